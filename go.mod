@@ -1,0 +1,3 @@
+module github.com/nodelens/nodelens
+
+go 1.26.8
