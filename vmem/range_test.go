@@ -11,8 +11,6 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-type virtRange = vmem.Range[vmem.VirtAddr]
-
 // The oracle of the range tests is a map of single addresses over a window of
 // oracleSize addresses from oracleStart on. The window wraps: it holds the last
 // addresses there are and the first ones, where interval code breaks.
