@@ -84,6 +84,9 @@ func (f *File) load(s Segment, size int64) []extent.Extent {
 			fmt.Errorf("%w: the file ends at %#x: %w", vmem.ErrNotCaptured, size, io.ErrUnexpectedEOF))
 		have = inFile
 	}
+	if have == 0 {
+		return nil
+	}
 	return []extent.Extent{{Range: vmem.Range[vmem.PhysAddr]{Start: s.Phys, Size: have}, Offset: int64(s.Offset)}}
 }
 
