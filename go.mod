@@ -1,3 +1,8 @@
 module github.com/nodelens/nodelens
 
 go 1.26.8
+
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/klauspost/compress v1.20.3
+)
