@@ -113,6 +113,7 @@ func roomOf(dir string) string {
 
 // forTests reports whether a package is there for tests alone, by its name.
 func forTests(dir string) bool {
-	base := path.Base(dir)
-	return roomOf(dir) == "internal" && (strings.HasSuffix(base, "test") || base == "testimages")
+	name := path.Base(dir)
+	return roomOf(dir) == "internal" &&
+		(strings.HasSuffix(name, "test") || name == "testimages" || name == "truth")
 }
