@@ -34,7 +34,7 @@ var house = map[string]room{
 	"vmem":      {},
 	"isf":       {foreign: []string{compress, xz}},
 	"lime":      {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
-	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, mmap}},
+	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, xz, delve}},
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
 	"linux":     {rooms: []string{"isf", "kcore", "vmem"}},
