@@ -73,11 +73,17 @@ func (f *frame) fill(mem Memory, r Range[PhysAddr]) {
 }
 
 // lose records that the bytes from start up to but not including end can't be
-// read.
+// read. A gap that goes on where the last one ended keeps its reason.
 func (f *frame) lose(start, end PhysAddr, err error) {
-	if start != end {
-		f.gaps = append(f.gaps, gap{Range[PhysAddr]{start, uint64(end - start)}, err})
+	size := uint64(end - start)
+	if size == 0 {
+		return
 	}
+	if last := len(f.gaps) - 1; last >= 0 && f.gaps[last].Last() == start-1 {
+		f.gaps[last].Size += size
+		return
+	}
+	f.gaps = append(f.gaps, gap{Range[PhysAddr]{start, size}, err})
 }
 
 // readFull reads len(b) bytes at pa. It returns an error if and only if it read

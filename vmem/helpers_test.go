@@ -82,7 +82,7 @@ func page(va vmem.VirtAddr, level int) virtRange {
 	return virtRange{Start: va, Size: 1 << (12 + 9*(level-1))}
 }
 
-// newTables returns empty tables of 4 levels at 1 MiB.
+// newTables returns memory with empty page tables at 1 MiB.
 func newTables(levels int) (*pagetest.Memory, *pagetest.Tables) {
 	m := new(pagetest.Memory)
 	return m, pagetest.NewTables(m, levels, 1<<20)

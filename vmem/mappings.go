@@ -104,9 +104,6 @@ func (w *walker) entry(t table, f *frame, page, part Range[VirtAddr]) bool {
 		return w.lost(part, at+PhysAddr(len(data)), t.level, 0, err)
 	}
 	e := entry(binary.LittleEndian.Uint64(data))
-	if e == 0 {
-		return true
-	}
 	to, err := w.as.decode(e, t.level, isKernel(page.Start))
 	switch {
 	case err == ErrNotPresent:
