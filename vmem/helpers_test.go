@@ -1,6 +1,7 @@
 package vmem_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -70,7 +71,7 @@ type fault vmem.Fault
 
 func asFault(t testing.TB, err error) *fault {
 	t.Helper()
-	f, ok := err.(*vmem.Fault)
+	f, ok := errors.AsType[*vmem.Fault](err)
 	if !ok {
 		t.Fatalf("error %v (%T) is not a *vmem.Fault", err, err)
 	}

@@ -100,7 +100,7 @@ func (o *oracle) judgeAbsent(e uint64, level int, kernel bool) verdict {
 // led there, from the top.
 func (o *oracle) walk(table vmem.PhysAddr, level int, base vmem.VirtAddr, upper []uint64, path []vmem.PhysAddr) {
 	span := uint64(1) << (12 + 9*(level-1))
-	path = append(path[:len(path):len(path)], table)
+	path = append(slices.Clip(path), table)
 	if !o.anyCaptured(table) {
 		o.lose(virtRange{Start: o.extend(base), Size: 512 * span}, fault{Virt: o.extend(base), Phys: table, Level: level, Err: vmem.ErrNotCaptured})
 		return
@@ -121,7 +121,7 @@ func (o *oracle) entry(at vmem.PhysAddr, level int, span virtRange, upper []uint
 	}
 	e := binary.LittleEndian.Uint64(b[:])
 	lost := fault{Virt: span.Start, Phys: at, Level: level, Entry: e}
-	upper = append(upper[:len(upper):len(upper)], e)
+	upper = append(slices.Clip(upper), e)
 	v, to := o.judge(e, level, span.Start >= 1<<63)
 	switch v {
 	case isNothing:

@@ -1,6 +1,7 @@
 package vmem_test
 
 import (
+	"errors"
 	"io"
 	"testing"
 
@@ -124,7 +125,7 @@ func TestTranslateFaults(t *testing.T) {
 			tables.Set(test.va, test.level, test.entry)
 			as := openSpace(t, m, tables.Root(), &test.opts)
 			want := &fault{test.va, tables.EntryAddr(test.va, test.level), test.level, test.entry, test.want}
-			if test.want == vmem.ErrNotCaptured { // the entry leads to a table that is not there
+			if errors.Is(test.want, vmem.ErrNotCaptured) { // the entry leads to a table that is not there
 				want.Phys, want.Level, want.Entry = vmem.PhysAddr(test.entry&^pt.Present), test.level-1, 0
 			}
 			_, err := as.Translate(test.va)
