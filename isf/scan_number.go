@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // An integer is a number that has no fraction, of up to 64 bits and a sign.
@@ -118,7 +120,7 @@ func (d *decimal) setExponent(b []byte) bool {
 
 // integer computes without rounding.
 func (d *decimal) integer() integer {
-	digits := append(bytes.TrimLeft(d.whole, "0"), d.part...)
+	digits := slices.Concat(d.whole, d.part)
 	significant := bytes.TrimRight(digits, "0")
 	zeros := len(digits) - len(significant) - len(d.part) + d.exponent
 	significant = bytes.TrimLeft(significant, "0")
@@ -129,8 +131,8 @@ func (d *decimal) integer() integer {
 		return integer{err: fmt.Errorf("%w: not an integer", ErrMalformed)}
 	}
 	if len(significant)+zeros <= maxDigits {
-		significant = append(significant, bytes.Repeat([]byte("0"), zeros)...)
-		if n, err := strconv.ParseUint(string(significant), 10, 64); err == nil {
+		text := string(significant) + strings.Repeat("0", zeros)
+		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 			return integer{negative: d.negative, magnitude: n}
 		}
 	}
