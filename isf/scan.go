@@ -265,8 +265,7 @@ func (s *scanner) skip() {
 
 // literal scans the given word, whose first letter peek has seen.
 func (s *scanner) literal(word string) {
-	for s.pos+len(word) > len(s.window) && s.fill() {
-	}
+	s.has(len(word))
 	if !bytes.HasPrefix(s.window[s.pos:], []byte(word)) {
 		s.unexpected(word)
 		return
