@@ -163,7 +163,7 @@ func (d *decoder) integer(what string) integer {
 	}
 	n := d.number()
 	if n.err != nil {
-		d.complain("%s: %w", what, n.err)
+		d.complain("%s %w", what, n.err)
 	}
 	return n
 }
@@ -356,7 +356,7 @@ func (d *decoder) constant() int64 {
 		return int64(n.magnitude)
 	}
 	if n.magnitude > 1<<63 {
-		d.complain("constant does not fit in 64 bits")
+		d.complain("constant %w", errTooWide)
 	}
 	return -int64(n.magnitude)
 }

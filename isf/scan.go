@@ -265,7 +265,9 @@ func (s *scanner) skip() {
 
 // literal scans the given word, whose first letter peek has seen.
 func (s *scanner) literal(word string) {
-	s.has(len(word))
+	if !s.has(len(word)) && strings.HasPrefix(word, string(s.window[s.pos:])) {
+		s.pos = len(s.window) // the word is cut off
+	}
 	if !bytes.HasPrefix(s.window[s.pos:], []byte(word)) {
 		s.unexpected(word)
 		return

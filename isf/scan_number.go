@@ -2,7 +2,7 @@ package isf
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -15,6 +15,12 @@ type integer struct {
 	magnitude uint64
 	err       error // why the number is none, nil if it is
 }
+
+// Why a number is no integer.
+var (
+	errNoInteger = errors.New("is no integer")
+	errTooWide   = errors.New("does not fit in 64 bits")
+)
 
 // number scans a number. Any other byte at pos is an error.
 func (s *scanner) number() integer {
@@ -58,7 +64,12 @@ func (s *scanner) longNumber() integer {
 		return integer{}
 	}
 	d, ok := splitNumber(s.window[s.pos : s.pos+n])
-	if !ok {
+	switch {
+	case !ok && s.pos+n == len(s.window): // the number is cut off
+		s.pos = len(s.window)
+		s.unexpected("the end of a number")
+		return integer{}
+	case !ok:
 		s.syntax("bad number %.40q", s.window[s.pos:s.pos+n])
 		return integer{}
 	}
@@ -128,7 +139,7 @@ func (d *decimal) integer() integer {
 		return integer{}
 	}
 	if zeros < 0 {
-		return integer{err: fmt.Errorf("%w: not an integer", ErrMalformed)}
+		return integer{err: errNoInteger}
 	}
 	if len(significant)+zeros <= maxDigits {
 		text := string(significant) + strings.Repeat("0", zeros)
@@ -136,7 +147,7 @@ func (d *decimal) integer() integer {
 			return integer{negative: d.negative, magnitude: n}
 		}
 	}
-	return integer{err: fmt.Errorf("%w: does not fit in 64 bits", ErrMalformed)}
+	return integer{err: errTooWide}
 }
 
 const maxDigits = 20 // of an integer of 64 bits
