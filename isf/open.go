@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // maxSize is the most that a file may unpack to, in bytes: some fifty times what the
@@ -58,7 +59,7 @@ func unpack(r *bufio.Reader) (io.ReadCloser, error) {
 	case err != nil && err != io.EOF:
 		return nil, err
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		x, err := xz.NewReader(r)
+		x, err := xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r) // the file says if it needs more
 		if err != nil {
 			return nil, err
 		}
