@@ -1,0 +1,173 @@
+package truth
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// write makes a directory of files out of names and contents.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, data := range files {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// shell is a process as the collector wrote it down on a 6.1 kernel, but for what is
+// not read and for a name, arguments and files made to be hard to read.
+var shell = map[string]string{
+	"pid/857/stat":   "857 (a) sh) (b) S 853 857 857 34816 857 4194560 133 0 0 0 0 0 0 0 20 0 1 0 1907 2437120 250 18446744073709551615 1 1 0 0 0 0 0 4096 65538 1 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0",
+	"pid/857/status": "Name:\ta) sh) (b\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t857\nNgid:\t0\nPid:\t857\nPPid:\t853\nUid:\t1000\t0\t0\t0\nGid:\t100\t0\t0\t0\nNSpid:\t857\t12\t1\n",
+	"pid/857/comm":   "a) sh) (b\n", "pid/857/cmdline": "sh\x00-c\x00\x00\xff\n\x00", "pid/857/environ": "A=1\x00B=\x00",
+	"pid/857/exe": "/usr/bin/dash\n", "pid/857/cwd": "/root (deleted)\n", "pid/857/tasks": "857\n1003\n900\n",
+	"pid/857/cgroup":    "5:cpu,cpuacct:/a:b\n0::/system.slice/labnode.service\n",
+	"pid/857/ns":        "cgroup cgroup:[4026531835]\nnet net:[4026531840]\npid pid:[4026531836]\npid_for_children pid:[4026532222]\nmnt \n",
+	"pid/857/fd":        "0 /dev/pts/0\n10 /tmp/two\nlines\n2 socket:[11727]\n",
+	"pid/857/mountinfo": "25 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n368 25 254:0 /a\\040b /etc/host\\134name ro - tmpfs a\\040b rw,size=1\n",
+	"pid/900/comm":      "ended while it was looked at\n",
+	"proc/uptime":       "42.57 12.00\n",
+	"pods.json": `[{"Pod":{"Name":"p","Namespace":"n","UID":"u","QoS":"burstable","Labels":null,"Containers":[{"Name":"c"}]},
+		"SandboxID":"s","Containers":{"c":"i"},"CgroupParent":"/x"}]`,
+	"collector": "857\n",
+}
+
+func TestRead(t *testing.T) {
+	got, err := Read(write(t, shell))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Node{
+		Processes: []Process{{
+			PID: 857, PPID: 853, Comm: "a) sh) (b",
+			Args: []string{"sh", "-c", "", "\xff\n"}, Env: []string{"A=1", "B="},
+			Exe: "/usr/bin/dash", Cwd: "/root (deleted)", State: "running or sleeping",
+			UID: 1000, GID: 100, StartTicks: 1907,
+			Threads:    []Thread{{857, "a) sh) (b"}, {900, ""}, {1003, ""}},
+			Cgroups:    []Cgroup{{5, "cpu,cpuacct", "/a:b"}, {0, "", "/system.slice/labnode.service"}},
+			Namespaces: map[string]uint32{"cgroup": 4026531835, "net": 4026531840, "pid": 4026531836},
+			NSPIDs:     []int32{857, 12, 1},
+			FDs:        []FD{{0, "/dev/pts/0"}, {2, "socket:[11727]"}, {10, "/tmp/two\nlines"}},
+			Mounts: []Mount{
+				{25, 1, "/", "/", "ext4", "/dev/vda", "rw"},
+				{368, 25, "/a b", `/etc/host\name`, "tmpfs", "a b", "rw,size=1"},
+			},
+		}},
+		Pods:      []Pod{{"n", "p", "u", "burstable", "s", map[string]string{"c": "i"}}},
+		Collector: 857, Began: 4257,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Read (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadExact(t *testing.T) {
+	files := maps.Clone(shell)
+	files["pid/857/fd"] = "10 /tmp/two\\012lines\n"
+	files["pid/857/fd.nul"] = "3 \x0010 /tmp/two\n4 lines\x00"
+	files["pid/857/task/900/comm"] = "other\n"
+	files["clock"] = "realtime 1700000000000000005\nmonotonic 7\nboottime 4\n"
+	got, err := Read(write(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := got.Processes[0]
+	if diff := cmp.Diff([]FD{{3, ""}, {10, "/tmp/two\n4 lines"}}, p.FDs); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]Thread{{857, "a) sh) (b"}, {900, "other"}, {1003, ""}}, p.Threads); diff != "" {
+		t.Errorf("threads (-want +got):\n%s", diff)
+	}
+	if want := time.Unix(1700000000, 1).UTC(); !got.Boot.Equal(want) || got.Began != 0 {
+		t.Errorf("booted %v, began %d, want %v and 0", got.Boot, got.Began, want)
+	}
+}
+
+// node is a collector (10) with what it started before (11) and after (12, 13) it
+// began, a kernel thread, a worker and a process (20).
+func node() *Node {
+	return &Node{Collector: 10, Began: 100, Processes: []Process{
+		{PID: 2, Comm: "kthreadd", KernelThread: true},
+		{PID: 5, PPID: 2, Comm: "kworker/0:1-events", KernelThread: true},
+		{PID: 6, PPID: 2, Comm: "kworker/R-slub_", KernelThread: true},
+		{PID: 10, PPID: 1, Comm: "labnode", StartTicks: 50},
+		{PID: 11, PPID: 10, Comm: "containerd", StartTicks: 60},
+		{PID: 12, PPID: 10, Comm: "bash", StartTicks: 100},
+		{PID: 13, PPID: 12, Comm: "cat", StartTicks: 101},
+		{PID: 20, PPID: 1, Comm: "sh", Args: []string{"sh"}, Threads: []Thread{{20, "sh"}, {21, ""}}},
+	}}
+}
+
+func TestCompare(t *testing.T) {
+	edit := func(pid int32, change func(*Process)) func([]Process) []Process {
+		return func(all []Process) []Process {
+			change(&all[slices.IndexFunc(all, func(p Process) bool { return p.PID == pid })])
+			return all
+		}
+	}
+	remove := func(pid int32) func([]Process) []Process {
+		return func(all []Process) []Process {
+			return slices.DeleteFunc(all, func(p Process) bool { return p.PID == pid })
+		}
+	}
+	add := func(p Process) func([]Process) []Process {
+		return func(all []Process) []Process { return append(all, p) }
+	}
+	for name, test := range map[string]struct {
+		change  func([]Process) []Process
+		differs string // begin of the only difference, if there is to be one
+		excused int
+	}{
+		"equal":                    {change: func(all []Process) []Process { return all }},
+		"collector busy":           {change: edit(10, func(p *Process) { p.Comm = "other" })},
+		"collector missing":        {change: remove(10), differs: "missing: process 10"},
+		"process missing":          {change: remove(20), differs: "missing: process 20"},
+		"old child missing":        {change: remove(11), differs: "missing: process 11"},
+		"new child gone":           {change: remove(12), excused: 1},
+		"new grandchild gone":      {change: remove(13), excused: 1},
+		"new child came":           {change: add(Process{PID: 30, PPID: 10, StartTicks: 300}), excused: 1},
+		"orphan came":              {change: add(Process{PID: 30, PPID: 29, StartTicks: 300}), differs: "invented: process 30"},
+		"process came":             {change: add(Process{PID: 30, PPID: 1, StartTicks: 300}), differs: "invented: process 30"},
+		"worker came":              {change: add(Process{PID: 30, PPID: 2, Comm: "kworker/u8:3", KernelThread: true}), excused: 1},
+		"process named worker":     {change: add(Process{PID: 30, PPID: 2, Comm: "kworker/u8:3"}), differs: "invented: process 30"},
+		"worker gone":              {change: remove(5), excused: 1},
+		"worker works":             {change: edit(5, func(p *Process) { p.Comm = "kworker/0:1+flush" })},
+		"worker of another pool":   {change: edit(5, func(p *Process) { p.Comm = "kworker/1:1-events" }), differs: "process 5"},
+		"rescuer of another queue": {change: edit(6, func(p *Process) { p.Comm = "kworker/R-x" }), differs: "process 6"},
+		"kernel thread gone":       {change: remove(2), differs: "missing: process 2"},
+		"argument":                 {change: edit(20, func(p *Process) { p.Args = []string{"sh", ""} }), differs: "process 20"},
+		"no arguments":             {change: edit(20, func(p *Process) { p.Args = nil }), differs: "process 20"},
+		"thread named":             {change: edit(20, func(p *Process) { p.Threads = []Thread{{20, "sh"}, {21, "x"}} })},
+		"leader named":             {change: edit(20, func(p *Process) { p.Threads = []Thread{{20, "x"}, {21, ""}} }), differs: "process 20"},
+		"thread missing":           {change: edit(20, func(p *Process) { p.Threads = p.Threads[:1] }), differs: "process 20"},
+		"found twice":              {change: add(Process{PID: 20, PPID: 1, Comm: "sh", Args: []string{"sh"}, Threads: []Thread{{20, "sh"}, {21, ""}}}), differs: "found twice: process 20"},
+	} {
+		r := Compare(node(), test.change(node().Processes))
+		if len(r.Excused) != test.excused {
+			t.Errorf("%s: excused %q, want %d", name, r.Excused, test.excused)
+		}
+		switch {
+		case test.differs == "" && len(r.Differences) == 0:
+		case len(r.Differences) == 1 && test.differs != "" && strings.HasPrefix(r.Differences[0], test.differs):
+		default:
+			t.Errorf("%s: differences %q, want one that begins with %q", name, r.Differences, test.differs)
+		}
+	}
+	if r := Compare(node(), node().Processes); r.Compared != 7 {
+		t.Errorf("compared %d processes, want all 7 but the collector", r.Compared)
+	}
+}
