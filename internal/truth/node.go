@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // TicksPerSecond is the unit of start times in /proc/PID/stat: USER_HZ, 100 on x86.
@@ -27,8 +25,7 @@ type Node struct {
 	// collector made sure that nothing changed meanwhile.
 	Began int64
 
-	// Boot is when the node was booted; zero where the collector didn't record it.
-	Boot time.Time
+	Kernel Kernel
 }
 
 // A Pod is a pod as it was created.
@@ -58,8 +55,11 @@ func Read(dir string) (*Node, error) {
 	if n.Pods, err = readPods(filepath.Join(dir, "pods.json")); err != nil {
 		return nil, err
 	}
-	if err := n.readTimes(dir); err != nil {
+	if err := n.readBegan(dir); err != nil {
 		return nil, err
+	}
+	if err := n.readKernel(dir); err != nil {
+		return nil, fmt.Errorf("truth: %w", err)
 	}
 	return n, n.findCollector(dir)
 }
@@ -88,24 +88,13 @@ func readPods(name string) ([]Pod, error) {
 	return pods, nil
 }
 
-// readTimes takes boot time and begin of the collection from clock or proc/uptime.
-func (n *Node) readTimes(dir string) error {
-	data, err := os.ReadFile(filepath.Join(dir, "clock"))
-	if err == nil {
-		clocks := map[string]int64{}
-		for line := range strings.Lines(string(data)) {
-			name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-			if clocks[name], err = strconv.ParseInt(value, 10, 64); err != nil {
-				return fmt.Errorf("truth: clock: %w", err)
-			}
-		}
-		n.Boot = time.Unix(0, clocks["realtime"]-clocks["boottime"]).UTC()
+// readBegan takes the begin of the collection from proc/uptime, unless a collector
+// that reads the clocks, and so makes sure that nothing changes, was at work.
+func (n *Node) readBegan(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "clock")); err == nil {
 		return nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	data, err = os.ReadFile(filepath.Join(dir, "proc", "uptime"))
+	data, err := os.ReadFile(filepath.Join(dir, "proc", "uptime"))
 	if err != nil {
 		return err
 	}

@@ -43,8 +43,14 @@ var shell = map[string]string{
 	"proc/uptime":       "42.57 12.00\n",
 	"pods.json": `[{"Pod":{"Name":"p","Namespace":"n","UID":"u","QoS":"burstable","Labels":null,"Containers":[{"Name":"c"}]},
 		"SandboxID":"s","Containers":{"c":"i"},"CgroupParent":"/x"}]`,
-	"collector": "857\n",
+	"collector":     "857\n",
+	"version":       "console=ttyS0 root=/dev/vda\nLinux version 6.1.0 (gcc) #1 SMP\n",
+	"sysctl":        "kernel.hostname = node-x7k9\n",
+	"proc/iomem":    "00100000-13ffffff : System RAM\n  07c00000-08a01ef1 : Kernel code\n",
+	"proc/kallsyms": "ffffffff90800000 T _stext\nffffffff90800000 T _text\n",
 }
+
+var shellKernel = Kernel{Banner: "Linux version 6.1.0 (gcc) #1 SMP", Hostname: "node-x7k9", TextVirt: 0xffffffff90800000, TextPhys: 0x7c00000}
 
 func TestRead(t *testing.T) {
 	got, err := Read(write(t, shell))
@@ -69,6 +75,7 @@ func TestRead(t *testing.T) {
 		}},
 		Pods:      []Pod{{"n", "p", "u", "burstable", "s", map[string]string{"c": "i"}}},
 		Collector: 857, Began: 4257,
+		Kernel: shellKernel,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Read (-want +got):\n%s", diff)
@@ -80,6 +87,7 @@ func TestReadExact(t *testing.T) {
 	files["pid/857/fd"] = "10 /tmp/two\\012lines\n"
 	files["pid/857/fd.nul"] = "3 \x0010 /tmp/two\n4 lines\x00"
 	files["pid/857/task/900/comm"] = "other\n"
+	files["proc/version"] = "Linux version 7.2\n"
 	files["clock"] = "realtime 1700000000000000005\nmonotonic 7\nboottime 4\n"
 	got, err := Read(write(t, files))
 	if err != nil {
@@ -92,8 +100,25 @@ func TestReadExact(t *testing.T) {
 	if diff := cmp.Diff([]Thread{{857, "a) sh) (b"}, {900, "other"}, {1003, ""}}, p.Threads); diff != "" {
 		t.Errorf("threads (-want +got):\n%s", diff)
 	}
-	if want := time.Unix(1700000000, 1).UTC(); !got.Boot.Equal(want) || got.Began != 0 {
-		t.Errorf("booted %v, began %d, want %v and 0", got.Boot, got.Began, want)
+	want := shellKernel
+	want.Banner, want.Boot = "Linux version 7.2", time.Unix(1700000000, 1).UTC()
+	if diff := cmp.Diff(want, got.Kernel); diff != "" || got.Began != 0 {
+		t.Errorf("began %d, kernel (-want +got):\n%s", got.Began, diff)
+	}
+}
+
+func TestReadBootFromLog(t *testing.T) {
+	files := maps.Clone(shell)
+	files["pid/857/comm"] = "containerd\n"
+	files["containerd.log"] = "time=\"2026-11-21T01:46:40.5Z\" level=info msg=\"starting containerd\"\ntime=\"2027"
+	got, err := Read(write(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := shellKernel
+	want.Boot, want.BootWithin = time.Date(2026, 11, 21, 1, 46, 21, 430e6, time.UTC), 3*time.Second
+	if diff := cmp.Diff(want, got.Kernel); diff != "" {
+		t.Errorf("kernel (-want +got):\n%s", diff)
 	}
 }
 
