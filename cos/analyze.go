@@ -35,8 +35,8 @@ type Image struct {
 // [Open].
 func File(name string) Image { return Image{name: name} }
 
-// Memory is the image that m holds. If m has a method VMCoreInfo, as a [kcore.File]
-// does, the kernel is found with what that says.
+// Memory is the image that m holds. If m has the methods VMCoreInfo or Gaps, as a
+// [kcore.File] does, what they say is used.
 func Memory(m vmem.Memory) Image { return Image{mem: m} }
 
 // open returns the memory of the image and what releases it.
@@ -48,7 +48,7 @@ func (i Image) open() (vmem.Memory, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, f, nil
+	return f.Memory, f, nil
 }
 
 // ErrNoSymbols is the reason of AnalyzeNode's error where the options name no symbols.
@@ -77,7 +77,25 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
-	return report(ctx, k)
+	r, err := report(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	r.Gaps = append(imageGaps(mem), r.Gaps...) // only now: reading may have met damage
+	return r, nil
+}
+
+// imageGaps returns what the image itself is known to have lost.
+func imageGaps(mem vmem.Memory) []linux.Gap {
+	m, ok := mem.(interface{ Gaps() []vmem.Gap })
+	if !ok {
+		return nil
+	}
+	var gaps []linux.Gap
+	for _, g := range m.Gaps() {
+		gaps = append(gaps, linux.Gap{Object: "image", Addr: vmem.VirtAddr(g.Range.Start), Err: &g})
+	}
+	return gaps
 }
 
 func (o *Options) symbols() (*isf.File, error) {

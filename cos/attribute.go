@@ -23,7 +23,7 @@ var ErrAmbiguous = errors.New("ambiguous")
 
 // sourceOrder is the order in which sources are believed: what the kubelet and the
 // runtime had the kernel do before what they wrote down.
-var sourceOrder = map[Source]int{FromCgroup: 1, FromMount: 2, FromLogFile: 3, FromMetadata: 4, HintShim: 5, HintUTSName: 6}
+var sourceOrder = map[Source]int{FromCgroup: 1, FromMount: 2, FromLogFile: 3, FromMetadata: 4, FromMetadataPage: 5, HintShim: 6, HintUTSName: 7}
 
 // attribute joins the claims of all sources by pod UID and container ID.
 func attribute(processes []Process, claims []claim) ([]Pod, []linux.Gap) {
@@ -45,17 +45,25 @@ func attribute(processes []Process, claims []claim) ([]Pod, []linux.Gap) {
 }
 
 // group sorts claims and processes into pods. A claim that gives a container to
-// another pod than the container's cgroup does is a conflict, and left out.
+// another pod than the container's cgroup does is a conflict, and left out; so is a pod
+// that only pages tell of which may be from long ago.
 func group(processes []Process, claims []claim) (map[string]*podJoin, []linux.Gap) {
 	joins := map[string]*podJoin{}
 	owner := map[string]string{} // pod UID of each container that has processes
+	known := map[string]bool{}   // UIDs of pods that there are
 	for _, c := range claims {
 		if c.source == FromCgroup && c.containerID != "" {
 			owner[c.containerID] = c.podUID
 		}
+		if c.source != FromMetadataPage {
+			known[c.podUID] = true
+		}
 	}
 	var gaps []linux.Gap
 	for _, c := range claims {
+		if !known[c.podUID] {
+			continue
+		}
 		if uid := owner[c.containerID]; uid != "" && uid != c.podUID {
 			gaps = append(gaps, linux.Gap{
 				Object: "container " + c.containerID,
@@ -136,6 +144,9 @@ func (c *claim) identifies(id string) string {
 	return id
 }
 
+// recorded reports whether the claim is from containerd's database.
+func (c *claim) recorded() bool { return c.source == FromMetadata || c.source == FromMetadataPage }
+
 // repeats reports whether o says what e says, of another process.
 func (e Evidence) repeats(o Evidence) bool {
 	return e.Field == o.Field && e.Value == o.Value && e.Source == o.Source
@@ -153,10 +164,8 @@ func (j *podJoin) sandbox(evidence *[]Evidence) string {
 	current := j.recorded()
 	claims := slices.Clone(j.claims)
 	for i := range claims {
-		if c := &claims[i]; c.source == FromMetadata {
-			if c.sandboxID != current {
-				c.sandboxID = ""
-			}
+		if c := &claims[i]; c.recorded() && c.sandboxID != current {
+			c.sandboxID = ""
 		}
 	}
 	return j.settleOf("pod "+j.uid, "sandboxID", claims, evidence, func(c *claim) string { return c.sandboxID })

@@ -35,30 +35,12 @@ func attributePods(all []facts, hostname string) attribution {
 	}
 	claims = append(claims, shimClaims(processes)...)
 	out.pods, out.gaps = attribute(processes, claims)
-	if incomplete(out.pods) {
-		out.gaps = append(out.gaps, unread(all)...)
-	}
+	out.gaps = append(out.gaps, unread(all)...)
 	return out
 }
 
-// incomplete reports whether a name is missing that containerd's database would have.
-func incomplete(pods []Pod) bool {
-	for _, p := range pods {
-		if p.Namespace == "" || p.Name == "" || p.SandboxID == "" {
-			return true
-		}
-		for _, c := range p.Containers {
-			if c.Name == "" || c.ID == "" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// unread returns a gap for each database of containerd that could not be read whole.
-// It is no loss as long as other sources tell the same: containerd has mapped only
-// those pages that it touched.
+// unread returns a gap for each database of containerd that could not be read whole:
+// containers that have exited may be missing.
 func unread(all []facts) []linux.Gap {
 	var gaps []linux.Gap
 	for i := range all {

@@ -131,6 +131,7 @@ func (w *jsonWriter) thread(t Thread) {
 	w.raw("{")
 	w.number("tid", int64(t.TID))
 	w.stringKey("comm", t.Comm)
+	w.time("startTime", t.StartTime)
 	w.raw("}")
 }
 

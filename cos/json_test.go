@@ -108,7 +108,7 @@ func wholeReport() *NodeReport {
 		},
 		Processes: []Process{
 			{PID: 7, PPID: 1, Comm: "a\xff", Args: []string{"a\xff", ""}, Env: []string{"B=1"}, Exe: "/a", Cwd: "/", State: linux.Sleeping,
-				Cred: &linux.Cred{UID: 1, EUID: 2, GID: 3, EGID: 4294967295}, StartTime: at, Threads: []Thread{{7, "a\xff"}, {9, "t"}},
+				Cred: &linux.Cred{UID: 1, EUID: 2, GID: 3, EGID: 4294967295}, StartTime: at, Threads: []Thread{{7, "a\xff", at}, {TID: 9, Comm: "t"}},
 				Cgroup: "/x", Cgroups: []linux.CgroupPath{{Hierarchy: 1, Controllers: "cpu", Path: "/x"}, {Path: "/"}}, PodUID: "u", ContainerID: "i",
 				Namespaces: linux.Namespaces{PID: 1, Net: 2, Mnt: 3, UTS: 4, IPC: 5, User: 6, Cgroup: 7, Time: 4026531834}, NamespacedPIDs: []int32{7, 1},
 				FDs: []linux.FD{{FD: 0, Path: "/dev/null"}, {FD: 3}}, Sources: linux.InTaskList | linux.InPIDIDR, Address: 0xffff888000000000},
@@ -132,7 +132,7 @@ const wholeJSON = `{
  "processes": [
   {"pid": 7, "ppid": 1, "comm": "a\udcff", "args": ["a\udcff", ""], "env": ["B=1"], "exe": "/a", "cwd": "/", "state": "S (sleeping)", "kernelThread": false,
    "uid": 1, "gid": 3, "euid": 2, "egid": 4294967295, "startTime": "2026-11-21T00:49:10.000000005Z",
-   "threads": [{"tid": 7, "comm": "a\udcff"}, {"tid": 9, "comm": "t"}],
+   "threads": [{"tid": 7, "comm": "a\udcff", "startTime": "2026-11-21T00:49:10.000000005Z"}, {"tid": 9, "comm": "t", "startTime": null}],
    "cgroup": "/x", "podUID": "u", "containerID": "i",
    "cgroups": [{"hierarchy": 1, "controllers": "cpu", "path": "/x"}, {"hierarchy": 0, "controllers": "", "path": "/"}],
    "namespaces": {"pid": 1, "net": 2, "mnt": 3, "uts": 4, "ipc": 5, "user": 6, "cgroup": 7, "time": 4026531834}, "namespacedPIDs": [7, 1],

@@ -24,8 +24,12 @@ const (
 	labelContainer = "io.kubernetes.container.name"
 	labelKind      = "io.cri-containerd.kind"
 	kindSandbox    = "sandbox"
+)
 
+// Extensions by which the CRI plugin keeps its own record of containers and sandboxes.
+const (
 	containerExtension = "io.cri-containerd.container.metadata"
+	sandboxExtension   = "io.cri-containerd.sandbox.metadata"
 )
 
 // mappedFile is a file as far as a process has it mapped at start, as an io.ReaderAt.
@@ -61,7 +65,13 @@ func metadataClaims(pid int32, mm *linux.MM) ([]claim, error) {
 	}
 	claims, err := readMetadata(file, file.size)
 	for i := range claims {
-		claims[i].source, claims[i].pid = FromMetadata, pid
+		claims[i].source = FromMetadata
+	}
+	if err != nil {
+		claims = append(claims, carveMetadata(file, file.size)...)
+	}
+	for i := range claims {
+		claims[i].pid = pid
 	}
 	return claims, err
 }
@@ -181,18 +191,80 @@ func (c *claim) setExtensions(b bolt.Bucket) error {
 	var lost []error
 	for item, err := range b.Items() {
 		lost = append(lost, err)
-		if string(item.Key) != containerExtension {
+		if string(item.Key) != containerExtension || c.sandboxID != "" {
 			continue
 		}
-		var record struct{ Metadata struct{ SandboxID string } }
-		if err := json.Unmarshal(anyValue(item.Value), &record); err != nil {
-			lost = append(lost, err)
-		}
-		if c.sandboxID == "" {
-			c.sandboxID = record.Metadata.SandboxID
-		}
+		r, err := parseRecord(item.Value)
+		lost = append(lost, err)
+		c.sandboxID = r.SandboxID
 	}
 	return joinLost(lost)
+}
+
+// A record is what the CRI plugin keeps of a container or a sandbox, as far as it is
+// of use here (internal/cri/store/container/metadata.go and sandbox/metadata.go of
+// containerd; Config is that of the request that the kubelet made).
+type record struct {
+	ID        string
+	SandboxID string // of containers
+	Config    struct {
+		Metadata struct {
+			Name      string `json:"name"`
+			UID       string `json:"uid"`       // of sandboxes, as is
+			Namespace string `json:"namespace"` // this
+		} `json:"metadata"`
+		Labels map[string]string `json:"labels"`
+	}
+}
+
+// parseRecord decodes the value of an extension: JSON in a google.protobuf.Any.
+func parseRecord(value []byte) (record, error) {
+	var versioned struct{ Metadata record }
+	if err := json.Unmarshal(anyValue(value), &versioned); err != nil {
+		return record{}, fmt.Errorf("record of a container: %w", err)
+	}
+	return versioned.Metadata, nil
+}
+
+// carveMetadata finds the records in all pages of the database that can be read. Each
+// is of a container that there is, or was.
+func carveMetadata(r io.ReaderAt, size int64) []claim {
+	var claims []claim
+	for item := range bolt.Carve(r, size) {
+		key := string(item.Key)
+		if key != containerExtension && key != sandboxExtension {
+			continue
+		}
+		r, err := parseRecord(item.Value)
+		if err != nil || !isContainerID(r.ID) {
+			continue
+		}
+		if c := r.claim(key == sandboxExtension); c.podUID != "" {
+			claims = append(claims, c)
+		}
+	}
+	return claims
+}
+
+func (r record) claim(isSandbox bool) claim {
+	m, labels := r.Config.Metadata, r.Config.Labels
+	c := claim{source: FromMetadataPage, containerID: r.ID, isSandbox: isSandbox}
+	if isSandbox {
+		c.podUID, c.namespace, c.pod, c.sandboxID = m.UID, m.Namespace, m.Name, r.ID
+		return c
+	}
+	c.podUID, c.namespace, c.pod = labels[labelUID], labels[labelNamespace], labels[labelPod]
+	c.container, c.sandboxID = m.Name, r.SandboxID
+	return c
+}
+
+// createdAt decodes what time.Time.MarshalBinary wrote.
+func createdAt(b []byte) int64 {
+	var t time.Time
+	if err := t.UnmarshalBinary(b); err != nil {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 // joinLost makes one error of those that are not nil: the first and how many there are.
@@ -205,15 +277,6 @@ func joinLost(lost []error) error {
 		return lost[0]
 	}
 	return fmt.Errorf("%w, and %d more", lost[0], len(lost)-1)
-}
-
-// createdAt decodes what time.Time.MarshalBinary wrote.
-func createdAt(b []byte) int64 {
-	var t time.Time
-	if err := t.UnmarshalBinary(b); err != nil {
-		return 0
-	}
-	return t.UnixNano()
 }
 
 // anyValue returns field 2, the value, of a message google.protobuf.Any.

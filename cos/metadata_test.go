@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -154,5 +156,25 @@ func TestJoinLost(t *testing.T) {
 	}
 	if err := joinLost([]error{one, nil, two, two}); !errors.Is(err, one) || err.Error() != "one, and 2 more" {
 		t.Errorf("three lost: %v", err)
+	}
+}
+
+// TestCarveMetadata finds the records in the pages, also without the meta pages.
+func TestCarveMetadata(t *testing.T) {
+	var want []claim
+	for _, c := range wantMetadata() {
+		c.source, c.image = FromMetadataPage, ""
+		want = append(want, c)
+	}
+	data := metadataDB(t)
+	rootless := bytes.Clone(data)
+	clear(rootless[:2*4096])
+	for name, data := range map[string][]byte{"whole": data, "without meta pages": rootless} {
+		got := carveMetadata(bytes.NewReader(data), int64(len(data)))
+		slices.SortFunc(got, func(a, b claim) int { return strings.Compare(a.containerID, b.containerID) })
+		got = slices.Compact(got) // transactions leave copies behind
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(claim{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

@@ -132,7 +132,7 @@ func (f *facts) readThreads() {
 			f.lose(err)
 			continue
 		}
-		f.Threads = append(f.Threads, Thread{TID: t.PID, Comm: t.Comm})
+		f.Threads = append(f.Threads, Thread{TID: t.PID, Comm: t.Comm, StartTime: t.StartTime})
 	}
 }
 

@@ -85,8 +85,9 @@ type Process struct {
 
 // A Thread is a task of a process.
 type Thread struct {
-	TID  int32
-	Comm string
+	TID       int32
+	Comm      string
+	StartTime time.Time // zero if the boot time is not known
 }
 
 // A Source says where a value comes from.
@@ -105,6 +106,9 @@ const (
 	FromLogFileAlone Source = "log-file-alone"
 	// FromMetadata: containerd's database, where containerd has it mapped.
 	FromMetadata Source = "containerd-metadata"
+	// FromMetadataPage: a page of that database which its root doesn't lead to any more,
+	// for pages between are missing. The container is, or was once.
+	FromMetadataPage Source = "containerd-metadata-page"
 	// HintShim: the arguments of a containerd-shim. A hint: any process can choose its
 	// arguments.
 	HintShim Source = "shim-arguments"

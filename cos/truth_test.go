@@ -21,11 +21,11 @@ func checkReport(t *testing.T, node *truth.Node, r *NodeReport) {
 	for _, diff := range result.Differences {
 		t.Error(diff)
 	}
-	t.Logf("%d processes equal but for those reported; on one side only: %q", result.Compared, result.Excused)
+	t.Logf("%d processes compared; only in the image: %v; only in the truth: %v", result.Compared, result.Came, result.Gone)
 	for _, g := range r.Gaps {
 		t.Logf("gap: %v", &g)
 	}
-	if diff := cmp.Diff(truePods(node), r.Pods, ignoreEvidence...); diff != "" {
+	if diff := cmp.Diff(truePods(node, result.Came), r.Pods, ignoreEvidence...); diff != "" {
 		t.Errorf("pods (-truth +found):\n%s", diff)
 	}
 	checkKernel(t, node.Kernel, r)
@@ -49,14 +49,14 @@ func foundProcess(p Process, r *NodeReport) truth.Process {
 	found := truth.Process{
 		PID: p.PID, PPID: p.PPID, Comm: p.Comm, Args: p.Args, Env: p.Env, Exe: p.Exe, Cwd: p.Cwd,
 		State: truth.StateClass(byte(p.State)), KernelThread: p.KernelThread,
-		StartTicks: int64(p.StartTime.Sub(r.BootTime) / (time.Second / truth.TicksPerSecond)),
+		StartTicks: ticks(p.StartTime, r),
 		NSPIDs:     p.NamespacedPIDs, Namespaces: map[string]uint32{},
 	}
 	if p.Cred != nil {
 		found.UID, found.GID = p.Cred.UID, p.Cred.GID
 	}
 	for _, t := range p.Threads {
-		found.Threads = append(found.Threads, truth.Thread{TID: t.TID, Comm: t.Comm})
+		found.Threads = append(found.Threads, truth.Thread{TID: t.TID, Comm: t.Comm, StartTicks: ticks(t.StartTime, r)})
 	}
 	slices.SortFunc(found.Threads, func(a, b truth.Thread) int { return int(a.TID - b.TID) })
 	for _, c := range p.Cgroups {
@@ -76,13 +76,20 @@ func foundProcess(p Process, r *NodeReport) truth.Process {
 	return found
 }
 
-// truePods gives the pods of the truth the form of a report's.
-func truePods(node *truth.Node) []Pod {
+// ticks returns a time as the kernel tells it in /proc.
+func ticks(at time.Time, r *NodeReport) int64 {
+	return int64(at.Sub(r.BootTime) / (time.Second / truth.TicksPerSecond))
+}
+
+// truePods gives the pods of the truth the form of a report's. Processes that came
+// since are in their containers.
+func truePods(node *truth.Node, came []truth.Process) []Pod {
+	processes := append(slices.Clone(node.Processes), came...)
 	var pods []Pod
 	for _, p := range node.Pods {
 		pod := Pod{UID: p.UID, QoS: QoS(p.QoS), Namespace: p.Namespace, Name: p.Name, SandboxID: p.SandboxID}
 		for name, id := range p.Containers {
-			pod.Containers = append(pod.Containers, Container{ID: id, Name: name, PIDs: pidsIn(node, id)})
+			pod.Containers = append(pod.Containers, Container{ID: id, Name: name, PIDs: pidsIn(processes, id)})
 		}
 		slices.SortFunc(pod.Containers, func(a, b Container) int { return strings.Compare(a.Name, b.Name) })
 		pods = append(pods, pod)
@@ -92,13 +99,14 @@ func truePods(node *truth.Node) []Pod {
 }
 
 // pidsIn returns the processes in the cgroup that has the container's ID in its name.
-func pidsIn(node *truth.Node, id string) []int32 {
+func pidsIn(processes []truth.Process, id string) []int32 {
 	var pids []int32
-	for _, p := range node.Processes {
+	for _, p := range processes {
 		if slices.ContainsFunc(p.Cgroups, func(c truth.Cgroup) bool { return strings.Contains(c.Path, id) }) {
 			pids = append(pids, p.PID)
 		}
 	}
+	slices.Sort(pids)
 	return pids
 }
 
@@ -188,7 +196,7 @@ func procFacts(node *truth.Node) []facts {
 // podsOfProc are the pods as far as /proc tells them: containers that run, and names
 // where a log file is open; which of several containers has which name it doesn't.
 func podsOfProc(node *truth.Node) []Pod {
-	pods := truePods(node)
+	pods := truePods(node, nil)
 	for i := range pods {
 		p := &pods[i]
 		p.Containers = slices.DeleteFunc(p.Containers, func(c Container) bool { return c.PIDs == nil })

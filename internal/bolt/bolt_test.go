@@ -191,6 +191,31 @@ func TestNotADatabase(t *testing.T) {
 	}
 }
 
+// TestCarve finds all that the tree has, also without the meta pages that lead to it.
+func TestCarve(t *testing.T) {
+	data := tree(t)
+	for name, missing := range map[string]map[int64]bool{"whole": nil, "no meta pages": {0: true, 1: true}} {
+		found := map[string]bool{}
+		for item := range Carve(holes{bytes.NewReader(data), missing}, int64(len(data))) {
+			found[fmt.Sprintf("%s=%s", item.Key, item.Value)] = true
+		}
+		for i := range 3000 {
+			if want := fmt.Sprintf("key %05d=%s", i, strings.Repeat("v", i%50)); !found[want] {
+				t.Fatalf("%s: no %q", name, want)
+			}
+		}
+		if !found["big="+strings.Repeat("0123456789", 2000)] || !found["second=transaction"] || !found["name=value"] {
+			t.Errorf("%s: %d items, but not those of the bucket nested", name, len(found))
+		}
+	}
+	for range Carve(bytes.NewReader(data), int64(len(data))) {
+		break
+	}
+	for item := range Carve(bytes.NewReader(make([]byte, 1<<20)), 1<<20) {
+		t.Fatalf("%q out of nothing", item.Key)
+	}
+}
+
 // TestCycle lets each page in turn be a branch whose every element points at
 // itself.
 func TestCycle(t *testing.T) {
@@ -230,6 +255,9 @@ func FuzzOpen(f *testing.F) {
 				for range child.Items() {
 				}
 			}
+		}
+		for item := range Carve(bytes.NewReader(data), int64(len(data))) {
+			_ = string(item.Key) + string(item.Value)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 )
 
@@ -84,6 +85,46 @@ func (b Bucket) Items() iter.Seq2[Item, error] {
 		}
 		w.page(b.root, 0)
 	}
+}
+
+// Carve yields the items of all leaf pages of a database that can be read, whether
+// its buckets still reach them or not: what was in the database at some time. It needs
+// no meta page, and takes pages of 4 KiB where there is none; what can't be read or
+// is no leaf is passed over.
+func Carve(r io.ReaderAt, size int64) iter.Seq[Item] {
+	db, err := Open(r, size)
+	if err != nil {
+		db = &DB{r: r, size: size, pageSize: 4 << 10}
+	}
+	return func(yield func(Item) bool) {
+		for id := range uint64(size / db.pageSize) {
+			p, err := db.readPage(id)
+			if err == nil && p.flags == leafFlag && !p.carve(yield) {
+				return
+			}
+		}
+	}
+}
+
+// carve yields the items of a leaf and of the buckets inside it.
+func (p page) carve(yield func(Item) bool) bool {
+	for i := range p.count {
+		item, err := p.item(i)
+		if err != nil {
+			continue
+		}
+		if !yield(item) {
+			return false
+		}
+		if !item.IsBucket || len(item.Value) <= bucketSize {
+			continue
+		}
+		inner, err := parsePage(item.Value[bucketSize:])
+		if err == nil && !inner.carve(yield) {
+			return false
+		}
+	}
+	return true
 }
 
 // maxDepth bounds the height of a tree; with two children a branch, more than any

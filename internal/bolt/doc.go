@@ -8,5 +8,7 @@
 // page that the newer root reaches, so a copy taken while one writes is consistent
 // as well.
 //
+// Where pages are missing on the way from the root, [Carve] finds what the others hold.
+//
 // Reading is all that is supported: no freelist, no locks, no big-endian files.
 package bolt

@@ -20,9 +20,9 @@ type Kernel struct {
 	// that is in physical memory ("Kernel code" of /proc/iomem).
 	TextVirt, TextPhys uint64
 
-	// Boot is when the node was booted, and BootWithin how far off that may be: nothing
-	// where the collector read the clocks, seconds where it must be taken from the first
-	// line that containerd logged.
+	// Boot is when the node was booted, and BootWithin how far off that may be:
+	// milliseconds where the collector read the clocks, one after the other, and seconds
+	// where it must be taken from the first line that containerd logged.
 	Boot       time.Time
 	BootWithin time.Duration
 }
@@ -48,7 +48,7 @@ func (n *Node) readKernel(dir string) error {
 		n.Kernel.TextPhys = f.hex(m[1])
 	}
 	n.Kernel.TextVirt = f.symbol("_text")
-	n.readBoot(f)
+	n.readTimes(f)
 	return f.err
 }
 
@@ -75,18 +75,28 @@ func (f *folder) symbol(name string) uint64 {
 	return 0
 }
 
-// readBoot takes the boot time from the clocks, or from the log of the process
-// containerd, which starts with it.
-func (n *Node) readBoot(f *folder) {
+// readTimes takes Until and the boot time from the clocks, which the collector reads at
+// its end if it reads them; or else from the uptime at its begin, and from the log of
+// the process containerd, which starts with it.
+func (n *Node) readTimes(f *folder) {
 	if text := f.read("clock"); text != "" {
 		clocks := map[string]int64{}
 		for line := range strings.Lines(text) {
 			name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 			clocks[name] = f.number(value)
 		}
+		n.Until = clocks["boottime"] / int64(time.Second/TicksPerSecond)
 		n.Kernel.Boot = time.Unix(0, clocks["realtime"]-clocks["boottime"]).UTC()
+		n.Kernel.BootWithin = 10 * time.Millisecond
 		return
 	}
+	up, _, _ := strings.Cut(f.read("proc/uptime"), " ")
+	whole, part, _ := strings.Cut(up, ".") // hundredths of a second, as ticks are
+	n.Until = f.number(whole)*TicksPerSecond + f.number(part)
+	n.readLog(f)
+}
+
+func (n *Node) readLog(f *folder) {
 	m := logLine.FindStringSubmatch(f.read("containerd.log"))
 	if m == nil {
 		return

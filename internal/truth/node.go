@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // TicksPerSecond is the unit of start times in /proc/PID/stat: USER_HZ, 100 on x86.
@@ -21,9 +20,10 @@ type Node struct {
 	Pods      []Pod     // in the order of their creation
 	Collector int32     // PID of the process that collected this
 
-	// Began is when the collection began, in clock ticks since boot; 0 where the
-	// collector made sure that nothing changed meanwhile.
-	Began int64
+	// Until is up to when this is the whole truth, in clock ticks since boot: when the
+	// collection began, or when it ended if the collector made sure that nothing had
+	// changed meanwhile. What started later may be in it or not.
+	Until int64
 
 	Kernel Kernel
 }
@@ -53,9 +53,6 @@ func Read(dir string) (*Node, error) {
 		n.Processes = append(n.Processes, p)
 	}
 	if n.Pods, err = readPods(filepath.Join(dir, "pods.json")); err != nil {
-		return nil, err
-	}
-	if err := n.readBegan(dir); err != nil {
 		return nil, err
 	}
 	if err := n.readKernel(dir); err != nil {
@@ -88,25 +85,6 @@ func readPods(name string) ([]Pod, error) {
 	return pods, nil
 }
 
-// readBegan takes the begin of the collection from proc/uptime, unless a collector
-// that reads the clocks, and so makes sure that nothing changes, was at work.
-func (n *Node) readBegan(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, "clock")); err == nil {
-		return nil
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "proc", "uptime"))
-	if err != nil {
-		return err
-	}
-	up, _, _ := strings.Cut(string(data), " ")
-	seconds, err := strconv.ParseFloat(up, 64)
-	if err != nil {
-		return fmt.Errorf("truth: uptime: %w", err)
-	}
-	n.Began = int64(seconds * TicksPerSecond)
-	return nil
-}
-
 func (n *Node) findCollector(dir string) error {
 	data, err := os.ReadFile(filepath.Join(dir, "collector"))
 	if err == nil {
@@ -123,13 +101,7 @@ func (n *Node) findCollector(dir string) error {
 }
 
 // Process returns the process with that PID.
-func (n *Node) Process(pid int32) (Process, bool) {
-	i, ok := slices.BinarySearchFunc(n.Processes, pid, func(p Process, pid int32) int { return int(p.PID - pid) })
-	if !ok {
-		return Process{}, false
-	}
-	return n.Processes[i], true
-}
+func (n *Node) Process(pid int32) (Process, bool) { return find(n.Processes, pid) }
 
 // numbers returns the entries of dir, which are numbers, ascending.
 func numbers(dir string) ([]int, error) {

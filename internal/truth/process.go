@@ -2,7 +2,6 @@ package truth
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,10 +29,12 @@ type Process struct {
 	Mounts       []Mount
 }
 
-// A Thread is one task of a process. The name is empty where it isn't known.
+// A Thread is one task of a process. In the truth, the name is empty and the start time
+// 0 where they are not known.
 type Thread struct {
-	TID  int32
-	Comm string
+	TID        int32
+	Comm       string
+	StartTicks int64
 }
 
 // A Cgroup is a line of /proc/PID/cgroup.
@@ -98,9 +99,9 @@ func (f *folder) number(s string) int64 {
 
 func readProcess(dir string) (Process, error) {
 	f := &folder{dir: dir}
-	stat := f.read("stat")
+	stat := statFields(f.read("stat"))
 	status := fields(f.read("status"))
-	if stat == "" || status["Tgid"] == "" {
+	if stat == nil || status["Tgid"] == "" {
 		return Process{}, errGone
 	}
 	p := Process{
@@ -115,17 +116,29 @@ func readProcess(dir string) (Process, error) {
 	for word := range strings.FieldsSeq(status["NSpid"]) {
 		p.NSPIDs = append(p.NSPIDs, int32(f.number(word)))
 	}
-	rest := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:]) // from field 3, the state, on
+	p.KernelThread = f.number(stat[statFlags])&0x200000 != 0 // PF_KTHREAD
+	p.StartTicks = f.number(stat[statStart])
 	if i := slices.IndexFunc(p.Threads, func(t Thread) bool { return t.TID == p.PID }); i >= 0 {
-		p.Threads[i].Comm = p.Comm
+		p.Threads[i].Comm, p.Threads[i].StartTicks = p.Comm, p.StartTicks
 	}
-	const flags, start, kthread = 9, 22, 0x200000 // PF_KTHREAD
-	if len(rest) < start {
-		return Process{}, fmt.Errorf("stat of %d fields", len(rest)+2)
-	}
-	p.KernelThread = f.number(rest[flags-3])&kthread != 0
-	p.StartTicks = f.number(rest[start-3])
 	return p, f.err
+}
+
+// Indices of what statFields returns: proc_pid_stat(5) counts from 1, and from 3 on
+// behind the name.
+const (
+	statFlags = 9 - 3
+	statStart = 22 - 3
+)
+
+// statFields returns the fields of /proc/PID/stat behind the name, which can hold
+// anything; nil if there are too few.
+func statFields(stat string) []string {
+	all := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(all) <= statStart {
+		return nil
+	}
+	return all
 }
 
 // fields reads lines NAME:\tVALUE.
@@ -168,7 +181,11 @@ func (f *folder) namespaces() map[string]uint32 {
 func (f *folder) threads() []Thread {
 	var all []Thread
 	for word := range strings.FieldsSeq(f.read("tasks")) {
-		all = append(all, Thread{TID: int32(f.number(word)), Comm: f.line("task/" + word + "/comm")})
+		t := Thread{TID: int32(f.number(word)), Comm: f.line("task/" + word + "/comm")}
+		if stat := statFields(f.read("task/" + word + "/stat")); stat != nil {
+			t.StartTicks = f.number(stat[statStart])
+		}
+		all = append(all, t)
 	}
 	slices.SortFunc(all, func(a, b Thread) int { return int(a.TID - b.TID) })
 	return all
