@@ -2,6 +2,8 @@ module github.com/nodelens/nodelens
 
 go 1.26.8
 
-require github.com/google/go-cmp v0.7.0
-
-require github.com/pierrec/lz4/v4 v4.1.33 // indirect
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/pierrec/lz4/v4 v4.1.33
+	golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba
+)
