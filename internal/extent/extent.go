@@ -135,3 +135,16 @@ func sourceError(err error) error {
 	}
 	return err
 }
+
+// Physical returns the physical memory whose bytes lie in the size bytes of the source
+// from offset off on, in ascending order.
+func (t *Table) Physical(off, size int64) []vmem.Range[vmem.PhysAddr] {
+	var ranges []vmem.Range[vmem.PhysAddr]
+	for _, e := range t.extents {
+		first, last := max(off, e.Offset), min(off+size, e.Offset+int64(e.Range.Size))
+		if first < last {
+			ranges = append(ranges, vmem.Range[vmem.PhysAddr]{Start: e.Range.Start + vmem.PhysAddr(first-e.Offset), Size: uint64(last - first)})
+		}
+	}
+	return ranges
+}
