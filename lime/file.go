@@ -2,6 +2,7 @@ package lime
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -21,7 +22,7 @@ type File struct {
 var _ vmem.Memory = (*File)(nil)
 
 // Open opens the named file, plain or as LZ4 frames. The caller must Close it, and the
-// file must not shrink before. Errors wrap ErrFormat where the file is something else.
+// file must not shrink before. Errors wrap ErrFormat where the file holds something else.
 func Open(name string) (*File, error) {
 	s, err := source.Open(name)
 	if err != nil {
@@ -51,8 +52,12 @@ func NewFile(r io.ReaderAt, size int64) (*File, error) {
 
 func newFile(s *source.Source) (*File, error) {
 	p := parser{r: s, size: s.Size()}
-	if err := p.parse(); err != nil {
+	err := p.parse()
+	switch {
+	case errors.Is(err, ErrNoHeader):
 		return nil, fmt.Errorf("file offset 0: %w: %s: %w", ErrFormat, describe(s), err)
+	case err != nil:
+		return nil, fmt.Errorf("file offset 0: %w", err)
 	}
 	t, err := extent.New(p.records)
 	if err != nil {

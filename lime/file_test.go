@@ -352,8 +352,8 @@ func TestOpen(t *testing.T) {
 
 func TestReadErrorIsNotDamage(t *testing.T) {
 	broken := errors.New("broken disk")
-	if _, err := NewFile(failing{broken}, 100); !errors.Is(err, broken) {
-		t.Errorf("NewFile: %v, want %v", err, broken)
+	if _, err := NewFile(failing{broken}, 100); !errors.Is(err, broken) || errors.Is(err, ErrFormat) {
+		t.Errorf("NewFile: %v, want %v alone", err, broken)
 	}
 }
 

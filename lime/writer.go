@@ -1,6 +1,7 @@
 package lime
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -37,7 +38,7 @@ func (w *Writer) WriteRange(r vmem.Range[vmem.PhysAddr], src io.Reader) error {
 		return w.err
 	}
 	n, err := io.CopyN(w.w, src, int64(r.Size))
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
