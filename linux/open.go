@@ -71,7 +71,7 @@ func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	}
 	layout, err := newLayouts(opts.Symbols)
 	if err != nil {
-		return nil, fmt.Errorf("linux: kernel types: %w", err)
+		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
 	}
 	f := &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: opts.Symbols, layout: layout, progress: opts.Progress}
 	loc, err := f.find(ctx)
