@@ -72,3 +72,6 @@ func (h header) encode() []byte {
 func (h header) plausibleAfter(memory vmem.Range[vmem.PhysAddr]) bool {
 	return h.reserved == 0 && h.memory.Start > memory.Last()
 }
+
+// IsLiME reports whether a file that begins with b is a LiME image. Four bytes suffice.
+func IsLiME(b []byte) bool { return len(b) >= len(magic) && string(b[:len(magic)]) == magic }
