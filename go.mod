@@ -8,3 +8,5 @@ require (
 	github.com/pierrec/lz4/v4 v4.1.33
 	golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba
 )
+
+require github.com/ulikunitz/xz v0.5.17

@@ -26,7 +26,7 @@ type cgroupLayout struct {
 	legacyName            field // cgroup_subsys
 }
 
-func newCgroupLayout(r *resolver) cgroupLayout {
+func newCgroupLayout(r resolver) cgroupLayout {
 	return cgroupLayout{
 		dfl:        r.opt("css_set", "dfl_cgrp"),
 		links:      r.opt("css_set", "cgrp_links"),
@@ -46,7 +46,7 @@ func newCgroupLayout(r *resolver) cgroupLayout {
 }
 
 func (l *cgroupLayout) ok() bool {
-	return min(l.dfl, l.links, l.linkCgroup, l.link, l.kn, l.root, l.hierarchy, l.mask, l.name, l.knParent, l.knName) >= 0
+	return max(l.dfl, l.links, l.linkCgroup, l.link, l.kn, l.root, l.hierarchy, l.mask, l.name, l.knParent, l.knName).ok()
 }
 
 // A CgroupPath is a line of /proc/PID/cgroup.

@@ -6,7 +6,7 @@ type credLayout struct {
 	userNS                 field
 }
 
-func newCredLayout(r *resolver) credLayout {
+func newCredLayout(r resolver) credLayout {
 	return credLayout{
 		uid: r.need("cred", "uid"), suid: r.need("cred", "suid"),
 		euid: r.need("cred", "euid"), fsuid: r.need("cred", "fsuid"),

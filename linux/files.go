@@ -26,7 +26,7 @@ type filesLayout struct {
 	backing, userPath field // offsets inside backing_file
 }
 
-func newFilesLayout(r *resolver) filesLayout {
+func newFilesLayout(r resolver) filesLayout {
 	return filesLayout{
 		fdt:      r.need("files_struct", "fdt"),
 		maxFDs:   r.need("fdtable", "max_fds"),

@@ -37,7 +37,7 @@ type fsLayout struct {
 	typeName                             field // file_system_type
 }
 
-func newFSLayout(r *resolver) fsLayout {
+func newFSLayout(r resolver) fsLayout {
 	return fsLayout{
 		root:     r.need("fs_struct", "root"),
 		pwd:      r.need("fs_struct", "pwd"),

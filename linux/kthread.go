@@ -19,7 +19,7 @@ type kthreadLayout struct {
 	descSize, wqNameSize        int
 }
 
-func newKthreadLayout(r *resolver) kthreadLayout {
+func newKthreadLayout(r resolver) kthreadLayout {
 	return kthreadLayout{
 		data:       r.opt("kthread", "data"),
 		fullName:   r.opt("kthread", "full_name"), // since 5.17 (d6986ce24fc0)

@@ -1,70 +1,45 @@
 package linux
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/nodelens/nodelens/isf"
 )
 
 // A field is the offset of a member in bytes, or absent.
-type field int64
+type field uint64
 
-const absent field = -1
+const absent = field(isf.Absent)
 
-func (f field) ok() bool { return f >= 0 }
+func (f field) ok() bool { return f < absent }
 
-// A resolver looks members up and remembers all that are missing, so that one
-// error can name them together.
-type resolver struct {
-	symbols *isf.File
-	missing []string
-}
+// A resolver looks members up. Those that are needed and missing come out together in
+// its error.
+type resolver struct{ *isf.Resolver }
 
-// need returns the offset of the first path that typ has, and notes the first as
-// missing if it has none. Paths are listed newest layout first.
-func (r *resolver) need(typ string, paths ...string) field {
-	f := r.opt(typ, paths...)
-	if !f.ok() {
-		r.missing = append(r.missing, typ+"."+paths[0])
-	}
-	return f
+// need returns the offset of the first path that typ has. Paths are listed newest
+// layout first.
+func (r resolver) need(typ, path string, others ...string) field {
+	return field(r.Type(typ).Offset(path, others...))
 }
 
 // opt returns the offset of the first path that typ has, or absent.
-func (r *resolver) opt(typ string, paths ...string) field {
-	for _, p := range paths {
-		if f, err := r.symbols.Field(typ, p); err == nil {
-			return field(f.Offset)
-		}
-	}
-	return absent
+func (r resolver) opt(typ, path string, others ...string) field {
+	return field(r.OptionalType(typ).OptionalOffset(path, others...))
 }
 
 // count returns the number of elements of the array typ.path, or 0.
-func (r *resolver) count(typ, path string) int {
-	f, err := r.symbols.Field(typ, path)
-	if err != nil || f.Type == nil || f.Type.Kind != isf.KindArray {
+func (r resolver) count(typ, path string) int {
+	t := r.OptionalType(typ)
+	if !t.Has(path) {
 		return 0
 	}
-	return int(min(f.Type.Count, 1<<16))
+	if f := t.Field(path); f.Type.Kind == isf.KindArray {
+		return int(min(f.Type.Count, 1<<16))
+	}
+	return 0
 }
 
 // size returns the size of a user type in bytes, or 0 if there is none of the name.
-func (r *resolver) size(typ string) uint64 {
-	t, err := r.symbols.UserType(typ)
-	if err != nil {
-		return 0
-	}
-	return t.Size
-}
-
-func (r *resolver) err() error {
-	if len(r.missing) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %s", ErrUnsupported, strings.Join(r.missing, ", "))
-}
+func (r resolver) size(typ string) uint64 { return r.OptionalType(typ).Size() }
 
 // layouts holds every offset that the package uses, resolved once.
 type layouts struct {
@@ -87,7 +62,7 @@ type layouts struct {
 }
 
 func newLayouts(symbols *isf.File) (*layouts, error) {
-	r := &resolver{symbols: symbols}
+	r := resolver{isf.NewResolver(symbols)}
 	l := &layouts{
 		task:    newTaskLayout(r),
 		signal:  r.need("signal_struct", "thread_head"),
@@ -106,5 +81,5 @@ func newLayouts(symbols *isf.File) (*layouts, error) {
 		cgroup:  newCgroupLayout(r),
 		time:    newTimeLayout(r),
 	}
-	return l, r.err()
+	return l, r.Err()
 }

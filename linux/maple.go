@@ -23,7 +23,7 @@ type mapleLayout struct {
 	rangeSlots, arangeSlots int
 }
 
-func newMapleLayout(r *resolver) mapleLayout {
+func newMapleLayout(r resolver) mapleLayout {
 	return mapleLayout{
 		root:        r.opt("maple_tree", "ma_root"),
 		parent:      r.opt("maple_node", "parent"),

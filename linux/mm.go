@@ -24,7 +24,7 @@ type mmLayout struct {
 	mmap, tree                         field
 }
 
-func newMMLayout(r *resolver) mmLayout {
+func newMMLayout(r resolver) mmLayout {
 	l := mmLayout{
 		pgd:        r.need("mm_struct", "pgd"),
 		exeFile:    r.need("mm_struct", "exe_file"),
@@ -40,8 +40,8 @@ func newMMLayout(r *resolver) mmLayout {
 		tree:       r.opt("mm_struct", "mm_mt"), // since 6.1 (d4af56c5c7c6)
 		mmap:       r.opt("mm_struct", "mmap"),  // before
 	}
-	if !l.tree.ok() && !l.mmap.ok() {
-		r.missing = append(r.missing, "mm_struct.mm_mt")
+	if !l.mmap.ok() {
+		r.need("mm_struct", "mm_mt")
 	}
 	return l
 }

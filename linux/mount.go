@@ -17,7 +17,7 @@ type mountLayout struct {
 	rbNode, rbLeft, rbRight              field
 }
 
-func newMountLayout(r *resolver) mountLayout {
+func newMountLayout(r resolver) mountLayout {
 	return mountLayout{
 		mnt:        r.need("mount", "mnt"),
 		parent:     r.need("mount", "mnt_parent"),
@@ -98,9 +98,9 @@ func (k *Kernel) mountAddrs(object string, ns vmem.VirtAddr) iter.Seq2[vmem.Virt
 	l := &k.layout.mount
 	return func(yield func(vmem.VirtAddr, error) bool) {
 		switch {
-		case l.tree.ok() && l.node.ok() && l.rbLeft.ok() && l.rbRight.ok():
+		case max(l.tree, l.node, l.rbNode, l.rbLeft, l.rbRight).ok():
 			r := k.reader()
-			top := r.ptr(ns, l.tree+max(l.rbNode, 0))
+			top := r.ptr(ns, l.tree+l.rbNode)
 			if r.err != nil {
 				yield(0, newGap(object, ns, r.err))
 				return

@@ -11,7 +11,7 @@ type nsLayout struct {
 	inum, ops, opsName                                field
 }
 
-func newNSLayout(r *resolver) nsLayout {
+func newNSLayout(r resolver) nsLayout {
 	return nsLayout{
 		uts:    r.need("nsproxy", "uts_ns"),
 		ipc:    r.need("nsproxy", "ipc_ns"),

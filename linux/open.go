@@ -11,7 +11,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrNoKernel: no running kernel that fits the symbols was found in the image.
+// ErrNoKernel says that no running kernel that fits the symbols was found in the image.
 var ErrNoKernel = errors.New("no kernel found")
 
 // Options are the settings of Open. The zero value is usable but for Symbols.
@@ -71,7 +71,7 @@ func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	}
 	layout, err := newLayouts(opts.Symbols)
 	if err != nil {
-		return nil, fmt.Errorf("linux: kernel types: %w", err)
+		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
 	}
 	f := &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: opts.Symbols, layout: layout, progress: opts.Progress}
 	loc, err := f.find(ctx)

@@ -25,7 +25,7 @@ type pidLayout struct {
 	nsIDR, reaper         field // pid_namespace
 }
 
-func newPIDLayout(r *resolver) pidLayout {
+func newPIDLayout(r resolver) pidLayout {
 	return pidLayout{
 		level:    r.need("pid", "level"),
 		tasks:    r.need("pid", "tasks"),

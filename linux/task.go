@@ -29,7 +29,7 @@ type taskLayout struct {
 	commSize                           int
 }
 
-func newTaskLayout(r *resolver) taskLayout {
+func newTaskLayout(r resolver) taskLayout {
 	return taskLayout{
 		state:       r.need("task_struct", "__state", "state"), // renamed in 5.14 (2f064a59a11f)
 		exitState:   r.need("task_struct", "exit_state"),

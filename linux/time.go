@@ -11,7 +11,7 @@ type timeLayout struct {
 	timekeeper, offsReal, offsBoot field
 }
 
-func newTimeLayout(r *resolver) timeLayout {
+func newTimeLayout(r resolver) timeLayout {
 	return timeLayout{
 		// tk_core had a type without a name until 6.13, tk_data since.
 		timekeeper: r.opt("tk_data", "timekeeper"),

@@ -38,7 +38,7 @@ type vmaLayout struct {
 	opsName, specialName, anonNameText       field // vm_operations_struct, vm_special_mapping, anon_vma_name
 }
 
-func newVMALayout(r *resolver) vmaLayout {
+func newVMALayout(r resolver) vmaLayout {
 	return vmaLayout{
 		start: r.need("vm_area_struct", "vm_start"),
 		end:   r.need("vm_area_struct", "vm_end"),

@@ -12,7 +12,7 @@ type xarrayLayout struct {
 	width                       int // slots of a node: 64, or 16 with CONFIG_BASE_SMALL
 }
 
-func newXarrayLayout(r *resolver) xarrayLayout {
+func newXarrayLayout(r resolver) xarrayLayout {
 	return xarrayLayout{
 		idr:    r.need("idr", "idr_rt"),
 		head:   r.need("xarray", "xa_head"),
