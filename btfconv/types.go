@@ -2,7 +2,6 @@ package btfconv
 
 import (
 	"encoding/binary"
-	"strconv"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -53,7 +52,6 @@ func (s *slab[T]) take(n int) []T {
 // the per-CPU section, and in BTF from pahole 1.28 on possibly all global ones.
 func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type, error) {
 	c := &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
-	c.out.Bases = []isf.BaseType{{Name: "pointer", Size: 8, Kind: isf.BaseInt}, {Name: "void", Kind: isf.BaseVoid}}
 	if err := c.addBases(); err != nil {
 		return isf.Contents{}, nil, err
 	}
@@ -84,10 +82,10 @@ func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) (err error) {
 	return err
 }
 
-// addBases adds the scalars. The name of one that has the name of another but
-// not its size or kind gets a suffix, as for user types.
+// addBases adds the scalars. BTF may have one more than once, but not two
+// different ones of a name.
 func (c *typeConverter) addBases() error {
-	seen := map[string]bool{"pointer": true, "void": true}
+	seen := map[string]bool{}
 	for id := uint32(1); id < c.btf.end(); id++ {
 		r, _ := c.btf.lookup(id)
 		if r.kind != kindInt && r.kind != kindFloat {
@@ -210,16 +208,10 @@ func (c *typeConverter) newType(t isf.Type) *isf.Type {
 
 func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) error {
 	u := isf.UserType{Name: c.names[id], Kind: kind, Size: uint64(r.size), Fields: c.fields.take(int(r.vlen))}
-	unnamed := int64(0)
 	for i := range r.vlen {
-		m := r.member(i)
-		f, err := c.field(&u, m)
+		f, err := c.field(&u, r.member(i))
 		if err != nil {
 			return err
-		}
-		if m.name == 0 {
-			f.Name = "unnamed_field_" + strconv.FormatInt(unnamed, 16)
-			unnamed++
 		}
 		u.Fields[i] = f
 	}
@@ -297,7 +289,7 @@ func (c *typeConverter) enumBase(size uint64, signed bool) string {
 	name := ""
 	for _, b := range c.out.Bases {
 		if b.Size == size && b.Signed == signed && (b.Kind == isf.BaseInt || b.Kind == isf.BaseChar) &&
-			b.Name != "pointer" && (name == "" || b.Name < name) {
+			(name == "" || b.Name < name) {
 			name = b.Name
 		}
 	}

@@ -1,0 +1,111 @@
+package btfconv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
+
+// The tables of exported symbols, __ksymtab and, to 6.19, __ksymtab_gpl right
+// after it: struct kernel_symbol of three numbers, each relative to its own
+// address (CONFIG_HAVE_ARCH_PREL32_RELOCATIONS), the symbol's value, name and name
+// space. Each table is sorted by name. They are all that says where data is when
+// kallsyms has functions only.
+
+const (
+	ksymSize    = 12
+	minExports  = 64  // a run as short may be chance
+	ksymNameLen = 512 // KSYM_NAME_LEN
+)
+
+// An exportTable is the symbols that the kernel exports to modules.
+type exportTable struct {
+	start, end int // in the window
+	symbols    []kernelSymbol
+}
+
+// parseExports reads the tables that start at an index of the window, whose
+// virtual address is addr, as far as they go. The two tables are read as one: the
+// order may start over, if what follows is a table by itself.
+func parseExports(window []byte, addr uint64, start int) exportTable {
+	t := exportTable{start: start, end: start}
+	runStart, last := 0, ""
+	for at := start; ; at += ksymSize {
+		name, ok := exportName(window, at)
+		if !ok {
+			break
+		}
+		if name <= last {
+			if len(t.symbols)-runStart < minExports {
+				break
+			}
+			runStart = len(t.symbols)
+		}
+		last = name
+		value := addr + uint64(at) + uint64(int64(int32(binary.LittleEndian.Uint32(window[at:]))))
+		t.symbols = append(t.symbols, kernelSymbol{name: name, addr: value, kind: 'R'})
+		t.end = at + ksymSize
+	}
+	if n := len(t.symbols); n-runStart < minExports && runStart > 0 {
+		t.symbols, t.end = t.symbols[:runStart], start+runStart*ksymSize
+	}
+	return t
+}
+
+// findExports looks for the tables from an index of the window on: the first
+// place where minExports entries in a row have names in order.
+func findExports(window []byte, addr uint64, from int) (exportTable, error) {
+	for at := align(from, 4); at+ksymSize*minExports <= len(window); at += 4 {
+		if !looksExported(window, at) {
+			continue
+		}
+		if t := parseExports(window, addr, at); len(t.symbols) >= minExports {
+			return t, nil
+		}
+	}
+	return exportTable{}, fmt.Errorf("__ksymtab: none in %d bytes after kallsyms: %w", len(window)-from, ErrDamaged)
+}
+
+// looksExported tests three entries, with arithmetic only: names come after the
+// tables, and near.
+func looksExported(window []byte, at int) bool {
+	const near = 16 << 20
+	for i := at; i < at+3*ksymSize; i += ksymSize {
+		name := binary.LittleEndian.Uint32(window[i+4:])
+		space := binary.LittleEndian.Uint32(window[i+8:])
+		if name-1 >= near || space-1 >= near || binary.LittleEndian.Uint32(window[i:]) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// exportName returns the name of the entry at an index of the window.
+func exportName(window []byte, at int) (string, bool) {
+	if at+ksymSize > len(window) {
+		return "", false
+	}
+	i := at + 4 + int(int32(binary.LittleEndian.Uint32(window[at+4:])))
+	if i <= at || i >= len(window) {
+		return "", false
+	}
+	n := bytes.IndexByte(window[i:min(len(window), i+ksymNameLen)], 0)
+	if n <= 0 || !isIdentifier(window[i:i+n]) {
+		return "", false
+	}
+	return string(window[i : i+n]), true
+}
+
+// isIdentifier reports whether b can be the name of a symbol in C or, mangled,
+// in Rust.
+func isIdentifier(b []byte) bool {
+	for i, c := range b {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c == '.', c == '$':
+		case c >= '0' && c <= '9' && i > 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
