@@ -44,7 +44,7 @@ const (
 	btfVersion    = 1
 	btfHeaderSize = 24 // up to str_len; 7.1 and later may have a layout section, and 32
 	btfRecordSize = 12 // struct btf_type, before what its kind adds
-	maxBTFSize    = 256 << 20
+	maxBTFSize    = 64 << 20
 )
 
 // A btfLayout is what follows a type record: struct btf_layout in

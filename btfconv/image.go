@@ -3,6 +3,7 @@ package btfconv
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -24,6 +25,11 @@ type kernelImage struct {
 // physical returns where an address inside the image is in memory.
 func (k *kernelImage) physical(va uint64) (vmem.PhysAddr, bool) {
 	return k.phys + vmem.PhysAddr(va-k.text), va-k.text < kernelImageMax
+}
+
+// virtual returns the address in the image of a physical one.
+func (k *kernelImage) virtual(pa vmem.PhysAddr) (uint64, bool) {
+	return k.text + uint64(pa-k.phys), uint64(pa-k.phys) < kernelImageMax
 }
 
 // read returns n bytes from a virtual address on.
@@ -56,6 +62,20 @@ func (k *kernelImage) window(va uint64, n int) []byte {
 		return nil
 	}
 	return readUpTo(k.mem, pa, n)
+}
+
+// chunks yields a part of the kernel's image piece by piece, each with its
+// address. The pieces overlap by some bytes, so that each 8-byte word is whole in
+// one and has so many bytes after it.
+func (k *kernelImage) chunks(from, to uint64, overlap int) iter.Seq2[uint64, []byte] {
+	return func(yield func(uint64, []byte) bool) {
+		for va := from &^ 7; va < to; va += scanChunk {
+			b := k.window(va, int(min(scanChunk+uint64(overlap), to-va)))
+			if len(b) > 0 && !yield(va, b) {
+				return
+			}
+		}
+	}
 }
 
 // readUpTo reads n bytes, less where memory was not captured.

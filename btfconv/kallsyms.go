@@ -47,25 +47,30 @@ type kallsymsTable struct {
 	base    uint64
 }
 
-// parseKallsyms finds and verifies all tables around names, which is the index
-// of kallsyms_names in the window. addr is the virtual address of the window: the
-// addresses of 7.0 and later are relative to it.
-func parseKallsyms(window []byte, addr uint64, names int) (*kallsymsTable, []kernelSymbol, error) {
+// locateKallsyms verifies that the tables are around names, which is the index of
+// kallsyms_names in the window: that the names, the markers, the token table and
+// its index fit together. addr is the virtual address of the window, to which the
+// addresses of 7.0 and later are relative, and a multiple of 8.
+func locateKallsyms(window []byte, addr uint64, names int) (*kallsymsTable, error) {
 	t := &kallsymsTable{window: window, addr: addr, names: names, seqs: -1}
 	if err := t.walkNames(); err != nil {
+		return nil, err
+	}
+	return t, t.findTokens()
+}
+
+// decode returns all symbols, in order of their addresses, and their indexes in
+// order of their names, nil where the kernel has no table of that. It verifies all
+// that locateKallsyms did not.
+func (t *kallsymsTable) decode() (symbols []kernelSymbol, byName []uint32, err error) {
+	if symbols, err = t.decodeNames(); err != nil {
 		return nil, nil, err
 	}
-	if err := t.findTokens(); err != nil {
+	if err = t.decodeOffsets(symbols); err != nil {
 		return nil, nil, err
 	}
-	symbols, err := t.decodeNames()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := t.decodeOffsets(symbols); err != nil {
-		return nil, nil, err
-	}
-	return t, symbols, t.checkOrder(symbols)
+	byName, err = t.decodeOrder(symbols)
+	return symbols, byName, err
 }
 
 // walkNames reads the number of symbols, which stands before the names, and
@@ -173,31 +178,32 @@ func isSymbolKind(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '?' || c == '-'
 }
 
-// checkOrder checks the table of the symbols in the order of their names,
-// which doubles as a check of every name.
-func (t *kallsymsTable) checkOrder(symbols []kernelSymbol) error {
+// decodeOrder reads the table of the symbols in the order of their names, which
+// doubles as a check of every name.
+func (t *kallsymsTable) decodeOrder(symbols []kernelSymbol) ([]uint32, error) {
 	if t.seqs < 0 {
-		return nil
+		return nil, nil
 	}
 	if t.seqs+3*t.num > len(t.window) {
-		return t.damaged("seqs_of_names", t.seqs, "passes the end of the image")
+		return nil, t.damaged("seqs_of_names", t.seqs, "passes the end of the image")
 	}
+	order := make([]uint32, t.num)
 	seen := make([]bool, t.num)
 	last := ""
-	for i := range t.num {
+	for i := range order {
 		b := t.window[t.seqs+3*i:]
-		seq := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
-		if seq >= t.num || seen[seq] {
-			return t.damaged("seqs_of_names", t.seqs+3*i, "symbol %d", seq)
+		seq := uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
+		if seq >= uint32(t.num) || seen[seq] {
+			return nil, t.damaged("seqs_of_names", t.seqs+3*i, "symbol %d", seq)
 		}
-		seen[seq] = true
+		seen[seq], order[i] = true, seq
 		name := symbols[seq].name
 		if name < last && sortName(name) < sortName(last) {
-			return t.damaged("seqs_of_names", t.seqs+3*i, "%q after %q", name, last)
+			return nil, t.damaged("seqs_of_names", t.seqs+3*i, "%q after %q", name, last)
 		}
 		last = name
 	}
-	return nil
+	return order, nil
 }
 
 // sortName returns what kernels built with link-time optimisation sort by: the

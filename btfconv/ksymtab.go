@@ -3,7 +3,6 @@ package btfconv
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 )
 
 // The tables of exported symbols, __ksymtab and, to 6.19, __ksymtab_gpl right
@@ -20,15 +19,15 @@ const (
 
 // An exportTable is the symbols that the kernel exports to modules.
 type exportTable struct {
-	start, end int // in the window
-	symbols    []kernelSymbol
+	end     int // in the window
+	symbols []kernelSymbol
 }
 
 // parseExports reads the tables that start at an index of the window, whose
 // virtual address is addr, as far as they go. The two tables are read as one: the
 // order may start over, if what follows is a table by itself.
 func parseExports(window []byte, addr uint64, start int) exportTable {
-	t := exportTable{start: start, end: start}
+	t := exportTable{end: start}
 	runStart, last := 0, ""
 	for at := start; ; at += ksymSize {
 		name, ok := exportName(window, at)
@@ -52,18 +51,15 @@ func parseExports(window []byte, addr uint64, start int) exportTable {
 	return t
 }
 
-// findExports looks for the tables from an index of the window on: the first
-// place where minExports entries in a row have names in order.
-func findExports(window []byte, addr uint64, from int) (exportTable, error) {
-	for at := align(from, 4); at+ksymSize*minExports <= len(window); at += 4 {
-		if !looksExported(window, at) {
-			continue
-		}
-		if t := parseExports(window, addr, at); len(t.symbols) >= minExports {
-			return t, nil
+// searchExports looks for the tables: the first place in the window where
+// minExports entries in a row have names in order.
+func searchExports(window []byte) (int, bool) {
+	for at := 0; at+ksymSize*minExports <= len(window); at += 4 {
+		if looksExported(window, at) && len(parseExports(window, 0, at).symbols) >= minExports {
+			return at, true
 		}
 	}
-	return exportTable{}, fmt.Errorf("__ksymtab: none in %d bytes after kallsyms: %w", len(window)-from, ErrDamaged)
+	return 0, false
 }
 
 // looksExported tests three entries, with arithmetic only: names come after the
