@@ -3,6 +3,7 @@ package btfconv
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/nodelens/nodelens/vmem"
@@ -28,11 +29,12 @@ func (s *search) decodeTypes(ctx context.Context) error {
 		if t == nil {
 			continue
 		}
-		s.btf = t
+		s.btf, s.layouts = t, newLayouts(t)
 		s.report.BTF = Table{Addr: pa, Size: uint64(len(t.data) + len(t.strs)), Count: len(t.offsets), FoundBy: "its magic number"}
-		if err := s.checkNotes(); err != nil {
+		if err := s.checkTypes(); err != nil {
 			return err
 		}
+		s.buildID()
 		s.types, s.vars, err = convertTypes(t)
 		return err
 	}
@@ -64,21 +66,32 @@ func readBTF(mem vmem.Memory, pa vmem.PhysAddr) (*btfTypes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("at %v: %w", pa, err)
 	}
-	if size, ok := newLayouts(t).size("task_struct"); !ok || size < 1024 {
-		return nil, fmt.Errorf("BTF at %v: no struct task_struct: %w", pa, ErrDamaged)
-	}
 	return t, nil
 }
 
-// checkNotes compares the sizes of structs that VMCOREINFO has with those of BTF.
-func (s *search) checkNotes() error {
+// buildID finds the build id of vmlinux in the notes, which are right before the
+// BTF. (That of VMCOREINFO is wrong in some stable kernels of 2024.)
+func (s *search) buildID() {
+	const header, size = "\x04\x00\x00\x00\x14\x00\x00\x00\x03\x00\x00\x00GNU\x00", 20
+	const reach = 16 << 10
+	b := readUpTo(s.mem, s.report.BTF.Addr-reach, reach)
+	if i := bytes.LastIndex(b, []byte(header)); i >= 0 && i+len(header)+size <= len(b) {
+		s.report.BuildID = hex.EncodeToString(b[i+len(header):][:size])
+	}
+}
+
+// checkTypes checks that the types are those of this kernel: that there is a
+// task_struct, and that structs have the sizes that VMCOREINFO says.
+func (s *search) checkTypes() error {
+	if size, ok := s.layouts.size("task_struct"); !ok || size < 1024 {
+		return fmt.Errorf("BTF at %v: no struct task_struct: %w", s.report.BTF.Addr, ErrDamaged)
+	}
 	if s.notes == nil {
 		return nil
 	}
-	l := newLayouts(s.btf)
 	for _, typ := range []string{"page", "pglist_data", "zone", "free_area", "list_head", "mem_section", "printk_info"} {
 		want, err := s.notes.Size(typ)
-		if got, ok := l.size(typ); err == nil && ok && got != want {
+		if got, ok := s.layouts.size(typ); err == nil && ok && got != want {
 			return fmt.Errorf("struct %s has %d bytes in BTF, %d in VMCOREINFO: %w", typ, got, want, ErrDamaged)
 		}
 	}

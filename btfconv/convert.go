@@ -20,8 +20,8 @@ type Options struct {
 	Base io.ReaderAt
 	// KASLRShift is subtracted from the symbols' addresses, as they are to be those
 	// that the kernel was linked with. 0 means the difference between _text and where
-	// it is linked: at 0xffffffff81000000, unless phys_startup_64, which System.map
-	// has, says otherwise.
+	// almost all kernels link it, 0xffffffff81000000, or 0 where phys_startup_64, which
+	// System.map has, says that the kernel is linked elsewhere.
 	KASLRShift uint64
 }
 
@@ -63,19 +63,20 @@ func (o *Options) shift(symbols []kernelSymbol) uint64 {
 	if o.KASLRShift != 0 {
 		return o.KASLRShift
 	}
-	text, linked := uint64(0), uint64(linkedText)
+	addr := map[string]uint64{}
 	for i := range symbols {
-		switch symbols[i].name {
-		case "_text":
-			text = symbols[i].addr
-		case "phys_startup_64":
-			linked = startKernelMap + symbols[i].addr
+		switch name := symbols[i].name; name {
+		case "_text", "startup_64", "phys_startup_64":
+			addr[name] = symbols[i].addr
 		}
 	}
-	if text < linked {
+	if phys, ok := addr["phys_startup_64"]; ok && addr["startup_64"] != 0 {
+		return addr["startup_64"] - startKernelMap - phys
+	}
+	if addr["_text"] < linkedText {
 		return 0
 	}
-	return text - linked
+	return addr["_text"] - linkedText
 }
 
 // readTypes reads BTF, and the BTF it is split from.

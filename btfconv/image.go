@@ -65,13 +65,18 @@ func (k *kernelImage) window(va uint64, n int) []byte {
 }
 
 // chunks yields a part of the kernel's image piece by piece, each with its
-// address. The pieces overlap by some bytes, so that each 8-byte word is whole in
-// one and has so many bytes after it.
+// address, as far as it was captured. A piece is valid until the next. The pieces
+// overlap by some bytes, so that what is not longer is whole in one.
 func (k *kernelImage) chunks(from, to uint64, overlap int) iter.Seq2[uint64, []byte] {
 	return func(yield func(uint64, []byte) bool) {
+		buf := make([]byte, scanChunk+overlap)
 		for va := from &^ 7; va < to; va += scanChunk {
-			b := k.window(va, int(min(scanChunk+uint64(overlap), to-va)))
-			if len(b) > 0 && !yield(va, b) {
+			pa, ok := k.physical(va)
+			if !ok {
+				return
+			}
+			n, _ := k.mem.ReadAt(buf[:min(uint64(len(buf)), to-va)], int64(pa))
+			if n > 0 && !yield(va, buf[:n]) {
 				return
 			}
 		}
@@ -80,13 +85,12 @@ func (k *kernelImage) chunks(from, to uint64, overlap int) iter.Seq2[uint64, []b
 
 // readUpTo reads n bytes, less where memory was not captured.
 func readUpTo(mem vmem.Memory, pa vmem.PhysAddr, n int) []byte {
-	for _, r := range mem.Ranges() {
-		if r.Contains(pa) {
-			n = int(min(uint64(n), r.Size-uint64(pa-r.Start)))
-			b := make([]byte, n)
-			got, _ := mem.ReadAt(b, int64(pa))
-			return b[:got]
-		}
+	i, ok := vmem.SearchRanges(mem.Ranges(), pa)
+	if !ok {
+		return nil
 	}
-	return nil
+	r := mem.Ranges()[i]
+	b := make([]byte, min(uint64(n), r.Size-uint64(pa-r.Start)))
+	got, _ := mem.ReadAt(b, int64(pa))
+	return b[:got]
 }

@@ -3,6 +3,7 @@ package btfconv
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 )
 
 // The tables of exported symbols, __ksymtab and, to 6.19, __ksymtab_gpl right
@@ -62,6 +63,36 @@ func searchExports(window []byte) (int, bool) {
 	return 0, false
 }
 
+// check reports an error if the table was cut short: each string between the first
+// and the last of the names must be the name or the name space of an entry. window
+// is what the table, at its start, was read from.
+func (t *exportTable) check(window []byte) error {
+	used := make(map[int]bool, 2*len(t.symbols))
+	first, last := len(window), 0
+	for at := 0; at < t.end; at += ksymSize {
+		name := target(window, at+4)
+		used[name], used[target(window, at+8)] = true, true
+		first, last = min(first, name), max(last, name)
+	}
+	for at := first; at < last; {
+		n := bytes.IndexByte(window[at:last], 0)
+		if n < 0 {
+			break
+		}
+		if n > 0 && !used[at] {
+			return fmt.Errorf("__ksymtab: %.80q is no symbol of the %d found: %w", window[at:at+n], len(t.symbols), ErrDamaged)
+		}
+		at += n + 1
+	}
+	return nil
+}
+
+// target returns the index in the window that a relative number at an index
+// means.
+func target(window []byte, at int) int {
+	return at + int(int32(binary.LittleEndian.Uint32(window[at:])))
+}
+
 // looksExported tests three entries, with arithmetic only: names come after the
 // tables, and near.
 func looksExported(window []byte, at int) bool {
@@ -81,7 +112,7 @@ func exportName(window []byte, at int) (string, bool) {
 	if at+ksymSize > len(window) {
 		return "", false
 	}
-	i := at + 4 + int(int32(binary.LittleEndian.Uint32(window[at+4:])))
+	i := target(window, at+4)
 	if i <= at || i >= len(window) {
 		return "", false
 	}

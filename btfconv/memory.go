@@ -54,10 +54,10 @@ type search struct {
 	place   kallsymsPlace
 	table   *kallsymsTable
 	btf     *btfTypes
+	layouts *layouts
 	types   isf.Contents
 	vars    map[string]*isf.Type
 	symbols *symbolTable
-	exports exportTable
 	report  *Report
 }
 
@@ -135,6 +135,5 @@ func (s *search) decodeSymbols() error {
 	if text, ok := s.symbols.find("_stext"); !ok || text != s.image.text {
 		return fmt.Errorf("_stext is at %#x, not at %#x as VMCOREINFO has it: %w", text, s.image.text, ErrDamaged)
 	}
-	s.exports = s.findExports(s.image.text, s.image.phys)
-	return s.checkExports()
+	return s.useExports(s.findExports(s.image.text, s.image.phys))
 }

@@ -16,11 +16,11 @@ const maxNotes = 16
 // memory holds; equal ones once.
 func notesIn(ctx context.Context, mem vmem.Memory) iter.Seq[*kcore.VMCoreInfo] {
 	return func(yield func(*kcore.VMCoreInfo) bool) {
-		seen := map[[3]string]bool{}
+		seen := map[string]bool{}
 		fresh := func(v *kcore.VMCoreInfo) bool {
-			key := [3]string{v.Release(), v.String("KERNELOFFSET"), v.String("NUMBER(phys_base)")}
-			defer func() { seen[key] = true }()
-			return !seen[key]
+			text := v.Text()
+			defer func() { seen[text] = true }()
+			return !seen[text]
 		}
 		if m, ok := mem.(interface {
 			VMCoreInfo() (*kcore.VMCoreInfo, error)
@@ -41,7 +41,7 @@ func notesIn(ctx context.Context, mem vmem.Memory) iter.Seq[*kcore.VMCoreInfo] {
 func (s *search) readNotes() {
 	s.report.FoundBy = "VMCOREINFO"
 	s.report.Release = s.notes.Release()
-	s.report.BuildID = s.notes.String("BUILD-ID")
+	s.report.BuildID = s.notes.BuildID()
 	text, err := s.notes.Symbol("_stext")
 	if err != nil {
 		return
@@ -52,7 +52,9 @@ func (s *search) readNotes() {
 	}
 	s.image.text = text
 	s.image.phys = vmem.PhysAddr(text - startKernelMap + uint64(base))
-	s.image.shift = kernelOffset(s.notes)
+	if s.image.shift, err = s.notes.KernelOffset(); err != nil {
+		s.image.text = 0
+	}
 }
 
 // inPlace reports whether the kernel that VMCOREINFO describes is there: whether
@@ -64,12 +66,4 @@ func (s *search) inPlace() bool {
 	}
 	// struct uts_namespace starts with its name, after 4 bytes before 5.11.
 	return bytes.Contains(s.image.window(uts, 512), append([]byte(s.report.Release), 0))
-}
-
-func kernelOffset(v *kcore.VMCoreInfo) uint64 {
-	n, err := v.KernelOffset()
-	if err != nil {
-		return 0
-	}
-	return n
 }

@@ -75,7 +75,8 @@ type Report struct {
 	KASLRShift uint64 // what was subtracted from addresses of the kernel's image
 	TextPhys   vmem.PhysAddr
 	Kallsyms   Table
-	Exports    Table // __ksymtab; Count 0 where not found, which is no error
+	Exports    Table // __ksymtab
+	ExportsErr error // why Exports was not used; nil if it was. That alone is no error of FromMemory
 	BTF        Table
 
 	// Found lists the symbols that are in neither kallsyms nor the export tables

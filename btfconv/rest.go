@@ -14,16 +14,15 @@ import (
 // not touch. Addresses are those of the running kernel.
 type finder struct {
 	*search
-	layouts *layouts
-	end     uint64            // of the part of the image that is searched
-	more    map[string]uint64 // the symbols that were found
+	end  uint64            // of the part of the image that is searched
+	more map[string]uint64 // the symbols that were found
 }
 
 // findRest checks that the kernel which the tables describe is the one that runs,
 // and completes the symbols.
 func (s *search) findRest(ctx context.Context) error {
 	s.report.mem, s.report.image = s.mem, s.imageRange()
-	f := &finder{search: s, layouts: newLayouts(s.btf), more: map[string]uint64{}}
+	f := &finder{search: s, more: map[string]uint64{}}
 	f.end = f.dataEnd()
 	if err := f.initTask(); err != nil {
 		return err
@@ -35,6 +34,8 @@ func (s *search) findRest(ctx context.Context) error {
 	f.fromScan()
 	f.fromTimekeeper()
 	f.fromModules()
+	f.fromPerCPU()
+	f.fromCode()
 	f.banner(ctx)
 	f.missing()
 	f.addFound()
@@ -258,5 +259,6 @@ var wanted = [][]string{
 	{"init_task"}, {"init_pid_ns"}, {"init_uts_ns"}, {"init_user_ns"}, {"init_net"}, {"init_nsproxy"}, {"init_mm"},
 	{"init_top_pgt", "swapper_pg_dir"}, {"linux_banner"}, {"tk_core", "timekeeper_data"}, {"page_offset_base"},
 	{"vmemmap_base"}, {"vmalloc_base"}, {"phys_base"}, {"__per_cpu_offset"}, {"cgrp_dfl_root"}, {"cgroup_roots"},
+	{"cgrp_dfl_visible"},
 	{"cgroup_subsys"}, {"socket_file_ops"}, {"sockfs_dentry_operations"}, {"modules"},
 }

@@ -43,9 +43,14 @@ func compareSymbols(a, b kernelSymbol) int {
 
 func (s *kernelSymbol) global() bool { return s.kind >= 'A' && s.kind <= 'Z' }
 
+// search returns the index of a symbol in sorted.
+func (t *symbolTable) search(name string) (int, bool) {
+	return slices.BinarySearchFunc(t.sorted, name, func(s kernelSymbol, name string) int { return strings.Compare(s.name, name) })
+}
+
 // find returns the address of a symbol.
 func (t *symbolTable) find(name string) (uint64, bool) {
-	i, ok := slices.BinarySearchFunc(t.sorted, name, func(s kernelSymbol, name string) int { return strings.Compare(s.name, name) })
+	i, ok := t.search(name)
 	if !ok {
 		return 0, false
 	}

@@ -64,17 +64,22 @@ func arrayOf(t *isf.Type) *isf.Type { return &isf.Type{Kind: isf.KindArray, Elem
 // typedSymbols makes symbols with the addresses they were linked at, and the
 // types that vars or symbolTypes have for them.
 func typedSymbols(t *symbolTable, shift uint64, vars map[string]*isf.Type, c *isf.Contents) []isf.Symbol {
-	known := knownTypes(c)
 	out := make([]isf.Symbol, len(t.sorted))
 	for i, s := range t.sorted {
 		out[i] = isf.Symbol{Name: s.name, Address: s.addr}
 		if s.addr >= startKernelMap {
 			out[i].Address -= shift
 		}
-		if v, ok := vars[s.name]; ok {
-			out[i].Type = v
-		} else if v := symbolTypes[s.name]; v != nil && known[innermost(v).Name] {
-			out[i].Type = v
+	}
+	known := knownTypes(c)
+	for name, typ := range symbolTypes {
+		if i, ok := t.search(name); ok && known[innermost(typ).Name] {
+			out[i].Type = typ
+		}
+	}
+	for name, typ := range vars {
+		if i, ok := t.search(name); ok {
+			out[i].Type = typ
 		}
 	}
 	return out

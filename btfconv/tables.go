@@ -75,12 +75,12 @@ func (s *search) tablesFromNotes() error {
 	if n > maxSymbols || high-low > kernelImageMax/4 {
 		return fmt.Errorf("kallsyms_num_syms is %d: %w", n, ErrDamaged)
 	}
-	low &^= 7
+	low = low&^7 - 8 // kallsyms_num_syms may be right before kallsyms_names, and is looked for in two places
 	// After the last address come at most its own table and the order of names.
 	window := s.image.window(low, int(high-low+7*n+4096))
 	t, err := locateKallsyms(window, low, int(names-low))
 	if err != nil {
-		return err
+		return captured(err, window, int(high-low))
 	}
 	pa, _ := s.image.physical(low)
 	s.setTable(kallsymsPlace{window: window, phys: pa, names: t.names}, t, "VMCOREINFO")
@@ -91,34 +91,39 @@ func (s *search) tablesFromNotes() error {
 const exportReach = 32 << 20
 
 // findExports looks for the export tables after kallsyms; va and pa are one
-// address of the image. They are missing where none are found.
-func (s *search) findExports(va uint64, pa vmem.PhysAddr) exportTable {
+// address of the image. Report.ExportsErr says what is wrong with them.
+func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
 	const step = 4 << 20
 	from := s.place.phys + vmem.PhysAddr(s.table.tokens.end)
 	for off := vmem.PhysAddr(0); off < exportReach; off += step {
 		start := (from + off) &^ 7
 		// Names follow at some distance; so the tables are read again from their start on.
-		window := readUpTo(s.mem, start, 2*step)
-		at, ok := searchExports(window)
+		at, ok := searchExports(readUpTo(s.mem, start, 2*step))
 		if !ok {
 			continue
 		}
 		start += vmem.PhysAddr(at)
-		t := parseExports(readUpTo(s.mem, start, step), va+uint64(start-pa), 0)
+		window := readUpTo(s.mem, start, step)
+		t := parseExports(window, va+uint64(start-pa), 0)
 		s.report.Exports = Table{Addr: start, Size: uint64(t.end), Count: len(t.symbols), FoundBy: "its shape"}
-		return t
+		s.report.ExportsErr = t.check(window)
+		return t.symbols
 	}
-	return exportTable{}
+	s.report.ExportsErr = fmt.Errorf("__ksymtab: %w", ErrNotFound)
+	return nil
 }
 
-// checkExports compares the export tables with kallsyms, which has all functions.
-func (s *search) checkExports() error {
+// useExports adds exported symbols, if nothing is wrong with the table, and
+// compares them with kallsyms, which has all functions.
+func (s *search) useExports(exports []kernelSymbol) error {
+	if s.report.ExportsErr != nil {
+		return nil
+	}
 	same, other := 0, 0
-	for i := range s.exports.symbols {
-		e := &s.exports.symbols[i]
-		va, ok := s.symbols.find(e.name)
+	for i := range exports {
+		va, ok := s.symbols.find(exports[i].name)
 		switch {
-		case ok && va == e.addr:
+		case ok && va == exports[i].addr:
 			same++
 		case ok:
 			other++
@@ -128,7 +133,7 @@ func (s *search) checkExports() error {
 	if other > same/100 {
 		return fmt.Errorf("%d of %d exported symbols have other addresses in kallsyms: %w", other, same+other, ErrDamaged)
 	}
-	s.symbols.add(s.exports.symbols)
+	s.symbols.add(exports)
 	return nil
 }
 
@@ -145,30 +150,28 @@ func (s *search) placeImage() error {
 		s.image.text = linkedText
 		s.image.phys = s.place.phys + vmem.PhysAddr(text-s.table.addr)
 		s.symbols.move(linkedText - text)
-		s.exports = s.findExports(s.image.text, s.image.phys)
-		return s.checkExports()
+		return s.useExports(s.findExports(s.image.text, s.image.phys))
 	}
-	s.exports = s.findExports(0, 0)
-	delta, err := s.exportDelta()
+	exports := s.findExports(0, 0)
+	delta, err := s.exportDelta(exports)
 	if err != nil {
 		return err
 	}
-	s.image = kernelImage{mem: s.mem, text: text, phys: vmem.PhysAddr(text - delta), shift: text - linkedText}
-	for i := range s.exports.symbols {
-		s.exports.symbols[i].addr += delta
+	s.image.text, s.image.phys, s.image.shift = text, vmem.PhysAddr(text-delta), text-linkedText
+	for i := range exports {
+		exports[i].addr += delta
 	}
-	return s.checkExports()
+	return s.useExports(exports)
 }
 
 // exportDelta returns the difference of virtual and physical addresses: the one
 // that most of the exported functions have.
-func (s *search) exportDelta() (uint64, error) {
+func (s *search) exportDelta(exports []kernelSymbol) (uint64, error) {
 	votes := map[uint64]int{}
 	best := uint64(0)
-	for i := range s.exports.symbols {
-		e := &s.exports.symbols[i]
-		if va, ok := s.symbols.find(e.name); ok && va >= startKernelMap {
-			d := va - e.addr
+	for i := range exports {
+		if va, ok := s.symbols.find(exports[i].name); ok && va >= startKernelMap {
+			d := va - exports[i].addr
 			votes[d]++
 			if votes[d] > votes[best] {
 				best = d
@@ -183,3 +186,12 @@ func (s *search) exportDelta() (uint64, error) {
 
 // everything is all of physical memory.
 var everything = vmem.Range[vmem.PhysAddr]{Size: math.MaxInt64}
+
+// captured adds to an error about the contents of a window that the cause may be
+// that not all of it was captured.
+func captured(err error, window []byte, want int) error {
+	if err == nil || len(window) >= want {
+		return err
+	}
+	return fmt.Errorf("%w, and only %d bytes were captured: %w", err, len(window), vmem.ErrNotCaptured)
+}

@@ -2,6 +2,8 @@ package btfconv
 
 import (
 	"encoding/binary"
+	"slices"
+	"strings"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -61,6 +63,8 @@ func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type, error) {
 			return isf.Contents{}, nil, err
 		}
 	}
+	slices.SortFunc(c.out.Types, func(a, b isf.UserType) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.out.Enums, func(a, b isf.Enum) int { return strings.Compare(a.Name, b.Name) })
 	return c.out, vars, nil
 }
 
