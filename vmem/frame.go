@@ -8,13 +8,13 @@ import (
 // A frame is a cached copy of one frame of physical memory. It never changes once
 // it is in the cache, so that readers need no lock.
 type frame struct {
-	addr PhysAddr
-	gaps []gap // ascending; nil if all of the frame is readable
-	data [PageSize]byte
+	addr  PhysAddr
+	holes []hole // ascending; nil if all of the frame is readable
+	data  [PageSize]byte
 }
 
-// A gap is a part of a frame that can't be read.
-type gap struct {
+// A hole is a part of a frame that can't be read.
+type hole struct {
 	Range[PhysAddr]
 	err error
 }
@@ -28,11 +28,11 @@ const salvageStep = 512
 // be read and the reason. The end must lie inside the frame. The caller must not
 // change the bytes.
 func (f *frame) view(off, size uint64) ([]byte, error) {
-	if f.gaps == nil {
+	if f.holes == nil {
 		return f.data[off : off+size : off+size], nil
 	}
 	want := Range[PhysAddr]{f.addr + PhysAddr(off), size}
-	for _, g := range f.gaps {
+	for _, g := range f.holes {
 		if lost := g.Intersect(want); lost.Size > 0 {
 			n := uint64(lost.Start - want.Start)
 			return f.data[off : off+n : off+n], g.err
@@ -73,11 +73,17 @@ func (f *frame) fill(mem Memory, r Range[PhysAddr]) {
 }
 
 // lose records that the bytes from start up to but not including end can't be
-// read.
+// read. A hole that goes on where the last one ended keeps its reason.
 func (f *frame) lose(start, end PhysAddr, err error) {
-	if start != end {
-		f.gaps = append(f.gaps, gap{Range[PhysAddr]{start, uint64(end - start)}, err})
+	size := uint64(end - start)
+	if size == 0 {
+		return
 	}
+	if last := len(f.holes) - 1; last >= 0 && f.holes[last].Last() == start-1 {
+		f.holes[last].Size += size
+		return
+	}
+	f.holes = append(f.holes, hole{Range[PhysAddr]{start, size}, err})
 }
 
 // readFull reads len(b) bytes at pa. It returns an error if and only if it read

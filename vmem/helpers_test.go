@@ -1,6 +1,7 @@
 package vmem_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -70,7 +71,7 @@ type fault vmem.Fault
 
 func asFault(t testing.TB, err error) *fault {
 	t.Helper()
-	f, ok := err.(*vmem.Fault)
+	f, ok := errors.AsType[*vmem.Fault](err)
 	if !ok {
 		t.Fatalf("error %v (%T) is not a *vmem.Fault", err, err)
 	}
@@ -82,7 +83,7 @@ func page(va vmem.VirtAddr, level int) virtRange {
 	return virtRange{Start: va, Size: 1 << (12 + 9*(level-1))}
 }
 
-// newTables returns empty tables of 4 levels at 1 MiB.
+// newTables returns memory with empty page tables at 1 MiB.
 func newTables(levels int) (*pagetest.Memory, *pagetest.Tables) {
 	m := new(pagetest.Memory)
 	return m, pagetest.NewTables(m, levels, 1<<20)

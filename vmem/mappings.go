@@ -2,6 +2,7 @@ package vmem
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 )
@@ -104,12 +105,12 @@ func (w *walker) entry(t table, f *frame, page, part Range[VirtAddr]) bool {
 		return w.lost(part, at+PhysAddr(len(data)), t.level, 0, err)
 	}
 	e := entry(binary.LittleEndian.Uint64(data))
-	if e == 0 {
+	if e == 0 { // most are
 		return true
 	}
 	to, err := w.as.decode(e, t.level, isKernel(page.Start))
 	switch {
-	case err == ErrNotPresent:
+	case errors.Is(err, ErrNotPresent):
 		return true
 	case err != nil:
 		return w.lost(part, at, t.level, e, err)

@@ -2,6 +2,7 @@ package vmem_test
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -99,7 +100,7 @@ func (o *oracle) judgeAbsent(e uint64, level int, kernel bool) verdict {
 // led there, from the top.
 func (o *oracle) walk(table vmem.PhysAddr, level int, base vmem.VirtAddr, upper []uint64, path []vmem.PhysAddr) {
 	span := uint64(1) << (12 + 9*(level-1))
-	path = append(path[:len(path):len(path)], table)
+	path = append(slices.Clip(path), table)
 	if !o.anyCaptured(table) {
 		o.lose(virtRange{Start: o.extend(base), Size: 512 * span}, fault{Virt: o.extend(base), Phys: table, Level: level, Err: vmem.ErrNotCaptured})
 		return
@@ -109,35 +110,33 @@ func (o *oracle) walk(table vmem.PhysAddr, level int, base vmem.VirtAddr, upper 
 	}
 }
 
-func (o *oracle) entry(at vmem.PhysAddr, level int, at2 virtRange, upper []uint64, path []vmem.PhysAddr) {
+func (o *oracle) entry(at vmem.PhysAddr, level int, span virtRange, upper []uint64, path []vmem.PhysAddr) {
 	if len(o.steps) >= o.limit {
 		return
 	}
 	var b [8]byte
 	if n, err := o.mem.ReadAt(b[:], int64(at)); err != nil {
-		o.lose(at2, fault{Virt: at2.Start, Phys: at + vmem.PhysAddr(n), Level: level, Err: vmem.ErrNotCaptured})
+		o.lose(span, fault{Virt: span.Start, Phys: at + vmem.PhysAddr(n), Level: level, Err: vmem.ErrNotCaptured})
 		return
 	}
 	e := binary.LittleEndian.Uint64(b[:])
-	lost := fault{Virt: at2.Start, Phys: at, Level: level, Entry: e}
-	upper = append(upper[:len(upper):len(upper)], e)
-	v, to := o.judge(e, level, at2.Start >= 1<<63)
+	lost := fault{Virt: span.Start, Phys: at, Level: level, Entry: e}
+	upper = append(slices.Clip(upper), e)
+	v, to := o.judge(e, level, span.Start >= 1<<63)
 	switch v {
 	case isNothing:
 	case isPage:
-		o.steps = append(o.steps, step{Mapping: vmem.Mapping{Range: at2, Phys: to, Flags: o.flags(upper, at2.Start)}})
+		o.steps = append(o.steps, step{Mapping: vmem.Mapping{Range: span, Phys: to, Flags: o.flags(upper, span.Start)}})
 	case isTable:
-		for _, p := range path {
-			if p == to {
-				lost.Err = vmem.ErrBadEntry
-				o.lose(at2, lost)
-				return
-			}
+		if slices.Contains(path, to) {
+			lost.Err = vmem.ErrBadEntry
+			o.lose(span, lost)
+			return
 		}
-		o.walk(to, level-1, at2.Start, upper, path)
+		o.walk(to, level-1, span.Start, upper, path)
 	default:
 		lost.Err = verdictErrors[v]
-		o.lose(at2, lost)
+		o.lose(span, lost)
 	}
 }
 

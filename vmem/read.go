@@ -50,7 +50,7 @@ func (as *AddressSpace) cached(va VirtAddr, size uint64) []byte {
 	}
 	f := as.phys.cached(addr)
 	off := uint64(va % PageSize)
-	if f == nil || f.gaps != nil || off > PageSize-size {
+	if f == nil || f.holes != nil || off > PageSize-size {
 		return nil
 	}
 	return f.data[off : off+size]

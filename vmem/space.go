@@ -100,8 +100,8 @@ func (as *AddressSpace) checkRoot() error {
 	if err != nil {
 		return err
 	}
-	if len(f.gaps) > 0 && f.gaps[0].Size == PageSize {
-		return f.gaps[0].err
+	if len(f.holes) > 0 && f.holes[0].Size == PageSize {
+		return f.holes[0].err
 	}
 	return nil
 }
