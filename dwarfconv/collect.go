@@ -129,7 +129,7 @@ func (c *collector) entry(u *unit, i int) error {
 			return c.define(u, i, spaceTypes, u, i)
 		}
 	case kindEnum:
-		if d.flags&isDeclared == 0 {
+		if d.flags&isDeclared == 0 || d.name != 0 {
 			return c.define(u, i, spaceEnums, u, i)
 		}
 	case kindBase:
@@ -208,13 +208,13 @@ func (c *collector) inflate(u *unit, p *pending) error {
 // commit counts the definition for u.
 func (c *collector) commit(u *unit, p *pending) {
 	v := c.variants[p.key]
-	switch {
-	case v == nil:
+	if v == nil {
 		v = p.fresh
-		v.units, v.last = 1, u.position(0)
-		v.first = u.position(u.dies[p.entry].off)
+		v.first, v.last = u.position(u.dies[p.entry].off), ^uint64(0)
 		c.variants[p.key] = v
-	case v.last != u.position(0):
+	}
+	// A declaration is better than nothing, but never better than a definition.
+	if v.last != u.position(0) && (p.space != spaceEnums || p.unit.dies[p.die].flags&isDeclared == 0) {
 		v.units++
 		v.last = u.position(0)
 	}

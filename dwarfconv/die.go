@@ -30,6 +30,7 @@ type flags uint8
 const (
 	isDeclared   flags = 1 << iota // only declared, defined elsewhere
 	isStatic                       // a variable or function with an address
+	isByte                         // a variable of which only the lowest byte is kept
 	isTop                          // not inside a function or another type
 	fromStart                      // a member: val counts bits, not bytes
 	hasBitOffset                   // a member: the bits are counted from the most significant of its storage unit

@@ -63,12 +63,12 @@ func (s *scanner) variable(u *unit, d *die) bool {
 	d.declare(s.get(slotDeclaration))
 	if len(s.stack) == 1 {
 		d.flags |= isTop
+		if !s.has(slotLocation) {
+			d.declare(s.get(slotExternal)) // an alias of another variable
+		}
 	}
 	if s.has(slotLocation) {
-		if addr, ok := u.staticAddress(s.vals[slotLocation]); ok {
-			d.val = addr
-			d.flags |= isStatic
-		}
+		d.val, d.flags = u.static(s.vals[slotLocation], d.flags)
 	}
 	return d.flags != 0
 }

@@ -193,6 +193,7 @@ const (
 	slotMember        // DW_AT_data_member_location, a number
 	slotMemberExpr    // the same, an expression
 	slotDeclaration
+	slotExternal
 	slotSignature
 	slotEncoding
 	slotValue
@@ -236,6 +237,7 @@ var attrSlots = [classes][dwarf.AttrLoclistsBase]slot{
 		dwarf.AttrDataBitOffset: slotDataBitOffset,
 		dwarf.AttrDataMemberLoc: slotMember,
 		dwarf.AttrDeclaration:   slotDeclaration,
+		dwarf.AttrExternal:      slotExternal,
 		dwarf.AttrEncoding:      slotEncoding,
 		dwarf.AttrConstValue:    slotValue,
 		dwarf.AttrCount:         slotCount,

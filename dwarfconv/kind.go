@@ -88,14 +88,15 @@ var wanted = [kinds]uint32{
 	kindEnumerator: 1<<slotName | 1<<slotValue | 1<<slotSplit,
 	kindMember: 1<<slotName | 1<<slotType | 1<<slotByteSize | 1<<slotBitSize | 1<<slotBitOffset | 1<<slotDataBitOffset |
 		1<<slotMember | 1<<slotMemberExpr | 1<<slotSplit,
-	kindBase:       1<<slotName | 1<<slotByteSize | 1<<slotEncoding | 1<<slotSplit,
-	kindTypedef:    1<<slotName | 1<<slotType | 1<<slotSplit,
-	kindPointer:    1<<slotType | 1<<slotSplit,
-	kindArray:      1<<slotType | 1<<slotSplit,
-	kindDimension:  1<<slotCount | 1<<slotUpper,
-	kindQualifier:  1<<slotType | 1<<slotSplit,
-	kindFunction:   1 << slotSibling,
-	kindVariable:   1<<slotName | 1<<slotType | 1<<slotOrigin | 1<<slotDeclaration | 1<<slotLocation | 1<<slotSplit,
+	kindBase:      1<<slotName | 1<<slotByteSize | 1<<slotEncoding | 1<<slotSplit,
+	kindTypedef:   1<<slotName | 1<<slotType | 1<<slotSplit,
+	kindPointer:   1<<slotType | 1<<slotSplit,
+	kindArray:     1<<slotType | 1<<slotSplit,
+	kindDimension: 1<<slotCount | 1<<slotUpper,
+	kindQualifier: 1<<slotType | 1<<slotSplit,
+	kindFunction:  1 << slotSibling,
+	kindVariable: 1<<slotName | 1<<slotType | 1<<slotOrigin | 1<<slotDeclaration | 1<<slotExternal |
+		1<<slotLocation | 1<<slotSplit,
 	kindSubprogram: 1<<slotName | 1<<slotOrigin | 1<<slotLowPC | 1<<slotLowPCx,
 }
 

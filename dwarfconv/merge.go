@@ -13,13 +13,14 @@ type harvest struct {
 	enums     []isf.Enum
 	bases     []isf.BaseType
 	declared  map[string]*isf.Type // variables without an address
+	ambiguous map[string]bool      // those of them that are also defined somewhere
 	variables []variable           // by address, then by name
 }
 
 // merge joins what the workers found. The result does not depend on which worker
 // read what.
 func merge(collectors []*collector) *harvest {
-	h := &harvest{declared: make(map[string]*isf.Type)}
+	h := &harvest{declared: make(map[string]*isf.Type), ambiguous: make(map[string]bool)}
 	for _, v := range chosen(joined(collectors)) {
 		switch def := v.def.(type) {
 		case *isf.UserType:
@@ -45,6 +46,11 @@ func merge(collectors []*collector) *harvest {
 	slices.SortFunc(h.variables, func(a, b variable) int {
 		return cmp.Or(compareVariables(a, b), cmp.Compare(a.pos, b.pos))
 	})
+	for _, v := range h.variables {
+		if h.declared[v.name] != nil {
+			h.ambiguous[v.name] = true
+		}
+	}
 	h.implied(pointer)
 	return h
 }

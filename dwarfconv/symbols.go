@@ -18,9 +18,12 @@ const bannerName = "linux_banner"
 func unique(syms []symbol) map[string]symbol {
 	m := make(map[string]symbol, len(syms))
 	for _, s := range syms {
-		if old, ok := m[s.name]; !ok || rank(s) >= rank(old) {
-			m[s.name] = s
+		old, ok := m[s.name]
+		if ok && rank(s) < rank(old) {
+			s = old
 		}
+		s.twin = ok
+		m[s.name] = s
 	}
 	return m
 }
@@ -69,7 +72,7 @@ func (c *conversion) addBanner(all []isf.Symbol, banner symbol) error {
 //
 // It is that of the variable whose definition has the same address and name.
 // What is defined in assembly has none: then it is the type that it is declared
-// with, which can be meant only if it is visible outside its file.
+// with, unless a namesake may be meant.
 func (h *harvest) typeOf(s symbol) *isf.Type {
 	if s.typ == elf.STT_FUNC || s.typ == elf.STT_GNU_IFUNC {
 		return functionType
@@ -86,7 +89,7 @@ func (h *harvest) typeOf(s symbol) *isf.Type {
 			}
 		}
 	}
-	if rank(s) > 0 {
+	if rank(s) > 0 || !s.twin && !h.ambiguous[s.name] {
 		return h.declared[s.name]
 	}
 	return nil

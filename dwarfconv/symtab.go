@@ -13,6 +13,7 @@ type symbol struct {
 	size  uint64
 	typ   elf.SymType
 	bind  elf.SymBind
+	twin  bool // there are others of the name
 }
 
 // symSize is that of an Elf64_Sym.

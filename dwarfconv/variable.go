@@ -27,6 +27,9 @@ func (c *collector) variable(u *unit, i int) error {
 	if err != nil || named.entry.name == 0 {
 		return err
 	}
+	if d.flags&isByte != 0 && c.sizeOf(typed.unit, typed.entry.typ, 0) != 1 {
+		return nil // what is in memory has not the type of the source
+	}
 	v := variable{addr: d.val, pos: u.position(d.off), top: d.flags&isTop != 0}
 	if v.name, err = named.unit.name(named.entry.name); err != nil {
 		return err
