@@ -3,11 +3,15 @@ package dwarfconv
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"debug/elf"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -43,39 +47,97 @@ type Options struct {
 	Warn func(error)
 }
 
-// A conversion is one run of Convert.
-type conversion struct {
-	ctx  context.Context
-	opts Options
-	elf  *elf.File
-	size int64
-	syms []symbol
-
-	mu       sync.Mutex // guards what follows
-	done     int64
-	reported int64
-	damage   []*UnitError
-	lost     int // units whose damage is not kept
+// Convert converts the vmlinux or module r of size bytes. It may be compressed as
+// a whole, or be in a Debian package; see the package's documentation.
+//
+// An error says that nothing could be converted: it wraps one of the reasons
+// above, or is that of r or ctx. Damage to a part of the file is no error, see
+// Options.Warn.
+func Convert(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*isf.File, error) {
+	f, err := convert(ctx, r, size, opts)
+	if err != nil {
+		return nil, fmt.Errorf("dwarfconv: %w", err)
+	}
+	return f, nil
 }
 
-// contents converts the ELF file r of size bytes.
-func contents(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*isf.Contents, error) {
-	c := &conversion{ctx: ctx, size: size}
+// ConvertFile converts the named file as Convert does. If Options.Name is empty,
+// the file's base name takes its place.
+func ConvertFile(ctx context.Context, name string, opts *Options) (*isf.File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("dwarfconv: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("dwarfconv: %w", err)
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	o.Name = cmp.Or(o.Name, filepath.Base(name))
+	file, err := convert(ctx, f, info.Size(), &o)
+	if err != nil {
+		return nil, fmt.Errorf("dwarfconv: %s: %w", name, err)
+	}
+	return file, nil
+}
+
+// A conversion is one run of Convert.
+type conversion struct {
+	ctx  context.Context //nolint:containedctx // lives as long as the call that it comes with
+	opts Options
+	told teller
+	elf  *elf.File
+	size int64 // of the ELF file
+	syms []symbol
+	hash string // of the file as given
+
+	done atomic.Int64 // bytes of units
+
+	mu     sync.Mutex // guards what follows
+	damage []*UnitError
+	lost   int // damaged units that damage has no room for
+}
+
+func convert(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*isf.File, error) {
+	c := &conversion{ctx: ctx}
 	if opts != nil {
 		c.opts = *opts
 	}
-	var err error
-	if c.elf, err = openELF(r, size); err != nil {
+	c.told.tellFunc = c.opts.Progress
+	wait := c.startHash(r, size)
+	contents, err := c.run(r, size)
+	hash, hashErr := wait()
+	if err := cmp.Or(err, hashErr); err != nil {
 		return nil, err
 	}
-	debug, err := openDebug(c.elf, size)
+	c.hash = hash
+	contents.Metadata = c.metadata()
+	return isf.New(*contents)
+}
+
+// run converts all but the metadata.
+func (c *conversion) run(r io.ReaderAt, size int64) (*isf.Contents, error) {
+	in, err := c.openInput(r, size)
+	if err != nil {
+		return nil, err
+	}
+	defer in.close()
+	c.size = in.size
+	if c.elf, err = openELF(in, in.size); err != nil {
+		return nil, err
+	}
+	debug, err := openDebug(c.elf, in.size)
 	if err != nil {
 		return nil, err
 	}
 	if debug.info == nil {
-		return nil, ErrNoDWARF
+		return nil, c.noDWARF()
 	}
-	if c.syms, err = readSymtab(c.elf, size); err != nil {
+	if c.syms, err = readSymtab(c.elf, in.size); err != nil {
 		return nil, err
 	}
 	if len(c.syms) > 0 && !isKernel(c.elf, c.syms) {
@@ -85,13 +147,37 @@ func contents(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*i
 	if err != nil {
 		return nil, err
 	}
-	return c.contents(h)
+	syms, err := c.symbols(h)
+	if err != nil {
+		return nil, err
+	}
+	return &isf.Contents{Bases: h.bases, Types: h.types, Enums: h.enums, Symbols: syms}, nil
 }
 
-// A job is a unit to read.
-type job struct {
-	section *infoSection
-	index   int
+// startHash hashes the file if that is asked for, in the background. The function
+// that it returns waits for the result.
+func (c *conversion) startHash(r io.ReaderAt, size int64) (wait func() (string, error)) {
+	if !c.opts.Hash {
+		return func() (string, error) { return "", nil }
+	}
+	sum, err := sha256.New(), error(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b := make([]byte, 1<<18)
+		for off := int64(0); off < size && err == nil; off += int64(len(b)) {
+			b = b[:min(int64(len(b)), size-off)]
+			if _, err = r.ReadAt(b, off); err == io.EOF && off+int64(len(b)) == size {
+				err = nil
+			}
+			err = cmp.Or(err, c.ctx.Err())
+			sum.Write(b)
+		}
+	}()
+	return func() (string, error) {
+		<-done
+		return hex.EncodeToString(sum.Sum(nil)), err
+	}
 }
 
 // harvest reads all units.
@@ -140,20 +226,7 @@ func (c *conversion) work(w *collector, debug *debugFile, next *atomic.Int64) {
 		if err := w.collect(s, s.starts[i]); err != nil {
 			c.note(&UnitError{Section: s.name, Unit: s.starts[i], Err: err})
 		}
-		c.progress(int64(w.unit.size), int64(debug.info.size))
-	}
-}
-
-// progressStep is after how many bytes progress is told.
-const progressStep = 4 << 20
-
-func (c *conversion) progress(n, total int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.done += n
-	if c.opts.Progress != nil && (c.done-c.reported >= progressStep || c.done == total) {
-		c.reported = c.done
-		c.opts.Progress("units", c.done, total)
+		c.told.tell("units", c.done.Add(int64(w.unit.size)), int64(debug.info.size))
 	}
 }
 
@@ -191,28 +264,23 @@ func (c *conversion) warn() {
 	}
 }
 
-// contents puts the result together.
-func (c *conversion) contents(h *harvest) (*isf.Contents, error) {
-	syms, err := c.symbols(h)
-	if err != nil {
-		return nil, err
-	}
-	return &isf.Contents{Metadata: c.metadata(), Bases: h.bases, Types: h.types, Enums: h.enums, Symbols: syms}, nil
-}
-
 // producerVersion is the version of this converter.
 const producerVersion = "0.1.0"
 
 func (c *conversion) metadata() isf.Metadata {
 	dwarf := isf.Source{Kind: "dwarf", Name: c.opts.Name}
+	if c.hash != "" {
+		dwarf.HashType, dwarf.HashValue = "sha256", c.hash
+	}
 	m := isf.Metadata{
-		Format:   "6.2.0",
 		Producer: isf.Producer{Name: "nodelens", Version: producerVersion},
 		Symbols:  []isf.Source{dwarf},
 		Types:    []isf.Source{dwarf},
 	}
 	if len(c.syms) > 0 {
-		m.Symbols = append(m.Symbols, isf.Source{Kind: "symtab", Name: c.opts.Name})
+		symtab := dwarf
+		symtab.Kind = "symtab"
+		m.Symbols = append(m.Symbols, symtab)
 	}
 	if c.opts.SystemMap != nil {
 		m.Symbols = append(m.Symbols, isf.Source{Kind: "system-map", Name: c.opts.SystemMapName})

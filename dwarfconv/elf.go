@@ -128,3 +128,11 @@ func constantData(f *elf.File, addr, size uint64) ([]byte, error) {
 
 // maxConstant bounds the size of an object whose bytes are kept.
 const maxConstant = 1 << 16
+
+// noDWARF is ErrNoDWARF with what else the file may be good for.
+func (c *conversion) noDWARF() error {
+	if c.elf.Section(".BTF") != nil {
+		return fmt.Errorf("%w; its BTF can be converted", ErrNoDWARF)
+	}
+	return ErrNoDWARF
+}
