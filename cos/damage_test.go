@@ -113,6 +113,7 @@ func openUndamaged(t *testing.T, img testimages.Image) *undamaged {
 	if u.report, err = report(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}
+	u.report.Kernel.Symbols = "given"
 	u.pages = slices.Sorted(maps.Keys(m.pages))
 	ranges := f.Memory.Ranges()
 	u.end = int64(ranges[len(ranges)-1].Last()) + 1
