@@ -1,6 +1,7 @@
 package btfconv
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -288,17 +289,15 @@ func (c *typeConverter) addEnum(id uint32, r *btfType) {
 	c.out.Enums = append(c.out.Enums, e)
 }
 
-// enumBase returns the alphabetically first integer of that size and sign.
+// enumBase returns the alphabetically first integer of that size and sign, of
+// those that C has names for (clang adds __ARRAY_SIZE_TYPE__).
 func (c *typeConverter) enumBase(size uint64, signed bool) string {
 	name := ""
 	for _, b := range c.out.Bases {
-		if b.Size == size && b.Signed == signed && (b.Kind == isf.BaseInt || b.Kind == isf.BaseChar) &&
-			(name == "" || b.Name < name) {
+		integer := b.Kind == isf.BaseInt || b.Kind == isf.BaseChar
+		if integer && b.Size == size && b.Signed == signed && !strings.HasPrefix(b.Name, "__") && (name == "" || b.Name < name) {
 			name = b.Name
 		}
 	}
-	if name == "" {
-		return "void"
-	}
-	return name
+	return cmp.Or(name, "void")
 }
