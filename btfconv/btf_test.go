@@ -87,7 +87,7 @@ var kinds = isf.Contents{
 			{Name: "huge", Offset: 16, Type: baseNamed("__int128")},
 			{Name: "single", Offset: 32, Type: baseNamed("float")},
 			{Name: "twice", Offset: 40, Type: baseNamed("double")},
-			{Name: "nothing", Offset: 48, Type: pointerTo(named(isf.KindVoid, "void"))},
+			{Name: "nothing", Offset: 48, Type: pointerTo(&isf.Type{Kind: isf.KindVoid})},
 			{Name: "call", Offset: 56, Type: pointerTo(&isf.Type{Kind: isf.KindFunction})},
 			{Name: "there", Offset: 64, Type: pointerTo(structType("elsewhere"))},
 			{Name: "too", Offset: 72, Type: pointerTo(named(isf.KindUnion, "elsewhere_too"))},

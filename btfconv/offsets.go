@@ -1,6 +1,9 @@
 package btfconv
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // An offsetMode is how kallsyms_offsets holds addresses.
 type offsetMode uint8
@@ -98,14 +101,14 @@ func (t *kallsymsTable) fill(symbols []kernelSymbol) bool {
 }
 
 // possible reports whether a symbol can have its address: in the image, or, if it
-// is marked as absolute, in the per-CPU section. With relative numbers it can't be
-// inside of the tables, where damaged ones would be.
+// is marked as absolute, in the per-CPU section. Inside of the tables, where
+// relative numbers point if they are overwritten, are the tables only.
 func (t *kallsymsTable) possible(s *kernelSymbol) bool {
 	if s.kind == 'A' && t.mode == absolutePerCPU {
 		return s.addr < kernelImageMax
 	}
 	if t.mode == pcRelative && s.addr >= t.addr+uint64(t.names) && s.addr < t.addr+uint64(t.offsets+4*t.num) {
-		return false
+		return strings.HasPrefix(s.name, "kallsyms_")
 	}
 	return s.addr-startKernelMap < 2*kernelImageMax
 }
