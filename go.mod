@@ -10,3 +10,5 @@ require (
 )
 
 require github.com/ulikunitz/xz v0.5.17
+
+require github.com/go-delve/delve v1.27.2

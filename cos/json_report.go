@@ -40,6 +40,7 @@ func (w *jsonWriter) kernel(k Kernel) {
 	} else {
 		w.stringKey("physBase", hex(uint64(k.PhysBase)))
 	}
+	w.optional("symbols", k.Symbols)
 	w.raw("}")
 }
 

@@ -34,6 +34,7 @@ type Kernel struct {
 	PageTableLevels int    // 4 or 5
 	KASLRShift      uint64 // what to add to an address as linked
 	PhysBase        int64  // the kernel's phys_base; may be negative
+	Symbols         string // where types and symbols came from
 }
 
 // A Pod is a pod of which the node knew. Fields that no source tells are empty.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 )
 
@@ -131,7 +132,7 @@ func checkKernel(t *testing.T, want truth.Kernel, r *NodeReport) {
 }
 
 // TestAnalyzeNode compares the whole report about each image with what /proc said on
-// the node.
+// the node. A second one, from symbols that are loaded already, must be the same.
 func TestAnalyzeNode(t *testing.T) {
 	for _, img := range testimages.All(t) {
 		t.Run(img.Name, func(t *testing.T) {
@@ -147,8 +148,32 @@ func TestAnalyzeNode(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkReport(t, node, r)
+
+			symbols, err := isf.Open(img.ISF)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := symbols.Symbol("_text"); err != nil || text.Address+r.Kernel.KASLRShift != node.Kernel.TextVirt {
+				t.Errorf("_text at %+v with shift %#x, want %#x", text, r.Kernel.KASLRShift, node.Kernel.TextVirt)
+			}
+			again, err := AnalyzeNode(t.Context(), File(img.Path), &Options{Symbols: symbols})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(asJSON(t, r), asJSON(t, again)); diff != "" {
+				t.Errorf("JSON of the second report (-first +second):\n%s", diff)
+			}
 		})
 	}
+}
+
+func asJSON(t *testing.T, r *NodeReport) string {
+	t.Helper()
+	text, err := r.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestAttributeProc attributes the processes of the truth, with all that /proc says of

@@ -43,6 +43,7 @@ func printKernel(w *bufio.Writer, r *cos.NodeReport) {
 	k := r.Kernel
 	fmt.Fprintf(w, "kernel %s, %d-level page tables, KASLR shift %#x\n", printable(k.Release), k.PageTableLevels, k.KASLRShift)
 	fmt.Fprintf(w, "  %s\n", printable(k.Banner))
+	fmt.Fprintf(w, "  symbols from %s\n", printable(k.Symbols))
 	booted := "at an unknown time"
 	if !r.BootTime.IsZero() {
 		booted = r.BootTime.UTC().Format(time.DateTime + " MST")
