@@ -10,7 +10,7 @@ import (
 func (s *search) build() (*isf.File, error) {
 	s.report.KASLRShift, s.report.TextPhys = s.image.shift, s.image.phys
 	c := s.types
-	c.Symbols = typedSymbols(s.symbols, s.image.shift, s.vars, &c)
+	c.Symbols = typedSymbols(s.symbols, &s.image, s.vars, &c)
 	setBanner(&c, s.report.Banner)
 	return isf.New(c)
 }

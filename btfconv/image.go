@@ -32,6 +32,15 @@ func (k *kernelImage) virtual(pa vmem.PhysAddr) (uint64, bool) {
 	return k.text + uint64(pa-k.phys), uint64(pa-k.phys) < kernelImageMax
 }
 
+// linked returns what an address was before KASLR moved the image. Those of the
+// per-CPU section, to 6.14, are none of the image.
+func (k *kernelImage) linked(va uint64) uint64 {
+	if va < startKernelMap {
+		return va
+	}
+	return va - k.shift
+}
+
 // read returns n bytes from a virtual address on.
 func (k *kernelImage) read(va uint64, n int) ([]byte, error) {
 	pa, ok := k.physical(va)

@@ -114,22 +114,25 @@ func (t *kallsymsTable) nameLength(at int) (n, size int) {
 }
 
 // findTokens checks the markers, which follow the names, and finds the token
-// table after them.
+// table after them, or after the order of the names.
 func (t *kallsymsTable) findTokens() error {
 	end := t.names + int(t.ends[len(t.ends)-1])
+	wrong := t.damaged("markers", end, "they don't agree with the names")
 	for _, a := range []int{8, 4} {
 		markers := align(end, a)
 		if !t.markersAt(markers) {
 			continue
 		}
-		tokens := align(markers+4*len(t.ends), a)
-		if err := t.tokens.parse(t.window, tokens, a); err == nil {
+		next := align(markers+4*len(t.ends), a)
+		if wrong = t.tokens.parse(t.window, next, a); wrong == nil {
 			return nil
 		}
-		t.seqs = tokens
-		return t.tokens.parse(t.window, align(tokens+3*t.num, a), a)
+		if err := t.tokens.parse(t.window, align(next+3*t.num, a), a); err == nil {
+			t.seqs = next
+			return nil
+		}
 	}
-	return t.damaged("markers", end, "they don't agree with the names")
+	return wrong
 }
 
 // markersAt reports whether the table of where each 256th name starts is at.

@@ -61,7 +61,7 @@ func (f *finder) found(name string, addr uint64, format string, args ...any) {
 		return
 	}
 	f.more[name] = addr
-	f.report.Found = append(f.report.Found, FoundSymbol{Name: name, Address: addr - f.image.shift, FoundBy: fmt.Sprintf(format, args...)})
+	f.report.Found = append(f.report.Found, FoundSymbol{Name: name, Address: f.image.linked(addr), FoundBy: fmt.Sprintf(format, args...)})
 }
 
 // addFound adds what was found to the symbols.

@@ -63,13 +63,10 @@ func arrayOf(t *isf.Type) *isf.Type { return &isf.Type{Kind: isf.KindArray, Elem
 
 // typedSymbols makes symbols with the addresses they were linked at, and the
 // types that vars or symbolTypes have for them.
-func typedSymbols(t *symbolTable, shift uint64, vars map[string]*isf.Type, c *isf.Contents) []isf.Symbol {
+func typedSymbols(t *symbolTable, image *kernelImage, vars map[string]*isf.Type, c *isf.Contents) []isf.Symbol {
 	out := make([]isf.Symbol, len(t.sorted))
 	for i, s := range t.sorted {
-		out[i] = isf.Symbol{Name: s.name, Address: s.addr}
-		if s.addr >= startKernelMap {
-			out[i].Address -= shift
-		}
+		out[i] = isf.Symbol{Name: s.name, Address: image.linked(s.addr)}
 	}
 	known := knownTypes(c)
 	for name, typ := range symbolTypes {

@@ -119,19 +119,11 @@ func (s *search) useExports(exports []kernelSymbol) error {
 	if s.report.ExportsErr != nil {
 		return nil
 	}
-	same, other := 0, 0
-	for i := range exports {
-		va, ok := s.symbols.find(exports[i].name)
-		switch {
-		case ok && va == exports[i].addr:
-			same++
-		case ok:
-			other++
+	for _, e := range exports {
+		// An exported symbol is global. A static one may have the name of one that kallsyms lacks.
+		if i, ok := s.symbols.search(e.name); ok && s.symbols.sorted[i].global() && s.symbols.sorted[i].addr != e.addr {
+			return fmt.Errorf("%s is at %#x in kallsyms, at %#x in __ksymtab: %w", e.name, s.symbols.sorted[i].addr, e.addr, ErrDamaged)
 		}
-	}
-	// A static symbol may have the name of an exported one.
-	if other > same/100 {
-		return fmt.Errorf("%d of %d exported symbols have other addresses in kallsyms: %w", other, same+other, ErrDamaged)
 	}
 	s.symbols.add(exports)
 	return nil

@@ -1,6 +1,7 @@
 package btfconv
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ const maxDepth = 64
 
 // Types that many fields share.
 var (
-	typeVoid     = &isf.Type{Kind: isf.KindVoid, Name: "void"}
+	typeVoid     = &isf.Type{Kind: isf.KindVoid}
 	typeFunction = &isf.Type{Kind: isf.KindFunction}
 )
 
@@ -96,26 +97,31 @@ func (c *typeConverter) addBases() error {
 			continue
 		}
 		b := baseType(c.btf.string(r.name), &r)
-		t := &c.types.take(1)[0]
-		*t = isf.Type{Kind: isf.KindBase, Name: b.Name}
-		c.memo[id] = typeMemo{typ: t, size: b.Size}
+		c.memo[id] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
 		if !seen[b.Name] {
 			seen[b.Name] = true
 			c.out.Bases = append(c.out.Bases, b)
-		} else if !c.hasBase(b) {
+		} else if !slices.Contains(c.out.Bases, b) {
 			return damaged("type section", 0, "two different types %q", b.Name)
 		}
 	}
+	c.correctSigns()
 	return nil
 }
 
-func (c *typeConverter) hasBase(b isf.BaseType) bool {
-	for _, o := range c.out.Bases {
-		if o == b {
-			return true
+// correctSigns marks the characters as signed that are so, if "signed char" is
+// not: early pahole wrote that a type is a character or that it is signed, not
+// both. Kernels have been built with an unsigned char since 6.2 only.
+func (c *typeConverter) correctSigns() {
+	signed := func(b isf.BaseType) bool { return b.Name == "signed char" && b.Signed }
+	if slices.ContainsFunc(c.out.Bases, signed) {
+		return
+	}
+	for i := range c.out.Bases {
+		if b := &c.out.Bases[i]; b.Kind == isf.BaseChar {
+			b.Signed = b.Name != "unsigned char"
 		}
 	}
-	return false
 }
 
 // The bits of BTF_INT_ENCODING in the word after a BTF_KIND_INT record.
@@ -127,6 +133,10 @@ const (
 
 func baseType(name string, r *btfType) isf.BaseType {
 	b := isf.BaseType{Name: name, Size: uint64(r.size), Kind: isf.BaseFloat, Signed: true}
+	switch name {
+	case "float", "double", "long double":
+		return b // BTF_KIND_FLOAT came with 5.13
+	}
 	if r.kind == kindFloat {
 		return b
 	}
@@ -136,7 +146,6 @@ func baseType(name string, r *btfType) isf.BaseType {
 	case encoding&intBool != 0:
 		b.Kind = isf.BaseBool
 	case encoding&intChar != 0 || name == "char" || name == "signed char" || name == "unsigned char":
-		// pahole leaves the character bit out.
 		b.Kind = isf.BaseChar
 	default:
 		b.Kind = isf.BaseInt
@@ -267,9 +276,14 @@ func hasSignedEnums(t *btfTypes) bool {
 	return false
 }
 
+// addEnum adds an enumeration. One of 8 bytes that is no BTF_KIND_ENUM64 (6.0) has
+// only the lower halves of its values, and gets no constants.
 func (c *typeConverter) addEnum(id uint32, r *btfType) {
 	signed := r.flag || !c.signed
 	e := isf.Enum{Name: c.names[id], Size: uint64(r.size), Constants: c.consts.take(int(r.vlen))}
+	if r.kind == kindEnum && r.size == 8 {
+		e.Constants = nil
+	}
 	step := int(knownLayouts[r.kind].elem)
 	negative := r.flag
 	for i := range e.Constants {
@@ -288,17 +302,15 @@ func (c *typeConverter) addEnum(id uint32, r *btfType) {
 	c.out.Enums = append(c.out.Enums, e)
 }
 
-// enumBase returns the alphabetically first integer of that size and sign.
+// enumBase returns the alphabetically first integer of that size and sign, of
+// those that C has names for (clang adds __ARRAY_SIZE_TYPE__).
 func (c *typeConverter) enumBase(size uint64, signed bool) string {
 	name := ""
 	for _, b := range c.out.Bases {
-		if b.Size == size && b.Signed == signed && (b.Kind == isf.BaseInt || b.Kind == isf.BaseChar) &&
-			(name == "" || b.Name < name) {
+		integer := b.Kind == isf.BaseInt || b.Kind == isf.BaseChar
+		if integer && b.Size == size && b.Signed == signed && !strings.HasPrefix(b.Name, "__") && (name == "" || b.Name < name) {
 			name = b.Name
 		}
 	}
-	if name == "" {
-		return "void"
-	}
-	return name
+	return cmp.Or(name, "void")
 }
