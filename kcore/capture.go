@@ -53,10 +53,10 @@ type CaptureOptions struct {
 // seeking, and returns what there is to say about it. It needs some 64 MiB of memory
 // and no disk.
 //
-// RAM is what /proc/iomem calls System RAM, with the last byte of every range, as far as
-// /proc/kcore has it: the kernel leaves out pages of which only a part is RAM. Pages that
-// give an error are left out one by one. The manifest lists all of that, and
-// [Manifest.Whole] says whether there was any. An image has no zeros for memory that was
+// RAM is what /proc/iomem calls System RAM, to the last byte of every range but for pages
+// of which only a part is RAM: those the kernel neither uses nor shows. Pages that
+// /proc/kcore lacks or that give an error are left out one by one. The manifest lists all
+// of that, and [Manifest.Whole] says whether anything is missing. An image has no zeros for memory that was
 // not read, but for what [OpenLive] says of the kernel's own.
 //
 // A record of the image holds at most 16 MiB, and has been read before its header is
@@ -122,7 +122,7 @@ func (c *capture) plan() error {
 		Schema: ManifestSchema, Tool: c.opts.Tool, Node: readNode(c.opts.Root, c.opts.Node),
 		Image: Image{Format: c.opts.Format}, Order: c.opts.Order, Began: time.Now(),
 		Headers: c.core.Segments(), IOMem: text, RAM: extentsOf(ram),
-		Pieces: []Piece{}, Missing: []Missing{}, LeftOut: []LeftOut{}, Notes: []string{},
+		Edges: []Extent{}, Pieces: []Piece{}, Missing: []Missing{}, LeftOut: []LeftOut{}, Notes: []string{},
 	}
 	if v, err := c.core.VMCoreInfo(); err == nil {
 		c.manifest.VMCoreInfo = v.Text()
@@ -142,11 +142,10 @@ func (c *capture) note(format string, args ...any) {
 // divide cuts the RAM that can be captured into chunks.
 func (c *capture) divide(ram []vmem.Range[vmem.PhysAddr]) {
 	for _, r := range ram {
-		for _, lost := range vmem.SubtractRanges(r, c.core.Ranges()) {
-			c.manifest.miss(lost, "not in /proc/kcore")
-		}
-		for _, have := range c.core.Ranges() {
-			c.divideRange(r.Intersect(have))
+		whole := wholePages(r)
+		c.manifest.Edges = append(c.manifest.Edges, extentsOf(vmem.SubtractRanges(r, whole))...)
+		for _, w := range whole {
+			c.divideWhole(w)
 		}
 	}
 	for _, have := range c.core.Ranges() {
@@ -156,23 +155,31 @@ func (c *capture) divide(ram []vmem.Range[vmem.PhysAddr]) {
 	}
 }
 
-// divideRange cuts whole pages into chunks that end at multiples of maxRecord.
-func (c *capture) divideRange(r vmem.Range[vmem.PhysAddr]) {
-	if r.Size == 0 {
-		return
+// divideWhole cuts what /proc/kcore has of r, which is whole pages.
+func (c *capture) divideWhole(r vmem.Range[vmem.PhysAddr]) {
+	var have []vmem.Range[vmem.PhysAddr]
+	for _, h := range c.core.Ranges() {
+		have = append(have, wholePages(r.Intersect(h))...)
 	}
-	first := (r.Start + pageSize - 1) &^ (pageSize - 1)
-	end := (r.Last() + 1) &^ (pageSize - 1)
-	inner := vmem.Range[vmem.PhysAddr]{Start: first, Size: uint64(max(first, end) - first)}
-	for _, edge := range vmem.SubtractRanges(r, vmem.NormalizeRanges([]vmem.Range[vmem.PhysAddr]{inner})) {
-		c.manifest.miss(edge, "part of a page")
+	for _, lost := range vmem.SubtractRanges(r, have) {
+		c.manifest.miss(lost, "not in /proc/kcore")
 	}
-	for at := first; at < end; {
-		size := min(maxRecord-uint64(at)%maxRecord, uint64(end-at))
-		c.chunks = append(c.chunks, &chunk{start: at, pages: int(size / pageSize)})
-		c.total += int64(size)
-		at += vmem.PhysAddr(size)
+	for _, h := range have {
+		for size := uint64(0); h.Size > 0; h.Start, h.Size = h.Start+vmem.PhysAddr(size), h.Size-size {
+			size = min(maxRecord-uint64(h.Start)%maxRecord, h.Size)
+			c.chunks = append(c.chunks, &chunk{start: h.Start, pages: int(size / pageSize)})
+			c.total += int64(size)
+		}
 	}
+}
+
+// wholePages returns the whole pages in r: one range, or none.
+func wholePages(r vmem.Range[vmem.PhysAddr]) []vmem.Range[vmem.PhysAddr] {
+	skip := -uint64(r.Start) % pageSize
+	if r.Size < skip+pageSize {
+		return nil
+	}
+	return []vmem.Range[vmem.PhysAddr]{{Start: r.Start + vmem.PhysAddr(skip), Size: (r.Size - skip) &^ (pageSize - 1)}}
 }
 
 // write captures all chunks in all passes.

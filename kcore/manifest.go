@@ -30,6 +30,7 @@ type Manifest struct {
 	IOMem      string    `json:"iomem"`           // the text of /proc/iomem
 
 	RAM     []Extent  `json:"ram"`      // System RAM, of /proc/iomem
+	Edges   []Extent  `json:"edges"`    // of RAM, less than a page: not in the image, nor used by the kernel
 	Pieces  []Piece   `json:"pieces"`   // what was read when, in the order of reading
 	Missing []Missing `json:"missing"`  // RAM that the image lacks though nothing was to be left out there
 	LeftOut []LeftOut `json:"left_out"` // what was left out as asked: all RAM that is neither in the image nor in Missing
