@@ -9,4 +9,4 @@ require (
 	golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba
 )
 
-require github.com/ulikunitz/xz v0.5.17 // indirect
+require github.com/ulikunitz/xz v0.5.17

@@ -9,7 +9,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrFormat: the file is not an ELF core of x86-64 physical memory.
+// ErrFormat says that the file is not an ELF core of x86-64 physical memory.
 var ErrFormat = errors.New("not an ELF core of x86-64 memory")
 
 // ELF constants (elf(5)).

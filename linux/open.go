@@ -11,7 +11,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrNoKernel: no running kernel that fits the symbols was found in the image.
+// ErrNoKernel says that no running kernel that fits the symbols was found in the image.
 var ErrNoKernel = errors.New("no kernel found")
 
 // Options are the settings of Open. The zero value is usable but for Symbols.

@@ -89,7 +89,7 @@ func (x *index) contentMatches(f *frame) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		sum.Write(buf[before:])
+		sum.add(buf[before:])
 		buf = append(buf[:0], buf[max(0, len(buf)-window):]...)
 	}
 	return sum.sum() == f.sum, nil

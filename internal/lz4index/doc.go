@@ -16,9 +16,12 @@
 //   - A frame with a content size needs the size of its last block only: no block
 //     exceeds the full size, so where full blocks and the last add up to the
 //     content size, all are full.
-//   - Otherwise the sequences of each block are added up without copying their
-//     bytes, which takes a small part of the time that decoding takes, on all
-//     cores.
+//   - Otherwise the sequences of each block are added up, on all cores, without
+//     copying what they stand for. That takes about half the time of decoding; so
+//     whoever compresses an image to be opened often says --content-size.
+//
+// The length of a frame's last block is taken as found, where no content size
+// contradicts it.
 //
 // A block whose sequences don't add up to a possible size is damaged. It counts
 // as full, as long as its frame shows no sign of a writer that flushes, so that
