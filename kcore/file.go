@@ -37,7 +37,7 @@ const startKernelMap = 0xffffffff80000000
 // file must not shrink before. A name on procfs, such as /proc/kcore, is the running
 // machine, which is read as [OpenLive] does.
 func Open(name string) (*File, error) {
-	if onProcFS(name) {
+	if IsLive(name) {
 		return openLive(os.DirFS(filepath.Dir(name)), filepath.Base(name), os.DirFS("/"))
 	}
 	s, err := source.Open(name)

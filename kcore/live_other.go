@@ -2,5 +2,5 @@
 
 package kcore
 
-// onProcFS reports false: only Linux has /proc/kcore.
-func onProcFS(string) bool { return false }
+// IsLive reports whether the named file is one of procfs, which only Linux has.
+func IsLive(string) bool { return false }

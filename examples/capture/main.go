@@ -87,8 +87,8 @@ func captureFile(ctx context.Context, name string, opts *kcore.CaptureOptions) (
 		return nil, err
 	}
 	m, err := kcore.Capture(ctx, f, opts)
-	if err == nil && f.Sync() != nil && isRegular(f) {
-		err = f.Sync() // a pipe or a terminal has nothing to sync
+	if err == nil && keeps(f) {
+		err = f.Sync()
 	}
 	return m, errors.Join(err, f.Close())
 }
@@ -102,9 +102,11 @@ func exclusive(name string) int {
 	return os.O_EXCL
 }
 
-func isRegular(f *os.File) bool {
+// keeps reports whether what is written to f is kept: a pipe or a terminal has nothing to
+// sync.
+func keeps(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) == 0
 }
 
 func fail(stderr io.Writer, err error) int {
