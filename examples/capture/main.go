@@ -47,10 +47,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if s == nil {
 		return status
 	}
-	opts, err := s.options(ctx)
+	opts, done, err := s.options(ctx)
 	if err != nil {
 		return fail(stderr, err)
 	}
+	defer done()
 	p := &progress{w: stderr}
 	opts.Progress = p.show
 	m, err := s.deliver(ctx, opts, stdout, stderr)

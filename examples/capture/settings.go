@@ -61,15 +61,16 @@ func (s *settings) check(rest []string) error {
 	case s.resumable && s.url == "":
 		return errors.New("-resumable needs -url")
 	}
-	return s.filter.check(s.order)
+	return s.filter.check()
 }
 
-// options returns how to capture.
-func (s *settings) options(ctx context.Context) (*kcore.CaptureOptions, error) {
-	o := &kcore.CaptureOptions{
+// options returns how to capture. The caller must call done after the capture.
+func (s *settings) options(ctx context.Context) (o *kcore.CaptureOptions, done func(), err error) {
+	o = &kcore.CaptureOptions{
 		Root: os.DirFS(s.root), Format: s.format, Order: s.order, Node: s.node, Tool: tool(),
 	}
-	return o, s.filter.apply(ctx, o)
+	done, err = s.filter.apply(ctx, s.root, o)
+	return o, done, err
 }
 
 // tool returns the name and version of this program.
