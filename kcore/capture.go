@@ -13,7 +13,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrNothingRead: not one page could be read.
+// ErrNothingRead is the error of a capture in which not one page could be read.
 var ErrNothingRead = errors.New("no memory could be read")
 
 // CaptureOptions are the settings of Capture. The zero value is usable.
@@ -165,10 +165,11 @@ func (c *capture) divideWhole(r vmem.Range[vmem.PhysAddr]) {
 		c.manifest.miss(lost, "not in /proc/kcore")
 	}
 	for _, h := range have {
-		for size := uint64(0); h.Size > 0; h.Start, h.Size = h.Start+vmem.PhysAddr(size), h.Size-size {
-			size = min(maxRecord-uint64(h.Start)%maxRecord, h.Size)
+		c.total += int64(h.Size)
+		for h.Size > 0 {
+			size := min(maxRecord-uint64(h.Start)%maxRecord, h.Size)
 			c.chunks = append(c.chunks, &chunk{start: h.Start, pages: int(size / pageSize)})
-			c.total += int64(size)
+			h.Start, h.Size = h.Start+vmem.PhysAddr(size), h.Size-size
 		}
 	}
 }

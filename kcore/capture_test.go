@@ -56,8 +56,8 @@ func TestCaptureLiME(t *testing.T) {
 			OSRelease: map[string]string{"ID": "cos", "NAME": `Container-Optimized "OS"`, "VERSION": "113"},
 		},
 		Headers: core.Segments(), VMCoreInfo: "OSRELEASE=6.1.0\n", IOMem: iomem,
-		RAM:    []Extent{{0x1000, 0x8c00}, {0x100000, 0x40000}, {0x200000, 0x10000}},
-		Edges:  []Extent{{0x9000, 0xc00}},
+		RAM:   []Extent{{0x1000, 0x8c00}, {0x100000, 0x40000}, {0x200000, 0x10000}},
+		Edges: []Extent{{0x9000, 0xc00}},
 		Pieces: []Piece{
 			{Extent: Extent{0x1000, 0x8000}, Pass: "all", Memory: 0x8000},
 			{Extent: Extent{0x100000, 0x40000}, Pass: "all", Memory: 0x40000},

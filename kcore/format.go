@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// ErrUnknownFormat: there is no image format of the name.
+// ErrUnknownFormat is the error for a name that is no image format's.
 var ErrUnknownFormat = errors.New("unknown image format")
 
 // A Format is an image format that Capture writes.

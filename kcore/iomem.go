@@ -11,7 +11,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrIOMem: the text is not that of /proc/iomem.
+// ErrIOMem is the error for a text that is not that of /proc/iomem.
 var ErrIOMem = errors.New("not /proc/iomem")
 
 // iomemName is the map of physical addresses in the root directory.

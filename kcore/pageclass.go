@@ -11,21 +11,21 @@ import (
 type PageClass uint8
 
 const (
-	// PageOther: none of the others, or unknown. Such pages are never left out.
+	// PageOther is none of the others, or unknown. Such pages are never left out.
 	PageOther PageClass = iota
-	// PageSlab: objects of the kernel.
+	// PageSlab is for objects of the kernel.
 	PageSlab
-	// PageTable: page tables.
+	// PageTable is for page tables.
 	PageTable
-	// PageAnon: memory of processes without a file.
+	// PageAnon is memory of processes without a file.
 	PageAnon
-	// PageFile: file contents in the page cache that are mapped by a process, changed,
-	// or exist nowhere else.
+	// PageFile is for file contents in the page cache that are mapped by a process,
+	// changed, or exist nowhere else.
 	PageFile
-	// PageCleanFile: file contents in the page cache that are the same on disk and that
-	// no process maps.
+	// PageCleanFile is for file contents in the page cache that are the same on disk and
+	// that no process maps.
 	PageCleanFile
-	// PageFree: free, what was there may still be.
+	// PageFree is free; what was there may still be.
 	PageFree
 )
 
