@@ -9,7 +9,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrFormat: the file is not an ELF core of x86-64 physical memory.
+// ErrFormat says that the file is not an ELF core of x86-64 physical memory.
 var ErrFormat = errors.New("not an ELF core of x86-64 memory")
 
 // ELF constants (elf(5)).
@@ -33,13 +33,13 @@ const maxSegments = 1 << 20
 
 // A Segment is a program header.
 type Segment struct {
-	Type   uint32 // 1 is PT_LOAD, 4 is PT_NOTE
-	Flags  uint32
-	Offset uint64        // in the file, in bytes
-	Virt   vmem.VirtAddr // p_vaddr
-	Phys   vmem.PhysAddr // p_paddr; all ones where the memory has no one place
-	FileSz uint64        // bytes in the file
-	MemSz  uint64        // bytes in memory
+	Type   uint32        `json:"type"` // 1 is PT_LOAD, 4 is PT_NOTE
+	Flags  uint32        `json:"flags"`
+	Offset uint64        `json:"offset"` // in the file, in bytes
+	Virt   vmem.VirtAddr `json:"vaddr"`  // p_vaddr
+	Phys   vmem.PhysAddr `json:"paddr"`  // p_paddr; all ones where the memory has no one place
+	FileSz uint64        `json:"filesz"` // bytes in the file
+	MemSz  uint64        `json:"memsz"`  // bytes in memory
 }
 
 // IsELF reports whether a file that begins with b is an ELF file. Four bytes suffice.
@@ -66,7 +66,27 @@ func readSegments(r io.ReaderAt, size int64) ([]Segment, *vmem.Gap, error) {
 			return nil, nil, err
 		}
 	}
-	return readTable(r, size, off, count)
+	segments, gap, err := readTable(r, size, off, count)
+	if err == nil && !physical(segments) {
+		return nil, nil, fmt.Errorf("%w: no segment has a physical address (the core of a process, or /proc/kcore before Linux 4.11)", ErrFormat)
+	}
+	return segments, gap, err
+}
+
+// physical reports whether the segments say where in physical memory they belong. In
+// the core of a process p_paddr is 0 throughout, and in /proc/kcore it was before commit
+// 464920104bf7 (in v4.11); taken at its word, all memory would be on top of one another.
+func physical(segments []Segment) bool {
+	loads := 0
+	for _, s := range segments {
+		if s.Type != ptLoad || s.MemSz == 0 {
+			continue
+		}
+		if loads++; s.Phys != 0 {
+			return true
+		}
+	}
+	return loads < 2
 }
 
 func checkHeader(h []byte) error {

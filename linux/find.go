@@ -93,8 +93,11 @@ func (f *finder) verify(l *location) error {
 		return err
 	}
 	comm, err := space.CString(vmem.VirtAddr(init.Address+l.shift)+vmem.VirtAddr(f.layout.task.comm), f.layout.task.commSize)
-	if err != nil || !strings.HasPrefix(comm, "swapper") {
-		return fmt.Errorf("%w: init_task is named %q (%v)", ErrCorrupt, comm, err)
+	if err != nil {
+		return fmt.Errorf("init_task: %w", err)
+	}
+	if !strings.HasPrefix(comm, "swapper") {
+		return fmt.Errorf("%w: init_task is named %q", ErrCorrupt, comm)
 	}
 	l.space, l.banner = space, got
 	return nil

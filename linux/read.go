@@ -33,15 +33,6 @@ func (r *reader) u32(base vmem.VirtAddr, f field) uint32 {
 	return v
 }
 
-func (r *reader) u16(base vmem.VirtAddr, f field) uint16 {
-	if r.err != nil || !f.ok() {
-		return 0
-	}
-	v, err := r.as.Uint16(base + vmem.VirtAddr(f))
-	r.err = err
-	return v
-}
-
 func (r *reader) u8(base vmem.VirtAddr, f field) uint8 {
 	if r.err != nil || !f.ok() {
 		return 0

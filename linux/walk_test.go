@@ -237,7 +237,7 @@ func TestRBTree(t *testing.T) {
 	if d := cmp.Diff([]uint64{0x100, 0x200, 0x300}, found); d != "" {
 		t.Errorf("nodes (-want +got):\n%s", d)
 	}
-	if len(reasons) != 2 || reasons[0] != vmem.ErrNotPresent || reasons[1] != ErrCycle {
+	if len(reasons) != 2 || !errors.Is(reasons[0], vmem.ErrNotPresent) || !errors.Is(reasons[1], ErrCycle) {
 		t.Errorf("reasons: %v", reasons)
 	}
 }

@@ -50,7 +50,10 @@ func New(records []Extent) (*Table, error) {
 		}
 	}
 	t := &Table{extents: flatten(records)}
-	t.ranges = merge(t.extents)
+	for _, e := range t.extents {
+		t.ranges = append(t.ranges, e.Range)
+	}
+	t.ranges = slices.Clip(vmem.NormalizeRanges(t.ranges))
 	return t, nil
 }
 
@@ -63,19 +66,6 @@ func check(e Extent) error {
 		return fmt.Errorf("extent %v: source offset %d out of range", e.Range, e.Offset)
 	}
 	return nil
-}
-
-// merge returns the ranges of sorted disjoint extents, adjacent ones as one.
-func merge(extents []Extent) []vmem.Range[vmem.PhysAddr] {
-	var ranges []vmem.Range[vmem.PhysAddr]
-	for _, e := range extents {
-		if n := len(ranges); n > 0 && end(ranges[n-1]) == e.Range.Start {
-			ranges[n-1].Size += e.Range.Size
-			continue
-		}
-		ranges = append(ranges, e.Range)
-	}
-	return slices.Clip(ranges)
 }
 
 func end(r vmem.Range[vmem.PhysAddr]) vmem.PhysAddr { return r.Start + vmem.PhysAddr(r.Size) }

@@ -82,14 +82,15 @@ func (w *walker) walk() error {
 	for w.off < w.size {
 		start := w.off
 		more, err := w.next()
-		if err != nil && len(w.frames) == 0 {
+		switch {
+		case err != nil && len(w.frames) == 0:
 			return &FormatError{start, err}
-		}
-		if err != nil {
+		case err != nil:
 			w.lose(start, err)
+			more = false
 		}
-		if err != nil || !more {
-			return nil
+		if !more {
+			break
 		}
 	}
 	return nil

@@ -11,11 +11,9 @@ import (
 
 // FuzzLZ4Index checks that any file is indexed and read without a fault, that all
 // reads agree with one another and with Damage, and that what the stream decoder of
-// pierrec/lz4 accepts as a whole is read as the same content.
+// pierrec/lz4 accepts as a whole is read as the same content. The seeds in testdata
+// were made by the lz4 command.
 func FuzzLZ4Index(f *testing.F) {
-	for name := range fixtures {
-		f.Add(fixture(f, name))
-	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		r, err := New(bytes.NewReader(file), int64(len(file)), &Options{CacheBytes: 1 << 20})
 		if err != nil {
@@ -24,7 +22,7 @@ func FuzzLZ4Index(f *testing.F) {
 			}
 			return
 		}
-		const most = 16 << 20
+		const most = 4 << 20
 		if r.Size() > most {
 			return
 		}
@@ -39,7 +37,7 @@ func FuzzLZ4Index(f *testing.F) {
 // readFuzzed reads the whole content in pieces from its end to its beginning, and
 // again at once as far as that goes.
 func readFuzzed(t *testing.T, r *Reader) []byte {
-	const piece = 50_000
+	const piece = 10_000
 	got := make([]byte, r.Size())
 	whole := true
 	for off := (r.Size() - 1) / piece * piece; off >= 0 && r.Size() > 0; off -= piece {

@@ -143,7 +143,7 @@ func (s *scanner) scan(x *index, i int) error {
 // read returns the data of b as they are in the file.
 func (s *scanner) read(r io.ReaderAt, b *block) ([]byte, error) {
 	if cap(s.buf) < int(b.srcSize) {
-		s.buf = make([]byte, b.srcSize)
+		s.buf = make([]byte, b.srcSize+b.srcSize/4) // the next block may be a little larger
 	}
 	src := s.buf[:b.srcSize]
 	if n, err := r.ReadAt(src, b.src); n < len(src) {

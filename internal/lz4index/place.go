@@ -1,6 +1,9 @@
 package lz4index
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // place gives each block its size, where it is damaged, and its place in the
 // content. From the first block on whose place can't be known nothing is kept.
@@ -211,7 +214,7 @@ func (x *index) listDamage() {
 // lose lists block b as damage, joined to the one before if the reason is the same.
 func (x *index) lose(b *block, err error) {
 	if n := len(x.damage); n > 0 {
-		if d := &x.damage[n-1]; d.Err == err && d.Start+d.Size == b.dst && b.dst > 0 {
+		if d := &x.damage[n-1]; errors.Is(d.Err, err) && d.Start+d.Size == b.dst && b.dst > 0 {
 			d.Size += int64(b.size)
 			return
 		}

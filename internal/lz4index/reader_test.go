@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -91,7 +92,7 @@ func checkContent(t *testing.T, r *Reader, want []byte) {
 	}
 	got := make([]byte, r.Size()+1)
 	n, err := r.ReadAt(got, 0)
-	if err != io.EOF || !bytes.Equal(got[:n], want) {
+	if !errors.Is(err, io.EOF) || !bytes.Equal(got[:n], want) {
 		t.Errorf("read %d bytes, %v; want %d equal bytes and EOF", n, err, len(want))
 	}
 	if d := cmp.Diff([]Damage(nil), r.Damage()); d != "" {
@@ -121,7 +122,7 @@ func checkRandomReads(t *testing.T, r *Reader, want []byte, rng *rand.Rand, time
 		n, err := r.ReadAt(q, int64(off))
 		rest := want[min(off, len(want)):]
 		rest = rest[:min(len(rest), len(q))]
-		if !bytes.Equal(q[:n], rest) || (err == nil) != (n == len(q)) || err != nil && err != io.EOF {
+		if !bytes.Equal(q[:n], rest) || (err == nil) != (n == len(q)) || err != nil && !errors.Is(err, io.EOF) {
 			t.Errorf("ReadAt(%d bytes, %d) = %d, %v", len(q), off, n, err)
 			return
 		}
@@ -199,6 +200,30 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+func TestDetect(t *testing.T) {
+	skippable := "\x5F\x2A\x4D\x18\x03\x00\x00\x00abc"
+	tests := []struct {
+		file string
+		want bool
+	}{
+		{"", false},
+		{"\x04\x22\x4D", false},
+		{"\x04\x22\x4D\x18", true},
+		{"\x02\x21\x4C\x18\x00", true},
+		{"EMiL\x01\x00\x00\x00", false},
+		{skippable, false},
+		{skippable + "\x28\xb5\x2f\xfd", false},
+		{skippable + skippable + "\x04\x22\x4D\x18", true},
+		{strings.Repeat(skippable, 100), false},
+		{"\x5F\x2A\x4D\x18\xff\xff\xff\xff", false},
+	}
+	for _, tt := range tests {
+		if got := Detect(strings.NewReader(tt.file)); got != tt.want {
+			t.Errorf("Detect(%.20q) = %v", tt.file, got)
+		}
+	}
+}
+
 func TestReaderErrors(t *testing.T) {
 	broken := errors.New("broken disk")
 	file := fixture(t, "b4.lz4")
@@ -252,7 +277,7 @@ func TestXXH32(t *testing.T) {
 	d := newDigest()
 	for p := noise(1000); len(p) > 0; {
 		n := min(len(p), len(p)%37+1)
-		d.Write(p[:n])
+		d.add(p[:n])
 		p = p[n:]
 	}
 	if got, want := d.sum(), xxh32(noise(1000)); got != want {

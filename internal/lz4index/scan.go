@@ -14,52 +14,71 @@ type scan struct {
 // Description) without decoding them. limit is the most that the block may
 // decode to. Where the block is malformed or cut off, size and consumed are those
 // of the whole sequences before that place.
+//
+// The loop runs for each of some millions of sequences of an image and waits for
+// little but the load of the next token; hence the limit is checked behind it.
 func scanBlock(src []byte, limit int) scan {
 	var s scan
 	i, size := 0, 0
-	for i < len(src) {
+	for size <= limit {
+		s.consumed, s.size = i, size
+		if i >= len(src) {
+			return s
+		}
 		token := src[i]
 		i++
 		literals := int(token >> 4)
 		if literals == 15 {
-			literals, i = extend(src, i, literals)
+			literals, i = extend(src, i)
 		}
 		i += literals
 		size += literals
-		if i == len(src) && size <= limit && token&15 == 0 {
-			// The last sequence is literals alone.
-			return scan{size, i, s.before, true}
-		}
-		if i+2 > len(src) || size > limit {
-			return s
+		if i+2 > len(src) {
+			return s.finish(i == len(src) && size <= limit && token&15 == 0, i, size)
 		}
 		offset := int(binary.LittleEndian.Uint16(src[i:]))
 		i += 2
+		// One comparison finds offsets of 0 and those that reach before the block.
+		if uint(offset-1) >= uint(size) {
+			if offset == 0 {
+				return s
+			}
+			s.before = true
+		}
 		match := int(token & 15)
 		if match == 15 {
-			match, i = extend(src, i, match)
+			if match, i = extend(src, i); i > len(src) {
+				return s
+			}
 		}
-		before := s.before || offset > size
 		size += match + 4
-		if offset == 0 || i > len(src) || size > limit {
-			return s
-		}
-		s = scan{size: size, consumed: i, before: before}
 	}
 	return s
 }
 
-// extend adds the bytes that follow a length of 15, up to and including the
-// first that is not 255. Where src ends before that, the index returned is beyond
-// its end.
-func extend(src []byte, i, length int) (int, int) {
-	for i < len(src) {
-		b := src[i]
-		i++
-		length += int(b)
-		if b != 255 {
-			return length, i
-		}
+// finish returns the scan of a block whose last sequence, which is literals alone,
+// ends at the given places, if ok.
+func (s scan) finish(ok bool, consumed, size int) scan {
+	if ok {
+		s.consumed, s.size, s.ok = consumed, size, true
 	}
-	return length, len(src) + 1
+	return s
+}
+
+// maxRun is more bytes of 255 than any length of a block of 8 MiB has; fewer don't
+// overflow an int of 32 bits.
+const maxRun = 1 << 16
+
+// extend returns 15 and the bytes from index i on added up, as far as the first
+// that is not 255, and the index behind that. Where src ends before, or the length is
+// beyond all blocks, the index is beyond the end of src.
+func extend(src []byte, i int) (length, next int) {
+	first := i
+	for i < len(src) && src[i] == 255 {
+		i++
+	}
+	if i == len(src) || i-first > maxRun {
+		return 0, len(src) + 1
+	}
+	return 15 + 255*(i-first) + int(src[i]), i + 1
 }

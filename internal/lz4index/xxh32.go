@@ -17,11 +17,11 @@ const (
 // xxh32 returns the XXH32 of p with seed 0.
 func xxh32(p []byte) uint32 {
 	d := newDigest()
-	d.Write(p)
+	d.add(p)
 	return d.sum()
 }
 
-// A digest computes the XXH32 with seed 0 of what is written to it.
+// A digest computes the XXH32 with seed 0 of what is added to it.
 type digest struct {
 	lanes [4]uint32
 	buf   [16]byte // the first length%16 bytes wait for a whole stripe
@@ -34,22 +34,21 @@ func newDigest() *digest {
 	return &digest{lanes: [4]uint32{p1 + p2, p2, 0, -p1}}
 }
 
-// Write adds p. It never fails.
-func (d *digest) Write(p []byte) (int, error) {
-	n, used := len(p), int(d.size%16)
-	d.size += uint64(n)
+// add adds p to what the digest is of.
+func (d *digest) add(p []byte) {
+	used := int(d.size % 16)
+	d.size += uint64(len(p))
 	if used > 0 {
 		m := copy(d.buf[used:], p)
 		p = p[m:]
 		if used+m < 16 {
-			return n, nil
+			return
 		}
 		d.stripes(d.buf[:])
 	}
 	whole := len(p) &^ 15
 	d.stripes(p[:whole])
 	copy(d.buf[:], p[whole:])
-	return n, nil
 }
 
 // stripes mixes in whole stripes of 16 bytes.
@@ -68,7 +67,7 @@ func mix(lane, word uint32) uint32 {
 	return bits.RotateLeft32(lane+word*prime2, 13) * prime1
 }
 
-// sum returns the digest of what was written so far.
+// sum returns the digest of what was added so far.
 func (d *digest) sum() uint32 {
 	h := prime5
 	if d.size >= 16 {

@@ -13,6 +13,8 @@
 // looked for, where there is none; so the tests of a clone that has nothing but
 // the repository pass.
 //
+// [Bundled] gives the one image that is in the repository and needs no unpacking.
+//
 // Images are looked for in the directory that NODELENS_IMAGES names, or else in
 // ../shared/images relative to the root of the repository. It holds, for each
 // image, either form of

@@ -2,6 +2,7 @@ package testimages
 
 import (
 	"archive/tar"
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -10,10 +11,15 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 )
 
-// compressed is the name extension of what has to be unpacked.
-const compressed = ".zst"
+// compressed is the name extension of what has to be unpacked, compressedXZ that of the
+// bundled image's truth.
+const (
+	compressed   = ".zst"
+	compressedXZ = ".xz"
+)
 
 // unpacking serialises the work of one process: its parallel tests want the same
 // files. Processes may do the same work twice, but see each only the whole of it.
@@ -57,7 +63,7 @@ func unpacked(path string, write func(dst string, r io.Reader) error) (string, e
 // cachedAs returns where the unpacked form of the file that info describes is in
 // the cache: files are told apart by name, size and modification time.
 func cachedAs(cache string, info os.FileInfo) string {
-	name := strings.TrimSuffix(info.Name(), compressed)
+	name := strings.TrimSuffix(strings.TrimSuffix(info.Name(), compressed), compressedXZ)
 	return filepath.Join(cache, fmt.Sprintf("%x-%x-%s", info.Size(), info.ModTime().UnixNano(), name))
 }
 
@@ -67,6 +73,13 @@ func decompress(path, dst string, write func(dst string, r io.Reader) error) err
 		return err
 	}
 	defer f.Close()
+	if strings.HasSuffix(path, compressedXZ) {
+		r, err := xz.NewReader(bufio.NewReader(f))
+		if err != nil {
+			return err
+		}
+		return write(dst, r)
+	}
 	r, err := zstd.NewReader(f)
 	if err != nil {
 		return err
