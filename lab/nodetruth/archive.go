@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,10 +24,9 @@ var (
 	threadFiles = []string{"comm", "stat", "status", "cgroup"}
 )
 
-// archive writes files to a tar stream; the first error sticks. Nothing in it depends on more than one file being in memory.
+// archive writes files to a tar stream; the first error sticks.
 type archive struct {
 	tar *tar.Writer
-	buf bytes.Buffer
 	err error
 }
 
@@ -57,7 +55,7 @@ func (a *archive) node() {
 		a.copy("truth/proc/"+name, "/proc/"+name)
 	}
 	a.add("truth/dmesg", kernelLog())
-	a.copyPart("truth/kcore.head", "/proc/kcore", 64<<10)
+	a.copyHead("truth/kcore.head", "/proc/kcore", 64<<10)
 	a.add("truth/collector", fmt.Appendln(nil, os.Getpid()))
 }
 
@@ -72,6 +70,9 @@ func (a *archive) processes() {
 }
 
 func (a *archive) process(to, from string) {
+	if _, err := os.Stat(from); err != nil {
+		return // ended since it was listed
+	}
 	for _, name := range processFiles {
 		a.copy(to+"/"+name, from+"/"+name)
 	}
@@ -114,25 +115,22 @@ func (a *archive) links(to, from string) {
 
 // copy adds the file from as to. What does not exist or cannot be read is left out: that is how it is for a kernel thread's memory, for example.
 func (a *archive) copy(to, from string) {
-	a.copyPart(to, from, -1)
+	if data, err := os.ReadFile(from); err == nil || len(data) > 0 {
+		a.add(to, data)
+	}
 }
 
-// copyPart is copy for at most limit bytes, or all if limit is negative.
-func (a *archive) copyPart(to, from string, limit int64) {
+// copyHead is copy for the first n bytes.
+func (a *archive) copyHead(to, from string, n int) {
 	f, err := os.Open(from)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	var r io.Reader = f
-	if limit >= 0 {
-		r = io.LimitReader(f, limit)
+	data := make([]byte, n)
+	if n, err := io.ReadFull(f, data); err == nil || n > 0 {
+		a.add(to, data[:n])
 	}
-	a.buf.Reset()
-	if _, err := a.buf.ReadFrom(r); err != nil && a.buf.Len() == 0 {
-		return
-	}
-	a.add(to, a.buf.Bytes())
 }
 
 func (a *archive) add(name string, data []byte) {
