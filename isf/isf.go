@@ -1,7 +1,5 @@
 package isf
 
-import "errors"
-
 // Kind says what a [Type] is.
 type Kind uint8
 
@@ -23,7 +21,7 @@ const (
 // not be changed.
 type Type struct {
 	Kind        Kind
-	Name        string // of base types, user types and enumerations
+	Name        string // of base types, user types and enumerations; of pointers the base type that gives their size, "" for "pointer"
 	Elem        *Type  // of pointers, arrays and bitfields
 	Count       uint64 // of arrays, in elements; 0 for a flexible array
 	BitPosition uint8  // of bitfields: the lowest bit, counted from the least significant of Elem at the field's offset
@@ -56,7 +54,7 @@ type UserType struct {
 	Name   string
 	Kind   Kind    // KindStruct, KindUnion or KindClass
 	Size   uint64  // in bytes
-	Fields []Field // in the order of the source
+	Fields []Field // by offset, then bit position, then name
 }
 
 // A Field is a member of a user type.
@@ -70,15 +68,15 @@ type Field struct {
 // An Enum is an enumeration.
 type Enum struct {
 	Name      string
-	Size      uint64 // in bytes
-	Base      string // name of the base type; may be "void"
-	Constants []Constant
+	Size      uint64     // in bytes
+	Base      string     // name of the base type; "void" where not known
+	Constants []Constant // by value, then name
 }
 
 // A Constant is an enumerator.
 type Constant struct {
 	Name  string
-	Value int64 // values above the int64 range wrap
+	Value int64 // values above the int64 range wrap; Base says whether to read it as unsigned
 }
 
 // A Symbol is a named address: an object with static storage, or a function.
@@ -108,8 +106,9 @@ type Metadata struct {
 
 // A Producer is the program that wrote a database.
 type Producer struct {
-	Name    string
-	Version string
+	Name     string
+	Version  string
+	Datetime string // when the database was made, RFC 3339; "" where not told
 }
 
 // A Source is a file that a database was made from.
@@ -119,6 +118,3 @@ type Source struct {
 	HashType  string // sha256
 	HashValue string // lower-case hexadecimal
 }
-
-// ErrNotFound is the reason that a [LookupError] wraps.
-var ErrNotFound = errors.New("not found")

@@ -20,20 +20,32 @@ type Memory interface {
 	Ranges() []Range[PhysAddr]
 }
 
-// The reasons for which memory can't be read. A [Fault] wraps one of them and
-// says where.
+// PageSize is the size in bytes of a frame of physical memory and of the smallest
+// page.
+const PageSize = 4096
+
+// The reasons for which memory can't be read. A [Fault] wraps one of them, or
+// the error that a Memory gave, and says where.
 var (
 	// ErrNotCaptured: the physical address is not in the image.
 	ErrNotCaptured = errors.New("not captured")
-	// ErrNotPresent: a page-table entry on the way is empty.
+	// ErrNotPresent: a page-table entry on the way is empty, or says no more than
+	// that there is no page.
 	ErrNotPresent = errors.New("not present")
-	// ErrNonCanonical: the address is in the hole of the virtual address space.
+	// ErrNonCanonical: the address is in the hole of the virtual address space,
+	// or beyond its end.
 	ErrNonCanonical = errors.New("non-canonical address")
-	// ErrSwapped: the page was swapped out; Fault.Entry holds the swap entry.
+	// ErrSwapped: the page was swapped out; Fault.SwapEntry says where to.
 	ErrSwapped = errors.New("swapped out")
-	// ErrMigrating: the page was being migrated; Fault.Entry holds the entry.
+	// ErrMigrating: the page was being migrated; the offset of Fault.SwapEntry
+	// begins with its frame number.
 	ErrMigrating = errors.New("under migration")
-	// ErrBadEntry: a page-table entry has reserved bits set or points outside
-	// physical memory.
+	// ErrSpecialEntry: the entry stands for a page that is not in the memory of
+	// the CPU or must not be touched (device memory, hardware poison), or for
+	// something only the layout of the kernel's special entries would tell; see
+	// SwapTypes.
+	ErrSpecialEntry = errors.New("special page-table entry")
+	// ErrBadEntry: a page-table entry has reserved bits set, points outside
+	// physical memory, or leads back to its own table.
 	ErrBadEntry = errors.New("malformed page-table entry")
 )

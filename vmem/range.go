@@ -4,7 +4,8 @@ import "fmt"
 
 // A Range is Size bytes of address space from Start on. The zero Range is empty.
 // A Range may end with the last address there is, where Start+Size wraps to 0;
-// so containment is computed by subtraction and Last is what to print.
+// so containment is computed by subtraction and Last is what to print. A Range
+// that goes on beyond the last address is not valid; [NormalizeRanges] cuts it.
 type Range[A Addr] struct {
 	Start A      // the first address
 	Size  uint64 // in bytes; 0 means empty

@@ -1,0 +1,40 @@
+// Package cos is the high-level entry: it reads the memory image of one
+// Kubernetes node, above all of one that runs Google's Container-Optimized OS, and
+// says what ran there, pod by pod.
+//
+//	report, err := cos.AnalyzeNode(ctx, cos.File("node.lime"), &cos.Options{SymbolFile: "node.isf.json.xz"})
+//
+// [AnalyzeNode] finds the format of the image by its content, finds the kernel,
+// walks its tasks and attributes each of them to a pod and a container. The result
+// is a [NodeReport]: plain data, the same bytes of JSON for the same image. What
+// could not be read stands in its Gaps; a report without any is whole, see
+// [NodeReport.Whole].
+//
+// # Attribution
+//
+// A process belongs to the pod and the container that its cgroup names, which the
+// kubelet and the container runtime chose; see [ParseCgroupPath]. The other facts
+// about pods are joined to that by pod UID and container ID:
+//
+//   - namespace, pod name, container name: the log files that containerd holds
+//     open, /var/log/pods/NAMESPACE_NAME_UID/CONTAINER/N.log
+//   - container name: the termination log that the kubelet has bound into the
+//     container, .../pods/UID/containers/CONTAINER/HASH
+//   - sandbox: the files that containerd has bound into each container of the pod,
+//     .../sandboxes/ID/hostname
+//   - all of these, also of containers that have exited: containerd's own database,
+//     as far as containerd has it mapped
+//
+// Shim arguments and UTS names are kept as hints: they never decide. Each value has
+// its [Evidence]; where two sources disagree a gap says so, and where no source
+// knows, the value stays empty. That database is a file: pages of it that were not in
+// the node's memory are no loss of the image, and make a note instead of a gap.
+//
+// # Limits
+//
+// The kubelet, containerd and CRI-O cgroup names of either cgroup driver are known,
+// and Docker's and Podman's containers outside of pods. Names of pods and
+// containers are recovered from containerd alone. A name is whatever the owner of
+// the pod or the process chose, and any byte can be in it: nothing here is safe to
+// print to a terminal as it is.
+package cos

@@ -1,0 +1,50 @@
+package cos_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"strings"
+
+	"github.com/nodelens/nodelens/cos"
+)
+
+func ExampleAnalyzeNode() {
+	report, err := cos.AnalyzeNode(context.Background(), cos.File("node.lime.lz4"), &cos.Options{SymbolFile: "node.isf.json.xz"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range report.Pods {
+		fmt.Printf("%s/%s, %s\n", p.Namespace, p.Name, p.QoS)
+		for _, c := range p.Containers {
+			fmt.Printf("\t%s: processes %v\n", c.Name, c.PIDs)
+		}
+	}
+	for _, g := range report.Gaps {
+		fmt.Println("lost:", &g)
+	}
+}
+
+func ExampleParseCgroupPath() {
+	const path = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod3f1c2a54_8c1e_4a57_9f0a_1b6c2d3e4f50.slice/" +
+		"cri-containerd-6c5ff1bdcd102679516e4fe8db14c0bae63764fbb7652d9b5fa4347e61cf52b7.scope"
+	name, ok := cos.ParseCgroupPath(path)
+	fmt.Println(ok, name.PodUID, name.QoS)
+	fmt.Println(name.Runtime, name.ContainerID[:13], name.Driver)
+	// Output:
+	// true 3f1c2a54-8c1e-4a57-9f0a-1b6c2d3e4f50 burstable
+	// containerd 6c5ff1bdcd102 systemd
+}
+
+func ExampleParseImageName() {
+	image, err := cos.ParseImageName("gke-12410-gke2300-cos-97-16919-235-13-v230222-c-pre")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(image.Milestone, image.Build)
+	fmt.Println(strings.Join(image.VmlinuxURLs(), "\n"))
+	// Output:
+	// 97 16919.235.13
+	// https://storage.googleapis.com/cos-tools/16919.235.13/vmlinux
+	// https://storage.googleapis.com/cos-tools/16919.235.13/lakitu/vmlinux
+}

@@ -1,0 +1,303 @@
+package cos
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/nodelens/nodelens/internal/bolt"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// Labels that the kubelet and containerd's CRI plugin give to containers
+// (internal/cri/labels/labels.go of containerd).
+const (
+	labelUID       = "io.kubernetes.pod.uid"
+	labelNamespace = "io.kubernetes.pod.namespace"
+	labelPod       = "io.kubernetes.pod.name"
+	labelContainer = "io.kubernetes.container.name"
+	labelKind      = "io.cri-containerd.kind"
+	kindSandbox    = "sandbox"
+)
+
+// Extensions by which the CRI plugin keeps its own record of containers and sandboxes.
+const (
+	containerExtension = "io.cri-containerd.container.metadata"
+	sandboxExtension   = "io.cri-containerd.sandbox.metadata"
+)
+
+// mappedFile is a file as far as a process has it mapped at start, as an io.ReaderAt.
+type mappedFile struct {
+	mm    *linux.MM
+	start vmem.VirtAddr
+	size  int64
+}
+
+func (f mappedFile) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off >= f.size {
+		return 0, io.EOF
+	}
+	n, err := f.mm.ReadVirt(p[:min(int64(len(p)), f.size-off)], f.start+vmem.VirtAddr(off))
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// metadataClaims are what containerd's database says, as far as the process, which is
+// containerd, has it mapped.
+func metadataClaims(pid int32, mm *linux.MM) ([]claim, error) {
+	var file mappedFile
+	for vma, err := range mm.VMAs() {
+		// bbolt maps the whole of its file, from the start on, to read from.
+		if err == nil && vma.Offset == 0 && isMetadataPath(vma.Path) && int64(vma.Range.Size) > file.size {
+			file = mappedFile{mm: mm, start: vma.Range.Start, size: int64(vma.Range.Size)}
+		}
+	}
+	if file.mm == nil {
+		return nil, errors.New("containerd has its database not mapped")
+	}
+	claims, err := readMetadata(file, file.size)
+	for i := range claims {
+		claims[i].source = FromMetadata
+	}
+	if err != nil {
+		claims = append(claims, carveMetadata(file, file.size)...)
+	}
+	for i := range claims {
+		claims[i].pid = pid
+	}
+	return claims, err
+}
+
+// readMetadata reads the containers of all namespaces out of containerd's database,
+// whose schema core/metadata/buckets.go of containerd describes. It returns what could
+// be read together with an error that joins what could not.
+func readMetadata(r io.ReaderAt, size int64) ([]claim, error) {
+	db, err := bolt.Open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	version, err := db.Root().Lookup("v1")
+	if err != nil {
+		return nil, err
+	}
+	var claims []claim
+	var lost []error
+	for _, namespace := range subBuckets(version, &lost) {
+		containers, err := namespace.Lookup("containers")
+		if errors.Is(err, bolt.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			lost = append(lost, err)
+			continue
+		}
+		for id, bucket := range subBuckets(containers, &lost) {
+			c, err := metadataClaim(bucket)
+			c.containerID = id
+			if c.isSandbox {
+				c.sandboxID = id
+			}
+			if err != nil {
+				lost = append(lost, fmt.Errorf("container %s: %w", id, err))
+			}
+			if c.podUID != "" && isContainerID(id) {
+				claims = append(claims, c)
+			}
+		}
+	}
+	return claims, joinLost(lost)
+}
+
+// subBuckets yields the buckets in b by name, and appends to lost what can't be read.
+func subBuckets(b bolt.Bucket, lost *[]error) iter.Seq2[string, bolt.Bucket] {
+	return func(yield func(string, bolt.Bucket) bool) {
+		for item, err := range b.Items() {
+			if err == nil && !item.IsBucket {
+				continue
+			}
+			var child bolt.Bucket
+			if err == nil {
+				child, err = b.Bucket(item)
+			}
+			if err != nil {
+				*lost = append(*lost, err)
+				continue
+			}
+			if !yield(string(item.Key), child) {
+				return
+			}
+		}
+	}
+}
+
+// metadataClaim reads the bucket of one container.
+func metadataClaim(b bolt.Bucket) (claim, error) {
+	var c claim
+	var lost []error
+	for item, err := range b.Items() {
+		switch string(item.Key) {
+		case "createdat":
+			c.created = createdAt(item.Value)
+		case "image":
+			c.image = string(item.Value)
+		case "sandboxid":
+			c.sandboxID = string(item.Value)
+		}
+		lost = append(lost, err)
+	}
+	for name, child := range subBuckets(b, &lost) {
+		switch name {
+		case "labels":
+			lost = append(lost, c.setLabels(child))
+		case "extensions":
+			lost = append(lost, c.setExtensions(child))
+		}
+	}
+	return c, joinLost(lost)
+}
+
+func (c *claim) setLabels(b bolt.Bucket) error {
+	var lost []error
+	for item, err := range b.Items() {
+		value := string(item.Value)
+		switch string(item.Key) {
+		case labelUID:
+			c.podUID = value
+		case labelNamespace:
+			c.namespace = value
+		case labelPod:
+			c.pod = value
+		case labelContainer:
+			c.container = value
+		case labelKind:
+			c.isSandbox = value == kindSandbox
+		}
+		lost = append(lost, err)
+	}
+	return joinLost(lost)
+}
+
+// setExtensions takes the sandbox from the CRI plugin's own record of a container,
+// since containerd has the key sandboxid only from 1.7 on.
+func (c *claim) setExtensions(b bolt.Bucket) error {
+	var lost []error
+	for item, err := range b.Items() {
+		lost = append(lost, err)
+		if string(item.Key) != containerExtension || c.sandboxID != "" {
+			continue
+		}
+		r, err := parseRecord(item.Value)
+		lost = append(lost, err)
+		c.sandboxID = r.SandboxID
+	}
+	return joinLost(lost)
+}
+
+// A record is what the CRI plugin keeps of a container or a sandbox, as far as it is
+// of use here (internal/cri/store/container/metadata.go and sandbox/metadata.go of
+// containerd; Config is that of the request that the kubelet made).
+type record struct {
+	ID        string
+	SandboxID string // of containers
+	Config    struct {
+		Metadata struct {
+			Name      string `json:"name"`
+			UID       string `json:"uid"`       // of sandboxes, as is
+			Namespace string `json:"namespace"` // this
+		} `json:"metadata"`
+		Labels map[string]string `json:"labels"`
+	}
+}
+
+// parseRecord decodes the value of an extension: JSON in a google.protobuf.Any.
+func parseRecord(value []byte) (record, error) {
+	var versioned struct{ Metadata record }
+	if err := json.Unmarshal(anyValue(value), &versioned); err != nil {
+		return record{}, fmt.Errorf("record of a container: %w", err)
+	}
+	return versioned.Metadata, nil
+}
+
+// carveMetadata finds the records in all pages of the database that can be read. Each
+// is of a container that there is, or was.
+func carveMetadata(r io.ReaderAt, size int64) []claim {
+	var claims []claim
+	for item := range bolt.Carve(r, size) {
+		key := string(item.Key)
+		if key != containerExtension && key != sandboxExtension {
+			continue
+		}
+		r, err := parseRecord(item.Value)
+		if err != nil || !isContainerID(r.ID) {
+			continue
+		}
+		if c := r.claim(key == sandboxExtension); c.podUID != "" {
+			claims = append(claims, c)
+		}
+	}
+	return claims
+}
+
+func (r record) claim(isSandbox bool) claim {
+	m, labels := r.Config.Metadata, r.Config.Labels
+	c := claim{source: FromMetadataPage, containerID: r.ID, isSandbox: isSandbox}
+	if isSandbox {
+		c.podUID, c.namespace, c.pod, c.sandboxID = m.UID, m.Namespace, m.Name, r.ID
+		return c
+	}
+	c.podUID, c.namespace, c.pod = labels[labelUID], labels[labelNamespace], labels[labelPod]
+	c.container, c.sandboxID = m.Name, r.SandboxID
+	return c
+}
+
+// createdAt decodes what time.Time.MarshalBinary wrote.
+func createdAt(b []byte) int64 {
+	var t time.Time
+	if err := t.UnmarshalBinary(b); err != nil {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// joinLost makes one error of those that are not nil: one of them and how many more
+// there are. A page that is merely not present is not the one if there are others.
+func joinLost(lost []error) error {
+	lost = slices.DeleteFunc(lost, func(err error) bool { return err == nil })
+	if len(lost) == 0 {
+		return nil
+	}
+	worst := max(0, slices.IndexFunc(lost, func(err error) bool { return !errors.Is(err, vmem.ErrNotPresent) }))
+	if len(lost) == 1 {
+		return lost[worst]
+	}
+	return fmt.Errorf("%w, and %d more", lost[worst], len(lost)-1)
+}
+
+// anyValue returns field 2, the value, of a message google.protobuf.Any.
+func anyValue(b []byte) []byte {
+	for len(b) > 0 {
+		const lengthDelimited = 2
+		tag, n := binary.Uvarint(b)
+		if n <= 0 || tag&7 != lengthDelimited {
+			return nil
+		}
+		size, m := binary.Uvarint(b[n:])
+		if m <= 0 || size > uint64(len(b)-n-m) {
+			return nil
+		}
+		field := b[n+m:][:size]
+		if tag>>3 == 2 {
+			return field
+		}
+		b = b[n+m+int(size):]
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package cos
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/nodelens/nodelens/internal/source"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// ErrImageFormat is the reason that Open gives for a file that is no image.
+var ErrImageFormat = errors.New("not in a known image format")
+
+// An ImageFile is an opened memory image.
+type ImageFile struct {
+	Memory vmem.Memory // a *lime.File or a *kcore.File
+	Format string      // such as LiME; with LZ4 behind it where the file is compressed
+	closer io.Closer
+}
+
+// Open opens the image in the named file. It goes by the content of the file, not by
+// its name: LiME and ELF cores are known, either one also as LZ4 frames. The caller
+// must Close it. A name on procfs, such as /proc/kcore, is the running machine
+// ([kcore.OpenLive]).
+func Open(name string) (*ImageFile, error) {
+	if kcore.IsLive(name) {
+		f, err := kcore.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cos: %w", err)
+		}
+		return &ImageFile{Memory: f, Format: "running machine", closer: f}, nil
+	}
+	head, suffix, err := peek(name)
+	if err != nil {
+		return nil, fmt.Errorf("cos: %w", err)
+	}
+	switch {
+	case kcore.IsELF(head):
+		f, err := kcore.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cos: %w", err)
+		}
+		return &ImageFile{Memory: f, Format: "ELF core" + suffix, closer: f}, nil
+	case lime.IsLiME(head):
+		f, err := lime.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cos: %w", err)
+		}
+		return &ImageFile{Memory: f, Format: "LiME" + suffix, closer: f}, nil
+	}
+	return nil, fmt.Errorf("cos: %s: %w", name, ErrImageFormat)
+}
+
+// peek returns how the content of the file begins, and what to say of its compression.
+func peek(name string) (head []byte, suffix string, err error) {
+	s, err := source.Open(name)
+	if err != nil {
+		return nil, "", err
+	}
+	defer s.Close()
+	head = make([]byte, 64)
+	n, err := s.ReadAt(head, 0)
+	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
+		return nil, "", fmt.Errorf("%s: %w", name, err)
+	}
+	if s.Compressed() {
+		suffix = ", LZ4"
+	}
+	return head[:n], suffix, nil
+}
+
+// Close releases the file.
+func (f *ImageFile) Close() error { return f.closer.Close() }

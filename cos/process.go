@@ -1,0 +1,156 @@
+package cos
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nodelens/nodelens/linux"
+)
+
+// facts are what is read of one process, for the report and for its attribution.
+type facts struct {
+	Process
+	task *linux.Task
+	gaps []linux.Gap
+
+	// Of one process for each container and mount namespace.
+	mounts []linux.Mount
+	uts    string // node name of the UTS namespace
+
+	// Of containerd.
+	containerd bool
+	records    []claim // what its database says
+	recordErr  error   // what of that could not be read
+}
+
+// lose adds err to the gaps, if it is one.
+func (f *facts) lose(err error) {
+	if err != nil {
+		f.gaps = append(f.gaps, asGap(f.task.String(), err))
+	}
+}
+
+// asGap returns the Gap that err is, or makes one of it.
+func asGap(object string, err error) linux.Gap {
+	if g, ok := errors.AsType[*linux.Gap](err); ok {
+		return *g
+	}
+	return linux.Gap{Object: object, Err: err}
+}
+
+// processes reads all processes, by ascending PID. Gaps of the walk come first, then
+// those of each process in turn.
+func processes(ctx context.Context, k *linux.Kernel) ([]facts, []linux.Gap, error) {
+	var tasks []*linux.Task
+	var gaps []linux.Gap
+	for t, err := range k.Processes(ctx) {
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, ctx.Err()
+		case err != nil:
+			gaps = append(gaps, asGap("tasks", err))
+		default:
+			tasks = append(tasks, t)
+		}
+	}
+	all := make([]facts, len(tasks))
+	parallel(len(tasks), func(i int) {
+		if ctx.Err() == nil {
+			all[i] = readProcess(tasks[i])
+		}
+	})
+	return all, gaps, ctx.Err()
+}
+
+// parallel calls do for each number below n, on all cores.
+func parallel(n int, do func(int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func readProcess(t *linux.Task) facts {
+	f := facts{task: t, Process: Process{
+		PID: t.PID, PPID: t.PPID, Comm: t.Comm, State: t.State, KernelThread: t.KernelThread,
+		StartTime: t.StartTime, Sources: t.Sources, Address: t.Addr,
+	}}
+	f.readMM()
+	f.readPaths()
+	f.readIdentity()
+	f.readThreads()
+	f.readFiles()
+	f.readCgroups()
+	return f
+}
+
+func (f *facts) readMM() {
+	mm, err := f.task.MM()
+	f.lose(err)
+	if mm == nil {
+		return
+	}
+	var gaps []linux.Gap
+	f.Args, gaps = mm.Args()
+	f.gaps = append(f.gaps, gaps...)
+	f.Env, gaps = mm.Env()
+	f.gaps = append(f.gaps, gaps...)
+}
+
+func (f *facts) readPaths() {
+	var err error
+	f.Exe, err = f.task.Exe()
+	f.lose(err)
+	f.Cwd, err = f.task.Cwd()
+	f.lose(err)
+}
+
+func (f *facts) readIdentity() {
+	cred, err := f.task.Cred()
+	f.lose(err)
+	if err == nil {
+		f.Cred = &cred
+	}
+	f.Namespaces, err = f.task.Namespaces()
+	f.lose(err)
+	f.NamespacedPIDs, err = f.task.NamespacedPIDs()
+	f.lose(err)
+}
+
+func (f *facts) readThreads() {
+	for t, err := range f.task.Threads() {
+		if err != nil {
+			f.lose(err)
+			continue
+		}
+		f.Threads = append(f.Threads, Thread{TID: t.PID, Comm: t.Comm, StartTime: t.StartTime})
+	}
+}
+
+func (f *facts) readFiles() {
+	for fd, err := range f.task.Files() {
+		f.lose(err)
+		if err == nil || fd.Addr != 0 {
+			f.FDs = append(f.FDs, fd)
+		}
+	}
+}
+
+// readCgroups also says which pod and container the process is of.
+func (f *facts) readCgroups() {
+	var err error
+	f.Cgroups, err = f.task.CgroupPaths()
+	f.lose(err)
+	if err := setCgroup(&f.Process); err != nil {
+		f.gaps = append(f.gaps, linux.Gap{Object: "cgroup of " + f.task.String(), Addr: f.Address, Err: err})
+	}
+}

@@ -1,0 +1,132 @@
+package cos
+
+import (
+	"time"
+
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// Schema names the form of a report's JSON.
+const Schema = "nodelens/node/v1"
+
+// A NodeReport says what ran on a node at the moment at which its memory was imaged.
+// It is plain data that refers to no image; strings hold the bytes that were found,
+// UTF-8 or not.
+type NodeReport struct {
+	Kernel    Kernel
+	Hostname  string      // of the initial UTS namespace; empty if it can't be read
+	BootTime  time.Time   // zero if it can't be read
+	Pods      []Pod       // by ascending namespace, name and UID
+	Processes []Process   // by ascending PID
+	Gaps      []linux.Gap // what was lost, in the order of the walk
+	Notes     []string    // what is not known although nothing was lost
+}
+
+// Whole reports whether nothing was lost: all walks came to their ends, all views of
+// the set of tasks agree, and all evidence about pods does. The reasons why not are
+// the Gaps.
+func (r *NodeReport) Whole() bool { return len(r.Gaps) == 0 }
+
+// A Kernel is the kernel that ran.
+type Kernel struct {
+	Release         string // such as 6.1.0-56-cloud-amd64
+	Banner          string // as in /proc/version, without the newline
+	PageTableLevels int    // 4 or 5
+	KASLRShift      uint64 // what to add to an address as linked
+	PhysBase        int64  // the kernel's phys_base; may be negative
+	Symbols         string // where types and symbols came from
+}
+
+// A Pod is a pod of which the node knew. Fields that no source tells are empty.
+type Pod struct {
+	UID        string
+	QoS        QoS
+	Namespace  string
+	Name       string
+	SandboxID  string      // of the sandbox (pause) container, which is not among the Containers
+	Containers []Container // by ascending name and ID
+	Evidence   []Evidence  // for the fields above, and the hints
+}
+
+// A Container is a container of a pod. One that has no processes has exited, or was
+// never started.
+type Container struct {
+	ID       string
+	Name     string
+	Image    string  // as containerd knows it
+	PIDs     []int32 // of its processes in the initial PID namespace, ascending
+	Evidence []Evidence
+}
+
+// A Process is a thread group. Fields that could not be read are zero, and a Gap says
+// why; fields that do not apply are zero too.
+type Process struct {
+	PID            int32
+	PPID           int32 // of the real parent; -1 if it can't be read
+	Comm           string
+	Args           []string
+	Env            []string
+	Exe            string // empty for kernel threads and zombies
+	Cwd            string // empty for zombies
+	State          linux.State
+	KernelThread   bool
+	Cred           *linux.Cred        // nil if it can't be read
+	StartTime      time.Time          // zero if the boot time is not known
+	Threads        []Thread           // the leader and the others, by ascending TID
+	Cgroup         string             // path of the one of Cgroups that tells most: of a container or a pod, or else the last
+	Cgroups        []linux.CgroupPath // v1's by descending number, then v2's
+	PodUID         string             // from Cgroup, as is ContainerID
+	ContainerID    string
+	Namespaces     linux.Namespaces
+	NamespacedPIDs []int32 // in each PID namespace, from the initial one to its own
+	FDs            []linux.FD
+	Sources        linux.TaskSources // which views of the set of tasks have it
+	Address        vmem.VirtAddr     // of the task_struct
+}
+
+// A Thread is a task of a process.
+type Thread struct {
+	TID       int32
+	Comm      string
+	StartTime time.Time // zero if the boot time is not known
+}
+
+// A Source says where a value comes from.
+type Source string
+
+// The sources of what is known about pods.
+const (
+	// FromCgroup: the cgroup of a process.
+	FromCgroup Source = "cgroup"
+	// FromMount: a mount in the mount namespace of a container.
+	FromMount Source = "mount"
+	// FromLogFile: the path of a log file that containerd holds open.
+	FromLogFile Source = "log-file"
+	// FromLogFileAlone: as FromLogFile, and the pod has only one container without a
+	// name and only one name without a container, so they belong together.
+	FromLogFileAlone Source = "log-file-alone"
+	// FromMetadata: containerd's database, where containerd has it mapped.
+	FromMetadata Source = "containerd-metadata"
+	// FromMetadataPage: a page of that database which its root doesn't lead to any more,
+	// for pages between are missing. The container is, or was once.
+	FromMetadataPage Source = "containerd-metadata-page"
+	// HintShim: the arguments of a containerd-shim. A hint: any process can choose its
+	// arguments.
+	HintShim Source = "shim-arguments"
+	// HintUTSName: the node name of the pod's UTS namespace. A hint: it is the pod's
+	// name, cut at 63 bytes, unless the pod chooses another.
+	HintUTSName Source = "uts-name"
+)
+
+// Hint reports whether values from the source only hint: they are listed and never
+// become the value of a field.
+func (s Source) Hint() bool { return s == HintShim || s == HintUTSName }
+
+// Evidence is what one source says of one field.
+type Evidence struct {
+	Field  string // as the JSON calls it: uid, qos, namespace, name, sandboxID, id, image
+	Value  string
+	Source Source
+	PID    int32 // the process in which it was found: of the pod, or containerd's
+}

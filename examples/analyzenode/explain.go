@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/linux"
+)
+
+// maxGaps is how many gaps are told on stderr; the JSON has all.
+const maxGaps = 20
+
+// explain says why a report isn't whole.
+func explain(stderr io.Writer, gaps []linux.Gap) {
+	fmt.Fprintf(stderr, "analyzenode: the report is not whole (%d gaps)\n", len(gaps))
+	for i, g := range gaps {
+		if i == maxGaps {
+			fmt.Fprintf(stderr, "  and %d more: -json has all\n", len(gaps)-maxGaps)
+			return
+		}
+		fmt.Fprintf(stderr, "  %s\n", printable(g.Error()))
+	}
+}
+
+// fail says why there is no report, and what would help.
+func fail(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "analyzenode: %s\n", printable(err.Error()))
+	if advice := advise(err); advice != "" {
+		fmt.Fprintln(stderr, advice)
+	}
+	return exitNoReport
+}
+
+const adviseSymbols = "Name the vmlinux of the image's kernel with -vmlinux, or an ISF file with -isf. Of Container-Optimized OS,\n" +
+	"vmlinux is at https://storage.googleapis.com/cos-tools/BUILD/vmlinux, with BUILD as in the name of the node's image: 18244.291.9, say."
+
+// advise says what would help against err, if anything is known to.
+func advise(err error) string {
+	switch {
+	case errors.Is(err, errNoBundled):
+		return "Name an image, or run this in a clone of the repository."
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return ""
+	case isMissing(err):
+		return adviseSymbols
+	case errors.Is(err, linux.ErrNoKernel):
+		return "Symbols must be those of the very kernel that ran: compare the release and the build above. If they are, the image may be\n" +
+			"too damaged, or not the memory of a Linux machine."
+	case errors.Is(err, linux.ErrUnsupported):
+		return "The symbols lack types that every kernel has. " + adviseSymbols
+	case errors.Is(err, cos.ErrImageFormat):
+		return "Images can be LiME or ELF cores, either one also as an LZ4 file. avml-convert and qemu-img can make these of others."
+	}
+	return ""
+}
+
+// isMissing reports whether the image does not give its own symbols.
+func isMissing(err error) bool {
+	_, ok := errors.AsType[*btfconv.MissingError](err)
+	return ok
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/linux"
+)
+
+const (
+	podUID  = "c0ffee00-1234-4bcd-8abc-0123456789ab"
+	both    = linux.InTaskList | linux.InPIDIDR
+	sandbox = "45ab2984bfc7630da64fd0ec9e2571d63f914500829abfe39bf4aab61be71194"
+	api     = "7e43c68864d7bcc04afeaac5f7c1fe52289bef6d3087ea5b769275dde523c3e1"
+	miner   = "77650b3ccf28ac3b83c44df94a58ca0c7ffb79bcdda85e64528d7e1ac987c69b"
+)
+
+func process(pid, ppid int32, exe string, args ...string) cos.Process {
+	return cos.Process{
+		PID: pid, PPID: ppid, Comm: filepath.Base(exe), Exe: exe, Args: args,
+		State: linux.Sleeping, Cred: new(linux.Cred), Sources: both, Threads: []cos.Thread{{TID: pid}},
+	}
+}
+
+func in(p cos.Process, container string) cos.Process {
+	p.PodUID, p.ContainerID = podUID, container
+	return p
+}
+
+// node is a report with everything that is printed.
+func node() *cos.NodeReport {
+	shim := process(631, 1, "/usr/bin/containerd-shim-runc-v2", "/usr/bin/containerd-shim-runc-v2", "-id", sandbox)
+	shim.Threads = append(shim.Threads, cos.Thread{TID: 632})
+	hidden := in(process(813, 631, "/memfd:kworker-update (deleted)", "[kworker/u8:3]", "stage2\x1b[2J"), miner)
+	hidden.Comm, hidden.Sources, hidden.Cred = "kworker/u8:3", linux.InPIDIDR, &linux.Cred{UID: 1000, EUID: 1000}
+	zombie := in(process(815, 813, ""), miner)
+	zombie.Comm, zombie.State = "d\xe9funt", linux.Zombie
+	kthread := process(2, 0, "")
+	kthread.Comm, kthread.KernelThread = "kthreadd", true
+	worker := process(5, 2, "")
+	worker.Comm, worker.KernelThread, worker.State = "kworker/0:0", true, linux.Idle
+	conmon := in(process(900, 1, "/bin/conmon"), "")
+	conmon.Cred = &linux.Cred{UID: 5}
+	cycle := process(70, 71, "/bin/a", "/bin/a")
+	return &cos.NodeReport{
+		Kernel:   cos.Kernel{Release: "6.12.0", Banner: "Linux version 6.12.0 #1", PageTableLevels: 5, KASLRShift: 0x10800000, Symbols: "the image"},
+		Hostname: "node-x7k9", BootTime: time.Date(2026, 11, 21, 1, 49, 10, 5, time.UTC),
+		Pods: []cos.Pod{
+			{UID: "0", Evidence: []cos.Evidence{{Field: "name", Value: "web", Source: cos.HintUTSName, PID: 9}}, Containers: []cos.Container{{Name: "gone"}}},
+			{UID: podUID, QoS: cos.Guaranteed, Namespace: "payments", Name: "payments-api", SandboxID: sandbox, Containers: []cos.Container{
+				{ID: api, Name: "api", Image: "lab.local/busybox:1", PIDs: []int32{685, 690}}, {ID: miner, PIDs: []int32{813, 815}},
+			}},
+		},
+		Notes: []string{"not all\x07"},
+		Processes: []cos.Process{
+			process(1, 0, "/lib/systemd/systemd", "/sbin/systemd"), kthread, worker, cycle, process(71, 70, "/bin/b", "/bin/b"), shim,
+			in(process(651, 631, "/pause", "/pause"), sandbox), in(process(685, 631, "/bin/busybox", "/bin/httpd", "-f"), api),
+			in(process(690, 685, "/bin/sh", "-sh", strings.Repeat("x", 200)), api), hidden, zombie, conmon,
+		},
+	}
+}
+
+// xs are as many as fit on a line.
+var xs = strings.Repeat("x", maxLine-len("-sh ")-1)
+
+var nodeText = `kernel 6.12.0, 5-level page tables, KASLR shift 0x10800000
+  Linux version 6.12.0 #1
+  symbols from the image
+node node-x7k9, booted 2026-11-21 01:49:10 UTC: 2 pods, 12 processes
+
+pod (unknown)/(unknown)  (unknown) 0
+  perhaps web, by the uts-name of process 9
+  container gone  (no processes)
+
+pod payments/payments-api  guaranteed c0ffee00-1234-4bcd-8abc-0123456789ab
+  sandbox 45ab2984bfc76
+    651 pause: /pause
+  container api  7e43c68864d7b  lab.local/busybox:1
+    685 busybox: /bin/httpd -f  (runs /bin/busybox)
+      690 sh: -sh ` + xs + `…
+  container (unknown)  77650b3ccf28a
+    813 kworker/u8:3: [kworker/u8:3] stage2\x1b[2J  (runs /memfd:kworker-update (deleted), uid 1000, only in the PID IDR)
+      815 d\xe9funt  (zombie)
+  of no container
+    900 conmon  (runs /bin/conmon, uid 5, euid 0)
+
+node
+  1 systemd: /sbin/systemd
+    631 containerd-shim-runc-v2: /usr/bin/containerd-shim-runc-v2 -id 45ab2984bfc7630da64fd0ec9e2571d63f914500829abfe39bf4aab61be71194  (2 threads)
+  2 [kthreadd]
+    5 [kworker/0:0]
+  70 a: /bin/a
+    71 b: /bin/b
+
+note: not all\a
+`
+
+func TestDeliverText(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	status := deliver(node(), false, &stdout, &stderr)
+	if diff := cmp.Diff(nodeText, stdout.String()); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+	if status != exitWhole || stderr.Len() > 0 {
+		t.Errorf("exit status %d, stderr %q", status, &stderr)
+	}
+}
+
+func TestDeliverJSON(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	status := deliver(node(), true, &stdout, &stderr)
+	want, err := node().MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want)+"\n", stdout.String()); diff != "" || status != exitWhole || stderr.Len() > 0 {
+		t.Errorf("exit status %d, stderr %q, report (-want +got):\n%s", status, &stderr, diff)
+	}
+}
+
+func TestDeliverWithGaps(t *testing.T) {
+	r := node()
+	for i := range maxGaps + 5 {
+		r.Gaps = append(r.Gaps, linux.Gap{Object: fmt.Sprintf("task %d\x07", i), Addr: 0x10, Err: errors.New("broke off")})
+	}
+	var stdout, stderr bytes.Buffer
+	status := deliver(r, false, &stdout, &stderr)
+	if status != exitNotWhole || stdout.String() != nodeText {
+		t.Errorf("exit status %d, report:\n%s", status, &stdout)
+	}
+	lines := strings.Split(stderr.String(), "\n")
+	if len(lines) != maxGaps+3 || lines[1] != `  task 0\a at 0x10: broke off` || !strings.Contains(lines[maxGaps+1], "5 more") {
+		t.Errorf("stderr:\n%s", &stderr)
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestDeliverToNobody(t *testing.T) {
+	var stderr bytes.Buffer
+	if status := deliver(node(), true, brokenPipe{}, &stderr); status != exitNoReport || !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
+		t.Errorf("exit status %d, stderr %q", status, &stderr)
+	}
+}
+
+func TestRunFails(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("no image\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		args   []string
+		status int
+		stderr []string
+	}{
+		"help":         {[]string{"-h"}, exitWhole, []string{"usage: analyzenode", "-isf FILE"}},
+		"unknown flag": {[]string{"-x"}, exitUsage, []string{"-x", "usage: analyzenode"}},
+		"two images":   {[]string{"a", "b"}, exitUsage, []string{"more than one image"}},
+		"no bundled":   {nil, exitNoReport, []string{"no image given", bundledImage, "Name an image"}},
+		"no file":      {[]string{"-isf", text, "missing.lime"}, exitNoReport, []string{"missing.lime", "no such file"}},
+		"no image":     {[]string{"-isf", text, text}, exitNoReport, []string{text, "Images can be LiME or ELF"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if status := run(t.Context(), test.args, &stdout, &stderr); status != test.status || stdout.Len() > 0 {
+				t.Errorf("exit status %d, want %d; stdout %q", status, test.status, &stdout)
+			}
+			for _, part := range test.stderr {
+				if !strings.Contains(stderr.String(), part) {
+					t.Errorf("stderr %q lacks %q", &stderr, part)
+				}
+			}
+		})
+	}
+}
+
+func TestAdvise(t *testing.T) {
+	for err, part := range map[error]string{
+		errNoBundled:              "clone",
+		new(btfconv.MissingError): "cos-tools/BUILD/vmlinux",
+		cos.ErrImageFormat:        "LZ4",
+		linux.ErrNoKernel:         "very kernel",
+		linux.ErrUnsupported:      "-vmlinux",
+	} {
+		if got := advise(fmt.Errorf("cos: %w", err)); !strings.Contains(got, part) {
+			t.Errorf("%v: %q lacks %q", err, got, part)
+		}
+	}
+	if got := advise(io.ErrUnexpectedEOF); got != "" {
+		t.Errorf("advice against anything: %q", got)
+	}
+}
+
+func TestUseBundled(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{filepath.Dir(bundledImage), filepath.Join("cos", "testdata")} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, bundledImage), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := settings{symbols: "some.json"}
+	if err := s.useBundled(filepath.Join(root, "cos", "testdata")); err != nil {
+		t.Fatal(err)
+	}
+	if want := (settings{image: filepath.Join(root, bundledImage), symbols: "some.json"}); s != want {
+		t.Errorf("%+v, want %+v", s, want)
+	}
+}
+
+func TestMeter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w bytes.Buffer
+		m := newMeter(&w)
+		m.show("searching", 1, 100)
+		m.clear()
+		if w.Len() > 0 {
+			t.Errorf("at once: %q", &w)
+		}
+		time.Sleep(patience)
+		m.show("searching", 50, 100)
+		m.show("searching", 51, 100)
+		time.Sleep(patience)
+		m.show("tasks", 9, 0)
+		m.clear()
+		m.clear()
+		want := "\rsearching: 50 %\rtasks, 2 s     \r               \r"
+		if got := w.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+func TestPrintable(t *testing.T) {
+	for s, want := range map[string]string{
+		"plain ünïcode 日本":   "plain ünïcode 日本",
+		"a\nb\x00\x1b]0;x\a": `a\nb\x00\x1b]0;x\a`,
+		"\xff\xc0":           `\xff\xc0`,
+		`a\nb`:               `a\\nb`,
+		"\u202egnp.exe":      `\u202egnp.exe`,
+		"\U000e0041":         `\U000e0041`,
+		"\ufffd":             "\ufffd",
+	} {
+		if got := printable(s); got != want {
+			t.Errorf("%q: %s, want %s", s, got, want)
+		}
+	}
+}

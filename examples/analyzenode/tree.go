@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/linux"
+)
+
+// printTree prints the processes as trees: a process under its parent, if that is
+// among them. indent is the depth of the roots.
+func printTree(w *bufio.Writer, processes []*cos.Process, indent int) {
+	t := tree{w: w, children: map[int32][]*cos.Process{}, printed: map[*cos.Process]bool{}}
+	here := map[int32]bool{}
+	for _, p := range processes {
+		here[p.PID] = true
+		t.children[p.PPID] = append(t.children[p.PPID], p)
+	}
+	for _, p := range processes {
+		if !here[p.PPID] {
+			t.print(p, indent)
+		}
+	}
+	// In a damaged image processes can be each other's parents.
+	for _, p := range processes {
+		t.print(p, indent)
+	}
+}
+
+type tree struct {
+	w        *bufio.Writer
+	children map[int32][]*cos.Process // by PID of the parent
+	printed  map[*cos.Process]bool
+}
+
+// maxIndent keeps deep trees, which hostile processes can make, from running off.
+const maxIndent = 40
+
+func (t *tree) print(p *cos.Process, indent int) {
+	if t.printed[p] {
+		return
+	}
+	t.printed[p] = true
+	fmt.Fprintf(t.w, "%*s%d %s\n", 2*min(indent, maxIndent), "", p.PID, describe(p))
+	for _, child := range t.children[p.PID] {
+		t.print(child, indent+1)
+	}
+}
+
+// maxLine is how much of a process's arguments is printed, in characters.
+const maxLine = 140
+
+// describe says what a process is: its name and arguments, and whatever of it a
+// responder should not overlook.
+func describe(p *cos.Process) string {
+	if p.KernelThread {
+		return "[" + printable(p.Comm) + "]"
+	}
+	text := printable(p.Comm)
+	if len(p.Args) > 0 {
+		text += ": " + short(strings.Join(p.Args, " "), maxLine)
+	}
+	if remarks := remarks(p); len(remarks) > 0 {
+		text += "  (" + strings.Join(remarks, ", ") + ")"
+	}
+	return text
+}
+
+func remarks(p *cos.Process) []string {
+	var all []string
+	if p.Exe != "" && !names(p.Args, p.Exe) {
+		all = append(all, "runs "+printable(p.Exe))
+	}
+	if p.Cred != nil && p.Cred.UID != 0 {
+		all = append(all, fmt.Sprintf("uid %d", p.Cred.UID))
+	}
+	if p.Cred != nil && p.Cred.EUID != p.Cred.UID {
+		all = append(all, fmt.Sprintf("euid %d", p.Cred.EUID))
+	}
+	if n := len(p.Threads); n > 1 {
+		all = append(all, fmt.Sprintf("%d threads", n))
+	}
+	if !slices.Contains([]linux.State{linux.Running, linux.Sleeping, linux.Idle}, p.State) {
+		all = append(all, strings.Trim(p.State.String()[1:], " ()"))
+	}
+	if p.Sources != linux.InTaskList|linux.InPIDIDR {
+		all = append(all, "only in the "+p.Sources.String())
+	}
+	return all
+}
+
+// names reports whether the first argument names the program, by its path or its base
+// name.
+func names(args []string, exe string) bool {
+	return len(args) > 0 && path.Base(strings.TrimPrefix(args[0], "-")) == path.Base(exe)
+}

@@ -1,0 +1,119 @@
+package archtest
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// module is the path of the module whose packages the rules are for.
+const module = "github.com/nodelens/nodelens"
+
+// A room is a top-level directory, with all packages below it, and what it may
+// import besides the standard library, itself and internal.
+type room struct {
+	rooms   []string // by name
+	foreign []string // module paths
+}
+
+// Foreign modules.
+const (
+	compress = "github.com/klauspost/compress" // zstd, Snappy
+	xz       = "github.com/ulikunitz/xz"
+	lz4      = "github.com/pierrec/lz4/v4"
+	mmap     = "golang.org/x/exp/mmap"
+	btf      = "github.com/cilium/ebpf/btf"
+	delve    = "github.com/go-delve/delve/pkg/dwarf"
+)
+
+// house is the table of docs/architecture.md. The room "." is the root package.
+var house = map[string]room{
+	".":         {},
+	"vmem":      {},
+	"isf":       {foreign: []string{compress, xz}},
+	"lime":      {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, xz, delve}},
+	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
+	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "vmem"}},
+	"cos":       {rooms: library, foreign: []string{compress, lz4, mmap}},
+	"examples":  {rooms: append([]string{"cos"}, library...), foreign: []string{xz}},
+	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap, xz}},
+}
+
+// library is what lies below cos.
+var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "lime", "linux", "vmem"}
+
+// violations returns a sentence for each import that the table does not allow.
+// imports maps packages, named by their directory relative to the root, to the
+// import paths of their files.
+func violations(imports map[string][]string) []string {
+	var found []string
+	for _, pkg := range slices.Sorted(maps.Keys(imports)) {
+		r, ok := house[roomOf(pkg)]
+		switch {
+		case !ok:
+			found = append(found, pkg+" is in no room of the table")
+		case !forTests(pkg):
+			found = append(found, r.violations(pkg, imports)...)
+		}
+	}
+	return found
+}
+
+// violations follows the imports of pkg through its own room and internal: the
+// other rooms answer for themselves.
+func (r room) violations(pkg string, imports map[string][]string) []string {
+	var found []string
+	seen := map[string]bool{pkg: true}
+	for queue := []string{pkg}; len(queue) > 0; queue = queue[1:] {
+		for _, target := range imports[queue[0]] {
+			dir, ours := within(target)
+			if !r.allows(roomOf(pkg), target) {
+				found = append(found, fmt.Sprintf("%s must not use %s, which %s imports", pkg, target, queue[0]))
+				continue
+			}
+			if next := roomOf(dir); ours && !seen[dir] && (next == roomOf(pkg) || next == "internal") {
+				seen[dir] = true
+				queue = append(queue, dir)
+			}
+		}
+	}
+	return found
+}
+
+// allows reports whether packages of the room r, called name, may import target.
+func (r room) allows(name, target string) bool {
+	if dir, ours := within(target); ours {
+		to := roomOf(dir)
+		return !forTests(dir) && (to == name || to == "internal" || slices.Contains(r.rooms, to))
+	}
+	first, _, _ := strings.Cut(target, "/")
+	if strings.Contains(first, ".") {
+		return slices.ContainsFunc(r.foreign, func(m string) bool { return target == m || strings.HasPrefix(target, m+"/") })
+	}
+	return target != "C" // the standard library, without cgo
+}
+
+// within returns the directory, relative to the root, of the package that an
+// import path names, if it is one of this module.
+func within(importPath string) (dir string, ours bool) {
+	if importPath == module {
+		return ".", true
+	}
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+func roomOf(dir string) string {
+	name, _, _ := strings.Cut(dir, "/")
+	return name
+}
+
+// forTests reports whether a package is there for tests alone, by its name.
+func forTests(dir string) bool {
+	name := path.Base(dir)
+	return roomOf(dir) == "internal" &&
+		(strings.HasSuffix(name, "test") || name == "testimages" || name == "truth")
+}

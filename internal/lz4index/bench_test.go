@@ -1,0 +1,121 @@
+package lz4index
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/pierrec/lz4/v4"
+)
+
+// memory returns n bytes that compress about as the memory of a machine does: of
+// each four pages one is zeros, one text, one of pointers, one without pattern.
+func memory(n int) []byte {
+	b := make([]byte, 0, n)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for page := 0; len(b) < n; page++ {
+		end := len(b) + 4096
+		switch page % 4 {
+		case 0:
+			b = append(b, make([]byte, 4096)...)
+		case 1:
+			b = append(b, text()[rng.IntN(100_000):][:4096]...)
+		case 2:
+			for len(b) < end {
+				b = binary.LittleEndian.AppendUint64(b, 0xffff888000000000|rng.Uint64N(1<<20)<<6)
+			}
+		default:
+			for len(b) < end {
+				b = binary.LittleEndian.AppendUint64(b, rng.Uint64())
+			}
+		}
+	}
+	return b
+}
+
+func compress(b *testing.B, content []byte, opts ...lz4.Option) []byte {
+	b.Helper()
+	var file bytes.Buffer
+	w := lz4.NewWriter(&file)
+	if err := w.Apply(opts...); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := w.Write(content); err != nil {
+		b.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+const benchSize = 64 << 20
+
+var benchBlocks = []lz4.BlockSize{lz4.Block64Kb, lz4.Block4Mb}
+
+func BenchmarkNew(b *testing.B) {
+	content := memory(benchSize)
+	for _, size := range []uint64{0, benchSize} {
+		for _, block := range benchBlocks {
+			file := compress(b, content, lz4.BlockSizeOption(block), lz4.SizeOption(size))
+			b.Run(fmt.Sprintf("block=%d/contentsize=%d", block, size), func(b *testing.B) {
+				b.SetBytes(benchSize)
+				b.ReportAllocs()
+				for b.Loop() {
+					open(b, file, nil)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkReadAt reads 4 KiB at random places: cold, where the block is never in
+// the cache, and warm, where it always is.
+func BenchmarkReadAt(b *testing.B) {
+	content := memory(benchSize)
+	for _, block := range benchBlocks {
+		file := compress(b, content, lz4.BlockSizeOption(block))
+		for name, cache := range map[string]int64{"cold": 1, "warm": 2 * benchSize} {
+			b.Run(fmt.Sprintf("block=%d/%s", block, name), func(b *testing.B) {
+				benchReads(b, open(b, file, &Options{CacheBytes: cache}))
+			})
+		}
+	}
+	b.Run("linked/cold", func(b *testing.B) {
+		benchReads(b, open(b, fixture(b, "b4-linked.lz4"), &Options{CacheBytes: 1}))
+	})
+}
+
+func benchReads(b *testing.B, r *Reader) {
+	p := make([]byte, 4096)
+	for off := int64(0); off < r.Size(); off += 64 << 10 {
+		if _, err := r.ReadAt(p[:1], off); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.SetBytes(int64(len(p)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.ReadAt(p, rng.Int64N(r.Size()-int64(len(p)))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReadAtSequential(b *testing.B) {
+	file := compress(b, memory(benchSize), lz4.BlockSizeOption(lz4.Block4Mb))
+	r := open(b, file, &Options{CacheBytes: 16 << 20})
+	p := make([]byte, 1<<20)
+	b.SetBytes(benchSize)
+	b.ReportAllocs()
+	for b.Loop() {
+		for off := int64(0); off < r.Size(); off += int64(len(p)) {
+			if _, err := r.ReadAt(p, off); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

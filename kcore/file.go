@@ -1,0 +1,145 @@
+package kcore
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/source"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// noPhys is the p_paddr of segments that have no one physical address.
+const noPhys = ^vmem.PhysAddr(0)
+
+// A File is an ELF core. It implements [vmem.Memory] and is safe for concurrent use.
+type File struct {
+	r        io.ReaderAt
+	source   *source.Source // of Open, else nil
+	closer   io.Closer      // of Open and OpenLive, else nil
+	table    *extent.Table
+	segments []Segment
+	notes    []Note
+	gaps     []vmem.Gap
+}
+
+var _ vmem.Memory = (*File)(nil)
+
+// startKernelMap is __START_KERNEL_map, above which the kernel's image is mapped
+// (arch/x86/include/asm/page_64_types.h).
+const startKernelMap = 0xffffffff80000000
+
+// Open opens the named file, plain or as LZ4 frames. The caller must Close it, and the
+// file must not shrink before. A name on procfs, such as /proc/kcore, is the running
+// machine, which is read as [OpenLive] does.
+func Open(name string) (*File, error) {
+	if IsLive(name) {
+		return openLive(os.DirFS(filepath.Dir(name)), filepath.Base(name), os.DirFS("/"))
+	}
+	s, err := source.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("kcore: %w", err)
+	}
+	f, err := NewFile(s, s.Size())
+	if err != nil {
+		return nil, cmp.Or(fmt.Errorf("%s: %w", name, err), s.Close())
+	}
+	f.source, f.closer = s, s
+	return f, nil
+}
+
+// NewFile reads an ELF core of size bytes out of r, which must stay usable as long as
+// the File is. Errors wrap ErrFormat where r holds something else.
+func NewFile(r io.ReaderAt, size int64) (*File, error) {
+	segments, lost, err := readSegments(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("kcore: %w", err)
+	}
+	f := &File{r: r, segments: segments}
+	if lost != nil {
+		f.gaps = append(f.gaps, *lost)
+	}
+	var records, image []extent.Extent
+	for _, s := range segments {
+		switch {
+		case s.Type == ptNote:
+			f.readNotes(s, size)
+		case s.Type != ptLoad || s.Phys == noPhys || s.MemSz == 0:
+		case s.Virt >= startKernelMap:
+			image = append(image, f.load(s, size)...)
+		default:
+			records = append(records, f.load(s, size)...)
+		}
+	}
+	// The direct map has the byte before the mapping of the kernel's image has it: what
+	// the kernel frees of its image after boot it may unmap there (free_kernel_image_pages
+	// of arch/x86/mm/init.c), and /proc/kcore then reads zeros, while the pages have long
+	// been given to others.
+	if f.table, err = extent.New(append(records, image...)); err != nil {
+		return nil, fmt.Errorf("kcore: %w: %w", ErrFormat, err)
+	}
+	return f, nil
+}
+
+// load returns the part of a segment that the file holds, and records the rest as lost.
+func (f *File) load(s Segment, size int64) []extent.Extent {
+	all := vmem.Range[vmem.PhysAddr]{Start: s.Phys, Size: s.MemSz}
+	if s.MemSz > extent.Limit || uint64(s.Phys) > extent.Limit-s.MemSz {
+		f.lose(all, s, 0, fmt.Errorf("%w: beyond the 52 bits of a physical address", ErrFormat))
+		return nil
+	}
+	have := min(s.FileSz, s.MemSz)
+	if have < s.MemSz {
+		f.lose(all, s, have, fmt.Errorf("%w: the segment has %#x bytes of %#x in the file", vmem.ErrNotCaptured, have, s.MemSz))
+	}
+	inFile := uint64(max(0, size-int64(min(s.Offset, uint64(size)))))
+	if inFile < have {
+		f.lose(vmem.Range[vmem.PhysAddr]{Start: s.Phys, Size: have}, s, inFile,
+			fmt.Errorf("%w: the file ends at %#x: %w", vmem.ErrNotCaptured, size, io.ErrUnexpectedEOF))
+		have = inFile
+	}
+	if have == 0 {
+		return nil
+	}
+	return []extent.Extent{{Range: vmem.Range[vmem.PhysAddr]{Start: s.Phys, Size: have}, Offset: int64(s.Offset)}}
+}
+
+// lose records that all of r but its first have bytes is lost.
+func (f *File) lose(r vmem.Range[vmem.PhysAddr], s Segment, have uint64, err error) {
+	r.Start, r.Size = r.Start+vmem.PhysAddr(have), r.Size-have
+	f.gaps = append(f.gaps, vmem.Gap{Range: r, Offset: int64(min(s.Offset, 1<<62) + have), Err: err})
+}
+
+// ReadAt reads physical memory, as [vmem.Memory] says.
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(f.r, p, off) }
+
+// Ranges returns the physical memory that the file holds, as [vmem.Memory] says.
+func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
+
+// Gaps returns what the file says it has and does not. Of a compressed file it may grow
+// as damage is met in reading.
+func (f *File) Gaps() []vmem.Gap {
+	if f.source == nil {
+		return f.gaps
+	}
+	return append(slices.Clip(f.gaps), f.source.Gaps(f.table)...)
+}
+
+// Segments returns the program headers in the order of the file. The caller must not
+// change the slice.
+func (f *File) Segments() []Segment { return f.segments }
+
+// Notes returns the notes in the order of the file. The caller must not change them.
+func (f *File) Notes() []Note { return f.notes }
+
+// Close releases a file that Open or OpenLive opened. On one of NewFile it does nothing.
+func (f *File) Close() error {
+	if f.closer == nil {
+		return nil
+	}
+	return f.closer.Close()
+}

@@ -1,0 +1,153 @@
+package kcore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// ErrFormat says that the file is not an ELF core of x86-64 physical memory.
+var ErrFormat = errors.New("not an ELF core of x86-64 memory")
+
+// ELF constants (elf(5)).
+const (
+	elfMagic   = "\x7fELF"
+	ehdrSize   = 64
+	phdrSize   = 56
+	shdrSize   = 64
+	class64    = 2
+	dataLSB    = 1
+	typeCore   = 4
+	machineX86 = 62
+	pnXnum     = 0xffff // the true number of program headers is in sh_info of section 0
+	ptLoad     = 1
+	ptNote     = 4
+)
+
+// maxSegments bounds the program headers that are read. /proc/kcore has a few for each
+// range of RAM.
+const maxSegments = 1 << 20
+
+// A Segment is a program header.
+type Segment struct {
+	Type   uint32        `json:"type"` // 1 is PT_LOAD, 4 is PT_NOTE
+	Flags  uint32        `json:"flags"`
+	Offset uint64        `json:"offset"` // in the file, in bytes
+	Virt   vmem.VirtAddr `json:"vaddr"`  // p_vaddr
+	Phys   vmem.PhysAddr `json:"paddr"`  // p_paddr; all ones where the memory has no one place
+	FileSz uint64        `json:"filesz"` // bytes in the file
+	MemSz  uint64        `json:"memsz"`  // bytes in memory
+}
+
+// IsELF reports whether a file that begins with b is an ELF file. Four bytes suffice.
+func IsELF(b []byte) bool { return len(b) >= len(elfMagic) && string(b[:len(elfMagic)]) == elfMagic }
+
+// readSegments reads the ELF header and all program headers that the file has. Where
+// it has fewer than it says, those come with a Gap.
+func readSegments(r io.ReaderAt, size int64) ([]Segment, *vmem.Gap, error) {
+	var h [ehdrSize]byte
+	if n, err := r.ReadAt(h[:], 0); n < len(h) {
+		return nil, nil, fmt.Errorf("%w: ELF header: %d of %d bytes: %w", ErrFormat, n, len(h), unexpected(err))
+	}
+	if err := checkHeader(h[:]); err != nil {
+		return nil, nil, err
+	}
+	le := binary.LittleEndian
+	off, count := le.Uint64(h[32:]), uint64(le.Uint16(h[56:]))
+	if n := le.Uint16(h[54:]); count > 0 && n != phdrSize {
+		return nil, nil, fmt.Errorf("%w: program headers of %d bytes, not %d", ErrFormat, n, phdrSize)
+	}
+	if count == pnXnum {
+		var err error
+		if count, err = extendedCount(r, le.Uint64(h[40:])); err != nil {
+			return nil, nil, err
+		}
+	}
+	segments, gap, err := readTable(r, size, off, count)
+	if err == nil && !physical(segments) {
+		return nil, nil, fmt.Errorf("%w: no segment has a physical address (the core of a process, or /proc/kcore before Linux 4.11)", ErrFormat)
+	}
+	return segments, gap, err
+}
+
+// physical reports whether the segments say where in physical memory they belong. In
+// the core of a process p_paddr is 0 throughout, and in /proc/kcore it was before commit
+// 464920104bf7 (in v4.11); taken at its word, all memory would be on top of one another.
+func physical(segments []Segment) bool {
+	loads := 0
+	for _, s := range segments {
+		if s.Type != ptLoad || s.MemSz == 0 {
+			continue
+		}
+		if loads++; s.Phys != 0 {
+			return true
+		}
+	}
+	return loads < 2
+}
+
+func checkHeader(h []byte) error {
+	le := binary.LittleEndian
+	switch {
+	case !IsELF(h):
+		return fmt.Errorf("%w: it begins with % x", ErrFormat, h[:4])
+	case h[4] != class64 || h[5] != dataLSB:
+		return fmt.Errorf("%w: ELF class %d, byte order %d", ErrFormat, h[4], h[5])
+	case le.Uint16(h[16:]) != typeCore:
+		return fmt.Errorf("%w: ELF type %d, not a core (a vmlinux names symbols, it is no image)", ErrFormat, le.Uint16(h[16:]))
+	case le.Uint16(h[18:]) != machineX86:
+		return fmt.Errorf("%w: ELF machine %d", ErrFormat, le.Uint16(h[18:]))
+	}
+	return nil
+}
+
+// extendedCount reads the number of program headers where it exceeds 16 bits.
+func extendedCount(r io.ReaderAt, shoff uint64) (uint64, error) {
+	var s [shdrSize]byte
+	if shoff == 0 || shoff > 1<<62 {
+		return 0, fmt.Errorf("%w: more than 65534 program headers, and no section header at %#x to count them", ErrFormat, shoff)
+	}
+	if n, err := r.ReadAt(s[:], int64(shoff)); n < len(s) {
+		return 0, fmt.Errorf("%w: section header at %#x: %w", ErrFormat, shoff, unexpected(err))
+	}
+	return uint64(binary.LittleEndian.Uint32(s[44:])), nil
+}
+
+func readTable(r io.ReaderAt, size int64, off, count uint64) ([]Segment, *vmem.Gap, error) {
+	if off > uint64(size) {
+		return nil, nil, fmt.Errorf("%w: program headers at %#x, behind the end of the file at %#x", ErrFormat, off, size)
+	}
+	have := min(count, (uint64(size)-off)/phdrSize, maxSegments)
+	b := make([]byte, have*phdrSize)
+	n, err := r.ReadAt(b, int64(off))
+	segments := make([]Segment, 0, n/phdrSize)
+	for ; n >= phdrSize; b, n = b[phdrSize:], n-phdrSize {
+		segments = append(segments, newSegment(b))
+	}
+	got := uint64(len(segments))
+	if got == count {
+		return segments, nil, nil
+	}
+	lost := fmt.Errorf("%d of %d program headers: %w", got, count, unexpected(err))
+	return segments, &vmem.Gap{Offset: int64(off + got*phdrSize), Err: lost}, nil
+}
+
+func newSegment(b []byte) Segment {
+	le := binary.LittleEndian
+	return Segment{
+		Type: le.Uint32(b), Flags: le.Uint32(b[4:]), Offset: le.Uint64(b[8:]),
+		Virt: vmem.VirtAddr(le.Uint64(b[16:])), Phys: vmem.PhysAddr(le.Uint64(b[24:])),
+		FileSz: le.Uint64(b[32:]), MemSz: le.Uint64(b[40:]),
+	}
+}
+
+// unexpected makes the end of a file, inside of what it should hold, an error.
+func unexpected(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

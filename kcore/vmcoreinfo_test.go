@@ -1,0 +1,147 @@
+package kcore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/pagetest"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// text is the start of what a 6.1 kernel wrote, with a mask as confidential VMs have it.
+const text = `OSRELEASE=6.1.0-50-cloud-amd64
+BUILD-ID=7e1b1e0fb36f8a5b0d33e5b8e9f42a5a4c6d1234
+PAGESIZE=4096
+SYMBOL(init_uts_ns)=ffffffff9a016220
+OFFSET(uts_namespace.name)=0
+SYMBOL(swapper_pg_dir)=ffffffff99a10000
+LENGTH(mem_section)=4096
+SIZE(list_head)=16
+NUMBER(phys_base)=-146800640
+NUMBER(sme_mask)=2251799813685248
+NUMBER(top)=18446744073709551615
+KERNELOFFSET=f800000
+PAGESIZE=8192
+`
+
+func TestVMCoreInfo(t *testing.T) {
+	v, err := ParseVMCoreInfo([]byte(text + "\x00garbage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Text() != text || v.Release() != "6.1.0-50-cloud-amd64" || v.BuildID() != "7e1b1e0fb36f8a5b0d33e5b8e9f42a5a4c6d1234" {
+		t.Errorf("text %q, release %q, build id %q", v.Text(), v.Release(), v.BuildID())
+	}
+	unsigned := map[string]struct {
+		got  func() (uint64, error)
+		want uint64
+	}{
+		"symbol": {func() (uint64, error) { return v.Symbol("swapper_pg_dir") }, 0xffffffff99a10000},
+		"page":   {v.PageSize, 4096}, // the first of two
+		"kernel": {v.KernelOffset, 0xf800000},
+		"offset": {func() (uint64, error) { return v.Offset("uts_namespace.name") }, 0},
+		"length": {func() (uint64, error) { return v.Length("mem_section") }, 4096},
+		"size":   {func() (uint64, error) { return v.Size("list_head") }, 16},
+	}
+	for name, tt := range unsigned {
+		if got, err := tt.got(); got != tt.want || err != nil {
+			t.Errorf("%s: %#x, %v, want %#x", name, got, err, tt.want)
+		}
+	}
+	for name, want := range map[string]int64{"phys_base": -146800640, "sme_mask": 1 << 51, "top": -1} {
+		if got, err := v.Number(name); got != want || err != nil {
+			t.Errorf("NUMBER(%s): %d, %v, want %d", name, got, err, want)
+		}
+	}
+	if _, err := v.Symbol("none"); !errors.Is(err, ErrNoKey) {
+		t.Errorf("missing symbol: %v", err)
+	}
+	if _, err := v.Number("none"); !errors.Is(err, ErrNoKey) {
+		t.Errorf("missing number: %v", err)
+	}
+	if _, err := ParseVMCoreInfo([]byte("CRASHTIME=1\n")); !errors.Is(err, ErrVMCoreInfo) {
+		t.Errorf("no release: %v", err)
+	}
+}
+
+func TestFindVMCoreInfo(t *testing.T) {
+	mem := new(pagetest.Memory)
+	mem.Zero(0x1000, 0x9000)
+	mem.Write(0x2000, note("VMCOREINFO", 0, []byte(text)))
+	mem.Write(0x4000, []byte(text)) // vmcoreinfo_data: the same
+	mem.Write(0x5010, []byte(text)) // inside a page: a log
+	stale := strings.Replace(text, "6.1.0", "5.10.0", 1)
+	mem.Write(0x6000, []byte(stale))
+	mem.Write(0x7000, []byte("OSRELEASE")) // not quite
+	mem.Write(0x9ff8, []byte("OSRELEAS"))
+	var got []vmem.PhysAddr
+	for f, err := range FindVMCoreInfo(context.Background(), mem) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := text; f.Addr != 0x6000 && f.Info.Text() != want {
+			t.Errorf("at %v: %q", f.Addr, f.Info.Text())
+		}
+		got = append(got, f.Addr)
+	}
+	if d := cmp.Diff([]vmem.PhysAddr{0x2018, 0x6000}, got); d != "" {
+		t.Errorf("found (-want +got):\n%s", d)
+	}
+}
+
+func TestFindVMCoreInfoCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	mem := new(pagetest.Memory)
+	mem.Write(0, []byte(text))
+	for _, err := range FindVMCoreInfo(ctx, mem) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func FuzzVMCoreInfo(f *testing.F) {
+	f.Add([]byte(text))
+	f.Add([]byte("OSRELEASE=\nNUMBER(phys_base)=-\nSYMBOL(x)=zz\n=\n\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := ParseVMCoreInfo(b)
+		if (v == nil) == (err == nil) {
+			t.Fatalf("%v, %v", v, err)
+		}
+		if err != nil {
+			return
+		}
+		if !bytes.HasPrefix(b, []byte(v.Text())) {
+			t.Fatalf("text %q is not how %q begins", v.Text(), b)
+		}
+		for key, value := range v.lines {
+			if !slices.Contains(strings.Split(v.Text(), "\n"), key+"="+value) {
+				t.Fatalf("no line %s=%s in %q", key, value, v.Text())
+			}
+		}
+		_, _ = v.Number("phys_base")
+		_, _ = v.Symbol("x")
+	})
+}
+
+func BenchmarkFindVMCoreInfo(b *testing.B) {
+	mem := new(pagetest.Memory)
+	mem.Zero(0, 4<<20)
+	mem.Write(4<<20-0x2000, []byte(text))
+	b.SetBytes(4 << 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, err := range FindVMCoreInfo(context.Background(), mem) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package lime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/source"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A File is a LiME image. It implements [vmem.Memory] and is safe for concurrent use.
+type File struct {
+	source *source.Source
+	table  *extent.Table
+	gaps   []vmem.Gap
+}
+
+var _ vmem.Memory = (*File)(nil)
+
+// Open opens the named file, plain or as LZ4 frames. The caller must Close it, and the
+// file must not shrink before. Errors wrap ErrFormat where the file holds something else.
+func Open(name string) (*File, error) {
+	s, err := source.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("lime: %w", err)
+	}
+	f, err := newFile(s)
+	if err != nil {
+		return nil, cmp.Or(fmt.Errorf("lime: %s: %w", name, err), s.Close())
+	}
+	return f, nil
+}
+
+// NewFile reads a LiME image of size bytes, plain or as LZ4 frames, out of r, which
+// must stay usable as long as the File is. Errors wrap ErrFormat where r holds
+// something else.
+func NewFile(r io.ReaderAt, size int64) (*File, error) {
+	s, err := source.New(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("lime: %w", err)
+	}
+	f, err := newFile(s)
+	if err != nil {
+		return nil, fmt.Errorf("lime: %w", err)
+	}
+	return f, nil
+}
+
+func newFile(s *source.Source) (*File, error) {
+	p := parser{r: s, size: s.Size()}
+	err := p.parse()
+	switch {
+	case errors.Is(err, ErrNoHeader):
+		return nil, fmt.Errorf("file offset 0: %w: %s: %w", ErrFormat, describe(s), err)
+	case err != nil:
+		return nil, fmt.Errorf("file offset 0: %w", err)
+	}
+	t, err := extent.New(p.records)
+	if err != nil {
+		return nil, err
+	}
+	return &File{source: s, table: t, gaps: p.gaps}, nil
+}
+
+// ReadAt reads physical memory, as [vmem.Memory] says. Where records overlap it reads
+// the first in the file.
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(f.source, p, off) }
+
+// Ranges returns the physical memory that the file holds, as [vmem.Memory] says. What
+// lies in damaged blocks of a compressed file is part of it; reading that gives an error
+// that wraps [vmem.ErrNotCaptured], and Gaps lists it.
+func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
+
+// Gaps returns what the file says it has and does not, by offset. The errors wrap
+// ErrTruncated, ErrShort, ErrAmbiguous, ErrNoHeader or ErrTooMany; a Gap without a
+// Range stands for records of which nothing is known.
+//
+// Of a compressed file the offsets are those of the content; the damage of the file
+// itself comes after these, with offsets in that, and may grow as it is met in reading.
+func (f *File) Gaps() []vmem.Gap {
+	return append(slices.Clip(f.gaps), f.source.Gaps(f.table)...)
+}
+
+// Close releases a file that Open opened. On one of NewFile it does nothing.
+func (f *File) Close() error { return f.source.Close() }

@@ -1,0 +1,58 @@
+package lime
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// FuzzLiME checks that any file is opened or refused with ErrFormat, that all memory it
+// has can be read, and none but that, and that gaps lie outside.
+func FuzzLiME(f *testing.F) {
+	low, high := mem(0x1000, 0x40), mem(0x8000, 0x30)
+	f.Add(image(record(low), record(high)))
+	f.Add(image(record(high), record(low), record(mem(0x8010, 0x100))))
+	f.Add(image(record(low)[:50], record(high)))
+	f.Add(image(record(low)[:50], record(high), record(mem(0x10000, 1)))[:110])
+	f.Add(image(head(mem(0, 1<<40)), record(mem(1<<41, 0x10)), []byte("and more")))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		r, err := NewFile(bytes.NewReader(file), int64(len(file)))
+		if (r == nil) != (err != nil) {
+			t.Fatalf("%v, %v", r, err)
+		}
+		if err != nil {
+			return
+		}
+		total := uint64(0)
+		for _, m := range r.Ranges() {
+			if total += m.Size; total > uint64(len(file)) && !r.source.Compressed() {
+				t.Fatalf("more memory than the file has bytes: %v", r.Ranges())
+			}
+			readRange(t, r, m)
+		}
+		for _, g := range r.Gaps() {
+			if g.Err == nil || g.Error() == "" {
+				t.Fatalf("gap without a reason: %+v", g)
+			}
+		}
+	})
+}
+
+// readRange reads the ends of a range, and one byte more on either side.
+func readRange(t *testing.T, f *File, m physRange) {
+	p := make([]byte, min(m.Size, 1<<16)+1)
+	damaged := len(f.source.Gaps(f.table)) > 0
+	if n, err := f.ReadAt(p[1:], int64(m.Start)); n != len(p)-1 && !damaged {
+		t.Fatalf("range %v: read of %d bytes gives %d, %v", m, len(p)-1, n, err)
+	}
+	if n, err := f.ReadAt(p, int64(m.Last())-int64(len(p))+2); n != len(p)-1 && !damaged || !errors.Is(err, vmem.ErrNotCaptured) {
+		t.Fatalf("read across the end of %v: %d of %d, %v", m, n, len(p), err)
+	}
+	if m.Start > 0 {
+		if n, err := f.ReadAt(p[:1], int64(m.Start)-1); n != 0 || !errors.Is(err, vmem.ErrNotCaptured) {
+			t.Fatalf("read before %v: %d, %v", m, n, err)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package lime
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+const (
+	magic      = "EMiL"
+	version    = 1
+	headerSize = 32
+)
+
+// The reasons for which an image can't be opened or has gaps.
+var (
+	// ErrFormat: the file is not a LiME image.
+	ErrFormat = errors.New("not a LiME image")
+	// ErrTruncated: the file ends inside a record.
+	ErrTruncated = errors.New("the file ends inside the record")
+	// ErrShort: a record is shorter than its header says; the next one follows.
+	ErrShort = errors.New("the record ends early, another follows")
+	// ErrAmbiguous: there may be the header of a record, or the copy of one in the
+	// memory that the record before it holds.
+	ErrAmbiguous = errors.New("a record header, or a copy of one in memory, whose record does not fit")
+	// ErrNoHeader: a record ends, and what follows is no record.
+	ErrNoHeader = errors.New("no record header")
+	// ErrTooMany: there are more records than any machine has ranges of memory.
+	ErrTooMany = errors.New("too many records")
+)
+
+// A header is the head of a record.
+type header struct {
+	memory   vmem.Range[vmem.PhysAddr]
+	reserved uint64
+}
+
+// parseHeader reads a header from the first headerSize bytes of b. It refuses what
+// can't be one, whatever surrounds it; errors wrap ErrNoHeader.
+func parseHeader(b []byte) (header, error) {
+	le := binary.LittleEndian
+	first, last := le.Uint64(b[8:]), le.Uint64(b[16:])
+	switch v := le.Uint32(b[4:]); {
+	case string(b[:4]) != magic:
+		return header{}, fmt.Errorf("%w: magic number % x", ErrNoHeader, b[:4])
+	case v != version:
+		return header{}, fmt.Errorf("%w: version %d", ErrNoHeader, v)
+	case first > last || last >= extent.Limit:
+		return header{}, fmt.Errorf("%w: memory from %#x to %#x", ErrNoHeader, first, last)
+	}
+	return header{
+		memory:   vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(first), Size: last - first + 1},
+		reserved: le.Uint64(b[24:]),
+	}, nil
+}
+
+// encode returns the header as it is in a file.
+func (h header) encode() []byte {
+	le := binary.LittleEndian
+	b := append(make([]byte, 0, headerSize), magic...)
+	b = le.AppendUint32(b, version)
+	b = le.AppendUint64(b, uint64(h.memory.Start))
+	b = le.AppendUint64(b, uint64(h.memory.Last()))
+	return le.AppendUint64(b, h.reserved)
+}
+
+// plausibleAfter reports whether h may be the header of a record that comes some way
+// after one of the given memory.
+func (h header) plausibleAfter(memory vmem.Range[vmem.PhysAddr]) bool {
+	return h.reserved == 0 && h.memory.Start > memory.Last()
+}
+
+// IsLiME reports whether a file that begins with b is a LiME image. Four bytes suffice.
+func IsLiME(b []byte) bool { return len(b) >= len(magic) && string(b[:len(magic)]) == magic }

@@ -1,0 +1,87 @@
+package lime
+
+import (
+	"bytes"
+	"sort"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A search looks for the header of a record behind a broken one.
+type search struct {
+	p         *parser
+	after     vmem.Range[vmem.PhysAddr] // memory of the broken record
+	found     bool                      // a plausible header was
+	plausible int64                     // offset of the first
+	believed  int64                     // offset of the first that is believed; the size of the file if none is
+	header    header                    // the one that is believed
+}
+
+// chunk is how much is searched at once, in bytes.
+const chunk = 1 << 20
+
+// run searches from offset off to the first header that is believed.
+func (s *search) run(off int64) {
+	s.believed = s.p.size
+	buf := make([]byte, max(0, min(chunk, s.p.size-off)))
+	for s.p.size-off >= headerSize {
+		want := buf[:min(chunk, s.p.size-off)]
+		n, _ := s.p.r.ReadAt(want, off)
+		if s.scan(want[:n], off) {
+			return
+		}
+		if n == len(want) {
+			off += int64(n) - headerSize + 1
+		} else {
+			off = s.skip(off + int64(n))
+		}
+	}
+}
+
+// skip returns the offset of the next byte after off, which can't be read, that can:
+// the image may be compressed, and a block of it damaged. It may pass over less than
+// a page that can be read.
+func (s *search) skip(off int64) int64 {
+	unreadable := off
+	for off < s.p.size && !s.readable(off) {
+		unreadable, off = off, off+vmem.PageSize
+	}
+	return unreadable + int64(sort.Search(int(off-unreadable), func(i int) bool { return s.readable(unreadable + int64(i)) }))
+}
+
+func (s *search) readable(off int64) bool {
+	n, _ := s.p.r.ReadAt(s.p.buf[:1], off)
+	return n == 1
+}
+
+// scan searches b, which is at offset off, and reports whether it has a header that is
+// believed.
+func (s *search) scan(b []byte, off int64) bool {
+	for len(b) >= headerSize {
+		i := bytes.Index(b[:len(b)-headerSize+len(magic)], []byte(magic))
+		if i < 0 {
+			return false
+		}
+		b, off = b[i:], off+int64(i)
+		h, err := parseHeader(b)
+		if err == nil && h.plausibleAfter(s.after) && s.consider(off, h) {
+			return true
+		}
+		b, off = b[1:], off+1
+	}
+	return false
+}
+
+// consider notes a plausible header at offset off, and reports whether it is believed.
+func (s *search) consider(off int64, h header) bool {
+	if !s.found {
+		s.found, s.plausible = true, off
+	}
+	end := off + headerSize + int64(h.memory.Size)
+	next, err := s.p.header(end)
+	if end != s.p.size && (err != nil || !next.plausibleAfter(h.memory)) {
+		return false
+	}
+	s.believed, s.header = off, h
+	return true
+}

@@ -1,0 +1,33 @@
+// Package linux finds the kernel in the physical memory of a Linux machine and
+// walks its structures under the names that the kernel gives them.
+//
+// Open looks for the kernel, verifies that what it found is the running kernel
+// (its banner reads back through the page tables that it uses) and returns a
+// Kernel. From there on the way is the kernel's own: a Kernel has Tasks, a Task
+// has threads, credentials, namespaces, open files and an MM, an MM has VMAs.
+// Text takes the form that /proc gives it, so that results can be compared with
+// what was seen on the machine.
+//
+// # Kernels
+//
+// x86-64 kernels from 5.10 on, with 4 and 5 levels of page tables, with and
+// without KASLR and page table isolation. Layouts come from an [isf.File]; the
+// code asks it whether a type has a field and never looks at version numbers.
+// A kernel without an optional field loses what depends on it, with an error
+// that says so, and nothing else.
+//
+// # Damage
+//
+// Memory that was captured from a running machine is smeared: lists break off,
+// pointers lead nowhere, counts lie. Each walk verifies what it steps on, has a
+// budget, and goes on after a loss where the structure allows it; each loss is a
+// *Gap, yielded where an iterator meets it.
+//
+// Strings that come from the image are the bytes that were found, whether UTF-8
+// or not.
+//
+// # Not supported
+//
+// 32-bit kernels, other architectures, swapped-out memory (reported as a Gap),
+// and the task list before 3.14 (threads are found by signal_struct.thread_head).
+package linux

@@ -1,0 +1,179 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// startKernelMap is __START_KERNEL_map: kernel image addresses are linked above it
+// (arch/x86/include/asm/page_64_types.h).
+const startKernelMap = 0xffffffff80000000
+
+// kernelAlign is the least CONFIG_PHYSICAL_ALIGN of x86-64: kernels are loaded at
+// multiples of it, and KASLR shifts by multiples of it.
+const kernelAlign = 2 << 20
+
+// A location is where a kernel is thought to be.
+type location struct {
+	shift    uint64 // KASLR, virtual
+	physBase int64
+	root     vmem.PhysAddr
+	levels   int
+	mask     uint64
+	foundBy  string
+	banner   string
+	space    *vmem.AddressSpace // set by verify
+}
+
+func (l *location) info() Info {
+	return Info{
+		Release: release(l.banner), Banner: strings.TrimRight(l.banner, "\n"), PageTableLevels: l.levels,
+		KASLRShift: l.shift, PhysBase: l.physBase, Root: l.root, FoundBy: l.foundBy,
+	}
+}
+
+// phys returns the physical address of a kernel image address.
+func (l *location) phys(virt uint64) vmem.PhysAddr {
+	return vmem.PhysAddr(virt - startKernelMap + uint64(l.physBase))
+}
+
+// A finder looks for the kernel that its symbols describe.
+type finder struct {
+	mem      vmem.Memory
+	phys     *vmem.Physical
+	symbols  *isf.File
+	layout   *layouts
+	progress func(string, int64, int64)
+	tried    []error
+}
+
+// find returns the first location that verifies.
+func (f *finder) find(ctx context.Context) (*location, error) {
+	for _, strategy := range []func(context.Context) (*location, error){f.byVMCoreInfo, f.byBanner} {
+		l, err := strategy(ctx)
+		if err == nil {
+			return l, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		f.tried = append(f.tried, err)
+	}
+	return nil, fmt.Errorf("%w for the symbols of %q: %w", ErrNoKernel, release(f.symbols.Banner()), errors.Join(f.tried...))
+}
+
+// verify reads the banner and init_task through the page tables of l.
+func (f *finder) verify(l *location) error {
+	space, err := newSpace(f.phys, l.root, l.levels, l.mask)
+	if err != nil {
+		return err
+	}
+	sym, err := f.symbols.Symbol("linux_banner")
+	if err != nil {
+		return err
+	}
+	want := f.symbols.Banner()
+	got, err := space.CString(vmem.VirtAddr(sym.Address+l.shift), max(len(want), 512))
+	switch {
+	case err != nil:
+		return fmt.Errorf("linux_banner: %w", err)
+	case !strings.HasPrefix(got, "Linux version "):
+		return fmt.Errorf("%w: linux_banner reads %.40q", ErrCorrupt, got)
+	case want != "" && got != want:
+		return fmt.Errorf("%w: the image runs %q, the symbols are of %q", ErrCorrupt, strings.TrimSpace(got), strings.TrimSpace(want))
+	}
+	init, err := f.symbols.Symbol("init_task")
+	if err != nil {
+		return err
+	}
+	comm, err := space.CString(vmem.VirtAddr(init.Address+l.shift)+vmem.VirtAddr(f.layout.task.comm), f.layout.task.commSize)
+	if err != nil {
+		return fmt.Errorf("init_task: %w", err)
+	}
+	if !strings.HasPrefix(comm, "swapper") {
+		return fmt.Errorf("%w: init_task is named %q", ErrCorrupt, comm)
+	}
+	l.space, l.banner = space, got
+	return nil
+}
+
+// vmcoreInfo is what a memory has that carries VMCOREINFO beside the physical memory.
+type vmcoreInfo interface {
+	VMCoreInfo() (*kcore.VMCoreInfo, error)
+}
+
+// byVMCoreInfo tries the VMCOREINFO of the image's notes, then each that is found in
+// memory: the kernel keeps its own in a page (kernel/vmcore_info.c), and files and
+// earlier kernels leave copies.
+func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
+	var tried []error
+	if m, ok := f.mem.(vmcoreInfo); ok {
+		v, err := m.VMCoreInfo()
+		if err == nil {
+			var l *location
+			if l, err = f.fromVMCoreInfo(v, "VMCOREINFO note"); err == nil {
+				return l, nil
+			}
+		}
+		tried = append(tried, fmt.Errorf("VMCOREINFO note: %w", err))
+	}
+	for v, err := range kcore.FindVMCoreInfo(ctx, f.mem) {
+		if err != nil {
+			tried = append(tried, err)
+			continue
+		}
+		l, err := f.fromVMCoreInfo(v.Info, fmt.Sprintf("VMCOREINFO at %v", v.Addr))
+		if err == nil {
+			return l, nil
+		}
+		tried = append(tried, fmt.Errorf("VMCOREINFO at %v: %w", v.Addr, err))
+	}
+	if len(tried) == 0 {
+		tried = append(tried, errors.New("no VMCOREINFO in memory"))
+	}
+	return nil, errors.Join(tried...)
+}
+
+func (f *finder) fromVMCoreInfo(v *kcore.VMCoreInfo, by string) (*location, error) {
+	l := &location{foundBy: by, levels: 4}
+	if have, want := v.Release(), release(f.symbols.Banner()); have != "" && want != "" && have != want {
+		return nil, fmt.Errorf("of kernel %q, not %q", have, want)
+	}
+	top, err := v.Symbol("swapper_pg_dir")
+	if err != nil {
+		return nil, err
+	}
+	link, err := f.topTable()
+	if err != nil {
+		return nil, err
+	}
+	if l.physBase, err = v.Number("phys_base"); err != nil {
+		return nil, err
+	}
+	l.shift = top - link
+	l.root = l.phys(top)
+	if n, err := v.Number("pgtable_l5_enabled"); err == nil && n != 0 {
+		l.levels = 5
+	}
+	if n, err := v.Number("sme_mask"); err == nil {
+		l.mask = uint64(n)
+	}
+	return l, f.verify(l)
+}
+
+// topTable returns the address, as linked, of the kernel's top page table.
+func (f *finder) topTable() (uint64, error) {
+	for _, name := range []string{"init_top_pgt", "swapper_pg_dir", "init_level4_pgt"} {
+		if s, err := f.symbols.Symbol(name); err == nil {
+			return s.Address, nil
+		}
+	}
+	_, err := f.symbols.Symbol("init_top_pgt")
+	return 0, err
+}

@@ -1,0 +1,202 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// ErrNoKernel says that no running kernel that fits the symbols was found in the image.
+var ErrNoKernel = errors.New("no kernel found")
+
+// Options are the settings of Open.
+type Options struct {
+	// Symbols describes the kernel of the image, exactly: the one of its banner. Nil:
+	// they are taken from the image itself, by [btfconv.FromMemory].
+	Symbols *isf.File
+
+	// Progress, if not nil, is called now and then with what is being done and how
+	// many bytes of how many it has gone through. It must return soon.
+	Progress func(stage string, done, total int64)
+}
+
+// Info says what kernel was found, and how.
+type Info struct {
+	Release         string        // such as 6.1.0-56-cloud-amd64
+	Banner          string        // linux_banner, without the newline
+	PageTableLevels int           // 4 or 5
+	KASLRShift      uint64        // what to add to a symbol's address as linked
+	PhysBase        int64         // phys_base: a kernel image address less 0xffffffff80000000 plus this is physical
+	Root            vmem.PhysAddr // of the kernel's top page table
+	FoundBy         string        // what led to the kernel
+	Symbols         string        // where its symbols are from, if they were not given
+}
+
+// A Kernel is the running kernel of an image. It is immutable and safe for concurrent
+// use.
+type Kernel struct {
+	info    Info
+	symbols *isf.File
+	layout  *layouts
+	phys    *vmem.Physical
+	space   *vmem.AddressSpace
+	mask    uint64 // sme_mask
+	boot    time.Time
+	bootErr error
+	root    path // the node's root directory: that of PID 1
+
+	initTask     vmem.VirtAddr
+	initPIDNS    vmem.VirtAddr
+	cgroupSubsys vmem.VirtAddr // the array of controllers, or 0
+
+	specialMappingName vmem.VirtAddr // the function that names [vdso] and the like, or 0
+
+	cgroupV2 bool // the v2 hierarchy shows in /proc (cgrp_dfl_visible)
+}
+
+// Open finds the running kernel in physical memory and verifies it: its banner reads
+// back through the page tables found, and init_task is the idle task. Copies of
+// banners and of kernels elsewhere in memory do not pass for it.
+//
+// VMCOREINFO, where the image or its memory has it, says where the kernel is;
+// otherwise the banner is searched for. An error that wraps ErrNoKernel says what was
+// tried and why nothing passed; one that wraps ErrUnsupported names types that the
+// symbols lack; a [*btfconv.MissingError] says what the image lacks to give its own
+// symbols, and what to give instead.
+func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	from := ""
+	if o.Symbols == nil {
+		var err error
+		if o.Symbols, from, err = ownSymbols(ctx, mem, o.Progress); err != nil {
+			return nil, fmt.Errorf("linux: %w", err)
+		}
+	}
+	k, err := open(ctx, mem, &o)
+	if err == nil {
+		k.info.Symbols = from
+	}
+	return k, err
+}
+
+// ownSymbols takes the symbols of a kernel from its image, and says how.
+func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int64, int64)) (*isf.File, string, error) {
+	f, report, err := btfconv.FromMemory(ctx, mem, &btfconv.MemoryOptions{Progress: progress})
+	if err != nil {
+		return nil, "", err
+	}
+	return f, fmt.Sprintf("the image: %d types of BTF, %d symbols of kallsyms, %d of exports, %d found otherwise",
+		report.BTF.Count, report.Kallsyms.Count, report.Exports.Count, len(report.Found)), nil
+}
+
+func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
+	layout, err := newLayouts(opts.Symbols)
+	if err != nil {
+		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
+	}
+	f := &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: opts.Symbols, layout: layout, progress: opts.Progress}
+	loc, err := f.find(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("linux: %w", err)
+	}
+	k := &Kernel{symbols: opts.Symbols, layout: layout, phys: f.phys, space: loc.space, mask: loc.mask, info: loc.info()}
+	return k, k.anchor()
+}
+
+// anchor finds the objects that all walks start from.
+func (k *Kernel) anchor() error {
+	var err error
+	if k.initTask, err = k.Symbol("init_task"); err != nil {
+		return err
+	}
+	if k.initPIDNS, err = k.Symbol("init_pid_ns"); err != nil {
+		return err
+	}
+	k.boot, k.bootErr = k.bootTime()
+	k.cgroupSubsys, _ = k.Symbol("cgroup_subsys") // names v1 controllers only
+	k.specialMappingName, _ = k.Symbol("special_mapping_name")
+	k.cgroupV2 = true
+	if visible, err := k.Symbol("cgrp_dfl_visible"); err == nil {
+		b, err := k.space.Uint8(visible)
+		k.cgroupV2 = err != nil || b != 0
+	}
+	k.root = k.nodeRoot()
+	return nil
+}
+
+// nodeRoot returns the root directory of PID 1, at which the paths of the node end. If
+// it can't be read they end where the mounts do, which is the same but for a PID 1 that
+// was chrooted.
+func (k *Kernel) nodeRoot() path {
+	r := k.reader()
+	init := r.ptr(k.initPIDNS, k.layout.pid.reaper)
+	fs := r.ptr(init, k.layout.task.fs)
+	p := r.path(fs+vmem.VirtAddr(k.layout.fs.root), &k.layout.fs)
+	if r.err != nil {
+		return path{}
+	}
+	return p
+}
+
+// Info returns what was found.
+func (k *Kernel) Info() Info { return k.info }
+
+// Symbols returns the types and symbols that the kernel is read with.
+func (k *Kernel) Symbols() *isf.File { return k.symbols }
+
+// Space returns the kernel's page tables.
+func (k *Kernel) Space() *vmem.AddressSpace { return k.space }
+
+// Symbol returns the address of a kernel symbol in the running kernel. Symbols of
+// per-CPU variables have no address of their own and must not be asked for.
+func (k *Kernel) Symbol(name string) (vmem.VirtAddr, error) {
+	s, err := k.symbols.Symbol(name)
+	if err != nil {
+		return 0, fmt.Errorf("linux: %w", err)
+	}
+	return vmem.VirtAddr(s.Address + k.info.KASLRShift), nil
+}
+
+// BootTime returns when the node was booted, as btime of /proc/stat shows it but with
+// nanoseconds.
+func (k *Kernel) BootTime() (time.Time, error) { return k.boot, k.bootErr }
+
+// Hostname returns the node name of the initial UTS namespace.
+func (k *Kernel) Hostname() (string, error) {
+	uts, err := k.Symbol("init_uts_ns")
+	if err != nil {
+		return "", err
+	}
+	name, err := k.space.CString(uts+vmem.VirtAddr(k.layout.ns.utsNode), k.layout.ns.utsNodeSize)
+	if err != nil {
+		return "", newGap("host name", uts, err)
+	}
+	return name, nil
+}
+
+// userSpace returns the address space whose top page table is at root.
+func (k *Kernel) userSpace(root vmem.PhysAddr) (*vmem.AddressSpace, error) {
+	return newSpace(k.phys, root, k.info.PageTableLevels, k.mask)
+}
+
+func newSpace(phys *vmem.Physical, root vmem.PhysAddr, levels int, mask uint64) (*vmem.AddressSpace, error) {
+	return vmem.NewAddressSpace(phys, root, &vmem.SpaceOptions{Levels: levels, EncryptionMask: mask})
+}
+
+// release returns the version that a banner names: its third word.
+func release(banner string) string {
+	words := strings.SplitN(banner, " ", 4)
+	if len(words) < 4 || words[0] != "Linux" || words[1] != "version" {
+		return ""
+	}
+	return words[2]
+}

@@ -1,0 +1,69 @@
+package linux
+
+// A State is what a task was doing, as the letter that /proc/PID/stat shows.
+type State byte
+
+// The states, by their letters (task_state_array in fs/proc/array.c).
+const (
+	Running     State = 'R'
+	Sleeping    State = 'S'
+	DiskSleep   State = 'D'
+	Stopped     State = 'T'
+	TracingStop State = 't'
+	Dead        State = 'X'
+	Zombie      State = 'Z'
+	Parked      State = 'P'
+	Idle        State = 'I'
+)
+
+// Bits of task_struct.__state and exit_state (include/linux/sched.h).
+const (
+	taskUninterruptible = 0x2
+	taskReport          = 0x7f   // TASK_REPORT: the bits that have a letter
+	taskNoload          = 0x400  // with taskUninterruptible: TASK_IDLE
+	taskRTLockWait      = 0x1000 // reported as uninterruptible since 5.16
+	taskFrozen          = 0x8000 // reported as uninterruptible since 6.1
+)
+
+// taskState follows __task_state_index of include/linux/sched.h.
+func taskState(state, exit uint32) State {
+	if state == taskUninterruptible|taskNoload {
+		return Idle
+	}
+	bits := (state | exit) & taskReport
+	if state&(taskRTLockWait|taskFrozen) != 0 {
+		bits |= taskUninterruptible
+	}
+	letters := [...]State{Sleeping, DiskSleep, Stopped, TracingStop, Dead, Zombie, Parked}
+	for i := len(letters) - 1; i >= 0; i-- {
+		if bits&(1<<i) != 0 {
+			return letters[i]
+		}
+	}
+	return Running
+}
+
+// String returns the letter and its meaning as /proc/PID/status shows them.
+func (s State) String() string {
+	switch s {
+	case Running:
+		return "R (running)"
+	case Sleeping:
+		return "S (sleeping)"
+	case DiskSleep:
+		return "D (disk sleep)"
+	case Stopped:
+		return "T (stopped)"
+	case TracingStop:
+		return "t (tracing stop)"
+	case Dead:
+		return "X (dead)"
+	case Zombie:
+		return "Z (zombie)"
+	case Parked:
+		return "P (parked)"
+	case Idle:
+		return "I (idle)"
+	}
+	return "? (unknown)"
+}

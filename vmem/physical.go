@@ -1,0 +1,173 @@
+package vmem
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// The cache holds at most frameSets*frameWays frames: 16 MiB and some overhead.
+const (
+	frameSets = 1024
+	frameWays = 4
+)
+
+// Physical is the physical memory of a machine behind a bounded cache of frames.
+// It is a [Memory] itself. All address spaces of one machine should share one.
+//
+// A frame is read once and kept until others displace it; so of a live memory a
+// Physical sees a state that may be old, and parts of it from different times.
+//
+// A Physical is safe for concurrent use; reading a cached frame takes no lock.
+type Physical struct {
+	mem    Memory
+	ranges []Range[PhysAddr]
+
+	// The cache, set-associative. A slot changes only by a whole frame taking the
+	// place of another.
+	sets   [frameSets][frameWays]atomic.Pointer[frame]
+	victim atomic.Uint32 // the way that the next frame displaces
+}
+
+var _ Memory = (*Physical)(nil)
+
+// NewPhysical returns a cache of about 16 MiB over m. Where m is a *Physical
+// already it returns m.
+func NewPhysical(m Memory) *Physical {
+	if p, ok := m.(*Physical); ok {
+		return p
+	}
+	return &Physical{mem: m, ranges: NormalizeRanges(m.Ranges())}
+}
+
+// Ranges returns what was captured, as [Memory] says.
+func (p *Physical) Ranges() []Range[PhysAddr] { return p.ranges }
+
+// ReadAt implements [Memory]; off is the physical address. Reads of a page or more
+// go past the cache. The error is a *Fault.
+func (p *Physical) ReadAt(b []byte, off int64) (int, error) {
+	read := p.readCached
+	if len(b) >= PageSize {
+		read = p.readThrough
+	}
+	n, err := read(b, PhysAddr(off))
+	if err != nil {
+		return n, &Fault{Phys: PhysAddr(off) + PhysAddr(n), Err: err}
+	}
+	return n, nil
+}
+
+// Uint8 returns the byte at pa. The error is a *Fault.
+func (p *Physical) Uint8(pa PhysAddr) (uint8, error) {
+	v, err := p.scalar(pa, 1)
+	return uint8(v), err
+}
+
+// Uint16 returns the little-endian 16-bit word at pa, which need not be aligned.
+// The error is a *Fault.
+func (p *Physical) Uint16(pa PhysAddr) (uint16, error) {
+	v, err := p.scalar(pa, 2)
+	return uint16(v), err
+}
+
+// Uint32 returns the little-endian 32-bit word at pa, which need not be aligned.
+// The error is a *Fault.
+func (p *Physical) Uint32(pa PhysAddr) (uint32, error) {
+	v, err := p.scalar(pa, 4)
+	return uint32(v), err
+}
+
+// Uint64 returns the little-endian 64-bit word at pa, which need not be aligned.
+// The error is a *Fault.
+func (p *Physical) Uint64(pa PhysAddr) (uint64, error) {
+	return p.scalar(pa, 8)
+}
+
+func (p *Physical) scalar(pa PhysAddr, size uint64) (uint64, error) {
+	var word [8]byte
+	n, err := p.readCached(word[:size], pa)
+	if err != nil {
+		return 0, &Fault{Phys: pa + PhysAddr(n), Err: err}
+	}
+	return binary.LittleEndian.Uint64(word[:]), nil
+}
+
+// readCached copies what is at pa out of the cached frames. It returns the number
+// of bytes before the first that can't be read, and the reason. b does not escape.
+func (p *Physical) readCached(b []byte, pa PhysAddr) (int, error) {
+	n := 0
+	for n < len(b) {
+		at := pa + PhysAddr(n)
+		data, err := p.view(at, min(uint64(len(b)-n), pageRest(at)))
+		n += copy(b[n:], data)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// readThrough reads from the memory itself, with the results of readCached.
+func (p *Physical) readThrough(b []byte, pa PhysAddr) (int, error) {
+	i, ok := SearchRanges(p.ranges, pa)
+	if !ok {
+		return 0, ErrNotCaptured
+	}
+	rest := uint64(p.ranges[i].Last()-pa) + 1
+	n, err := readFull(p.mem, b[:min(uint64(len(b)), rest)], pa)
+	if err == nil && n < len(b) {
+		err = ErrNotCaptured
+	}
+	return n, err
+}
+
+// view returns the size bytes at pa, which must not cross the end of the frame, or
+// those before the first that can't be read and the reason. The caller must not
+// change them.
+func (p *Physical) view(pa PhysAddr, size uint64) ([]byte, error) {
+	f, err := p.frame(pa &^ (PageSize - 1))
+	if err != nil {
+		return nil, err
+	}
+	return f.view(uint64(pa%PageSize), size)
+}
+
+// frame returns the frame at addr, which is a multiple of PageSize.
+func (p *Physical) frame(addr PhysAddr) (*frame, error) {
+	if f := p.cached(addr); f != nil {
+		return f, nil
+	}
+	return p.load(addr)
+}
+
+// cached returns the frame at addr if it is in the cache, or nil.
+func (p *Physical) cached(addr PhysAddr) *frame {
+	set := &p.sets[addr/PageSize%frameSets]
+	for i := range set {
+		if f := set[i].Load(); f != nil && f.addr == addr {
+			return f
+		}
+	}
+	return nil
+}
+
+// load reads the frame at addr into the cache. Two goroutines may load one frame
+// at the same time; either copy is as good.
+func (p *Physical) load(addr PhysAddr) (*frame, error) {
+	i, _ := SearchRanges(p.ranges, addr)
+	if i == len(p.ranges) || p.ranges[i].Start > addr+(PageSize-1) {
+		return nil, ErrNotCaptured
+	}
+	f := &frame{addr: addr}
+	f.load(p.mem, p.ranges[i:])
+	set := &p.sets[addr/PageSize%frameSets]
+	for i := range set {
+		if set[i].CompareAndSwap(nil, f) {
+			return f, nil
+		}
+	}
+	set[p.victim.Add(1)%frameWays].Store(f)
+	return f, nil
+}
+
+// pageRest returns the number of bytes from a to the end of its page.
+func pageRest[A Addr](a A) uint64 { return PageSize - uint64(a)%PageSize }
