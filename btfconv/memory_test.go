@@ -478,3 +478,23 @@ func BenchmarkFindKallsyms(b *testing.B) {
 		}
 	}
 }
+
+// How fast memory is searched for a short string: the magic number of BTF, in the
+// kernel's image, and the banner, for the message about a kernel without symbols.
+func BenchmarkScan(b *testing.B) {
+	image := testimages.All(b)[0]
+	mem := openImage(b, image)
+	size := uint64(0)
+	for _, r := range mem.Ranges() {
+		size += r.Size
+	}
+	for _, needle := range []string{"\x9f\xeb\x01\x00", "Linux version ???"} {
+		b.Run(fmt.Sprintf("%q", needle), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				for range scanFor(b.Context(), mem, everything, []byte(needle)) {
+				}
+			}
+		})
+	}
+}

@@ -85,7 +85,7 @@ func (n *typeNamer) nameByTypedef() {
 // rest names what has no tag and no typedef. A forward declaration has the name
 // of the definition that it stands for, be there one or not.
 func (n *typeNamer) rest(id uint32, r *btfType) string {
-	kind := ""
+	var kind string
 	switch r.kind {
 	case kindStruct:
 		kind = "struct"

@@ -113,12 +113,17 @@ func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
 	return nil
 }
 
-// useExports adds exported symbols, if nothing is wrong with the table, and
-// compares them with kallsyms, which has all functions.
+// useExports adds exported symbols, unless something is wrong with their table.
 func (s *search) useExports(exports []kernelSymbol) error {
-	if s.report.ExportsErr != nil {
-		return nil
+	if s.report.ExportsErr == nil {
+		return s.addExports(exports)
 	}
+	return nil
+}
+
+// addExports adds exported symbols, and compares them with kallsyms, which has
+// all functions.
+func (s *search) addExports(exports []kernelSymbol) error {
 	for _, e := range exports {
 		// An exported symbol is global. A static one may have the name of one that kallsyms lacks.
 		if i, ok := s.symbols.search(e.name); ok && s.symbols.sorted[i].global() && s.symbols.sorted[i].addr != e.addr {
