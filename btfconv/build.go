@@ -23,8 +23,7 @@ func (s *search) identify(ctx context.Context) {
 	for pa := range scanFor(ctx, s.mem, everything, []byte(bannerStart)) {
 		k := kernelImage{mem: s.mem, phys: pa}
 		if text := k.bannerAt(0); text != "" {
-			s.report.Banner = text
-			s.report.Release = releaseOf(text)
+			s.report.setBanner(text)
 			return
 		}
 	}

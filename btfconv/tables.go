@@ -72,7 +72,7 @@ func (s *search) tablesFromNotes() error {
 		return err
 	}
 	n := uint64(binary.LittleEndian.Uint32(b))
-	if n > maxSymbols || high-low > kernelImageMax/4 {
+	if n > maxSymbols || high-low > maxTables {
 		return fmt.Errorf("kallsyms_num_syms is %d: %w", n, ErrDamaged)
 	}
 	low = low&^7 - 8 // kallsyms_num_syms may be right before kallsyms_names, and is looked for in two places
@@ -86,6 +86,9 @@ func (s *search) tablesFromNotes() error {
 	s.setTable(kallsymsPlace{window: window, phys: pa, names: t.names}, t, "VMCOREINFO")
 	return nil
 }
+
+// maxTables is more than all tables of kallsyms have together, in bytes.
+const maxTables = 64 << 20
 
 // exportReach is how far after kallsyms the export tables may be.
 const exportReach = 32 << 20
