@@ -31,9 +31,9 @@ type Part string
 
 // The parts of the kernel that symbols are made of.
 const (
-	PartKallsyms Part = "kallsyms"       // names and addresses
-	PartBTF      Part = "BTF"            // types
-	PartInitTask Part = "the first task" // without which a kernel can't be told from its remains
+	PartKallsyms Part = "kallsyms"  // names and addresses
+	PartBTF      Part = "BTF"       // types
+	PartInitTask Part = "init_task" // without which a kernel can't be told from its remains
 )
 
 // Error names the kernel, what is missing, why, and which file would help.
