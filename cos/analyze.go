@@ -143,7 +143,7 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	r.Gaps = append(r.Gaps, gaps...)
 	readAttribution(all)
 	pods := attributePods(all, r.Hostname)
-	r.Pods = pods.pods
+	r.Pods, r.Notes = pods.pods, pods.notes
 	for i := range all {
 		r.Processes = append(r.Processes, all[i].Process)
 		r.Gaps = append(r.Gaps, all[i].gaps...)

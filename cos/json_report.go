@@ -24,6 +24,7 @@ func (r *NodeReport) MarshalJSON() ([]byte, error) {
 	array(w, "pods", r.Pods, w.pod)
 	array(w, "processes", r.Processes, w.process)
 	array(w, "gaps", r.Gaps, w.gap)
+	array(w, "notes", r.Notes, w.string)
 	w.raw("}")
 	return w.b, nil
 }

@@ -114,7 +114,8 @@ func wholeReport() *NodeReport {
 				FDs: []linux.FD{{FD: 0, Path: "/dev/null"}, {FD: 3}}, Sources: linux.InTaskList | linux.InPIDIDR, Address: 0xffff888000000000},
 			{PID: 8, PPID: -1, State: linux.Zombie, KernelThread: true},
 		},
-		Gaps: []linux.Gap{{Object: "task list", Addr: 0x10, Err: errors.New("broke \"off\"")}},
+		Gaps:  []linux.Gap{{Object: "task list", Addr: 0x10, Err: errors.New("broke \"off\"")}},
+		Notes: []string{"of \xff"},
 	}
 }
 
@@ -143,7 +144,8 @@ const wholeJSON = `{
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
    "fds": [], "address": "0x0", "sources": "none"}
  ],
- "gaps": [{"object": "task list", "address": "0x10", "error": "broke \"off\""}]
+ "gaps": [{"object": "task list", "address": "0x10", "error": "broke \"off\""}],
+ "notes": ["of \udcff"]
 }`
 
 func TestReportJSON(t *testing.T) {
@@ -167,7 +169,7 @@ func TestEmptyReportJSON(t *testing.T) {
 	}
 	const want = `{"schema":"nodelens/node/v1",` +
 		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","symbols":null},` +
-		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"gaps":[]}`
+		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"gaps":[],"notes":[]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}

@@ -23,8 +23,16 @@ type ImageFile struct {
 
 // Open opens the image in the named file. It goes by the content of the file, not by
 // its name: LiME and ELF cores are known, either one also as LZ4 frames. The caller
-// must Close it.
+// must Close it. A name on procfs, such as /proc/kcore, is the running machine
+// ([kcore.OpenLive]).
 func Open(name string) (*ImageFile, error) {
+	if kcore.IsLive(name) {
+		f, err := kcore.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cos: %w", err)
+		}
+		return &ImageFile{Memory: f, Format: "running machine", closer: f}, nil
+	}
 	head, suffix, err := peek(name)
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
@@ -55,7 +63,7 @@ func peek(name string) (head []byte, suffix string, err error) {
 	defer s.Close()
 	head = make([]byte, 64)
 	n, err := s.ReadAt(head, 0)
-	if n == 0 && err != nil && err != io.EOF {
+	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", fmt.Errorf("%s: %w", name, err)
 	}
 	if s.Compressed() {

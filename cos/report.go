@@ -20,6 +20,7 @@ type NodeReport struct {
 	Pods      []Pod       // by ascending namespace, name and UID
 	Processes []Process   // by ascending PID
 	Gaps      []linux.Gap // what was lost, in the order of the walk
+	Notes     []string    // what is not known although nothing was lost
 }
 
 // Whole reports whether nothing was lost: all walks came to their ends, all views of

@@ -35,8 +35,9 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
 }
 
 // settings are what the command line says.
@@ -99,8 +100,7 @@ func deliver(r *cos.NodeReport, asJSON bool, stdout, stderr io.Writer) int {
 		if err != nil {
 			return fail(stderr, err)
 		}
-		w.Write(text)
-		w.WriteByte('\n')
+		fmt.Fprintf(w, "%s\n", text)
 	} else {
 		printReport(w, r)
 	}

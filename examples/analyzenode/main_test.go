@@ -63,6 +63,7 @@ func node() *cos.NodeReport {
 				{ID: api, Name: "api", Image: "lab.local/busybox:1", PIDs: []int32{685, 690}}, {ID: miner, PIDs: []int32{813, 815}},
 			}},
 		},
+		Notes: []string{"not all\x07"},
 		Processes: []cos.Process{
 			process(1, 0, "/lib/systemd/systemd", "/sbin/systemd"), kthread, worker, cycle, process(71, 70, "/bin/b", "/bin/b"), shim,
 			in(process(651, 631, "/pause", "/pause"), sandbox), in(process(685, 631, "/bin/busybox", "/bin/httpd", "-f"), api),
@@ -102,6 +103,8 @@ node
     5 [kworker/0:0]
   70 a: /bin/a
     71 b: /bin/b
+
+note: not all\a
 `
 
 func TestDeliverText(t *testing.T) {

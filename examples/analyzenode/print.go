@@ -33,6 +33,9 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	}
 	fmt.Fprintln(w, "\nnode")
 	printTree(w, rest, 1)
+	for _, note := range r.Notes {
+		fmt.Fprintf(w, "\nnote: %s\n", printable(note))
+	}
 }
 
 // containers are the processes of a pod by container ID; those of no container are by
