@@ -54,10 +54,15 @@ func (n *typeNamer) unique(space, name string) string {
 		key = space + name
 	}
 	n.seen[key]++
-	if c := n.seen[key]; c > 1 {
-		return name + "___" + strconv.Itoa(c)
+	return numbered(name, n.seen[key])
+}
+
+// numbered returns the name of the n-th type that is called so.
+func numbered(name string, n int) string {
+	if n == 1 {
+		return name
 	}
-	return name
+	return name + "___" + strconv.Itoa(n)
 }
 
 // nameByTypedef lends the name of a typedef to the anonymous type that it

@@ -146,7 +146,7 @@ func (f *finder) checkInitTask(va, comm, parent uint64) error {
 const kernelAlign = 2 << 20
 
 // shiftUnknown reports whether the tables left open where the kernel runs: those
-// of 7.0 and later hold no absolute address.
+// of 7.2 hold no absolute address.
 func (f *finder) shiftUnknown() bool {
 	return f.notes == nil && f.table.mode == pcRelative && f.image.shift == 0
 }

@@ -137,7 +137,7 @@ func (s *search) addExports(exports []kernelSymbol) error {
 	return nil
 }
 
-// placeImage finds out where the image is, without VMCOREINFO. From 7.0 on the
+// placeImage finds out where the image is, without VMCOREINFO. In 7.2 the
 // tables themselves tell; before, the export tables, whose addresses are relative
 // to where they are, say where in memory each function is that kallsyms has the
 // virtual address of.
