@@ -189,8 +189,9 @@ func (c *capture) write(ctx context.Context, out *meter) error {
 	if err != nil {
 		return err
 	}
-	if err := c.copy(ctx, enc); err != nil {
-		return fmt.Errorf("kcore: capture: %w", err)
+	if out.err = c.copy(ctx, enc); out.err != nil {
+		_ = enc.close() // for what it holds: it can write no more
+		return fmt.Errorf("kcore: capture: %w", out.err)
 	}
 	if err := enc.close(); err != nil {
 		return fmt.Errorf("kcore: capture: %w", err)

@@ -109,11 +109,15 @@ type meter struct {
 	w    io.Writer
 	n    int64
 	hash hash.Hash
+	err  error // if not nil, nothing more is written
 }
 
 func newMeter(w io.Writer) *meter { return &meter{w: w, hash: sha256.New()} }
 
 func (m *meter) Write(b []byte) (int, error) {
+	if m.err != nil {
+		return 0, m.err
+	}
 	n, err := m.w.Write(b)
 	m.hash.Write(b[:n])
 	m.n += int64(n)

@@ -106,6 +106,15 @@ func TestIsLive(t *testing.T) {
 	}
 }
 
+func TestOpenOnProcFS(t *testing.T) {
+	if !IsLive("/proc/self/status") {
+		t.Skip("no procfs")
+	}
+	if f, err := Open("/proc/self/status"); !errors.Is(err, ErrFormat) {
+		t.Errorf("%v, %v", f, err)
+	}
+}
+
 // TestHeadersOfKernels compares what the headers of real kernels' /proc/kcore say with
 // their /proc/iomem.
 func TestHeadersOfKernels(t *testing.T) {
