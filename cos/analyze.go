@@ -1,23 +1,30 @@
 package cos
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
+	"github.com/nodelens/nodelens/dwarfconv"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// Options are the settings of AnalyzeNode. One of the first two must be set.
+// Options are the settings of AnalyzeNode. Symbols come from the first of the first
+// three that is set; if none is, from the image itself: see [btfconv.FromMemory].
 type Options struct {
 	// Symbols describes the kernel of the image, exactly.
 	Symbols *isf.File
 
-	// SymbolFile names an ISF file to read Symbols from, if that is nil.
+	// SymbolFile names an ISF file, plain or compressed.
 	SymbolFile string
+
+	// VMLinux names the kernel's vmlinux with DWARF, in any of the forms that
+	// [dwarfconv.ConvertFile] reads.
+	VMLinux string
 
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
@@ -51,9 +58,6 @@ func (i Image) open() (vmem.Memory, io.Closer, error) {
 	return f.Memory, f, nil
 }
 
-// ErrNoSymbols is the reason of AnalyzeNode's error where the options name no symbols.
-var ErrNoSymbols = errors.New("no symbols of the kernel given")
-
 // AnalyzeNode reports what ran on the node whose memory image is.
 //
 // It returns an error, and no report, only if there is nothing to say: the image can't
@@ -69,7 +73,7 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 		return nil, err
 	}
 	defer closer.Close()
-	symbols, err := opts.symbols()
+	symbols, from, err := opts.symbols(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +85,7 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if err != nil {
 		return nil, err
 	}
+	r.Kernel.Symbols = cmp.Or(from, k.Info().Symbols)
 	r.Gaps = append(imageGaps(mem), r.Gaps...) // only now: reading may have met damage
 	return r, nil
 }
@@ -98,18 +103,23 @@ func imageGaps(mem vmem.Memory) []linux.Gap {
 	return gaps
 }
 
-func (o *Options) symbols() (*isf.File, error) {
+// symbols reads the symbols that the options name, and says which those are. They are
+// nil if the image is to give its own.
+func (o *Options) symbols(ctx context.Context) (f *isf.File, from string, err error) {
 	switch {
 	case o.Symbols != nil:
-		return o.Symbols, nil
-	case o.SymbolFile == "":
-		return nil, fmt.Errorf("cos: %w", ErrNoSymbols)
+		return o.Symbols, "given", nil
+	case o.SymbolFile != "":
+		from = "ISF file " + filepath.Base(o.SymbolFile)
+		f, err = isf.Open(o.SymbolFile)
+	case o.VMLinux != "":
+		from = "vmlinux " + filepath.Base(o.VMLinux)
+		f, err = dwarfconv.ConvertFile(ctx, o.VMLinux, &dwarfconv.Options{Progress: o.Progress})
 	}
-	f, err := isf.Open(o.SymbolFile)
 	if err != nil {
-		return nil, fmt.Errorf("cos: symbols: %w", err)
+		return nil, "", fmt.Errorf("cos: symbols: %w", err)
 	}
-	return f, nil
+	return f, from, nil
 }
 
 // report reads the report out of a kernel.
@@ -133,7 +143,7 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	r.Gaps = append(r.Gaps, gaps...)
 	readAttribution(all)
 	pods := attributePods(all, r.Hostname)
-	r.Pods = pods.pods
+	r.Pods, r.Notes = pods.pods, pods.notes
 	for i := range all {
 		r.Processes = append(r.Processes, all[i].Process)
 		r.Gaps = append(r.Gaps, all[i].gaps...)

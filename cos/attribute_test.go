@@ -16,7 +16,6 @@ import (
 var (
 	idA = strings.Repeat("a", 64)
 	idB = strings.Repeat("b", 64)
-	idC = strings.Repeat("c", 64)
 	idS = strings.Repeat("5", 64)
 	idT = strings.Repeat("7", 64)
 )

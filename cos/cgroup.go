@@ -120,10 +120,10 @@ func parsePod(parents []string, elem string) (CgroupName, bool) {
 // namespace, which hides the elements before, then for UIDs of the usual forms.
 func cgroupfsClass(parents []string, uid string) (QoS, bool) {
 	parent, grandparent := fromEnd(parents, 1), fromEnd(parents, 2)
-	switch {
-	case parent == "kubepods":
+	switch parent {
+	case "kubepods":
 		return Guaranteed, true
-	case parent == "..":
+	case "..":
 		return "", usualUID.MatchString(uid)
 	}
 	qos := QoS(parent)

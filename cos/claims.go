@@ -1,15 +1,19 @@
 package cos
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // attribution is what is known of the node's pods, and why not more.
 type attribution struct {
-	pods []Pod
-	gaps []linux.Gap
+	pods  []Pod
+	gaps  []linux.Gap
+	notes []string
 }
 
 // attributePods collects what all sources say of pods and joins it. hostname is the
@@ -35,22 +39,37 @@ func attributePods(all []facts, hostname string) attribution {
 	}
 	claims = append(claims, shimClaims(processes)...)
 	out.pods, out.gaps = attribute(processes, claims)
-	out.gaps = append(out.gaps, unread(all)...)
+	for i := range all {
+		if all[i].recordErr != nil {
+			out.unread(&all[i])
+		}
+	}
 	return out
 }
 
-// unread returns a gap for each database of containerd that could not be read whole:
-// containers that have exited may be missing.
-func unread(all []facts) []linux.Gap {
-	var gaps []linux.Gap
-	for i := range all {
-		if f := &all[i]; f.recordErr != nil {
-			gaps = append(gaps, linux.Gap{
-				Object: fmt.Sprintf("database of containerd, in %s", f.task), Addr: f.Address, Err: f.recordErr,
-			})
+// unread says that the database of containerd could not be read whole. Pages of it that
+// are on the node's disk alone are no loss: then it is a note, unless something is
+// missing that the database would tell.
+func (a *attribution) unread(f *facts) {
+	object := "database of containerd, in " + f.task.String()
+	if errors.Is(f.recordErr, vmem.ErrNotPresent) && !incomplete(a.pods) {
+		a.notes = append(a.notes, fmt.Sprintf("%s: not all in memory, so containers that have exited may be missing: %v", object, f.recordErr))
+		return
+	}
+	a.gaps = append(a.gaps, linux.Gap{Object: object, Addr: f.Address, Err: f.recordErr})
+}
+
+// incomplete reports whether a name is missing that containerd's database would have.
+func incomplete(pods []Pod) bool {
+	for _, p := range pods {
+		if p.Namespace == "" || p.Name == "" || p.SandboxID == "" {
+			return true
+		}
+		if slices.ContainsFunc(p.Containers, func(c Container) bool { return c.Name == "" || c.ID == "" }) {
+			return true
 		}
 	}
-	return gaps
+	return false
 }
 
 // readAttribution reads what the attribution needs beyond the report: of containerd

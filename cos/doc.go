@@ -27,7 +27,8 @@
 //
 // Shim arguments and UTS names are kept as hints: they never decide. Each value has
 // its [Evidence]; where two sources disagree a gap says so, and where no source
-// knows, the value stays empty.
+// knows, the value stays empty. That database is a file: pages of it that were not in
+// the node's memory are no loss of the image, and make a note instead of a gap.
 //
 // # Limits
 //

@@ -24,6 +24,7 @@ func (r *NodeReport) MarshalJSON() ([]byte, error) {
 	array(w, "pods", r.Pods, w.pod)
 	array(w, "processes", r.Processes, w.process)
 	array(w, "gaps", r.Gaps, w.gap)
+	array(w, "notes", r.Notes, w.string)
 	w.raw("}")
 	return w.b, nil
 }
@@ -40,6 +41,7 @@ func (w *jsonWriter) kernel(k Kernel) {
 	} else {
 		w.stringKey("physBase", hex(uint64(k.PhysBase)))
 	}
+	w.optional("symbols", k.Symbols)
 	w.raw("}")
 }
 

@@ -98,7 +98,7 @@ func decode(t *testing.T, python string, text, wanted []byte) {
 func wholeReport() *NodeReport {
 	at := time.Date(2026, 11, 21, 1, 49, 10, 5, time.FixedZone("", 3600))
 	return &NodeReport{
-		Kernel:   Kernel{Release: "6.1.0", Banner: "Linux version 6.1.0", PageTableLevels: 5, KASLRShift: 0x18000000, PhysBase: -0xc00000},
+		Kernel:   Kernel{Release: "6.1.0", Banner: "Linux version 6.1.0", PageTableLevels: 5, KASLRShift: 0x18000000, PhysBase: -0xc00000, Symbols: "vmlinux"},
 		Hostname: "node", BootTime: at,
 		Pods: []Pod{
 			{UID: "u", QoS: Burstable, Namespace: "n", Name: "p", SandboxID: "s",
@@ -114,13 +114,14 @@ func wholeReport() *NodeReport {
 				FDs: []linux.FD{{FD: 0, Path: "/dev/null"}, {FD: 3}}, Sources: linux.InTaskList | linux.InPIDIDR, Address: 0xffff888000000000},
 			{PID: 8, PPID: -1, State: linux.Zombie, KernelThread: true},
 		},
-		Gaps: []linux.Gap{{Object: "task list", Addr: 0x10, Err: errors.New("broke \"off\"")}},
+		Gaps:  []linux.Gap{{Object: "task list", Addr: 0x10, Err: errors.New("broke \"off\"")}},
+		Notes: []string{"of \xff"},
 	}
 }
 
 const wholeJSON = `{
  "schema": "nodelens/node/v1",
- "kernel": {"release": "6.1.0", "banner": "Linux version 6.1.0", "pageTableLevels": 5, "kaslrShift": "0x18000000", "physBase": "-0xc00000"},
+ "kernel": {"release": "6.1.0", "banner": "Linux version 6.1.0", "pageTableLevels": 5, "kaslrShift": "0x18000000", "physBase": "-0xc00000", "symbols": "vmlinux"},
  "hostname": "node", "bootTime": "2026-11-21T00:49:10.000000005Z",
  "pods": [
   {"uid": "u", "qos": "burstable", "namespace": "n", "name": "p", "sandboxID": "s",
@@ -143,7 +144,8 @@ const wholeJSON = `{
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
    "fds": [], "address": "0x0", "sources": "none"}
  ],
- "gaps": [{"object": "task list", "address": "0x10", "error": "broke \"off\""}]
+ "gaps": [{"object": "task list", "address": "0x10", "error": "broke \"off\""}],
+ "notes": ["of \udcff"]
 }`
 
 func TestReportJSON(t *testing.T) {
@@ -166,8 +168,8 @@ func TestEmptyReportJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"schema":"nodelens/node/v1",` +
-		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0"},` +
-		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"gaps":[]}`
+		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","symbols":null},` +
+		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"gaps":[],"notes":[]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}

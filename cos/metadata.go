@@ -267,16 +267,18 @@ func createdAt(b []byte) int64 {
 	return t.UnixNano()
 }
 
-// joinLost makes one error of those that are not nil: the first and how many there are.
+// joinLost makes one error of those that are not nil: one of them and how many more
+// there are. A page that is merely not present is not the one if there are others.
 func joinLost(lost []error) error {
 	lost = slices.DeleteFunc(lost, func(err error) bool { return err == nil })
-	switch len(lost) {
-	case 0:
+	if len(lost) == 0 {
 		return nil
-	case 1:
-		return lost[0]
 	}
-	return fmt.Errorf("%w, and %d more", lost[0], len(lost)-1)
+	worst := max(0, slices.IndexFunc(lost, func(err error) bool { return !errors.Is(err, vmem.ErrNotPresent) }))
+	if len(lost) == 1 {
+		return lost[worst]
+	}
+	return fmt.Errorf("%w, and %d more", lost[worst], len(lost)-1)
 }
 
 // anyValue returns field 2, the value, of a message google.protobuf.Any.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // metadataDB returns the database that containerd made; see testdata/README.md.
@@ -151,11 +153,14 @@ func TestJoinLost(t *testing.T) {
 	if err := joinLost([]error{nil, nil}); err != nil {
 		t.Errorf("nothing lost: %v", err)
 	}
-	if err := joinLost([]error{nil, one, nil}); err != one {
+	if err := joinLost([]error{nil, one, nil}); !errors.Is(err, one) || err.Error() != "one" {
 		t.Errorf("one lost: %v", err)
 	}
 	if err := joinLost([]error{one, nil, two, two}); !errors.Is(err, one) || err.Error() != "one, and 2 more" {
 		t.Errorf("three lost: %v", err)
+	}
+	if err := joinLost([]error{vmem.ErrNotPresent, one}); !errors.Is(err, one) {
+		t.Errorf("two lost, one of them not present: %v", err)
 	}
 }
 

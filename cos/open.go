@@ -63,7 +63,7 @@ func peek(name string) (head []byte, suffix string, err error) {
 	defer s.Close()
 	head = make([]byte, 64)
 	n, err := s.ReadAt(head, 0)
-	if n == 0 && err != nil && err != io.EOF {
+	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", fmt.Errorf("%s: %w", name, err)
 	}
 	if s.Compressed() {

@@ -20,6 +20,7 @@ type NodeReport struct {
 	Pods      []Pod       // by ascending namespace, name and UID
 	Processes []Process   // by ascending PID
 	Gaps      []linux.Gap // what was lost, in the order of the walk
+	Notes     []string    // what is not known although nothing was lost
 }
 
 // Whole reports whether nothing was lost: all walks came to their ends, all views of
@@ -34,6 +35,7 @@ type Kernel struct {
 	PageTableLevels int    // 4 or 5
 	KASLRShift      uint64 // what to add to an address as linked
 	PhysBase        int64  // the kernel's phys_base; may be negative
+	Symbols         string // where types and symbols came from
 }
 
 // A Pod is a pod of which the node knew. Fields that no source tells are empty.

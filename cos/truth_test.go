@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 )
 
@@ -131,7 +132,7 @@ func checkKernel(t *testing.T, want truth.Kernel, r *NodeReport) {
 }
 
 // TestAnalyzeNode compares the whole report about each image with what /proc said on
-// the node.
+// the node. With symbols from elsewhere it must be the same.
 func TestAnalyzeNode(t *testing.T) {
 	for _, img := range testimages.All(t) {
 		t.Run(img.Name, func(t *testing.T) {
@@ -147,8 +148,37 @@ func TestAnalyzeNode(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkReport(t, node, r)
+
+			symbols, err := isf.Open(img.ISF)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := symbols.Symbol("_text"); err != nil || text.Address+r.Kernel.KASLRShift != node.Kernel.TextVirt {
+				t.Errorf("_text at %+v with shift %#x, want %#x", text, r.Kernel.KASLRShift, node.Kernel.TextVirt)
+			}
+			for _, opts := range []*Options{{Symbols: symbols}, nil} {
+				again, err := AnalyzeNode(t.Context(), File(img.Path), opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(asJSON(t, r), asJSON(t, again)); diff != "" {
+					t.Errorf("JSON with symbols from %s (-from %s +other):\n%s", again.Kernel.Symbols, r.Kernel.Symbols, diff)
+				}
+			}
 		})
 	}
+}
+
+// asJSON returns the JSON of a report without where the symbols came from.
+func asJSON(t *testing.T, r *NodeReport) string {
+	t.Helper()
+	same := *r
+	same.Kernel.Symbols = ""
+	text, err := same.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestAttributeProc attributes the processes of the truth, with all that /proc says of

@@ -23,8 +23,8 @@ var (
 )
 
 // A DecodeError says where in an ISF file something is wrong. It wraps the
-// reason: [ErrSyntax], [ErrMalformed], [ErrVersion], [ErrTooLarge], or the error
-// of the reader or the decompressor.
+// reason: [ErrSyntax], [ErrMalformed], [ErrVersion], [ErrTooLarge], [ErrFormat], or
+// the error of the reader or the decompressor.
 type DecodeError struct {
 	Path   string // the keys down to the place, such as user_types.task_struct.fields.pid; may be empty
 	Offset int64  // in bytes from the start of the decompressed JSON

@@ -168,6 +168,7 @@ func TestNotACore(t *testing.T) {
 		"executable":      change(16, 2),
 		"arm64":           change(18, 183),
 		"headers far off": change(39, 0x7f),
+		"a process":       (&core{segments: []Segment{load(0, dataAt, 8, 8), load(0, dataAt, 0, 8)}}).bytes(),
 	} {
 		if f, err := NewFile(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrFormat) || f != nil {
 			t.Errorf("%s: %v, want ErrFormat", name, err)

@@ -30,12 +30,13 @@ const (
 func FindVMCoreInfo(ctx context.Context, mem vmem.Memory) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		seen := map[string]bool{}
+		head := make([]byte, noteHeader)
 		for addr := range pages(mem) {
 			if addr%(64<<20) == 0 && ctx.Err() != nil {
 				yield(Found{}, ctx.Err())
 				return
 			}
-			f, ok := probe(mem, addr)
+			f, ok := probe(mem, addr, head)
 			if !ok || seen[f.Info.text] {
 				continue
 			}
@@ -61,16 +62,16 @@ func pages(mem vmem.Memory) iter.Seq[vmem.PhysAddr] {
 	}
 }
 
-// probe reports whether VMCOREINFO begins the page at addr, as a note or as text.
-func probe(mem vmem.Memory, addr vmem.PhysAddr) (Found, bool) {
-	var head [noteHeader]byte
-	if n, _ := mem.ReadAt(head[:], int64(addr)); n < len(head) {
+// probe reports whether VMCOREINFO begins the page at addr, as a note or as text. It
+// uses head to read the first noteHeader bytes of the page.
+func probe(mem vmem.Memory, addr vmem.PhysAddr, head []byte) (Found, bool) {
+	if n, _ := mem.ReadAt(head, int64(addr)); n < len(head) {
 		return Found{}, false
 	}
 	size := uint64(pageSize)
 	switch {
 	case string(head[:len(firstKey)]) == firstKey:
-	case string(head[12:12+len(noteVMCoreInfo)]) == noteVMCoreInfo && binary.LittleEndian.Uint32(head[:]) == uint32(len(noteVMCoreInfo)+1):
+	case string(head[12:12+len(noteVMCoreInfo)]) == noteVMCoreInfo && binary.LittleEndian.Uint32(head) == uint32(len(noteVMCoreInfo)+1):
 		size = uint64(binary.LittleEndian.Uint32(head[4:]))
 		addr += noteHeader
 	default:

@@ -66,7 +66,27 @@ func readSegments(r io.ReaderAt, size int64) ([]Segment, *vmem.Gap, error) {
 			return nil, nil, err
 		}
 	}
-	return readTable(r, size, off, count)
+	segments, gap, err := readTable(r, size, off, count)
+	if err == nil && !physical(segments) {
+		return nil, nil, fmt.Errorf("%w: no segment has a physical address (the core of a process, or /proc/kcore before Linux 4.11)", ErrFormat)
+	}
+	return segments, gap, err
+}
+
+// physical reports whether the segments say where in physical memory they belong. In
+// the core of a process p_paddr is 0 throughout, and in /proc/kcore it was before commit
+// 464920104bf7 (in v4.11); taken at its word, all memory would be on top of one another.
+func physical(segments []Segment) bool {
+	loads := 0
+	for _, s := range segments {
+		if s.Type != ptLoad || s.MemSz == 0 {
+			continue
+		}
+		if loads++; s.Phys != 0 {
+			return true
+		}
+	}
+	return loads < 2
 }
 
 func checkHeader(h []byte) error {

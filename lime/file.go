@@ -70,7 +70,9 @@ func newFile(s *source.Source) (*File, error) {
 // the first in the file.
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(f.source, p, off) }
 
-// Ranges returns the physical memory that the file holds, as [vmem.Memory] says.
+// Ranges returns the physical memory that the file holds, as [vmem.Memory] says. What
+// lies in damaged blocks of a compressed file is part of it; reading that gives an error
+// that wraps [vmem.ErrNotCaptured], and Gaps lists it.
 func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
 
 // Gaps returns what the file says it has and does not, by offset. The errors wrap

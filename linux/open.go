@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -14,9 +15,10 @@ import (
 // ErrNoKernel says that no running kernel that fits the symbols was found in the image.
 var ErrNoKernel = errors.New("no kernel found")
 
-// Options are the settings of Open. The zero value is usable but for Symbols.
+// Options are the settings of Open.
 type Options struct {
-	// Symbols describes the kernel of the image, exactly: the one of its banner.
+	// Symbols describes the kernel of the image, exactly: the one of its banner. Nil:
+	// they are taken from the image itself, by [btfconv.FromMemory].
 	Symbols *isf.File
 
 	// Progress, if not nil, is called now and then with what is being done and how
@@ -33,6 +35,7 @@ type Info struct {
 	PhysBase        int64         // phys_base: a kernel image address less 0xffffffff80000000 plus this is physical
 	Root            vmem.PhysAddr // of the kernel's top page table
 	FoundBy         string        // what led to the kernel
+	Symbols         string        // where its symbols are from, if they were not given
 }
 
 // A Kernel is the running kernel of an image. It is immutable and safe for concurrent
@@ -64,11 +67,38 @@ type Kernel struct {
 // VMCOREINFO, where the image or its memory has it, says where the kernel is;
 // otherwise the banner is searched for. An error that wraps ErrNoKernel says what was
 // tried and why nothing passed; one that wraps ErrUnsupported names types that the
-// symbols lack.
+// symbols lack; a [*btfconv.MissingError] says what the image lacks to give its own
+// symbols, and what to give instead.
 func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
-	if opts == nil || opts.Symbols == nil {
-		return nil, fmt.Errorf("linux: %w: no symbols given", ErrNoKernel)
+	var o Options
+	if opts != nil {
+		o = *opts
 	}
+	from := ""
+	if o.Symbols == nil {
+		var err error
+		if o.Symbols, from, err = ownSymbols(ctx, mem, o.Progress); err != nil {
+			return nil, fmt.Errorf("linux: %w", err)
+		}
+	}
+	k, err := open(ctx, mem, &o)
+	if err == nil {
+		k.info.Symbols = from
+	}
+	return k, err
+}
+
+// ownSymbols takes the symbols of a kernel from its image, and says how.
+func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int64, int64)) (*isf.File, string, error) {
+	f, report, err := btfconv.FromMemory(ctx, mem, &btfconv.MemoryOptions{Progress: progress})
+	if err != nil {
+		return nil, "", err
+	}
+	return f, fmt.Sprintf("the image: %d types of BTF, %d symbols of kallsyms, %d of exports, %d found otherwise",
+		report.BTF.Count, report.Kallsyms.Count, report.Exports.Count, len(report.Found)), nil
+}
+
+func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
 	layout, err := newLayouts(opts.Symbols)
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)

@@ -7,17 +7,13 @@ import (
 	"path/filepath"
 )
 
-// The image that comes with the repository, and its symbols.
-var (
-	bundledImage   = filepath.Join("lab", "node", "node.lime.lz4")
-	bundledSymbols = filepath.Join("lab", "node", "node.isf.json.xz")
-)
+// bundledImage is the image that comes with the repository.
+var bundledImage = filepath.Join("lab", "node", "node.lime.lz4")
 
 // errNoBundled: the program runs outside of a clone of the repository.
 var errNoBundled = errors.New("no image given, and the one that comes with the repository is not here")
 
-// useBundled takes the bundled image, and unless others are named its symbols, from
-// the repository that dir is in.
+// useBundled takes the bundled image from the repository that dir is in.
 func (s *settings) useBundled(dir string) error {
 	root, err := filepath.Abs(dir)
 	if err != nil {
@@ -31,9 +27,6 @@ func (s *settings) useBundled(dir string) error {
 		root = parent
 	}
 	s.image = filepath.Join(root, bundledImage)
-	if s.symbols == "" {
-		s.symbols = filepath.Join(root, bundledSymbols)
-	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/linux"
 )
@@ -34,7 +35,7 @@ func fail(stderr io.Writer, err error) int {
 	return exitNoReport
 }
 
-const adviseSymbols = "Name the symbols of the image's kernel with -isf: what dwarf2json makes of its vmlinux. Of Container-Optimized OS,\n" +
+const adviseSymbols = "Name the vmlinux of the image's kernel with -vmlinux, or an ISF file with -isf. Of Container-Optimized OS,\n" +
 	"vmlinux is at https://storage.googleapis.com/cos-tools/BUILD/vmlinux, with BUILD as in the name of the node's image: 18244.291.9, say."
 
 // advise says what would help against err, if anything is known to.
@@ -44,7 +45,7 @@ func advise(err error) string {
 		return "Name an image, or run this in a clone of the repository."
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return ""
-	case errors.Is(err, cos.ErrNoSymbols):
+	case isMissing(err):
 		return adviseSymbols
 	case errors.Is(err, linux.ErrNoKernel):
 		return "Symbols must be those of the very kernel that ran: compare the release and the build above. If they are, the image may be\n" +
@@ -55,4 +56,10 @@ func advise(err error) string {
 		return "Images can be LiME or ELF cores, either one also as an LZ4 file. avml-convert and qemu-img can make these of others."
 	}
 	return ""
+}
+
+// isMissing reports whether the image does not give its own symbols.
+func isMissing(err error) bool {
+	_, ok := errors.AsType[*btfconv.MissingError](err)
+	return ok
 }

@@ -1,11 +1,12 @@
 // Analyzenode says what ran on a Kubernetes node whose memory was imaged, pod by pod.
 //
-//	analyzenode [-json] [-isf FILE] [IMAGE]
+//	analyzenode [-json] [-isf FILE | -vmlinux FILE] [IMAGE]
 //
 // IMAGE is a LiME image or an ELF core, either one also as an LZ4 file. Without it the
-// image is analysed that comes with the repository. -isf names the symbols of the
-// image's kernel, in Volatility's format: what dwarf2json makes of its vmlinux. With
-// -json the whole report is printed, in the form nodelens/node/v1.
+// image is analysed that comes with the repository. The symbols of the kernel are taken
+// from the image, unless -isf names them in Volatility's format, or -vmlinux the kernel's
+// vmlinux with DWARF. With -json the whole report is printed, in the form
+// nodelens/node/v1.
 //
 // It exits with 0 if the report is whole, with 3 if it isn't, for reasons that it gives
 // on standard error, with 1 if there is no report, and with 2 if it was called wrongly.
@@ -34,14 +35,15 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
 }
 
 // settings are what the command line says.
 type settings struct {
-	image, symbols string
-	json           bool
+	image, symbols, vmlinux string
+	json                    bool
 }
 
 // run is main with its surroundings as arguments; it returns the exit status.
@@ -59,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	meter := newMeter(stderr)
-	report, err := cos.AnalyzeNode(ctx, cos.File(s.image), &cos.Options{SymbolFile: s.symbols, Progress: meter.show})
+	report, err := cos.AnalyzeNode(ctx, cos.File(s.image), &cos.Options{SymbolFile: s.symbols, VMLinux: s.vmlinux, Progress: meter.show})
 	meter.clear()
 	if err != nil {
 		return fail(stderr, err)
@@ -72,9 +74,10 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("analyzenode", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.symbols, "isf", "", "symbols of the image's kernel: an ISF `FILE`, also compressed")
+	flags.StringVar(&s.vmlinux, "vmlinux", "", "the kernel's vmlinux with DWARF: a `FILE`, also compressed or inside a Debian -dbg package")
 	flags.BoolVar(&s.json, "json", false, "print the whole report as JSON")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: analyzenode [-json] [-isf FILE] [IMAGE]")
+		fmt.Fprintln(stderr, "usage: analyzenode [-json] [-isf FILE | -vmlinux FILE] [IMAGE]")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -97,8 +100,7 @@ func deliver(r *cos.NodeReport, asJSON bool, stdout, stderr io.Writer) int {
 		if err != nil {
 			return fail(stderr, err)
 		}
-		w.Write(text)
-		w.WriteByte('\n')
+		fmt.Fprintf(w, "%s\n", text)
 	} else {
 		printReport(w, r)
 	}

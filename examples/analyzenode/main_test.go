@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/linux"
 )
@@ -54,7 +55,7 @@ func node() *cos.NodeReport {
 	conmon.Cred = &linux.Cred{UID: 5}
 	cycle := process(70, 71, "/bin/a", "/bin/a")
 	return &cos.NodeReport{
-		Kernel:   cos.Kernel{Release: "6.12.0", Banner: "Linux version 6.12.0 #1", PageTableLevels: 5, KASLRShift: 0x10800000},
+		Kernel:   cos.Kernel{Release: "6.12.0", Banner: "Linux version 6.12.0 #1", PageTableLevels: 5, KASLRShift: 0x10800000, Symbols: "the image"},
 		Hostname: "node-x7k9", BootTime: time.Date(2026, 11, 21, 1, 49, 10, 5, time.UTC),
 		Pods: []cos.Pod{
 			{UID: "0", Evidence: []cos.Evidence{{Field: "name", Value: "web", Source: cos.HintUTSName, PID: 9}}, Containers: []cos.Container{{Name: "gone"}}},
@@ -62,6 +63,7 @@ func node() *cos.NodeReport {
 				{ID: api, Name: "api", Image: "lab.local/busybox:1", PIDs: []int32{685, 690}}, {ID: miner, PIDs: []int32{813, 815}},
 			}},
 		},
+		Notes: []string{"not all\x07"},
 		Processes: []cos.Process{
 			process(1, 0, "/lib/systemd/systemd", "/sbin/systemd"), kthread, worker, cycle, process(71, 70, "/bin/b", "/bin/b"), shim,
 			in(process(651, 631, "/pause", "/pause"), sandbox), in(process(685, 631, "/bin/busybox", "/bin/httpd", "-f"), api),
@@ -75,6 +77,7 @@ var xs = strings.Repeat("x", maxLine-len("-sh ")-1)
 
 var nodeText = `kernel 6.12.0, 5-level page tables, KASLR shift 0x10800000
   Linux version 6.12.0 #1
+  symbols from the image
 node node-x7k9, booted 2026-11-21 01:49:10 UTC: 2 pods, 12 processes
 
 pod (unknown)/(unknown)  (unknown) 0
@@ -100,6 +103,8 @@ node
     5 [kworker/0:0]
   70 a: /bin/a
     71 b: /bin/b
+
+note: not all\a
 `
 
 func TestDeliverText(t *testing.T) {
@@ -186,11 +191,11 @@ func TestRunFails(t *testing.T) {
 
 func TestAdvise(t *testing.T) {
 	for err, part := range map[error]string{
-		errNoBundled:         "clone",
-		cos.ErrNoSymbols:     "cos-tools/BUILD/vmlinux",
-		cos.ErrImageFormat:   "LZ4",
-		linux.ErrNoKernel:    "very kernel",
-		linux.ErrUnsupported: "dwarf2json",
+		errNoBundled:              "clone",
+		new(btfconv.MissingError): "cos-tools/BUILD/vmlinux",
+		cos.ErrImageFormat:        "LZ4",
+		linux.ErrNoKernel:         "very kernel",
+		linux.ErrUnsupported:      "-vmlinux",
 	} {
 		if got := advise(fmt.Errorf("cos: %w", err)); !strings.Contains(got, part) {
 			t.Errorf("%v: %q lacks %q", err, got, part)
@@ -211,19 +216,12 @@ func TestUseBundled(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, bundledImage), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var plain settings
-	other := settings{symbols: "other.json"}
-	for _, s := range []*settings{&plain, &other} {
-		if err := s.useBundled(filepath.Join(root, "cos", "testdata")); err != nil {
-			t.Fatal(err)
-		}
+	s := settings{symbols: "some.json"}
+	if err := s.useBundled(filepath.Join(root, "cos", "testdata")); err != nil {
+		t.Fatal(err)
 	}
-	image := filepath.Join(root, bundledImage)
-	if want := (settings{image: image, symbols: filepath.Join(root, bundledSymbols)}); plain != want {
-		t.Errorf("%+v, want %+v", plain, want)
-	}
-	if want := (settings{image: image, symbols: "other.json"}); other != want {
-		t.Errorf("%+v, want %+v", other, want)
+	if want := (settings{image: filepath.Join(root, bundledImage), symbols: "some.json"}); s != want {
+		t.Errorf("%+v, want %+v", s, want)
 	}
 }
 

@@ -33,6 +33,9 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	}
 	fmt.Fprintln(w, "\nnode")
 	printTree(w, rest, 1)
+	for _, note := range r.Notes {
+		fmt.Fprintf(w, "\nnote: %s\n", printable(note))
+	}
 }
 
 // containers are the processes of a pod by container ID; those of no container are by
@@ -43,6 +46,7 @@ func printKernel(w *bufio.Writer, r *cos.NodeReport) {
 	k := r.Kernel
 	fmt.Fprintf(w, "kernel %s, %d-level page tables, KASLR shift %#x\n", printable(k.Release), k.PageTableLevels, k.KASLRShift)
 	fmt.Fprintf(w, "  %s\n", printable(k.Banner))
+	fmt.Fprintf(w, "  symbols from %s\n", printable(k.Symbols))
 	booted := "at an unknown time"
 	if !r.BootTime.IsZero() {
 		booted = r.BootTime.UTC().Format(time.DateTime + " MST")

@@ -37,10 +37,10 @@ var house = map[string]room{
 	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, xz, delve}},
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
-	"linux":     {rooms: []string{"isf", "kcore", "vmem"}},
+	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "vmem"}},
 	"cos":       {rooms: library, foreign: []string{compress, lz4, mmap}},
 	"examples":  {rooms: append([]string{"cos"}, library...), foreign: []string{xz}},
-	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap, xz}},
 }
 
 // library is what lies below cos.

@@ -113,7 +113,10 @@ func TestLookup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for item := range inner.Items() {
+	for item, err := range inner.Items() {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if string(item.Key) != "name" || string(item.Value) != "value" {
 			t.Errorf("%q=%q, want name=value", item.Key, item.Value)
 		}
@@ -250,9 +253,17 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for item := range db.Root().Items() {
-			if child, err := db.Root().Bucket(item); err == nil {
-				for range child.Items() {
+		for item, err := range db.Root().Items() {
+			if err != nil {
+				continue
+			}
+			child, err := db.Root().Bucket(item)
+			if err != nil {
+				continue
+			}
+			for item, err := range child.Items() {
+				if (err != nil) != (item.Key == nil) {
+					t.Fatalf("%q, %v", item.Key, err)
 				}
 			}
 		}

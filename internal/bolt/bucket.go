@@ -8,7 +8,7 @@ import (
 	"iter"
 )
 
-// ErrNotFound: the bucket has no bucket of that name.
+// ErrNotFound is the reason where a bucket has no bucket of the name that was asked for.
 var ErrNotFound = errors.New("no such bucket")
 
 // An Item is one key of a bucket. The caller may keep and must not change its bytes.

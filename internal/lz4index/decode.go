@@ -78,7 +78,11 @@ func (b *block) damage(err error) *Damage {
 func (x *index) contentMatches(f *frame) (bool, error) {
 	var s scanner
 	sum := newDigest()
-	buf := make([]byte, 0, window+f.fullBlock)
+	longest := uint32(0)
+	for _, b := range x.blocks[f.first:f.end] {
+		longest = max(longest, b.size)
+	}
+	buf := make([]byte, 0, window+int(longest))
 	for i := f.first; i < f.end; i++ {
 		before := len(buf)
 		buf = buf[:before+int(x.blocks[i].size)]

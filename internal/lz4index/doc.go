@@ -29,14 +29,17 @@
 // there, for bytes in the wrong place are worse than none. A short block before
 // the last may be damaged too, by a changed length: block checksums settle it, or
 // the content size, or, where the file has neither, one decoding of the frame
-// against its content checksum. See the comment of resolve for the rest.
+// against its content checksum. The comment of index.settle has the rules.
 //
 // # Reading
 //
 // Blocks are decoded on demand into a bounded cache, once for all readers who
-// wait for the same block; readers of other blocks are not held up. A linked
-// block needs the 64 KiB before it: decoding starts at the nearest block that
-// needs none, or is cached, or has a checkpoint, of which at most 512 are kept as
-// decoding passes them. Block checksums are verified. Content checksums are not
-// (but for the case above), as they need the whole content.
+// wait for the same block; readers of other blocks are not held up. Block checksums
+// are verified. Content checksums are not (but for the case above), as they need the
+// whole content.
+//
+// A linked block needs the 64 KiB before it: decoding starts at the nearest block
+// that needs none, or is cached, or has a checkpoint, of which at most 512 are kept
+// as decoding passes them. So the first read far into a long linked frame decodes
+// all before it, once. The lz4 command makes such frames only if told to (-BD).
 package lz4index

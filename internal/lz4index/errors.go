@@ -16,7 +16,7 @@ var (
 	errSumOfSizes = errors.New("blocks do not add up to the content size")
 )
 
-// A FormatError says where a file is not an LZ4 file.
+// A FormatError says where a file is not an LZ4 file, or can't be read.
 type FormatError struct {
 	Offset int64 // in the file
 	Err    error

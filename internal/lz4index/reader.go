@@ -25,17 +25,16 @@ type Reader struct {
 	cache *cache
 	scans sync.Pool // of *scanner
 
-	mu          sync.Mutex       // guards all below
-	late        map[int]*Damage  // found by decoding: by block
-	checkpoints map[int]([]byte) // what comes before a block of a linked frame
+	mu          sync.Mutex      // guards all below
+	late        map[int]*Damage // found by decoding: by block
+	checkpoints map[int][]byte  // what comes before a block of a linked frame
 }
 
 // New indexes an LZ4 file of the given size. The caller keeps r, which must be
 // safe for concurrent use, as long as the Reader is used.
 //
-// It fails with a *FormatError if the file does not begin with an LZ4 frame, and
-// with the error of r if that can't be read; any damage further on is listed by
-// Damage.
+// It fails with a *FormatError where the file does not begin with an LZ4 frame or
+// can't be read. Damage lists what is wrong further on.
 func New(r io.ReaderAt, size int64, opts *Options) (*Reader, error) {
 	x, err := newIndex(r, size)
 	if err != nil {

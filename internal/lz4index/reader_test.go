@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -196,6 +197,30 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("New() = %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestDetect(t *testing.T) {
+	skippable := "\x5F\x2A\x4D\x18\x03\x00\x00\x00abc"
+	tests := []struct {
+		file string
+		want bool
+	}{
+		{"", false},
+		{"\x04\x22\x4D", false},
+		{"\x04\x22\x4D\x18", true},
+		{"\x02\x21\x4C\x18\x00", true},
+		{"EMiL\x01\x00\x00\x00", false},
+		{skippable, false},
+		{skippable + "\x28\xb5\x2f\xfd", false},
+		{skippable + skippable + "\x04\x22\x4D\x18", true},
+		{strings.Repeat(skippable, 100), false},
+		{"\x5F\x2A\x4D\x18\xff\xff\xff\xff", false},
+	}
+	for _, tt := range tests {
+		if got := Detect(strings.NewReader(tt.file)); got != tt.want {
+			t.Errorf("Detect(%.20q) = %v", tt.file, got)
+		}
 	}
 }
 

@@ -65,16 +65,20 @@ func (s scan) finish(ok bool, consumed, size int) scan {
 	return s
 }
 
+// maxRun is more bytes of 255 than any length of a block of 8 MiB has; fewer don't
+// overflow an int of 32 bits.
+const maxRun = 1 << 16
+
 // extend returns 15 and the bytes from index i on added up, as far as the first
-// that is not 255, and the index behind that. Where src ends before, the index is
-// beyond its end.
+// that is not 255, and the index behind that. Where src ends before, or the length is
+// beyond all blocks, the index is beyond the end of src.
 func extend(src []byte, i int) (length, next int) {
-	length = 15
-	for ; i < len(src); i++ {
-		length += int(src[i])
-		if src[i] != 255 {
-			return length, i + 1
-		}
+	first := i
+	for i < len(src) && src[i] == 255 {
+		i++
 	}
-	return length, len(src) + 1
+	if i == len(src) || i-first > maxRun {
+		return 0, len(src) + 1
+	}
+	return 15 + 255*(i-first) + int(src[i]), i + 1
 }

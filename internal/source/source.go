@@ -4,7 +4,6 @@ package source
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -13,12 +12,6 @@ import (
 	"github.com/nodelens/nodelens/internal/extent"
 	"github.com/nodelens/nodelens/internal/lz4index"
 	"github.com/nodelens/nodelens/vmem"
-)
-
-// Magic numbers of LZ4 files (LZ4 Frame Format, "Frame Format" and "Legacy frame").
-const (
-	magicFrame  = 0x184D2204
-	magicLegacy = 0x184C2102
 )
 
 // A Source is the content of an image file. It is safe for concurrent use.
@@ -47,7 +40,7 @@ func Open(name string) (*Source, error) {
 // New returns the content of the size bytes of r: r itself, or what its LZ4 frames hold.
 func New(r io.ReaderAt, size int64) (*Source, error) {
 	s := &Source{ReaderAt: r, size: size}
-	if !isLZ4(r) {
+	if !lz4index.Detect(r) {
 		return s, nil
 	}
 	z, err := lz4index.New(r, size, nil)
@@ -56,15 +49,6 @@ func New(r io.ReaderAt, size int64) (*Source, error) {
 	}
 	s.ReaderAt, s.size, s.lz4 = z, z.Size(), z
 	return s, nil
-}
-
-func isLZ4(r io.ReaderAt) bool {
-	var b [4]byte
-	if n, _ := r.ReadAt(b[:], 0); n < len(b) {
-		return false
-	}
-	magic := binary.LittleEndian.Uint32(b[:])
-	return magic == magicFrame || magic == magicLegacy
 }
 
 // Size returns the size of the content in bytes.

@@ -2,7 +2,6 @@ package truth
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,8 +20,9 @@ type Kernel struct {
 	TextVirt, TextPhys uint64
 
 	// Boot is when the node was booted, and BootWithin how far off that may be:
-	// milliseconds where the collector read the clocks, one after the other, and seconds
-	// where it must be taken from the first line that containerd logged.
+	// milliseconds where the collector read the clocks, one after the other; a second
+	// or two where the kernel logged that it set its clock; or many, where it must be
+	// taken from the first line that containerd logged.
 	Boot       time.Time
 	BootWithin time.Duration
 }
@@ -31,6 +31,7 @@ var (
 	versionLine  = regexp.MustCompile(`(?m)^Linux version .*$`)
 	hostnameLine = regexp.MustCompile(`(?m)^kernel\.hostname = (.*)$`)
 	codeLine     = regexp.MustCompile(`(?m)^ *([0-9a-f]+)-[0-9a-f]+ : Kernel code$`)
+	clockLine    = regexp.MustCompile(`(?m)\[ *([0-9.]+)\] .*setting system clock to .*\(([0-9]+)\)$`)
 	logLine      = regexp.MustCompile(`^time="([^"]+)"`)
 )
 
@@ -76,8 +77,7 @@ func (f *folder) symbol(name string) uint64 {
 }
 
 // readTimes takes Until and the boot time from the clocks, which the collector reads at
-// its end if it reads them; or else from the uptime at its begin, and from the log of
-// the process containerd, which starts with it.
+// its end if it reads them; or else from the uptime at its begin, and from logs.
 func (n *Node) readTimes(f *folder) {
 	if text := f.read("clock"); text != "" {
 		clocks := map[string]int64{}
@@ -86,29 +86,45 @@ func (n *Node) readTimes(f *folder) {
 			clocks[name] = f.number(value)
 		}
 		n.Until = clocks["boottime"] / int64(time.Second/TicksPerSecond)
-		n.Kernel.Boot = time.Unix(0, clocks["realtime"]-clocks["boottime"]).UTC()
-		n.Kernel.BootWithin = 10 * time.Millisecond
+		n.Kernel.boot(time.Unix(0, clocks["realtime"]-clocks["boottime"]), 10*time.Millisecond)
 		return
 	}
 	up, _, _ := strings.Cut(f.read("proc/uptime"), " ")
 	whole, part, _ := strings.Cut(up, ".") // hundredths of a second, as ticks are
 	n.Until = f.number(whole)*TicksPerSecond + f.number(part)
-	n.readLog(f)
-}
-
-func (n *Node) readLog(f *folder) {
-	m := logLine.FindStringSubmatch(f.read("containerd.log"))
-	if m == nil {
+	if m := clockLine.FindStringSubmatch(f.read("dmesg")); m != nil {
+		n.Kernel.boot(time.Unix(f.number(m[2]), 0).Add(-f.seconds(m[1])), 1500*time.Millisecond)
 		return
 	}
-	at, err := time.Parse(time.RFC3339Nano, m[1])
-	if err != nil && f.err == nil {
-		f.err = fmt.Errorf("containerd.log: %w", err)
+	if m := logLine.FindStringSubmatch(f.read("containerd.log")); m != nil {
+		n.Kernel.boot(f.time(m[1]).Add(-n.startOf("containerd")), 10*time.Second)
 	}
+}
+
+func (k *Kernel) boot(at time.Time, within time.Duration) { k.Boot, k.BootWithin = at.UTC(), within }
+
+// startOf returns when the first process of that name started, after boot.
+func (n *Node) startOf(comm string) time.Duration {
 	for _, p := range n.Processes {
-		if p.Comm == "containerd" {
-			n.Kernel.Boot = at.Add(-time.Duration(p.StartTicks) * time.Second / TicksPerSecond)
-			n.Kernel.BootWithin = 3 * time.Second
+		if p.Comm == comm {
+			return time.Duration(p.StartTicks) * time.Second / TicksPerSecond
 		}
 	}
+	return 0
+}
+
+func (f *folder) seconds(s string) time.Duration {
+	d, err := time.ParseDuration(s + "s")
+	if err != nil && f.err == nil {
+		f.err = err
+	}
+	return d
+}
+
+func (f *folder) time(s string) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil && f.err == nil {
+		f.err = err
+	}
+	return at
 }

@@ -108,7 +108,7 @@ func TestReadExact(t *testing.T) {
 	}
 }
 
-func TestReadBootFromLog(t *testing.T) {
+func TestReadBootFromLogs(t *testing.T) {
 	files := maps.Clone(shell)
 	files["pid/857/comm"] = "containerd\n"
 	files["containerd.log"] = "time=\"2026-11-21T01:46:40.5Z\" level=info msg=\"starting containerd\"\ntime=\"2027"
@@ -117,9 +117,18 @@ func TestReadBootFromLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := shellKernel
-	want.Boot, want.BootWithin = time.Date(2026, 11, 21, 1, 46, 21, 430e6, time.UTC), 3*time.Second
+	want.Boot, want.BootWithin = time.Date(2026, 11, 21, 1, 46, 21, 430e6, time.UTC), 10*time.Second
 	if diff := cmp.Diff(want, got.Kernel); diff != "" {
 		t.Errorf("kernel (-want +got):\n%s", diff)
+	}
+
+	files["dmesg"] = "[    0.000000] Linux version\n<6>[    1.453949] rtc_cmos 00:05: setting system clock to 2026-11-21T01:46:29 UTC (1795225589)\n"
+	if got, err = Read(write(t, files)); err != nil {
+		t.Fatal(err)
+	}
+	want.Boot, want.BootWithin = time.Date(2026, 11, 21, 1, 46, 27, 546051e3, time.UTC), 1500*time.Millisecond
+	if diff := cmp.Diff(want, got.Kernel); diff != "" {
+		t.Errorf("kernel with its own log (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,129 @@
+package btfconv
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+const (
+	btfReach    = 64 << 20 // how far after kallsyms the BTF may be
+	minBTFTypes = 10000    // the kernel's own has more; that of a program inside the kernel has fewer
+)
+
+// decodeTypes finds the kernel's own BTF, in the read-only data of the kernel's
+// image, after kallsyms, and converts it. Module BTF is in memory of its own, and
+// the embedded BTF of BPF programs is small.
+func (s *search) decodeTypes(ctx context.Context) error {
+	from := s.place.phys + vmem.PhysAddr(s.table.tokens.end)
+	var wrong error
+	for pa := range scanFor(ctx, s.mem, vmem.Range[vmem.PhysAddr]{Start: from, Size: btfReach}, []byte{0x9f, 0xeb, btfVersion, 0}) {
+		t, err := readBTF(s.mem, pa)
+		if err != nil {
+			wrong = cmpOr(wrong, err)
+			continue
+		}
+		if t == nil {
+			continue
+		}
+		s.btf, s.layouts = t, newLayouts(t)
+		s.report.BTF = Table{Addr: pa, Size: uint64(len(t.data) + len(t.strs)), Count: len(t.offsets), FoundBy: "its magic number"}
+		if err := s.checkTypes(); err != nil {
+			return err
+		}
+		s.buildID()
+		s.types, s.vars, err = convertTypes(t)
+		return err
+	}
+	if wrong != nil {
+		return wrong
+	}
+	return fmt.Errorf("no BTF in %d bytes after kallsyms: %w", btfReach, ErrNotFound)
+}
+
+func cmpOr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// readBTF reads BTF at a place that has its magic number. What is no header at
+// all, or too small for the kernel's types, is nil.
+func readBTF(mem vmem.Memory, pa vmem.PhysAddr) (*btfTypes, error) {
+	h, err := parseBTFHeader(readUpTo(mem, pa, btfHeaderSize+8))
+	if err != nil || h.typeLen < minBTFTypes*btfRecordSize {
+		return nil, nil
+	}
+	b := readUpTo(mem, pa, int(h.total()))
+	if uint64(len(b)) < h.total() {
+		return nil, fmt.Errorf("BTF at %v: %d of its %d bytes: %w", pa, len(b), h.total(), vmem.ErrNotCaptured)
+	}
+	t, err := parseBTF(b, nil)
+	if err != nil {
+		return nil, fmt.Errorf("at %v: %w", pa, err)
+	}
+	return t, nil
+}
+
+// buildID finds the build id of vmlinux in the notes, which are right before the
+// BTF. (That of VMCOREINFO is wrong in some stable kernels of 2024.)
+func (s *search) buildID() {
+	const header, size = "\x04\x00\x00\x00\x14\x00\x00\x00\x03\x00\x00\x00GNU\x00", 20
+	const reach = 16 << 10
+	b := readUpTo(s.mem, s.report.BTF.Addr-reach, reach)
+	if i := bytes.LastIndex(b, []byte(header)); i >= 0 && i+len(header)+size <= len(b) {
+		s.report.BuildID = hex.EncodeToString(b[i+len(header):][:size])
+	}
+}
+
+// checkTypes checks that the types are those of this kernel: that there is a
+// task_struct, and that structs have the sizes that VMCOREINFO says.
+func (s *search) checkTypes() error {
+	if size, ok := s.layouts.size("task_struct"); !ok || size < 1024 {
+		return fmt.Errorf("BTF at %v: no struct task_struct: %w", s.report.BTF.Addr, ErrDamaged)
+	}
+	if s.notes == nil {
+		return nil
+	}
+	for _, typ := range []string{"page", "pglist_data", "zone", "free_area", "list_head", "mem_section", "printk_info"} {
+		want, err := s.notes.Size(typ)
+		if got, ok := s.layouts.size(typ); err == nil && ok && got != want {
+			return fmt.Errorf("struct %s has %d bytes in BTF, %d in VMCOREINFO: %w", typ, got, want, ErrDamaged)
+		}
+	}
+	return nil
+}
+
+// scanChunk is how much a scan reads at once: small enough for a processor's cache.
+const scanChunk = 1 << 20
+
+// scanFor yields where a short string is, within a part of memory.
+func scanFor(ctx context.Context, mem vmem.Memory, within vmem.Range[vmem.PhysAddr], needle []byte) func(func(vmem.PhysAddr) bool) {
+	return func(yield func(vmem.PhysAddr) bool) {
+		buf := make([]byte, scanChunk+len(needle)-1)
+		for _, r := range mem.Ranges() {
+			r = r.Intersect(within)
+			for off := uint64(0); off < r.Size; off += scanChunk {
+				if ctx.Err() != nil {
+					return
+				}
+				b := buf[:min(uint64(len(buf)), r.Size-off)]
+				n, _ := mem.ReadAt(b, int64(r.Start)+int64(off))
+				for i := 0; ; i++ {
+					k := bytes.Index(b[i:n], needle)
+					if k < 0 {
+						break
+					}
+					i += k
+					if !yield(r.Start + vmem.PhysAddr(off) + vmem.PhysAddr(i)) {
+						return
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,31 @@
+package btfconv
+
+import (
+	"context"
+
+	"github.com/nodelens/nodelens/isf"
+)
+
+// build makes the database.
+func (s *search) build() (*isf.File, error) {
+	s.report.KASLRShift, s.report.TextPhys = s.image.shift, s.image.phys
+	c := s.types
+	c.Symbols = typedSymbols(s.symbols, &s.image, s.vars, &c)
+	setBanner(&c, s.report.Banner)
+	return isf.New(c)
+}
+
+// identify completes what is known of the kernel for an error message.
+func (s *search) identify(ctx context.Context) {
+	if s.report.Release != "" {
+		return
+	}
+	for pa := range scanFor(ctx, s.mem, everything, []byte(bannerStart)) {
+		k := kernelImage{mem: s.mem, phys: pa}
+		if text := k.bannerAt(0); text != "" {
+			s.report.Banner = text
+			s.report.Release = releaseOf(text)
+			return
+		}
+	}
+}

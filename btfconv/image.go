@@ -1,0 +1,105 @@
+package btfconv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// linkedText is where _text is linked on x86-64: __START_KERNEL_map plus
+// CONFIG_PHYSICAL_START, which hardly anyone changes.
+const linkedText = startKernelMap + 0x1000000
+
+// A kernelImage is the kernel in physical memory, from _text to _end: one
+// contiguous piece, wherever KASLR has put it, so that no page tables are needed
+// to read it. (level2_kernel_pgt in arch/x86/kernel/head_64.S maps it so.)
+type kernelImage struct {
+	mem   vmem.Memory
+	text  uint64        // the virtual address of _text, with the KASLR shift
+	shift uint64        // the KASLR shift
+	phys  vmem.PhysAddr // the physical address of _text
+}
+
+// physical returns where an address inside the image is in memory.
+func (k *kernelImage) physical(va uint64) (vmem.PhysAddr, bool) {
+	return k.phys + vmem.PhysAddr(va-k.text), va-k.text < kernelImageMax
+}
+
+// virtual returns the address in the image of a physical one.
+func (k *kernelImage) virtual(pa vmem.PhysAddr) (uint64, bool) {
+	return k.text + uint64(pa-k.phys), uint64(pa-k.phys) < kernelImageMax
+}
+
+// linked returns what an address was before KASLR moved the image. Those of the
+// per-CPU section, to 6.14, are none of the image.
+func (k *kernelImage) linked(va uint64) uint64 {
+	if va < startKernelMap {
+		return va
+	}
+	return va - k.shift
+}
+
+// read returns n bytes from a virtual address on.
+func (k *kernelImage) read(va uint64, n int) ([]byte, error) {
+	pa, ok := k.physical(va)
+	if !ok {
+		return nil, fmt.Errorf("address %#x is outside of the kernel's image: %w", va, ErrDamaged)
+	}
+	b := make([]byte, n)
+	if _, err := k.mem.ReadAt(b, int64(pa)); err != nil {
+		return nil, fmt.Errorf("address %#x of the kernel's image: %w", va, err)
+	}
+	return b, nil
+}
+
+// word returns the 8 bytes at a virtual address.
+func (k *kernelImage) word(va uint64) (uint64, error) {
+	b, err := k.read(va, 8)
+	if err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint64(b), nil
+}
+
+// window reads up to n bytes from a virtual address on, less where memory was
+// not captured.
+func (k *kernelImage) window(va uint64, n int) []byte {
+	pa, ok := k.physical(va)
+	if !ok {
+		return nil
+	}
+	return readUpTo(k.mem, pa, n)
+}
+
+// chunks yields a part of the kernel's image piece by piece, each with its
+// address, as far as it was captured. A piece is valid until the next. The pieces
+// overlap by some bytes, so that what is not longer is whole in one.
+func (k *kernelImage) chunks(from, to uint64, overlap int) iter.Seq2[uint64, []byte] {
+	return func(yield func(uint64, []byte) bool) {
+		buf := make([]byte, scanChunk+overlap)
+		for va := from &^ 7; va < to; va += scanChunk {
+			pa, ok := k.physical(va)
+			if !ok {
+				return
+			}
+			n, _ := k.mem.ReadAt(buf[:min(uint64(len(buf)), to-va)], int64(pa))
+			if n > 0 && !yield(va, buf[:n]) {
+				return
+			}
+		}
+	}
+}
+
+// readUpTo reads n bytes, less where memory was not captured.
+func readUpTo(mem vmem.Memory, pa vmem.PhysAddr, n int) []byte {
+	i, ok := vmem.SearchRanges(mem.Ranges(), pa)
+	if !ok {
+		return nil
+	}
+	r := mem.Ranges()[i]
+	b := make([]byte, min(uint64(n), r.Size-uint64(pa-r.Start)))
+	got, _ := mem.ReadAt(b, int64(pa))
+	return b[:got]
+}

@@ -1,0 +1,139 @@
+package btfconv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// MemoryOptions are the settings of FromMemory. A nil pointer means the zero value.
+type MemoryOptions struct {
+	// Progress is called between the stages, from the goroutine of FromMemory. done
+	// and total count stages. nil: no reports.
+	Progress func(stage string, done, total int64)
+}
+
+// FromMemory makes the symbol database of the kernel that an image is of, from
+// nothing but the image: types from BTF, symbols from kallsyms and the export
+// tables, and what these lack from the kernel's own pointers.
+//
+// The report says what was found and how, and is not nil even with an error. An
+// error is a *MissingError, which names the kernel as far as it is known, or that
+// of ctx. A damaged table is an error; no database is made from a part of one.
+//
+// Where the image has VMCOREINFO, only the kernel's own pages are read. Where it
+// has none, a few bytes of every 32 KiB are read until the kernel is found.
+func FromMemory(ctx context.Context, mem vmem.Memory, opts *MemoryOptions) (*isf.File, *Report, error) {
+	var o MemoryOptions
+	if opts != nil {
+		o = *opts
+	}
+	for n := range notesIn(ctx, mem) {
+		// VMCOREINFO of a kernel that is not there, such as a copy in a file, says nothing.
+		if s := newSearch(mem, n, o); s.inPlace() {
+			return s.run(ctx)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &Report{}, err
+	}
+	return newSearch(mem, nil, o).run(ctx)
+}
+
+// A search is one attempt to make a database of one kernel.
+type search struct {
+	mem     vmem.Memory
+	notes   *kcore.VMCoreInfo // nil: none
+	options MemoryOptions
+	image   kernelImage
+	place   kallsymsPlace
+	table   *kallsymsTable
+	btf     *btfTypes
+	layouts *layouts
+	types   isf.Contents
+	vars    map[string]*isf.Type
+	symbols *symbolTable
+	report  *Report
+}
+
+func newSearch(mem vmem.Memory, notes *kcore.VMCoreInfo, o MemoryOptions) *search {
+	s := &search{mem: mem, notes: notes, options: o, image: kernelImage{mem: mem}, report: &Report{FoundBy: "the shape of kallsyms"}}
+	if notes != nil {
+		s.readNotes()
+	}
+	return s
+}
+
+// run takes all steps. Types and symbols are decoded at the same time.
+func (s *search) run(ctx context.Context) (*isf.File, *Report, error) {
+	steps := []struct {
+		name string
+		part Part
+		do   func(context.Context) error
+	}{
+		{"finding kallsyms", PartKallsyms, s.findTables},
+		{"decoding types and symbols", "", s.decode},
+		{"finding symbols that no table has", PartInitTask, s.findRest},
+	}
+	for i, step := range steps {
+		if s.options.Progress != nil {
+			s.options.Progress(step.name, int64(i), int64(len(steps)))
+		}
+		if err := step.do(ctx); err != nil {
+			return nil, s.report, s.failure(ctx, step.part, err)
+		}
+	}
+	f, err := s.build()
+	return f, s.report, err
+}
+
+// failure turns an error of a step into that of FromMemory.
+func (s *search) failure(ctx context.Context, part Part, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if _, ok := errors.AsType[*MissingError](err); ok {
+		return err
+	}
+	s.identify(ctx)
+	return &MissingError{Part: part, Release: s.report.Release, BuildID: s.report.BuildID, Err: err}
+}
+
+// decode decodes types and symbols.
+func (s *search) decode(ctx context.Context) error {
+	var wait sync.WaitGroup
+	var typesErr, symbolsErr error
+	wait.Go(func() { typesErr = s.decodeTypes(ctx) })
+	wait.Go(func() { symbolsErr = s.decodeSymbols() })
+	wait.Wait()
+	if symbolsErr != nil {
+		return s.failure(ctx, PartKallsyms, symbolsErr)
+	}
+	if typesErr != nil {
+		return s.failure(ctx, PartBTF, typesErr)
+	}
+	return nil
+}
+
+// decodeSymbols reads kallsyms and the export tables, and checks one against the
+// other. Without VMCOREINFO, that tells where the image is.
+func (s *search) decodeSymbols() error {
+	symbols, byName, err := s.table.decode()
+	if err != nil {
+		return err
+	}
+	s.symbols = newSymbolTable(symbols, byName)
+	s.report.Kallsyms.Count = len(symbols)
+	if s.image.text == 0 {
+		return s.placeImage()
+	}
+	if text, ok := s.symbols.find("_stext"); !ok || text != s.image.text {
+		return fmt.Errorf("_stext is at %#x, not at %#x as VMCOREINFO has it: %w", text, s.image.text, ErrDamaged)
+	}
+	return s.useExports(s.findExports(s.image.text, s.image.phys))
+}

@@ -1,0 +1,480 @@
+package btfconv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+func openImage(t testing.TB, image testimages.Image) vmem.Memory {
+	t.Helper()
+	if strings.HasSuffix(image.Path, ".lime") {
+		f, err := lime.Open(image.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	f, err := kcore.Open(image.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// eachImage runs a test on each image that there is.
+func eachImage(t *testing.T, test func(t *testing.T, image testimages.Image, mem vmem.Memory)) {
+	t.Helper()
+	for _, image := range testimages.All(t) {
+		t.Run(image.Name, func(t *testing.T) { test(t, image, openImage(t, image)) })
+	}
+}
+
+// truthSymbols reads what /proc/kallsyms said in the guest.
+func truthSymbols(t *testing.T, image testimages.Image) []kernelSymbol {
+	t.Helper()
+	if image.Truth == "" {
+		t.Skip("no truth")
+	}
+	f, err := os.Open(filepath.Join(image.Truth, "proc/kallsyms"))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	symbols, err := parseSymbols(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return symbols
+}
+
+// linked returns the addresses, as linked, of the symbols of an image's kernel,
+// as the linker itself or dwarf2json says it. Names of several symbols are left
+// out, as far as they are known.
+func linked(t *testing.T, image testimages.Image) map[string]uint64 {
+	t.Helper()
+	addr, count := map[string]uint64{}, map[string]int{}
+	for _, s := range truthSymbols(t, image) {
+		count[s.name]++
+	}
+	if f, err := os.Open(filepath.Join(image.Truth, "System.map")); err == nil {
+		defer f.Close()
+		symbols, err := parseSymbols(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(count)
+		for _, s := range symbols {
+			count[s.name]++
+			addr[s.name] = s.addr
+		}
+	} else {
+		for s := range openISF(t, image).Symbols() {
+			addr[s.Name] = s.Address
+		}
+	}
+	maps.DeleteFunc(addr, func(name string, a uint64) bool { return count[name] > 1 || a == 0 })
+	return addr
+}
+
+func openISF(t *testing.T, image testimages.Image) *isf.File {
+	t.Helper()
+	if image.ISF == "" {
+		t.Skip("no ISF of this kernel")
+	}
+	f, err := isf.Open(image.ISF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFromMemoryIdentity(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if image.Truth == "" {
+			t.Skip("no truth")
+		}
+		version, err := os.ReadFile(filepath.Join(image.Truth, "version"))
+		if err != nil {
+			t.Skip(err)
+		}
+		if !bytes.Contains(version, []byte(r.Banner+"\n")) || r.Banner == "" {
+			t.Errorf("banner %q; /proc/version says %q", r.Banner, version)
+		}
+		if want := r.Banner + "\n"; f.Banner() != want {
+			t.Errorf("the database has the banner %q, want %q", f.Banner(), want)
+		}
+		if !bytes.Contains(version, []byte(" "+r.Release+" ")) {
+			t.Errorf("release %q; /proc/version says %q", r.Release, version)
+		}
+		if r.ExportsErr != nil {
+			t.Error(r.ExportsErr)
+		}
+		t.Logf("missing: %v", r.Missing)
+	})
+}
+
+// finished returns a search that was run.
+func finished(t *testing.T, mem vmem.Memory) *search {
+	t.Helper()
+	for notes := range notesIn(t.Context(), mem) {
+		s := newSearch(mem, notes, MemoryOptions{})
+		if !s.inPlace() {
+			continue
+		}
+		if _, _, err := s.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	t.Fatal("no VMCOREINFO")
+	return nil
+}
+
+// The whole table of kallsyms is what /proc/kallsyms showed in the guest.
+func TestFromMemoryKallsyms(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		want := truthSymbols(t, image)
+		got, _, err := finished(t, mem).table.decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Those of ftrace and kprobe pages, modules and BPF programs have a module's name and are not in want.
+		if !slices.Equal(got, want) {
+			t.Error(gocmp.Diff(want, got, exportKernelSymbol))
+		}
+	})
+}
+
+// Each address is that which a foreign tool has from vmlinux, unless several
+// symbols have the name.
+func TestFromMemoryAddresses(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		want := linked(t, image)
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compared := 0
+		for s := range f.Symbols() {
+			w, ok := want[s.Name]
+			if !ok {
+				continue
+			}
+			compared++
+			if w != s.Address {
+				t.Errorf("%s at %#x, want %#x", s.Name, s.Address, w)
+			}
+		}
+		t.Logf("%d addresses compared; %d symbols found that no table has", compared, len(r.Found))
+		if compared < 40000 {
+			t.Error("too few")
+		}
+	})
+}
+
+// With kallsyms as it is without CONFIG_KALLSYMS_ALL, what is found by the
+// kernel's own pointers is where a foreign tool has it, and nothing that analysis
+// uses is missing.
+func TestFromMemoryFunctionsOnly(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		want := linked(t, image)
+		for notes := range notesIn(t.Context(), mem) {
+			s := newSearch(mem, notes, MemoryOptions{})
+			if !s.inPlace() {
+				continue
+			}
+			if err := errors.Join(s.findTables(t.Context()), s.decode(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			s.symbols.sorted = slices.DeleteFunc(s.symbols.sorted, func(k kernelSymbol) bool {
+				_, exported := slices.BinarySearchFunc(exportedNames(t, s), k.name, strings.Compare)
+				return !k.function() && !exported && k.name != "_stext" && k.name != "_etext"
+			})
+			if err := s.findRest(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			checkFound(t, s.report, want)
+			return
+		}
+		t.Error("no VMCOREINFO")
+	})
+}
+
+var exportedCache = map[*search][]string{}
+
+func exportedNames(t *testing.T, s *search) []string {
+	t.Helper()
+	if exportedCache[s] == nil {
+		for _, e := range s.findExports(s.image.text, s.image.phys) {
+			exportedCache[s] = append(exportedCache[s], e.name)
+		}
+		slices.Sort(exportedCache[s])
+	}
+	return exportedCache[s]
+}
+
+func checkFound(t *testing.T, r *Report, want map[string]uint64) {
+	t.Helper()
+	found := 0
+	for _, s := range r.Found {
+		if w, ok := want[s.Name]; ok && w != s.Address {
+			t.Errorf("%s at %#x by %s, want %#x", s.Name, s.Address, s.FoundBy, w)
+		} else if ok {
+			found++
+		}
+	}
+	t.Logf("%d of %d found symbols compared", found, len(r.Found))
+	if missing := slices.DeleteFunc(r.Missing, func(n string) bool { return n == "modules" }); len(missing) > 0 {
+		t.Errorf("missing: %v", missing)
+	}
+}
+
+// Without VMCOREINFO the database is the same.
+func TestFromMemoryWithoutNotes(t *testing.T) {
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		want, wantReport, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, r, err := newSearch(mem, nil, MemoryOptions{}).run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.KASLRShift != wantReport.KASLRShift || r.TextPhys != wantReport.TextPhys || r.BuildID != wantReport.BuildID || r.Banner != wantReport.Banner {
+			t.Errorf("found %+v, want %+v", r, wantReport)
+		}
+		w, g := contents(want), contents(got)
+		onlyNotes := []string{"node_data", "log_buf", "prb", "init_uts_ns"}
+		w.Symbols = slices.DeleteFunc(w.Symbols, func(s isf.Symbol) bool { return slices.Contains(onlyNotes, s.Name) })
+		g.Symbols = slices.DeleteFunc(g.Symbols, func(s isf.Symbol) bool { return slices.Contains(onlyNotes, s.Name) })
+		if diff := differences(w, g); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A patched memory has other bytes at some place.
+type patched struct {
+	vmem.Memory
+	at    vmem.PhysAddr
+	bytes []byte
+}
+
+func (m *patched) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.Memory.ReadAt(p, off)
+	r := vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(off), Size: uint64(n)}
+	if c := r.Intersect(vmem.Range[vmem.PhysAddr]{Start: m.at, Size: uint64(len(m.bytes))}); c.Size > 0 {
+		copy(p[c.Start-r.Start:], m.bytes[c.Start-m.at:][:c.Size])
+	}
+	return n, err
+}
+
+// A holed memory lacks a range.
+type holed struct {
+	vmem.Memory
+	hole vmem.Range[vmem.PhysAddr]
+}
+
+func (m *holed) Ranges() []vmem.Range[vmem.PhysAddr] {
+	var rs []vmem.Range[vmem.PhysAddr]
+	for _, r := range m.Memory.Ranges() {
+		rs = append(rs, vmem.SubtractRanges(r, []vmem.Range[vmem.PhysAddr]{m.hole})...)
+	}
+	return rs
+}
+
+func (m *holed) ReadAt(p []byte, off int64) (int, error) {
+	r := vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(off), Size: uint64(len(p))}
+	if c := r.Intersect(m.hole); c.Size > 0 {
+		n, err := m.Memory.ReadAt(p[:c.Start-r.Start], off)
+		return n, errors.Join(vmem.ErrNotCaptured, err)
+	}
+	return m.Memory.ReadAt(p, off)
+}
+
+// What is damaged or was not captured is an error that names the part, the
+// kernel and a remedy.
+func TestFromMemoryDamagedTables(t *testing.T) {
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		_, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		middle := func(table Table) vmem.PhysAddr {
+			return (table.Addr + vmem.PhysAddr(table.Size/2)) &^ (vmem.PageSize - 1)
+		}
+		for _, c := range []struct {
+			name string
+			mem  vmem.Memory
+			part Part
+			why  error
+		}{
+			{"BTF overwritten", &patched{mem, middle(r.BTF), make([]byte, vmem.PageSize)}, PartBTF, ErrDamaged},
+			{"BTF header overwritten", &patched{mem, r.BTF.Addr, make([]byte, 16)}, PartBTF, ErrNotFound},
+			{"BTF not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.BTF), Size: vmem.PageSize}}, PartBTF, vmem.ErrNotCaptured},
+			{"names overwritten", &patched{mem, middle(r.Kallsyms), make([]byte, vmem.PageSize)}, PartKallsyms, nil},
+			{"names not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.Kallsyms), Size: vmem.PageSize}}, PartKallsyms, nil},
+		} {
+			f, got, err := FromMemory(t.Context(), c.mem, nil)
+			missing, ok := errors.AsType[*MissingError](err)
+			if f != nil || !ok || missing.Part != c.part || c.why != nil && !errors.Is(err, c.why) {
+				t.Fatalf("%s: %v, want %s and %v", c.name, err, c.part, c.why)
+			}
+			if missing.Release != r.Release || got.Release != r.Release || !strings.Contains(err.Error(), r.Release) {
+				t.Errorf("%s: of kernel %q, want %q: %v", c.name, missing.Release, r.Release, err)
+			}
+			if missing.BuildID == "" || !strings.Contains(err.Error(), "would help") {
+				t.Errorf("%s: no build id or no remedy: %v", c.name, err)
+			}
+		}
+	})
+}
+
+// Whichever page is overwritten, of all that is read, what comes out is an error
+// or the same database.
+func TestFromMemoryDamagedPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it makes a hundred databases")
+	}
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := contents(f)
+		random := rand.New(rand.NewPCG(3, 4))
+		window := readUpTo(mem, r.BTF.Addr, 1<<20)
+		start := r.Kallsyms.Addr - 1<<20
+		reach := int(r.BTF.Addr - start + vmem.PhysAddr(r.BTF.Size))
+		for range 3 {
+			at := (start + vmem.PhysAddr(random.IntN(reach))) &^ (vmem.PageSize - 1)
+			for i, fill := range fillings(window, vmem.PageSize, random) {
+				f, got, err := FromMemory(t.Context(), &patched{mem, at, fill}, nil)
+				if err != nil || got.ExportsErr != nil {
+					continue
+				}
+				if diff := differences(want, contents(f)); diff != "" {
+					t.Errorf("page %v, filling %d: %s", at, i, diff)
+				}
+			}
+		}
+	})
+}
+
+// differences compares databases.
+func differences(want, got isf.Contents) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	return gocmp.Diff(want, got)
+}
+
+func TestFromMemoryNothing(t *testing.T) {
+	mem := &patched{Memory: emptyMemory(4 << 20)}
+	f, r, err := FromMemory(t.Context(), mem, nil)
+	missing, ok := errors.AsType[*MissingError](err)
+	if f != nil || r == nil || !ok || missing.Part != PartKallsyms || !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := FromMemory(ctx, mem, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+// emptyMemory is so many zeros.
+type emptyMemory uint64
+
+func (m emptyMemory) Ranges() []vmem.Range[vmem.PhysAddr] {
+	return []vmem.Range[vmem.PhysAddr]{{Size: uint64(m)}}
+}
+
+func (m emptyMemory) ReadAt(p []byte, off int64) (int, error) {
+	n := max(0, min(int64(len(p)), int64(m)-off))
+	clear(p[:n])
+	if n < int64(len(p)) {
+		return int(n), vmem.ErrNotCaptured
+	}
+	return int(n), nil
+}
+
+func TestKernelConfig(t *testing.T) {
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		_, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := r.KernelConfig(t.Context())
+		if errors.Is(err, ErrNoConfig) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := fmt.Sprintf(" Linux/x86 %s Kernel Configuration\n", strings.SplitN(r.Release, "-", 2)[0])
+		if !bytes.Contains(config, []byte(release)) || !bytes.Contains(config, []byte("\nCONFIG_IKCONFIG=y\n")) {
+			t.Errorf("configuration begins with %.200q", config)
+		}
+		if at, ok := linkedAt(config); !ok || at != linkedText {
+			t.Errorf("linked at %#x", at)
+		}
+	})
+}
+
+func BenchmarkFromMemory(b *testing.B) {
+	for _, image := range testimages.All(b) {
+		mem := openImage(b, image)
+		b.Run(image.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := FromMemory(b.Context(), mem, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(image.Name+"/without VMCOREINFO", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := newSearch(mem, nil, MemoryOptions{}).run(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// How fast memory is searched that has no kernel in it.
+func BenchmarkFindKallsyms(b *testing.B) {
+	const size = 1 << 30
+	b.SetBytes(size)
+	for b.Loop() {
+		if err := findKallsyms(b.Context(), emptyMemory(size), everything, func(kallsymsPlace) bool { return false }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

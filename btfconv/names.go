@@ -1,0 +1,102 @@
+package btfconv
+
+import "strconv"
+
+// nameTypes gives each struct, union, enumeration and forward declaration of t,
+// by id, the name it has in the database.
+//
+// That is its tag. An anonymous type takes the name of its typedef, as long as
+// no tag has it, and else unnamed_ with its kind and id. Further typedefs of a
+// struct or union have names too, by the typedef's id, and become copies. Where C has several
+// types of one name, in different files, the first keeps it and the others get
+// ___2, ___3 and so on, as in bpftool's headers; what refers to one of them
+// still means that one.
+func nameTypes(t *btfTypes) []string {
+	n := &typeNamer{btf: t, names: make([]string, t.end()), seen: make(map[string]int, t.end()/8)}
+	for id := uint32(1); id < t.end(); id++ {
+		r, _ := t.lookup(id)
+		if isNamed(r.kind) && r.name != 0 {
+			n.names[id] = n.unique(space(r.kind), t.string(r.name))
+		}
+	}
+	n.nameByTypedef()
+	for id := uint32(1); id < t.end(); id++ {
+		r, _ := t.lookup(id)
+		if n.names[id] == "" {
+			n.names[id] = n.rest(id, &r)
+		}
+	}
+	return n.names
+}
+
+type typeNamer struct {
+	btf   *btfTypes
+	names []string
+	seen  map[string]int // how many types have the name, by name space and name
+}
+
+// space returns the name space of a kind: structs and unions share one, and
+// enumerations have their own, in a database.
+func space(k btfKind) string {
+	if k == kindEnum || k == kindEnum64 {
+		return "enum "
+	}
+	return ""
+}
+
+func isNamed(k btfKind) bool {
+	return k == kindStruct || k == kindUnion || k == kindEnum || k == kindEnum64
+}
+
+func (n *typeNamer) unique(space, name string) string {
+	key := name
+	if space != "" {
+		key = space + name
+	}
+	n.seen[key]++
+	if c := n.seen[key]; c > 1 {
+		return name + "___" + strconv.Itoa(c)
+	}
+	return name
+}
+
+// nameByTypedef lends the name of a typedef to the anonymous type that it
+// stands for, and, as DWARF-made databases have it, gives each typedef of a
+// struct or union a name of its own: several typedefs may stand for one type.
+func (n *typeNamer) nameByTypedef() {
+	for id := uint32(1); id < n.btf.end(); id++ {
+		r, _ := n.btf.lookup(id)
+		if r.kind != kindTypedef {
+			continue
+		}
+		target, _ := n.btf.lookup(r.size)
+		name := n.btf.string(r.name)
+		if !isNamed(target.kind) || n.seen[space(target.kind)+name] != 0 {
+			continue
+		}
+		if n.names[r.size] == "" {
+			n.names[r.size] = n.unique(space(target.kind), name)
+		} else if space(target.kind) == "" {
+			n.names[id] = n.unique("", name)
+		}
+	}
+}
+
+// rest names what has no tag and no typedef. A forward declaration has the name
+// of the definition that it stands for, be there one or not.
+func (n *typeNamer) rest(id uint32, r *btfType) string {
+	kind := ""
+	switch r.kind {
+	case kindStruct:
+		kind = "struct"
+	case kindUnion:
+		kind = "union"
+	case kindEnum, kindEnum64:
+		kind = "enum"
+	case kindFwd:
+		return n.btf.string(r.name)
+	default:
+		return ""
+	}
+	return "unnamed_" + kind + "_" + strconv.FormatUint(uint64(id), 10)
+}

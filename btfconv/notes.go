@@ -1,0 +1,69 @@
+package btfconv
+
+import (
+	"bytes"
+	"context"
+	"iter"
+
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// maxNotes limits how many different copies of VMCOREINFO are tried.
+const maxNotes = 16
+
+// notesIn yields VMCOREINFO: that of the image's own notes, then each that the
+// memory holds; equal ones once.
+func notesIn(ctx context.Context, mem vmem.Memory) iter.Seq[*kcore.VMCoreInfo] {
+	return func(yield func(*kcore.VMCoreInfo) bool) {
+		seen := map[string]bool{}
+		fresh := func(v *kcore.VMCoreInfo) bool {
+			text := v.Text()
+			defer func() { seen[text] = true }()
+			return !seen[text]
+		}
+		if m, ok := mem.(interface {
+			VMCoreInfo() (*kcore.VMCoreInfo, error)
+		}); ok {
+			if v, err := m.VMCoreInfo(); err == nil && fresh(v) && !yield(v) {
+				return
+			}
+		}
+		for found, err := range kcore.FindVMCoreInfo(ctx, mem) {
+			if err == nil && fresh(found.Info) && (len(seen) > maxNotes || !yield(found.Info)) {
+				return
+			}
+		}
+	}
+}
+
+// readNotes takes from VMCOREINFO where the kernel's image is.
+func (s *search) readNotes() {
+	s.report.FoundBy = "VMCOREINFO"
+	s.report.Release = s.notes.Release()
+	s.report.BuildID = s.notes.BuildID()
+	text, err := s.notes.Symbol("_stext")
+	if err != nil {
+		return
+	}
+	base, err := s.notes.Number("phys_base")
+	if err != nil {
+		return
+	}
+	s.image.text = text
+	s.image.phys = vmem.PhysAddr(text - startKernelMap + uint64(base))
+	if s.image.shift, err = s.notes.KernelOffset(); err != nil {
+		s.image.text = 0
+	}
+}
+
+// inPlace reports whether the kernel that VMCOREINFO describes is there: whether
+// its release stands in init_uts_ns.
+func (s *search) inPlace() bool {
+	uts, err := s.notes.Symbol("init_uts_ns")
+	if err != nil || s.image.text == 0 || s.report.Release == "" {
+		return false
+	}
+	// struct uts_namespace starts with its name, after 4 bytes before 5.11.
+	return bytes.Contains(s.image.window(uts, 512), append([]byte(s.report.Release), 0))
+}

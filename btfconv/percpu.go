@@ -1,0 +1,47 @@
+package btfconv
+
+import "encoding/binary"
+
+// perCPUSection is the section that BTF lists the variables of.
+const perCPUSection = ".data..percpu"
+
+// fromPerCPU adds the variables that there is one of for each processor. BTF has
+// their names and where they are in their section; one whose address is known, as
+// several are exported, tells where the section is: at 0 to 6.14.
+func (f *finder) fromPerCPU() {
+	vars := perCPUVariables(f.btf)
+	votes := map[uint64]int{}
+	base, known := uint64(0), 0
+	for _, v := range vars {
+		if va, ok := f.find(v.name); ok {
+			known++
+			votes[va-v.addr]++
+			if votes[va-v.addr] > votes[base] {
+				base = va - v.addr
+			}
+		}
+	}
+	if known == 0 || votes[base] <= known/2 { // a name may be that of another variable too
+		return
+	}
+	for _, v := range vars {
+		f.found(v.name, base+v.addr, "the per-CPU section of BTF")
+	}
+}
+
+// perCPUVariables returns the variables of the per-CPU section, with offsets in
+// it for addresses.
+func perCPUVariables(t *btfTypes) []kernelSymbol {
+	var vars []kernelSymbol
+	for i := range t.offsets {
+		r := t.at(i)
+		if r.kind != kindDatasec || t.string(r.name) != perCPUSection {
+			continue
+		}
+		for ; len(r.extra) > 0; r.extra = r.extra[12:] {
+			v, _ := t.lookup(binary.LittleEndian.Uint32(r.extra))
+			vars = append(vars, kernelSymbol{name: t.string(v.name), addr: uint64(binary.LittleEndian.Uint32(r.extra[4:]))})
+		}
+	}
+	return vars
+}

@@ -1,0 +1,316 @@
+package btfconv
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/nodelens/nodelens/isf"
+)
+
+// maxDepth limits chains of pointers, arrays, typedefs and qualifiers, which in
+// damaged BTF may be circular. The kernel's own limit (MAX_RESOLVE_DEPTH) is 32.
+const maxDepth = 64
+
+// Types that many fields share.
+var (
+	typeVoid     = &isf.Type{Kind: isf.KindVoid}
+	typeFunction = &isf.Type{Kind: isf.KindFunction}
+)
+
+// A typeConverter turns BTF records into the types of a database.
+type typeConverter struct {
+	btf    *btfTypes
+	names  []string // of struct, union, enumeration and forward records, by id
+	memo   []typeMemo
+	types  slab[isf.Type]
+	fields slab[isf.Field]
+	consts slab[isf.Constant]
+	signed bool // enumerations carry their sign in kind_flag
+	out    isf.Contents
+}
+
+// A typeMemo is what a type id resolved to.
+type typeMemo struct {
+	typ  *isf.Type
+	size uint64
+}
+
+// A slab hands out elements of slices that it allocates in large pieces: one
+// conversion makes more than 100,000 small objects, all of the same life.
+type slab[T any] struct{ free []T }
+
+func (s *slab[T]) take(n int) []T {
+	if n > len(s.free) {
+		s.free = make([]T, max(n, 4096))
+	}
+	t := s.free[:n:n]
+	s.free = s.free[n:]
+	return t
+}
+
+// convertTypes returns the base types, user types and enumerations of t, and of
+// the BTF it is split from, and the types of the variables that t has: those in
+// the per-CPU section, and in BTF from pahole 1.28 on possibly all global ones.
+func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type, error) {
+	c := &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
+	if err := c.addBases(); err != nil {
+		return isf.Contents{}, nil, err
+	}
+	vars := map[string]*isf.Type{}
+	for id := uint32(1); id < t.end(); id++ {
+		if err := c.add(id, vars); err != nil {
+			return isf.Contents{}, nil, err
+		}
+	}
+	slices.SortFunc(c.out.Types, func(a, b isf.UserType) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.out.Enums, func(a, b isf.Enum) int { return strings.Compare(a.Name, b.Name) })
+	return c.out, vars, nil
+}
+
+// add converts the type of one id, if it is one that a database holds by name.
+func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) (err error) {
+	r, _ := c.btf.lookup(id)
+	switch r.kind {
+	case kindStruct:
+		return c.addUser(id, &r, isf.KindStruct)
+	case kindUnion:
+		return c.addUser(id, &r, isf.KindUnion)
+	case kindEnum, kindEnum64:
+		c.addEnum(id, &r)
+	case kindTypedef:
+		return c.addAlias(id, &r)
+	case kindVar:
+		vars[c.btf.string(r.name)], _, err = c.resolve(r.size, maxDepth)
+	}
+	return err
+}
+
+// addBases adds the scalars. BTF may have one more than once, but not two
+// different ones of a name.
+func (c *typeConverter) addBases() error {
+	seen := map[string]bool{}
+	for id := uint32(1); id < c.btf.end(); id++ {
+		r, _ := c.btf.lookup(id)
+		if r.kind != kindInt && r.kind != kindFloat {
+			continue
+		}
+		b := baseType(c.btf.string(r.name), &r)
+		c.memo[id] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
+		if !seen[b.Name] {
+			seen[b.Name] = true
+			c.out.Bases = append(c.out.Bases, b)
+		} else if !slices.Contains(c.out.Bases, b) {
+			return damaged("type section", 0, "two different types %q", b.Name)
+		}
+	}
+	c.correctSigns()
+	return nil
+}
+
+// correctSigns marks the characters as signed that are so, if "signed char" is
+// not: early pahole wrote that a type is a character or that it is signed, not
+// both. Kernels have been built with an unsigned char since 6.2 only.
+func (c *typeConverter) correctSigns() {
+	signed := func(b isf.BaseType) bool { return b.Name == "signed char" && b.Signed }
+	if slices.ContainsFunc(c.out.Bases, signed) {
+		return
+	}
+	for i := range c.out.Bases {
+		if b := &c.out.Bases[i]; b.Kind == isf.BaseChar {
+			b.Signed = b.Name != "unsigned char"
+		}
+	}
+}
+
+// The bits of BTF_INT_ENCODING in the word after a BTF_KIND_INT record.
+const (
+	intSigned = 1 << 24
+	intChar   = 1 << 25
+	intBool   = 1 << 26
+)
+
+func baseType(name string, r *btfType) isf.BaseType {
+	b := isf.BaseType{Name: name, Size: uint64(r.size), Kind: isf.BaseFloat, Signed: true}
+	switch name {
+	case "float", "double", "long double":
+		return b // BTF_KIND_FLOAT came with 5.13
+	}
+	if r.kind == kindFloat {
+		return b
+	}
+	encoding := binary.LittleEndian.Uint32(r.extra)
+	b.Signed = encoding&intSigned != 0
+	switch {
+	case encoding&intBool != 0:
+		b.Kind = isf.BaseBool
+	case encoding&intChar != 0 || name == "char" || name == "signed char" || name == "unsigned char":
+		b.Kind = isf.BaseChar
+	default:
+		b.Kind = isf.BaseInt
+	}
+	return b
+}
+
+// resolve returns the type and the size in bytes that an id stands for, without
+// typedefs, qualifiers and tags. Functions, void and types that are only
+// declared have size 0.
+func (c *typeConverter) resolve(id uint32, depth int) (*isf.Type, uint64, error) {
+	if m := &c.memo[id]; m.typ != nil {
+		return m.typ, m.size, nil
+	}
+	if depth == 0 {
+		return nil, 0, damaged("type section", 0, "type %d is circular", id)
+	}
+	typ, size, err := c.resolveRecord(id, depth)
+	if err != nil {
+		return nil, 0, err
+	}
+	c.memo[id] = typeMemo{typ: typ, size: size}
+	return typ, size, nil
+}
+
+func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, error) {
+	r, _ := c.btf.lookup(id)
+	switch r.kind {
+	case kindPtr:
+		elem, _, err := c.resolve(r.size, depth-1)
+		return c.newType(isf.Type{Kind: isf.KindPointer, Elem: elem}), 8, err
+	case kindArray:
+		n := binary.LittleEndian.Uint32(r.extra[8:])
+		elem, size, err := c.resolve(binary.LittleEndian.Uint32(r.extra), depth-1)
+		return c.newType(isf.Type{Kind: isf.KindArray, Elem: elem, Count: uint64(n)}), size * uint64(n), err
+	case kindStruct:
+		return c.newType(isf.Type{Kind: isf.KindStruct, Name: c.names[id]}), uint64(r.size), nil
+	case kindUnion:
+		return c.newType(isf.Type{Kind: isf.KindUnion, Name: c.names[id]}), uint64(r.size), nil
+	case kindEnum, kindEnum64:
+		return c.newType(isf.Type{Kind: isf.KindEnum, Name: c.names[id]}), uint64(r.size), nil
+	case kindFwd:
+		kind := isf.KindStruct
+		if r.flag {
+			kind = isf.KindUnion
+		}
+		return c.newType(isf.Type{Kind: kind, Name: c.names[id]}), 0, nil
+	case kindTypedef:
+		return c.resolveTypedef(id, r.size, depth)
+	case kindVolatile, kindConst, kindRestrict, kindTypeTag, kindVar:
+		return c.resolve(r.size, depth-1)
+	case kindFunc, kindFuncProto:
+		return typeFunction, 0, nil
+	}
+	return typeVoid, 0, nil
+}
+
+// resolveTypedef returns the type behind a typedef; for one that has a name of
+// its own in the database, that.
+func (c *typeConverter) resolveTypedef(id, target uint32, depth int) (*isf.Type, uint64, error) {
+	typ, size, err := c.resolve(target, depth-1)
+	if err == nil && c.names[id] != "" {
+		typ = c.newType(isf.Type{Kind: typ.Kind, Name: c.names[id]})
+	}
+	return typ, size, err
+}
+
+func (c *typeConverter) newType(t isf.Type) *isf.Type {
+	p := &c.types.take(1)[0]
+	*p = t
+	return p
+}
+
+func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) error {
+	u := isf.UserType{Name: c.names[id], Kind: kind, Size: uint64(r.size), Fields: c.fields.take(int(r.vlen))}
+	for i := range r.vlen {
+		f, err := c.field(&u, r.member(i))
+		if err != nil {
+			return err
+		}
+		u.Fields[i] = f
+	}
+	c.out.Types = append(c.out.Types, u)
+	return nil
+}
+
+// addAlias adds a struct or union a second time, under the name of a typedef.
+func (c *typeConverter) addAlias(id uint32, typedef *btfType) error {
+	if c.names[id] == "" {
+		return nil
+	}
+	target, _ := c.btf.lookup(typedef.size)
+	if target.kind == kindUnion {
+		return c.addUser(id, &target, isf.KindUnion)
+	}
+	return c.addUser(id, &target, isf.KindStruct)
+}
+
+func (c *typeConverter) field(u *isf.UserType, m btfMember) (isf.Field, error) {
+	typ, size, err := c.resolve(m.typ, maxDepth)
+	if err != nil {
+		return isf.Field{}, err
+	}
+	f := isf.Field{Offset: uint64(m.bit / 8), Type: typ, Anonymous: m.name == 0}
+	if m.name != 0 {
+		f.Name = c.btf.string(m.name)
+	}
+	if m.width != 0 {
+		f.Type = c.newType(isf.Type{Kind: isf.KindBitfield, Elem: typ, BitPosition: uint8(m.bit % 8), BitLength: uint8(m.width)})
+		size = uint64(m.bit%8+m.width+7) / 8
+	}
+	if f.Offset+size > u.Size || m.width == 0 && m.bit%8 != 0 {
+		return f, damaged("type section", 0, "%s.%s passes the end of its %d bytes", u.Name, f.Name, u.Size)
+	}
+	return f, nil
+}
+
+// hasSignedEnums reports whether the producer set kind_flag for enumerations
+// with negative values (pahole 1.24, for Linux 6.0); older ones left the sign
+// open.
+func hasSignedEnums(t *btfTypes) bool {
+	for id := uint32(1); id < t.end(); id++ {
+		r, _ := t.lookup(id)
+		if r.kind == kindEnum64 || r.kind == kindEnum && r.flag {
+			return true
+		}
+	}
+	return false
+}
+
+// addEnum adds an enumeration. One of 8 bytes that is no BTF_KIND_ENUM64 (6.0) has
+// only the lower halves of its values, and gets no constants.
+func (c *typeConverter) addEnum(id uint32, r *btfType) {
+	signed := r.flag || !c.signed
+	e := isf.Enum{Name: c.names[id], Size: uint64(r.size), Constants: c.consts.take(int(r.vlen))}
+	if r.kind == kindEnum && r.size == 8 {
+		e.Constants = nil
+	}
+	step := int(knownLayouts[r.kind].elem)
+	negative := r.flag
+	for i := range e.Constants {
+		b := r.extra[i*step:]
+		v := int64(binary.LittleEndian.Uint32(b[4:]))
+		switch {
+		case r.kind == kindEnum64:
+			v |= int64(binary.LittleEndian.Uint32(b[8:])) << 32
+		case signed:
+			v = int64(int32(v))
+		}
+		negative = negative || signed && v < 0
+		e.Constants[i] = isf.Constant{Name: c.btf.string(binary.LittleEndian.Uint32(b)), Value: v}
+	}
+	e.Base = c.enumBase(e.Size, negative)
+	c.out.Enums = append(c.out.Enums, e)
+}
+
+// enumBase returns the alphabetically first integer of that size and sign, of
+// those that C has names for (clang adds __ARRAY_SIZE_TYPE__).
+func (c *typeConverter) enumBase(size uint64, signed bool) string {
+	name := ""
+	for _, b := range c.out.Bases {
+		integer := b.Kind == isf.BaseInt || b.Kind == isf.BaseChar
+		if integer && b.Size == size && b.Signed == signed && !strings.HasPrefix(b.Name, "__") && (name == "" || b.Name < name) {
+			name = b.Name
+		}
+	}
+	return cmp.Or(name, "void")
+}

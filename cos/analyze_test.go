@@ -1,0 +1,129 @@
+package cos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// lossy is memory that says what it lost.
+type lossy struct{ vmem.Memory }
+
+func (lossy) Gaps() []vmem.Gap {
+	return []vmem.Gap{
+		{Range: vmem.Range[vmem.PhysAddr]{Start: 0x1000, Size: 0x2000}, Offset: 7, Err: vmem.ErrNotCaptured},
+		{Offset: 9, Err: fs.ErrInvalid},
+	}
+}
+
+func TestImageGaps(t *testing.T) {
+	got := imageGaps(lossy{})
+	want := []string{
+		"image at 0x1000: physical memory [0x1000, 0x2fff], image offset 0x7: not captured",
+		"image at 0x0: image offset 0x9: invalid argument",
+	}
+	var text []string
+	for _, g := range got {
+		text = append(text, g.Error())
+	}
+	if diff := cmp.Diff(want, text); diff != "" {
+		t.Errorf("gaps (-want +got):\n%s", diff)
+	}
+	if len(got) == 2 && !errors.Is(&got[0], vmem.ErrNotCaptured) {
+		t.Error("the first gap does not wrap its reason")
+	}
+}
+
+// noKernel is an empty symbol database.
+func noKernel(t *testing.T) *isf.File {
+	t.Helper()
+	f, err := isf.New(isf.Contents{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestAnalyzeNodeFails(t *testing.T) {
+	image := File(put(t, "image", limeImage))
+	for name, test := range map[string]struct {
+		image Image
+		opts  *Options
+		want  error
+	}{
+		"no image":           {Image{}, &Options{Symbols: noKernel(t)}, fs.ErrNotExist},
+		"no vmlinux":         {image, &Options{VMLinux: "missing"}, fs.ErrNotExist},
+		"no symbol file":     {image, &Options{SymbolFile: "missing.isf.json.xz"}, fs.ErrNotExist},
+		"not an image":       {File(put(t, "image", []byte("text"))), &Options{Symbols: noKernel(t)}, ErrImageFormat},
+		"symbols of nothing": {image, &Options{Symbols: noKernel(t)}, linux.ErrUnsupported},
+	} {
+		if r, err := AnalyzeNode(t.Context(), test.image, test.opts); !errors.Is(err, test.want) || r != nil {
+			t.Errorf("%s: %v, %v, want %v", name, r, err, test.want)
+		}
+	}
+	r, err := AnalyzeNode(t.Context(), image, nil)
+	if _, ok := errors.AsType[*btfconv.MissingError](err); !ok || r != nil {
+		t.Errorf("image without symbols of its own: %v, %v, want a MissingError", r, err)
+	}
+}
+
+func TestUnread(t *testing.T) {
+	complete := Pod{Namespace: "n", Name: "p", SandboxID: idS, Containers: []Container{{ID: idA, Name: "c"}}}
+	nameless := complete
+	nameless.Name = ""
+	noContainer := complete
+	noContainer.Containers = []Container{{Name: "c"}}
+	absent := fmt.Errorf("page 2: %w", &vmem.Fault{Virt: 0x7000, Err: vmem.ErrNotPresent})
+	lost := fmt.Errorf("page 2: %w", &vmem.Fault{Virt: 0x7000, Err: vmem.ErrNotCaptured})
+	for name, test := range map[string]struct {
+		pods        []Pod
+		err         error
+		gaps, notes int
+	}{
+		"on disk alone":           {[]Pod{complete}, absent, 0, 1},
+		"lost":                    {[]Pod{complete}, lost, 1, 0},
+		"needed for a pod":        {[]Pod{complete, nameless}, absent, 1, 0},
+		"needed for a container":  {[]Pod{noContainer}, absent, 1, 0},
+		"no pods, so none needed": {nil, absent, 0, 1},
+	} {
+		a := attribution{pods: test.pods}
+		f := &facts{task: &linux.Task{PID: 9, Comm: "containerd"}, recordErr: test.err}
+		f.Address = 0x1000
+		a.unread(f)
+		if len(a.gaps) != test.gaps || len(a.notes) != test.notes {
+			t.Errorf("%s: gaps %v, notes %q", name, a.gaps, a.notes)
+		}
+		want := []linux.Gap{{Object: "database of containerd, in task 9 (containerd)", Addr: 0x1000, Err: test.err}}
+		if diff := cmp.Diff(want[:test.gaps], a.gaps, cmpopts.EquateErrors(), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: gaps (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestAnalyzeNodeCancelled has contexts that are done before the analysis and after the
+// kernel was found.
+func TestAnalyzeNodeCancelled(t *testing.T) {
+	u := anyUndamaged(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	k, err := linux.Open(ctx, u.mem, &linux.Options{Symbols: u.symbols})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if r, err := report(ctx, k); !errors.Is(err, context.Canceled) || r != nil {
+		t.Errorf("%v, %v, want %v", r, err, context.Canceled)
+	}
+	if r, err := AnalyzeNode(ctx, Memory(u.mem), &Options{Symbols: u.symbols}); !errors.Is(err, context.Canceled) || r != nil {
+		t.Errorf("%v, %v, want %v", r, err, context.Canceled)
+	}
+}

@@ -1,0 +1,115 @@
+package cos
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// The smallest images: one page at 0x10000, after the LiME format's README and the ELF
+// specification.
+var (
+	pageOfImage = bytes.Repeat([]byte("page"), 1024)
+	limeImage   = encode(0x4C694D45, uint32(1), uint64(0x10000), uint64(0x10fff), uint64(0), pageOfImage)
+	elfImage    = encode(
+		[]byte("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"), uint16(4), uint16(62), uint32(1), // ET_CORE, EM_X86_64
+		uint64(0), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), uint16(1), uint16(0), uint16(0), uint16(0),
+		uint32(1), uint32(7), uint64(120), uint64(0), uint64(0x10000), uint64(4096), uint64(4096), uint64(0), // PT_LOAD
+		pageOfImage,
+	)
+)
+
+func encode(fields ...any) []byte {
+	var b []byte
+	for _, field := range fields {
+		if n, ok := field.(int); ok {
+			field = uint32(n)
+		}
+		b, _ = binary.Append(b, binary.LittleEndian, field)
+	}
+	return b
+}
+
+func packed(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := lz4.NewWriter(&b)
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func put(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestOpen(t *testing.T) {
+	for format, data := range map[string][]byte{
+		"LiME":          limeImage,
+		"LiME, LZ4":     packed(t, limeImage),
+		"ELF core":      elfImage,
+		"ELF core, LZ4": packed(t, elfImage),
+	} {
+		f, err := Open(put(t, "image.raw", data))
+		if err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		if f.Format != format {
+			t.Errorf("%s: taken for %s", format, f.Format)
+		}
+		want := []vmem.Range[vmem.PhysAddr]{{Start: 0x10000, Size: 4096}}
+		if diff := cmp.Diff(want, f.Memory.Ranges()); diff != "" {
+			t.Errorf("%s: ranges (-want +got):\n%s", format, diff)
+		}
+		got := make([]byte, 4096)
+		if _, err := f.Memory.ReadAt(got, 0x10000); err != nil || !bytes.Equal(got, pageOfImage) {
+			t.Errorf("%s: page reads %.16q..., %v", format, got, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	cut := packed(t, limeImage)[:20]
+	for name, test := range map[string]struct {
+		file string
+		want error
+	}{
+		"empty":       {put(t, "image.lime", nil), ErrImageFormat},
+		"text":        {put(t, "image.lime", []byte("EMI, not EMiL")), ErrImageFormat},
+		"packed text": {put(t, "image.lime.lz4", packed(t, pageOfImage)), ErrImageFormat},
+		"missing":     {filepath.Join(t.TempDir(), "image.lime"), fs.ErrNotExist},
+		"no name":     {"", fs.ErrNotExist},
+	} {
+		if f, err := Open(test.file); !errors.Is(err, test.want) || f != nil {
+			t.Errorf("%s: %v, %v, want %v", name, f, err, test.want)
+		}
+	}
+	if f, err := Open(put(t, "image.elf", elfImage[:40])); err == nil {
+		t.Errorf("ELF header cut off: %v", f)
+	}
+	if f, err := Open(put(t, "image.lime.lz4", cut)); err == nil {
+		t.Errorf("LZ4 frame cut off: %v", f)
+	}
+}

@@ -1,0 +1,46 @@
+package dwarfconv
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The reasons for which a file can't be converted at all. Their messages say
+// what to give instead.
+var (
+	// ErrFormat: the file is neither an ELF file, nor one compressed, nor a
+	// Debian package.
+	ErrFormat = errors.New("not an ELF file: give a vmlinux, a module (.ko) or a -dbg package (.deb)")
+	// ErrBootImage: the file is a vmlinuz (bzImage), the compressed kernel that
+	// boots. Debug information never is in it.
+	ErrBootImage = errors.New("a boot image (vmlinuz), which has no debug information: " +
+		"give the vmlinux of the same build, from the kernel's -dbg or -debuginfo package or its build directory")
+	// ErrNoDWARF: the ELF file has no debug information, or it was stripped.
+	ErrNoDWARF = errors.New("no DWARF in the file, it is stripped or was built without CONFIG_DEBUG_INFO: " +
+		"give the vmlinux of the same build from the kernel's -dbg or -debuginfo package")
+	// ErrNotKernel: the file has debug information, but of something else than a
+	// Linux kernel or a part of it.
+	ErrNotKernel = errors.New("not a Linux kernel: give a vmlinux or a kernel module")
+	// ErrDamaged: not a single unit of the debug information could be read.
+	ErrDamaged = errors.New("debug information damaged from the start")
+)
+
+// A UnitError says that a unit of the debug information was skipped, or, with
+// Rest, that all behind it was. Everything else in the file is converted.
+type UnitError struct {
+	Section string // .debug_info or .debug_types
+	Unit    uint64 // offset in bytes of the unit's header in the section
+	Rest    bool   // the unit's length is damaged, so the next unit is not to be found
+	Err     error
+}
+
+// Error implements the error interface.
+func (e *UnitError) Error() string {
+	if e.Rest {
+		return fmt.Sprintf("dwarfconv: units from %#x of %s on lost: %v", e.Unit, e.Section, e.Err)
+	}
+	return fmt.Sprintf("dwarfconv: unit at %#x of %s skipped: %v", e.Unit, e.Section, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *UnitError) Unwrap() error { return e.Err }

@@ -1,0 +1,120 @@
+package dwarfconv
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/nodelens/nodelens/isf"
+)
+
+// A harvest is what all units of a file define.
+type harvest struct {
+	types     []isf.UserType
+	enums     []isf.Enum
+	bases     []isf.BaseType
+	declared  map[string]*isf.Type // variables without an address
+	ambiguous map[string]bool      // those of them that are also defined somewhere
+	variables []variable           // by address, then by name
+}
+
+// merge joins what the workers found. The result does not depend on which worker
+// read what.
+func merge(collectors []*collector) *harvest {
+	h := &harvest{declared: make(map[string]*isf.Type), ambiguous: make(map[string]bool)}
+	for _, v := range chosen(joined(collectors)) {
+		switch def := v.def.(type) {
+		case *isf.UserType:
+			def.Name = v.name
+			h.types = append(h.types, *def)
+		case *isf.Enum:
+			def.Name = v.name
+			h.enums = append(h.enums, *def)
+		case *isf.BaseType:
+			def.Name = v.name
+			h.bases = append(h.bases, *def)
+		case *isf.Type:
+			h.declared[v.name] = def
+		}
+	}
+	pointer := uint64(8)
+	for _, c := range collectors {
+		h.variables = append(h.variables, c.variables...)
+		if c.pointer != 0 {
+			pointer = uint64(c.pointer)
+		}
+	}
+	slices.SortFunc(h.variables, func(a, b variable) int {
+		return cmp.Or(compareVariables(a, b), cmp.Compare(a.pos, b.pos))
+	})
+	for _, v := range h.variables {
+		if h.declared[v.name] != nil {
+			h.ambiguous[v.name] = true
+		}
+	}
+	h.implied(pointer)
+	return h
+}
+
+// joined returns every distinct variant once, with the units of all workers.
+func joined(collectors []*collector) []*variant {
+	byKey := make(map[uint64]*variant)
+	for _, c := range collectors {
+		for key, v := range c.variants {
+			w, ok := byKey[key]
+			if !ok {
+				byKey[key] = v
+				continue
+			}
+			w.units += v.units
+			w.first = min(w.first, v.first)
+		}
+	}
+	all := make([]*variant, 0, len(byKey))
+	for _, v := range byKey {
+		all = append(all, v)
+	}
+	return all
+}
+
+// chosen returns one variant of each name, in the order of names: the one that
+// most units agree on, and of several such the one that comes first in the file.
+func chosen(all []*variant) []*variant {
+	slices.SortFunc(all, func(a, b *variant) int {
+		return cmp.Or(cmp.Compare(a.space, b.space), cmp.Compare(a.name, b.name),
+			cmp.Compare(b.units, a.units), cmp.Compare(a.first, b.first))
+	})
+	return slices.CompactFunc(all, func(a, b *variant) bool { return a.space == b.space && a.name == b.name })
+}
+
+// implied adds the base types that DWARF has no entry for, and gives those
+// enumerations a base type that do not name one.
+func (h *harvest) implied(pointer uint64) {
+	big := len(h.bases) > 0 && h.bases[0].BigEndian
+	add := func(b isf.BaseType) {
+		i, found := slices.BinarySearchFunc(h.bases, b.Name, byName)
+		if !found {
+			h.bases = slices.Insert(h.bases, i, b)
+		}
+	}
+	add(isf.BaseType{Name: "void", Kind: isf.BaseVoid, BigEndian: big})
+	add(isf.BaseType{Name: "pointer", Size: pointer, Kind: isf.BaseInt, BigEndian: big})
+	for i := range h.enums {
+		if e := &h.enums[i]; e.Base == "" {
+			e.Base = h.enumBase(e)
+		}
+	}
+}
+
+// enumBase returns the first integer type by name of the size and signedness
+// that e needs, "void" where there is none.
+func (h *harvest) enumBase(e *isf.Enum) string {
+	signed := slices.ContainsFunc(e.Constants, func(c isf.Constant) bool { return c.Value < 0 })
+	for _, b := range h.bases {
+		if b.Kind == isf.BaseInt && b.Size == e.Size && b.Signed == signed && b.Name != "pointer" {
+			return b.Name
+		}
+	}
+	return "void"
+}
+
+func byName(b isf.BaseType, name string) int { return cmp.Compare(b.Name, name) }

@@ -1,0 +1,238 @@
+package dwarfconv
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+)
+
+// A debugFile is the debug information of one file. It does not change while
+// workers read it, but for the budgets.
+type debugFile struct {
+	order      byteOrder
+	abbrev     []byte // followed by slack, as are the next two
+	strOffsets []byte
+	addr       []byte
+	str        string
+	lineStr    string
+	info       *infoSection
+	types      *infoSection // nil where there is none
+	signatures map[uint64]typeUnit
+
+	abbrevBudget  atomic.Int64 // bytes of abbreviations that may still be compiled
+	foreignBudget atomic.Int64 // bytes of units that may still be scanned for the sake of others
+}
+
+// A typeUnit is where the type with a signature is.
+type typeUnit struct {
+	section *infoSection
+	off     uint64 // of the unit
+	typeOff uint64 // of the type in it
+}
+
+// An infoSection is .debug_info or .debug_types.
+type infoSection struct {
+	name   string
+	size   uint64
+	r      io.ReaderAt // from the section's start on; nil if mem holds all of it
+	mem    []byte      // followed by slack
+	order  byteOrder
+	relocs []reloc // ascending by offset
+	types  bool
+	starts []uint64 // of the units, ascending
+}
+
+// maxSection bounds what is held in memory of one section.
+const maxSection = 1 << 30
+
+var errSection = errors.New("section outside the file")
+
+// read returns the n bytes at off, followed by slack. It may use buf for them.
+func (s *infoSection) read(off, n uint64, buf *[]byte) ([]byte, error) {
+	if off > s.size || n > s.size-off {
+		return nil, errTruncated
+	}
+	if s.mem != nil && s.relocs == nil {
+		return s.mem[off : off+n+slack], nil
+	}
+	if uint64(cap(*buf)) < n+slack {
+		*buf = make([]byte, n+n/4+slack)
+	}
+	b := (*buf)[:n+slack]
+	clear(b[n:])
+	if s.mem != nil {
+		copy(b, s.mem[off:off+n])
+	} else if m, err := s.r.ReadAt(b[:n], int64(off)); uint64(m) < n {
+		return nil, err
+	}
+	s.relocate(b, off, n)
+	return b, nil
+}
+
+// enumerate finds the units of the section. An error says where the next one
+// could not be found; those before it are there.
+func (s *infoSection) enumerate(f *debugFile) error {
+	var buf []byte
+	for off := uint64(0); off < s.size; {
+		b, err := s.read(off, min(headerSize, s.size-off), &buf)
+		if err != nil {
+			return &UnitError{Section: s.name, Unit: off, Err: err}
+		}
+		h, err := parseHeader(b, s.order, s.types)
+		if h.size > s.size-off {
+			err = errTruncated
+		}
+		if err != nil && !errors.Is(err, errVersion) {
+			return &UnitError{Section: s.name, Unit: off, Rest: true, Err: err}
+		}
+		s.starts = append(s.starts, off)
+		if h.isType && err == nil {
+			f.signatures[h.signature] = typeUnit{s, off, h.typeOff}
+		}
+		off += h.size
+	}
+	return nil
+}
+
+// unitAt returns the start of the unit that off lies in.
+func (s *infoSection) unitAt(off uint64) (uint64, bool) {
+	i, found := slices.BinarySearch(s.starts, off)
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return 0, false
+	}
+	return s.starts[i], true
+}
+
+// openDebug opens the debug information of f, a file of size bytes.
+func openDebug(f *elf.File, size int64) (*debugFile, error) {
+	d := &debugFile{order: f.ByteOrder == elfBigEndian, signatures: make(map[uint64]typeUnit)}
+	var err error
+	if d.info, err = d.openInfo(f, size, ".debug_info"); err != nil {
+		return nil, err
+	}
+	if d.types, err = d.openInfo(f, size, ".debug_types"); err != nil {
+		return nil, err
+	}
+	if d.info == nil {
+		return d, nil
+	}
+	for _, s := range []struct {
+		name string
+		data *[]byte
+	}{
+		{".debug_abbrev", &d.abbrev}, {".debug_str_offsets", &d.strOffsets}, {".debug_addr", &d.addr},
+	} {
+		if *s.data, err = d.load(f, size, s.name); err != nil {
+			return nil, err
+		}
+	}
+	if d.str, err = d.loadString(f, size, ".debug_str"); err != nil {
+		return nil, err
+	}
+	if d.lineStr, err = d.loadString(f, size, ".debug_line_str"); err != nil {
+		return nil, err
+	}
+	d.abbrevBudget.Store(64*int64(len(d.abbrev)) + 1<<26)
+	d.foreignBudget.Store(64*int64(d.info.size) + 1<<26)
+	return d, nil
+}
+
+// debugSection returns the section of the given name, which may go by the old
+// name of compressed ones, .zdebug_*. It is nil where there is none with data.
+func debugSection(f *elf.File, name string) *elf.Section {
+	s := f.Section(name)
+	if s == nil {
+		s = f.Section(".z" + name[1:])
+	}
+	if s == nil || s.Type == elf.SHT_NOBITS || s.FileSize == 0 {
+		return nil
+	}
+	return s
+}
+
+// load returns the bytes of a section, inflated and relocated and followed by
+// slack, and nil where there is none.
+func (d *debugFile) load(f *elf.File, size int64, name string) ([]byte, error) {
+	s := debugSection(f, name)
+	if s == nil {
+		return nil, nil
+	}
+	b, err := inflateSection(s, size)
+	if err != nil {
+		return nil, fmt.Errorf("section %s: %w", name, err)
+	}
+	relocs, err := relocations(f, s, size)
+	if err != nil {
+		return nil, fmt.Errorf("section %s: %w", name, err)
+	}
+	n := uint64(len(b) - slack)
+	(&infoSection{relocs: relocs, order: d.order}).relocate(b, 0, n)
+	return b, nil
+}
+
+func (d *debugFile) loadString(f *elf.File, size int64, name string) (string, error) {
+	b, err := d.load(f, size, name)
+	if err != nil || b == nil {
+		return "", err
+	}
+	return string(b[:len(b)-slack]), nil
+}
+
+// openInfo opens a section of units. Only a compressed one is held in memory.
+func (d *debugFile) openInfo(f *elf.File, size int64, name string) (*infoSection, error) {
+	s := debugSection(f, name)
+	if s == nil {
+		return nil, nil
+	}
+	info := &infoSection{name: name, types: name == ".debug_types", order: d.order}
+	var err error
+	if info.relocs, err = relocations(f, s, size); err != nil {
+		return nil, fmt.Errorf("section %s: %w", name, err)
+	}
+	if !isCompressed(s) {
+		if !inFile(s, size) {
+			return nil, fmt.Errorf("section %s: %w", name, errSection)
+		}
+		info.r, info.size = s, s.Size
+		return info, nil
+	}
+	if info.mem, err = inflateSection(s, size); err != nil {
+		return nil, fmt.Errorf("section %s: %w", name, err)
+	}
+	info.size = uint64(len(info.mem) - slack)
+	return info, nil
+}
+
+func isCompressed(s *elf.Section) bool {
+	return s.Flags&elf.SHF_COMPRESSED != 0 || len(s.Name) > 2 && s.Name[:2] == ".z"
+}
+
+// inFile reports whether all of s lies in the file of size bytes.
+func inFile(s *elf.Section, size int64) bool {
+	return s.Offset <= uint64(size) && s.FileSize <= uint64(size)-s.Offset
+}
+
+// maxRatio is more than zlib can shrink anything by.
+const maxRatio = 2048
+
+// inflateSection returns the bytes of a section, followed by slack.
+func inflateSection(s *elf.Section, size int64) ([]byte, error) {
+	if !inFile(s, size) {
+		return nil, errSection
+	}
+	r := s.Open() // for .zdebug_*, sets Size
+	if s.Size > maxSection || s.Size > maxRatio*s.FileSize {
+		return nil, fmt.Errorf("%d bytes: %w", s.Size, errLimit)
+	}
+	b := make([]byte, s.Size+slack)
+	if _, err := io.ReadFull(r, b[:s.Size]); err != nil {
+		return nil, err
+	}
+	return b, nil
+}

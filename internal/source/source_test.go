@@ -1,0 +1,125 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A file that the lz4 command made; testdata/README.md of lz4index says how.
+const packed = "../lz4index/testdata/b4-sums.lz4"
+
+const packedSize = 210000
+
+func read(t *testing.T, s *Source, off int64, n int) string {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := s.ReadAt(b, off); err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestOpen(t *testing.T) {
+	plain := filepath.Join(t.TempDir(), "image.lz4") // the name is of no concern
+	if err := os.WriteFile(plain, []byte("page frame"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		size       int64
+		compressed bool
+	}{
+		plain:  {10, false},
+		packed: {packedSize, true},
+	} {
+		s, err := Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Size() != want.size || s.Compressed() != want.compressed || read(t, s, 5, 5) != "frame" {
+			t.Errorf("%s: size %d, compressed %v, content %q", name, s.Size(), s.Compressed(), read(t, s, 5, 5))
+		}
+		if g := s.Gaps(new(extent.Table)); len(g) > 0 {
+			t.Errorf("%s: gaps %v", name, g)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestNewBorrows(t *testing.T) {
+	s, err := New(strings.NewReader("page frame"), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, s, 0, 10); got != "page frame" {
+		t.Errorf("after Close: %q", got)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no such file: %v", err)
+	}
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(broken, []byte("\x04\x22\x4D\x18"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(broken); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), broken) {
+		t.Errorf("frame without a descriptor: %v", err)
+	}
+}
+
+// Damage of the compressed file is a gap in the memory that the table finds there.
+func TestGaps(t *testing.T) {
+	file, err := os.ReadFile(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := len(file) / 2
+	copy(file[at:], bytes.Repeat([]byte{0xff}, 64))
+	s, err := New(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Size() != packedSize {
+		t.Fatalf("size %d, want %d: the damage is inside a block", s.Size(), packedSize)
+	}
+	// The second block, of 64 KiB each, holds the middle of the file. One half of it is
+	// memory of one range, the other of another.
+	const half = 65536 + 32768
+	table, err := extent.New([]extent.Extent{
+		{Range: vmem.Range[vmem.PhysAddr]{Start: 0x100000, Size: half}, Offset: 0},
+		{Range: vmem.Range[vmem.PhysAddr]{Start: 0x900000, Size: packedSize - half}, Offset: half},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []vmem.Range[vmem.PhysAddr]
+	for _, g := range s.Gaps(table) {
+		got = append(got, g.Range)
+		if g.Offset > int64(at) || g.Offset < int64(at)-10000 || !errors.Is(&g, vmem.ErrNotCaptured) {
+			t.Errorf("gap %v: want one that wraps ErrNotCaptured, at the block that has offset %#x", &g, at)
+		}
+	}
+	want := []vmem.Range[vmem.PhysAddr]{{Start: 0x100000 + 65536, Size: 32768}, {Start: 0x900000, Size: 32768}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("gaps (-want +got):\n%s", d)
+	}
+	if g := s.Gaps(new(extent.Table)); len(g) != 1 || g[0].Range.Size != 0 {
+		t.Errorf("gaps of a table without memory: %v, want one without a range", g)
+	}
+}
