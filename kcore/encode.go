@@ -26,8 +26,8 @@ const (
 // maxRecord is the memory that a record has at most, in bytes: AVML's MAX_BLOCK_SIZE.
 const maxRecord = 16 << 20
 
-// An encoder writes the records of an image, and counts and hashes what it writes. An
-// image of which a call failed is broken: nothing may follow.
+// An encoder writes the records of an image. After a call that failed the image is broken,
+// and nothing may follow.
 type encoder interface {
 	record(r vmem.Range[vmem.PhysAddr], data []byte) error
 	close() error
