@@ -277,8 +277,10 @@ func TestCaptureFiltered(t *testing.T) {
 	if d := cmp.Diff(notes, manifest.Notes); d != "" {
 		t.Errorf("notes (-want +got):\n%s", d)
 	}
-	if _, err := Capture(t.Context(), io.Discard, &CaptureOptions{Root: m, LeaveOut: []PageClass{PageOther}}); err == nil {
-		t.Error("pages of unknown use were left out")
+	for _, o := range []CaptureOptions{{Root: m, Pages: use, LeaveOut: []PageClass{PageOther}}, {Root: m, LeaveOut: []PageClass{PageFree}}} {
+		if _, err := Capture(t.Context(), io.Discard, &o); err == nil {
+			t.Errorf("with %v: pages of unknown use were left out", o.LeaveOut)
+		}
 	}
 }
 
