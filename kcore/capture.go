@@ -29,8 +29,8 @@ type CaptureOptions struct {
 	// Order is that in which memory is read. Zero means OrderAscending.
 	Order Order
 
-	// Pages says what pages are used for. Nil means that this is not known: nothing can
-	// be left out, and OrderKernelFirst puts the kernel's image first and nothing else.
+	// Pages says what pages are used for. Nil means that this is not known: LeaveOut must
+	// be empty, and OrderKernelFirst puts the kernel's image first and nothing else.
 	Pages PageClassifier
 
 	// LeaveOut lists the classes of pages not to capture. A few such pages between others
@@ -114,7 +114,7 @@ func (c *capture) plan() error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(c.opts.LeaveOut, PageOther) {
+	if slices.Contains(c.opts.LeaveOut, PageOther) || len(c.opts.LeaveOut) > 0 && c.opts.Pages == nil {
 		return errors.New("kcore: pages of unknown use can't be left out")
 	}
 	ram := SystemRAM(resources)
@@ -189,8 +189,9 @@ func (c *capture) write(ctx context.Context, out *meter) error {
 	if err != nil {
 		return err
 	}
-	if err := c.copy(ctx, enc); err != nil {
-		return fmt.Errorf("kcore: capture: %w", err)
+	if out.err = c.copy(ctx, enc); out.err != nil {
+		_ = enc.close() // for what it holds: it can write no more
+		return fmt.Errorf("kcore: capture: %w", out.err)
 	}
 	if err := enc.close(); err != nil {
 		return fmt.Errorf("kcore: capture: %w", err)

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -274,8 +277,10 @@ func TestCaptureFiltered(t *testing.T) {
 	if d := cmp.Diff(notes, manifest.Notes); d != "" {
 		t.Errorf("notes (-want +got):\n%s", d)
 	}
-	if _, err := Capture(t.Context(), io.Discard, &CaptureOptions{Root: m, LeaveOut: []PageClass{PageOther}}); err == nil {
-		t.Error("pages of unknown use were left out")
+	for _, o := range []CaptureOptions{{Root: m, Pages: use, LeaveOut: []PageClass{PageOther}}, {Root: m, LeaveOut: []PageClass{PageFree}}} {
+		if _, err := Capture(t.Context(), io.Discard, &o); err == nil {
+			t.Errorf("with %v: pages of unknown use were left out", o.LeaveOut)
+		}
 	}
 }
 
@@ -327,5 +332,33 @@ func BenchmarkCapture(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestCapturesReadBack(t *testing.T) {
+	m := newMachine()
+	for _, format := range []Format{FormatLiME, FormatLiMELZ4} {
+		image, _ := captureOf(t, m, CaptureOptions{Format: format})
+		name := filepath.Join(t.TempDir(), "image")
+		if err := os.WriteFile(name, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := lime.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []rng{{Start: 0x1000, Size: 0x8000}, {Start: 0x100000, Size: 0x40000}, {Start: 0x200000, Size: 0x10000}}
+		if d := cmp.Diff(want, f.Ranges()); d != "" || len(f.Gaps()) != 0 {
+			t.Errorf("%v: gaps %v, ranges (-want +got):\n%s", format, f.Gaps(), d)
+		}
+		for at, page := range m.all() {
+			got := make([]byte, pageSize)
+			if _, err := f.ReadAt(got, int64(at)); err != nil || !bytes.Equal(got, page) {
+				t.Errorf("%v: page %v: %v", format, at, err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
@@ -25,8 +26,8 @@ const (
 // maxRecord is the memory that a record has at most, in bytes: AVML's MAX_BLOCK_SIZE.
 const maxRecord = 16 << 20
 
-// An encoder writes the records of an image, and counts and hashes what it writes. An
-// image of which a call failed is broken: nothing may follow.
+// An encoder writes the records of an image. After a call that failed the image is broken,
+// and nothing may follow.
 type encoder interface {
 	record(r vmem.Range[vmem.PhysAddr], data []byte) error
 	close() error
@@ -106,16 +107,35 @@ func (e *lz4Encoder) close() error { return e.frame.Close() }
 
 // A meter counts and hashes what is written.
 type meter struct {
-	w    io.Writer
-	n    int64
-	hash hash.Hash
+	w     io.Writer
+	n     int64
+	hash  hash.Hash
+	short bool  // more was hashed than written
+	err   error // if not nil, nothing more is written
 }
 
 func newMeter(w io.Writer) *meter { return &meter{w: w, hash: sha256.New()} }
 
 func (m *meter) Write(b []byte) (int, error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	hashed := make(chan struct{})
+	go func() { // it takes as long as a fast network
+		defer close(hashed)
+		m.hash.Write(b)
+	}()
 	n, err := m.w.Write(b)
-	m.hash.Write(b[:n])
+	<-hashed
 	m.n += int64(n)
+	m.short = m.short || n < len(b)
 	return n, err
+}
+
+// sum returns the hash of what was written, or nothing after a write that was cut short.
+func (m *meter) sum() string {
+	if m.short {
+		return ""
+	}
+	return hex.EncodeToString(m.hash.Sum(nil))
 }

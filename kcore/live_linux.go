@@ -9,13 +9,15 @@ import (
 const procSuperMagic = 0x9fa0
 
 // IsLive reports whether the named file is one of procfs, as /proc/kcore is, where sizes
-// say nothing and nothing can be mapped; also where something else is mounted over it.
+// say nothing and nothing can be mapped; or is called kcore there, whatever is mounted
+// over it.
 func IsLive(name string) bool {
-	for _, n := range []string{name, filepath.Dir(name)} {
-		var s syscall.Statfs_t
-		if syscall.Statfs(n, &s) == nil && s.Type == procSuperMagic {
-			return true
-		}
-	}
-	return false
+	return onProcFS(name) || filepath.Base(name) == "kcore" && onProcFS(filepath.Dir(name))
+}
+
+// onProcFS reports whether the file system that has a file is procfs. A link in
+// /proc/PID/fd leads out of it.
+func onProcFS(name string) bool {
+	var s syscall.Statfs_t
+	return syscall.Statfs(name, &s) == nil && s.Type == procSuperMagic
 }

@@ -2,6 +2,7 @@ package kcore
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -101,8 +102,25 @@ func TestIsLive(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("no procfs: ", err)
 	}
-	if !IsLive("/proc/self/status") || !IsLive("/proc/no-such-file") {
+	if !IsLive("/proc/self/status") || !IsLive("/proc/kcore") {
 		t.Error("/proc is not known for procfs")
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if IsLive(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) {
+		t.Error("an image that is open is taken for the running machine")
+	}
+}
+
+func TestOpenOnProcFS(t *testing.T) {
+	if !IsLive("/proc/self/status") {
+		t.Skip("no procfs")
+	}
+	if f, err := Open("/proc/self/status"); !errors.Is(err, ErrFormat) {
+		t.Errorf("%v, %v", f, err)
 	}
 }
 

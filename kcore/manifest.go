@@ -2,7 +2,6 @@ package kcore
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -41,7 +40,7 @@ type Manifest struct {
 type Image struct {
 	Format Format `json:"format"`
 	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"` // in lower-case hexadecimal
+	SHA256 string `json:"sha256"` // in lower-case hexadecimal; empty where writing failed
 	Memory uint64 `json:"memory"` // bytes of memory that it holds
 }
 
@@ -77,7 +76,7 @@ func (m *Manifest) Whole() bool { return len(m.Missing) == 0 && len(m.Notes) == 
 
 // seal enters what was written.
 func (m *Manifest) seal(out *meter) {
-	m.Image.Bytes, m.Image.SHA256 = out.n, hex.EncodeToString(out.hash.Sum(nil))
+	m.Image.Bytes, m.Image.SHA256 = out.n, out.sum()
 }
 
 // miss records that r could not be captured, joined to what was missed right before for

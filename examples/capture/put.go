@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/nodelens/nodelens/kcore"
 )
@@ -66,12 +67,12 @@ func putOnce(ctx context.Context, to string, opts *kcore.CaptureOptions) (*kcore
 	sent := make(chan error, 1)
 	go func() {
 		err := do(req)
-		pr.CloseWithError(errors.Join(errServer, err)) // ends a capture that goes on
+		pr.Close() // ends a capture that goes on
 		sent <- err
 	}()
 	m, err := kcore.Capture(ctx, pw, opts)
 	pw.CloseWithError(err) // nil ends the body; else the request fails, and no short image is stored
-	if sendErr := <-sent; sendErr != nil && (err == nil || errors.Is(err, errServer)) {
+	if sendErr := <-sent; sendErr != nil && (err == nil || errors.Is(err, io.ErrClosedPipe)) {
 		return m, sendErr
 	}
 	return m, err
@@ -79,7 +80,7 @@ func putOnce(ctx context.Context, to string, opts *kcore.CaptureOptions) (*kcore
 
 // do sends a request and returns an error but for the answers 200 to 299.
 func do(req *http.Request) error {
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := roundTrip(req)
 	if err != nil {
 		return err
 	}
@@ -88,6 +89,16 @@ func do(req *http.Request) error {
 		return nil
 	}
 	return newHTTPError(resp)
+}
+
+// roundTrip sends a request. Its error does not show the query of the URL: in a signed URL
+// that is the signature, and errors end up in logs.
+func roundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultClient.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		e.URL, _, _ = strings.Cut(e.URL, "?")
+	}
+	return resp, err
 }
 
 func newHTTPError(resp *http.Response) error {

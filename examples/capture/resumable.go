@@ -121,7 +121,7 @@ func (u *upload) put(last bool) (int64, error) {
 // ask sends a request, and returns how many bytes of the image the answer says are stored;
 // end is all.
 func (u *upload) ask(req *http.Request, end int64) (int64, error) {
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := roundTrip(req)
 	if err != nil {
 		return 0, err
 	}

@@ -104,6 +104,16 @@ func TestPutNothingShort(t *testing.T) {
 	}
 }
 
+func TestPutHidesTheSignature(t *testing.T) {
+	root, _ := newRoot(t)
+	s := httptest.NewServer(new(bucket))
+	s.Close()
+	_, msg := capture(t, exitFailed, "-root", root, "-retries", "0", "-url", s.URL+"/image?Signature=secret", "-manifest", filepath.Join(t.TempDir(), "m"))
+	if strings.Contains(msg, "secret") || !strings.Contains(msg, "/image") {
+		t.Errorf("message %s", msg)
+	}
+}
+
 // A session is a server with the resumable uploads of Google Cloud Storage.
 type session struct {
 	mu      sync.Mutex
