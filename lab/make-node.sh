@@ -12,5 +12,5 @@ work=$(realpath "$1")
 [ -d "$work/rootfs" ] || "$lab/rootfs.sh" "$work/rootfs"
 "$lab/disk.sh" "$work/rootfs" "$work/kernel" "$work/node.img"
 (cd "$lab" && go run ./boot -kernel "$(echo "$work"/kernel/boot/vmlinuz-*)" -disk "$work/node.img" -out "$work/booted" \
-	-memory "${MEMORY:-192}" -append "init_on_free=1 systemd.show_status=0")
+	-memory "${MEMORY:-192}" -append "init_on_free=1 systemd.show_status=0 systemd.default_timeout_start_sec=600")
 "$lab/pack.sh" "$work/booted" "$work/kernel" "$lab/node"

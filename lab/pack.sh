@@ -23,6 +23,6 @@ if [ -n "${ISF:-}" ]; then
 	cp "$ISF" "$out/node.isf.json.xz"
 else
 	vmlinux=$(echo "$kernel"/usr/lib/debug/boot/vmlinux-*)
-	(cd "$lab/.." && go run ./examples/vmlinux2isf "$vmlinux" "$out/node.isf.json.xz")
+	(cd "$lab/.." && go run ./examples/vmlinux2isf -o "$out/node.isf.json.xz" "$vmlinux")
 fi
 (cd "$out" && sha256sum node.lime.lz4 node.isf.json.xz node.truth.tar.xz >SHA256SUMS)

@@ -56,7 +56,6 @@ func (a *archive) node() {
 	}
 	a.add("truth/dmesg", kernelLog())
 	a.copyHead("truth/kcore.head", "/proc/kcore", 64<<10)
-	a.add("truth/collector", fmt.Appendln(nil, os.Getpid()))
 }
 
 func (a *archive) processes() {
@@ -65,6 +64,9 @@ func (a *archive) processes() {
 		a.err = err
 	}
 	for _, pid := range pids {
+		if pid == os.Getpid() {
+			continue // it will be gone when the memory is dumped
+		}
 		a.process(filepath.Join("truth/pid", strconv.Itoa(pid)), filepath.Join("/proc", strconv.Itoa(pid)))
 	}
 }
