@@ -77,11 +77,12 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(
 func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
 
 // Gaps returns what the file says it has and does not, by offset. The errors wrap
-// ErrTruncated, ErrShort, ErrAmbiguous, ErrNoHeader or ErrTooMany; a Gap without a
-// Range stands for records of which nothing is known.
+// ErrTruncated, ErrShort, ErrAmbiguous, ErrDamaged, ErrNoHeader or ErrTooMany; a Gap
+// without a Range stands for records of which nothing is known, or for damage that loses
+// no memory. The chunks of AVML images that reading found damaged come after these.
 //
 // Of a compressed file the offsets are those of the content; the damage of the file
-// itself comes after these, with offsets in that, and may grow as it is met in reading.
+// itself comes last, with offsets in that, and may grow as it is met in reading.
 func (f *File) Gaps() []vmem.Gap {
 	return slices.Concat(f.gaps, f.payload.gaps(f.table), f.source.Gaps(f.table))
 }
