@@ -46,9 +46,9 @@ func Example() {
 			log.Fatal(err)
 		}
 		args, _ := mm.Args()
-		fmt.Printf("%d %s runs %s: %q\n", task.PID, task.Comm, exe, args)
+		fmt.Printf("%s runs %s: %q\n", task.Comm, exe, args)
 	}
 	// Output:
 	// Linux 6.1.0-56-cloud-amd64
-	// 742 kworker/u4:2 runs /memfd:update (deleted): ["[kworker/u4:2-events]" "hidden"]
+	// kworker/u4:2 runs /memfd:update (deleted): ["[kworker/u4:2-events]" "hidden"]
 }
