@@ -201,40 +201,53 @@ func TestFromMemoryAddresses(t *testing.T) {
 // uses is missing.
 func TestFromMemoryFunctionsOnly(t *testing.T) {
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
-		want := linked(t, image)
-		for notes := range notesIn(t.Context(), mem) {
-			s := newSearch(mem, notes, MemoryOptions{})
-			if !s.inPlace() {
-				continue
-			}
-			if err := errors.Join(s.findTables(t.Context()), s.decode(t.Context())); err != nil {
-				t.Fatal(err)
-			}
-			s.symbols.sorted = slices.DeleteFunc(s.symbols.sorted, func(k kernelSymbol) bool {
-				_, exported := slices.BinarySearchFunc(exportedNames(t, s), k.name, strings.Compare)
-				return !k.function() && !exported && k.name != "_stext" && k.name != "_etext"
-			})
-			if err := s.findRest(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			checkFound(t, s.report, want)
-			return
+		r := withoutSymbols(t, mem, func(inText, exported bool) bool { return !inText && !exported })
+		checkFound(t, r, linked(t, image))
+		if missing := slices.DeleteFunc(r.Missing, func(n string) bool { return n == "modules" }); len(missing) > 0 {
+			t.Errorf("missing: %v", missing)
 		}
-		t.Error("no VMCOREINFO")
 	})
 }
 
-var exportedCache = map[*search][]string{}
-
-func exportedNames(t *testing.T, s *search) []string {
-	t.Helper()
-	if exportedCache[s] == nil {
-		for _, e := range s.findExports(s.image.text, s.image.phys) {
-			exportedCache[s] = append(exportedCache[s], e.name)
+// Without export tables too, the first task and what it points to is found.
+func TestFromMemoryFunctionsWithoutExports(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		r := withoutSymbols(t, mem, func(inText, _ bool) bool { return !inText })
+		checkFound(t, r, linked(t, image))
+		for _, name := range []string{"init_task", "init_pid_ns", "init_net", "init_user_ns", "init_css_set", "init_mm", "init_top_pgt", "linux_banner"} {
+			if !slices.ContainsFunc(r.Found, func(s FoundSymbol) bool { return s.Name == name }) {
+				t.Errorf("%s not found", name)
+			}
 		}
-		slices.Sort(exportedCache[s])
+	})
+}
+
+// withoutSymbols makes a database without the symbols that drop says, unless the
+// kernel finds them itself.
+func withoutSymbols(t *testing.T, mem vmem.Memory, drop func(inText, exported bool) bool) *Report {
+	t.Helper()
+	for notes := range notesIn(t.Context(), mem) {
+		s := newSearch(mem, notes, MemoryOptions{})
+		if !s.inPlace() {
+			continue
+		}
+		if err := errors.Join(s.findTables(t.Context()), s.decode(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		exports := newSymbolTable(s.findExports(s.image.text, s.image.phys), nil)
+		start, _ := s.symbols.find("_stext")
+		end, _ := s.symbols.find("_etext")
+		s.symbols.sorted = slices.DeleteFunc(s.symbols.sorted, func(k kernelSymbol) bool {
+			_, exported := exports.find(k.name)
+			return drop(k.addr >= start && k.addr <= end, exported)
+		})
+		if err := s.findRest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s.report
 	}
-	return exportedCache[s]
+	t.Fatal("no VMCOREINFO")
+	return nil
 }
 
 func checkFound(t *testing.T, r *Report, want map[string]uint64) {
@@ -248,9 +261,6 @@ func checkFound(t *testing.T, r *Report, want map[string]uint64) {
 		}
 	}
 	t.Logf("%d of %d found symbols compared", found, len(r.Found))
-	if missing := slices.DeleteFunc(r.Missing, func(n string) bool { return n == "modules" }); len(missing) > 0 {
-		t.Errorf("missing: %v", missing)
-	}
 }
 
 // Without VMCOREINFO the database is the same.
@@ -275,45 +285,6 @@ func TestFromMemoryWithoutNotes(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-}
-
-// A patched memory has other bytes at some place.
-type patched struct {
-	vmem.Memory
-	at    vmem.PhysAddr
-	bytes []byte
-}
-
-func (m *patched) ReadAt(p []byte, off int64) (int, error) {
-	n, err := m.Memory.ReadAt(p, off)
-	r := vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(off), Size: uint64(n)}
-	if c := r.Intersect(vmem.Range[vmem.PhysAddr]{Start: m.at, Size: uint64(len(m.bytes))}); c.Size > 0 {
-		copy(p[c.Start-r.Start:], m.bytes[c.Start-m.at:][:c.Size])
-	}
-	return n, err
-}
-
-// A holed memory lacks a range.
-type holed struct {
-	vmem.Memory
-	hole vmem.Range[vmem.PhysAddr]
-}
-
-func (m *holed) Ranges() []vmem.Range[vmem.PhysAddr] {
-	var rs []vmem.Range[vmem.PhysAddr]
-	for _, r := range m.Memory.Ranges() {
-		rs = append(rs, vmem.SubtractRanges(r, []vmem.Range[vmem.PhysAddr]{m.hole})...)
-	}
-	return rs
-}
-
-func (m *holed) ReadAt(p []byte, off int64) (int, error) {
-	r := vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(off), Size: uint64(len(p))}
-	if c := r.Intersect(m.hole); c.Size > 0 {
-		n, err := m.Memory.ReadAt(p[:c.Start-r.Start], off)
-		return n, errors.Join(vmem.ErrNotCaptured, err)
-	}
-	return m.Memory.ReadAt(p, off)
 }
 
 // What is damaged or was not captured is an error that names the part, the
@@ -407,22 +378,6 @@ func TestFromMemoryNothing(t *testing.T) {
 	}
 }
 
-// emptyMemory is so many zeros.
-type emptyMemory uint64
-
-func (m emptyMemory) Ranges() []vmem.Range[vmem.PhysAddr] {
-	return []vmem.Range[vmem.PhysAddr]{{Size: uint64(m)}}
-}
-
-func (m emptyMemory) ReadAt(p []byte, off int64) (int, error) {
-	n := max(0, min(int64(len(p)), int64(m)-off))
-	clear(p[:n])
-	if n < int64(len(p)) {
-		return int(n), vmem.ErrNotCaptured
-	}
-	return int(n), nil
-}
-
 func TestKernelConfig(t *testing.T) {
 	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		_, r, err := FromMemory(t.Context(), mem, nil)
@@ -444,37 +399,4 @@ func TestKernelConfig(t *testing.T) {
 			t.Errorf("linked at %#x", at)
 		}
 	})
-}
-
-func BenchmarkFromMemory(b *testing.B) {
-	for _, image := range testimages.All(b) {
-		mem := openImage(b, image)
-		b.Run(image.Name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, _, err := FromMemory(b.Context(), mem, nil); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(image.Name+"/without VMCOREINFO", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, _, err := newSearch(mem, nil, MemoryOptions{}).run(b.Context()); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// How fast memory is searched that has no kernel in it.
-func BenchmarkFindKallsyms(b *testing.B) {
-	const size = 1 << 30
-	b.SetBytes(size)
-	for b.Loop() {
-		if err := findKallsyms(b.Context(), emptyMemory(size), everything, func(kallsymsPlace) bool { return false }); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

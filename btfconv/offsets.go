@@ -15,7 +15,7 @@ const (
 	absolutePerCPU offsetMode = iota
 	// baseRelative: unsigned numbers to add to relative_base.
 	baseRelative
-	// pcRelative: signed numbers to add to the address of the number itself (7.0).
+	// pcRelative: signed numbers to add to the address of the number itself (7.2).
 	pcRelative
 )
 
@@ -27,9 +27,9 @@ func (t *kallsymsTable) decodeOffsets(symbols []kernelSymbol) error {
 	after := align(t.tokens.end, 8)
 	switch {
 	case t.fits(before, t.names-16, symbols): // to 6.3
-	case t.fits(after, after+align(4*t.num, 8), symbols): // to 6.19
+	case t.fits(after, after+align(4*t.num, 8), symbols): // from 6.4 on
 		t.seqs = after + align(4*t.num, 8) + 8
-	case t.fitsPCRelative(symbols): // from 7.0 on
+	case t.fitsPCRelative(symbols): // 7.2
 		t.seqs = t.offsets + 4*t.num
 	default:
 		return t.damaged("offsets", t.tokens.end, "none that ascend, before or after the other tables")

@@ -70,8 +70,8 @@ func typedSymbols(t *symbolTable, image *kernelImage, vars map[string]*isf.Type,
 	}
 	known := knownTypes(c)
 	for name, typ := range symbolTypes {
-		if i, ok := t.search(name); ok && known[innermost(typ).Name] {
-			out[i].Type = typ
+		if i, ok := t.search(name); ok {
+			out[i].Type = typeIn(known, typ)
 		}
 	}
 	for name, typ := range vars {
@@ -95,9 +95,24 @@ func knownTypes(c *isf.Contents) map[string]bool {
 	return known
 }
 
-func innermost(t *isf.Type) *isf.Type {
-	for t.Elem != nil {
-		t = t.Elem
+// clangNames are what clang calls types that gcc names otherwise.
+var clangNames = map[string]string{"long unsigned int": "unsigned long", "long long unsigned int": "unsigned long long"}
+
+// typeIn returns t as a database with the known names has it: nil if what it is
+// made of isn't known.
+func typeIn(known map[string]bool, t *isf.Type) *isf.Type {
+	if t.Elem != nil {
+		elem := typeIn(known, t.Elem)
+		if elem == nil {
+			return nil
+		}
+		return &isf.Type{Kind: t.Kind, Elem: elem, Count: t.Count}
 	}
-	return t
+	if known[t.Name] {
+		return t
+	}
+	if name := clangNames[t.Name]; known[name] && name != "" {
+		return baseNamed(name)
+	}
+	return nil
 }

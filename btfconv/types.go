@@ -55,9 +55,7 @@ func (s *slab[T]) take(n int) []T {
 // the per-CPU section, and in BTF from pahole 1.28 on possibly all global ones.
 func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type, error) {
 	c := &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
-	if err := c.addBases(); err != nil {
-		return isf.Contents{}, nil, err
-	}
+	c.addBases()
 	vars := map[string]*isf.Type{}
 	for id := uint32(1); id < t.end(); id++ {
 		if err := c.add(id, vars); err != nil {
@@ -87,26 +85,24 @@ func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) (err error) {
 	return err
 }
 
-// addBases adds the scalars. BTF may have one more than once, but not two
-// different ones of a name.
-func (c *typeConverter) addBases() error {
-	seen := map[string]bool{}
+// addBases adds the scalars. One that BTF has more than once is one; of different
+// ones with one name, which no C has, all but the first get a suffix, as other types.
+func (c *typeConverter) addBases() {
+	seen := map[string]int{}
 	for id := uint32(1); id < c.btf.end(); id++ {
 		r, _ := c.btf.lookup(id)
 		if r.kind != kindInt && r.kind != kindFloat {
 			continue
 		}
 		b := baseType(c.btf.string(r.name), &r)
-		c.memo[id] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
-		if !seen[b.Name] {
-			seen[b.Name] = true
+		if !slices.Contains(c.out.Bases, b) {
+			seen[b.Name]++
+			b.Name = numbered(b.Name, seen[b.Name])
 			c.out.Bases = append(c.out.Bases, b)
-		} else if !slices.Contains(c.out.Bases, b) {
-			return damaged("type section", 0, "two different types %q", b.Name)
 		}
+		c.memo[id] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
 	}
 	c.correctSigns()
-	return nil
 }
 
 // correctSigns marks the characters as signed that are so, if "signed char" is
@@ -178,9 +174,7 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 		elem, _, err := c.resolve(r.size, depth-1)
 		return c.newType(isf.Type{Kind: isf.KindPointer, Elem: elem}), 8, err
 	case kindArray:
-		n := binary.LittleEndian.Uint32(r.extra[8:])
-		elem, size, err := c.resolve(binary.LittleEndian.Uint32(r.extra), depth-1)
-		return c.newType(isf.Type{Kind: isf.KindArray, Elem: elem, Count: uint64(n)}), size * uint64(n), err
+		return c.resolveArray(&r, depth)
 	case kindStruct:
 		return c.newType(isf.Type{Kind: isf.KindStruct, Name: c.names[id]}), uint64(r.size), nil
 	case kindUnion:
@@ -202,6 +196,21 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 	}
 	return typeVoid, 0, nil
 }
+
+func (c *typeConverter) resolveArray(r *btfType, depth int) (*isf.Type, uint64, error) {
+	n := uint64(binary.LittleEndian.Uint32(r.extra[8:]))
+	elem, size, err := c.resolve(binary.LittleEndian.Uint32(r.extra), depth-1)
+	if err != nil {
+		return nil, 0, err
+	}
+	if size > 0 && n > maxObject/size {
+		return nil, 0, damaged("type section", 0, "array of %d times %d bytes", n, size)
+	}
+	return c.newType(isf.Type{Kind: isf.KindArray, Elem: elem, Count: n}), size * n, nil
+}
+
+// maxObject is larger than anything in a kernel can be, in bytes.
+const maxObject = 1 << 40
 
 // resolveTypedef returns the type behind a typedef; for one that has a name of
 // its own in the database, that.
@@ -254,6 +263,9 @@ func (c *typeConverter) field(u *isf.UserType, m btfMember) (isf.Field, error) {
 		f.Name = c.btf.string(m.name)
 	}
 	if m.width != 0 {
+		if uint64(m.width) > 8*size {
+			return f, damaged("type section", 0, "%s.%s has %d bits of %d bytes", u.Name, f.Name, m.width, size)
+		}
 		f.Type = c.newType(isf.Type{Kind: isf.KindBitfield, Elem: typ, BitPosition: uint8(m.bit % 8), BitLength: uint8(m.width)})
 		size = uint64(m.bit%8+m.width+7) / 8
 	}

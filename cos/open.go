@@ -22,8 +22,8 @@ type ImageFile struct {
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by
-// its name: LiME and ELF cores are known, either one also as LZ4 frames. The caller
-// must Close it. A name on procfs, such as /proc/kcore, is the running machine
+// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. The
+// caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
 // ([kcore.OpenLive]).
 func Open(name string) (*ImageFile, error) {
 	if kcore.IsLive(name) {
@@ -44,12 +44,16 @@ func Open(name string) (*ImageFile, error) {
 			return nil, fmt.Errorf("cos: %w", err)
 		}
 		return &ImageFile{Memory: f, Format: "ELF core" + suffix, closer: f}, nil
-	case lime.IsLiME(head):
+	case lime.IsLiME(head), lime.IsAVML(head):
 		f, err := lime.Open(name)
 		if err != nil {
 			return nil, fmt.Errorf("cos: %w", err)
 		}
-		return &ImageFile{Memory: f, Format: "LiME" + suffix, closer: f}, nil
+		format := "LiME"
+		if lime.IsAVML(head) {
+			format = "AVML"
+		}
+		return &ImageFile{Memory: f, Format: format + suffix, closer: f}, nil
 	}
 	return nil, fmt.Errorf("cos: %s: %w", name, ErrImageFormat)
 }

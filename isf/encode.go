@@ -45,8 +45,9 @@ func (f *File) Encode(w io.Writer) error {
 
 // An encoder writes JSON. Errors stay in w until it is flushed.
 type encoder struct {
-	w   *bufio.Writer
-	buf []byte
+	w      *bufio.Writer
+	buf    []byte
+	fields []*Field // of one user type, for reuse
 }
 
 func (e *encoder) raw(s string) { _, _ = e.w.WriteString(s) }
@@ -214,11 +215,12 @@ func (e *encoder) symbol(i int, s *Symbol) {
 func (e *encoder) userType(i int, u *UserType) {
 	e.key(i, u.Name)
 	e.raw(`{"fields":{`)
-	fields := make([]*Field, len(u.Fields))
+	fields := e.fields[:0]
 	for i := range u.Fields {
-		fields[i] = &u.Fields[i]
+		fields = append(fields, &u.Fields[i])
 	}
 	slices.SortFunc(fields, func(a, b *Field) int { return strings.Compare(a.Name, b.Name) })
+	e.fields = fields
 	for i, m := range fields {
 		e.key(i, m.Name)
 		e.raw("{")
@@ -265,7 +267,9 @@ func (e *encoder) typ(t *Type) {
 	case KindFunction:
 		e.raw(`{"kind":"function"`)
 	default:
-		e.raw(`{"kind":"` + t.Kind.String() + `","name":`)
+		e.raw(`{"kind":"`)
+		e.raw(t.Kind.String())
+		e.raw(`","name":`)
 		e.str(t.Name)
 	}
 	e.raw("}")

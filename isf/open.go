@@ -3,15 +3,11 @@ package isf
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
-	"compress/gzip"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
-	"github.com/ulikunitz/xz/lzma"
+	"github.com/nodelens/nodelens/internal/unpack"
 )
 
 // maxSize is the most that a file may unpack to, in bytes: some fifty times what the
@@ -39,7 +35,7 @@ func Decode(r io.Reader) (*File, error) { return decodeUpTo(r, maxSize) }
 
 // decodeUpTo is Decode with another limit.
 func decodeUpTo(r io.Reader, limit int64) (*File, error) {
-	src, err := unpack(bufio.NewReaderSize(r, 64<<10))
+	src, err := unpacked(bufio.NewReaderSize(r, 64<<10))
 	if err != nil {
 		return nil, &DecodeError{Err: err}
 	}
@@ -47,39 +43,21 @@ func decodeUpTo(r io.Reader, limit int64) (*File, error) {
 	return newDecoder(&limited{src: src, limit: limit}).decode()
 }
 
-// maxWindow is how far back zstd may refer, which the reader must keep: what the zstd
-// program takes without being told.
-const maxWindow = 128 << 20
-
-// unpack looks at the first bytes and returns a reader of the JSON.
-func unpack(r *bufio.Reader) (io.ReadCloser, error) {
-	head, err := r.Peek(6)
-	text := bytes.TrimLeft(head, " \t\r\n")
-	switch {
-	case err != nil && err != io.EOF:
+// unpacked looks at the first bytes and returns a reader of the JSON.
+func unpacked(r *bufio.Reader) (io.ReadCloser, error) {
+	head, err := r.Peek(unpack.HeadSize)
+	if err != nil && err != io.EOF {
 		return nil, err
-	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		x, err := xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r) // the file says if it needs more
-		if err != nil {
-			return nil, err
-		}
-		return io.NopCloser(x), nil
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		return gzip.NewReader(r)
-	case bytes.HasPrefix(head, []byte("BZh")):
-		return io.NopCloser(bzip2.NewReader(r)), nil
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
-		z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
+	}
+	text := bytes.TrimLeft(head, " \t\r\n")
+	format := unpack.Format(head)
+	switch {
 	case len(head) == 0:
 		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
-	case len(text) == 0, text[0] == '{':
-		return io.NopCloser(r), nil
+	case format == "" && len(text) > 0 && text[0] != '{':
+		return nil, fmt.Errorf("%w: it begins with % x", ErrFormat, head)
 	}
-	return nil, fmt.Errorf("%w: it begins with % x", ErrFormat, head)
+	return unpack.NewReader(r, format)
 }
 
 // limited gives up after more than limit bytes.

@@ -76,7 +76,8 @@ func plain(b []byte) int {
 
 // escaped scans a string that has its first backslash n bytes after pos.
 func (s *scanner) escaped(n int) []byte {
-	out := append(s.scratch[:0], s.window[s.pos+1:s.pos+n]...)
+	s.scratch = append(s.scratch[:0], s.window[s.pos+1:s.pos+n]...)
+	out := s.scratch
 	s.pos += n
 	for s.err == nil {
 		if s.pos == len(s.window) && !s.fill() {

@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// looks are the beginnings of what is taken for a LiME image now and then.
+// looks are the beginnings of what is taken for one now and then.
 var looks = []struct{ prefix, what string }{
 	{"LiME", "a LiME image of a big-endian machine, which is not supported"},
 	{magic, "a LiME header that makes no sense"},
-	{"AVML", "a compressed AVML image (version 2)"},
+	{avmlMagic, "an AVML header that makes no sense"},
 	{"\x7fELF", "an ELF file; package kcore reads ELF cores"},
 	{"KDUMP   ", "a kdump-compressed core"},
 	{"DISKDUMP", "a diskdump core"},
@@ -25,7 +25,7 @@ var looks = []struct{ prefix, what string }{
 	{string(make([]byte, headerSize)), "zeros; raw and padded images have no headers"},
 }
 
-// describe says what a file looks like that is not a LiME image.
+// describe says what a file looks like that is not an image of this package.
 func describe(r io.ReaderAt) string {
 	b := make([]byte, headerSize)
 	n, _ := r.ReadAt(b, 0)

@@ -1,6 +1,7 @@
-// Package lime reads and writes LiME images, version 1.
+// Package lime reads LiME images, version 1, and compressed AVML images, version 2. It
+// writes the former.
 //
-// The format is that of the Linux Memory Extractor (its doc/README.md, and
+// The LiME format is that of the Linux Memory Extractor (its doc/README.md, and
 // lime_mem_range_header in its src/lime.h): records back to back, each a header of
 // 32 bytes and the physical memory that the header names.
 //
@@ -20,7 +21,32 @@
 // memory. Images that are LZ4 frames as a whole are read in place, by content and
 // not by name.
 //
+// # AVML
+//
+// What AVML writes with --compress (src/image.rs and src/io/snappy.rs of its source) is
+// records with the same header, but for the magic number, "AVML", and the version, 2. A
+// record is at most 16 MiB of memory, as one stream of the Snappy framing format, which
+// may be longer than the memory, and behind it the length of the stream in 8 bytes. Both
+// kinds of records may be in one file.
+//
+// Opening an image reads the headers of the chunks, of at most 64 KiB of memory each, and
+// decodes none. Chunks are decoded as they are read, each by one reader for all, and
+// verified by their CRC-32C; 64 MiB are kept.
+//
+// AVML leaves out blocks that are all zeros (since 0.5.0), and nothing in the file tells
+// them from addresses where there is no memory. So they are not part of Ranges, and
+// reading them gives [vmem.ErrNotCaptured]: zeros are not made up.
+//
+// The content is taken for what it is, not for what the header says, because of what
+// version 0.17.0 writes. Its avml-convert puts AVML headers before memory that is not
+// compressed: taken as such if the record then ends where the next does begin, or the
+// file end. And for a block of zeros it writes a header and no more, which is taken for
+// zeros if the next header follows at once, with a higher address. Under a LiME header
+// that may as well be a record that LiME broke off, and is lost.
+//
 // # Damage
+//
+// This is about records that are not compressed; below is what differs for others.
 //
 // A record is taken at its word as long as the next header, or the end of the file,
 // is where the record ends. Where it is not, LiME broke off inside the record after a
@@ -43,8 +69,16 @@
 // lies between, where an unbelievable header is, belongs to no record: bytes at the
 // wrong address are worse than none. Gaps lists all of it.
 //
+// A compressed record is broken if its chunks make no sense or are not those of as much
+// memory as the header says, or if no header follows the length. Then it is decoded at
+// once, and ends before the first chunk that is not whole or has another checksum. The
+// next header is searched for from there on, by the same rules; so the rest of the record
+// is lost, even if later chunks are whole. A length that is wrong by itself is a gap
+// without a range, and loses nothing. A wrong checksum in a record that is not broken is
+// found in reading: it loses that chunk, which is then among the Gaps.
+//
 // # Not supported
 //
-// Compressed AVML images (version 2), LiME's raw and padded formats, its compress=1,
-// and big-endian images. Open says what such a file looks like.
+// LiME's raw and padded formats, its compress=1, and big-endian images. Open says what
+// such a file looks like.
 package lime

@@ -12,16 +12,17 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A File is a LiME image. It implements [vmem.Memory] and is safe for concurrent use.
+// A File is a LiME or AVML image. It implements [vmem.Memory] and is safe for concurrent use.
 type File struct {
-	source *source.Source
-	table  *extent.Table
-	gaps   []vmem.Gap
+	source  *source.Source
+	payload *payload
+	table   *extent.Table
+	gaps    []vmem.Gap
 }
 
 var _ vmem.Memory = (*File)(nil)
 
-// Open opens the named file, plain or as LZ4 frames. The caller must Close it, and the
+// Open opens the named image, plain or as LZ4 frames. The caller must Close it, and the
 // file must not shrink before. Errors wrap ErrFormat where the file holds something else.
 func Open(name string) (*File, error) {
 	s, err := source.Open(name)
@@ -35,7 +36,7 @@ func Open(name string) (*File, error) {
 	return f, nil
 }
 
-// NewFile reads a LiME image of size bytes, plain or as LZ4 frames, out of r, which
+// NewFile reads an image of size bytes, plain or as LZ4 frames, out of r, which
 // must stay usable as long as the File is. Errors wrap ErrFormat where r holds
 // something else.
 func NewFile(r io.ReaderAt, size int64) (*File, error) {
@@ -51,7 +52,7 @@ func NewFile(r io.ReaderAt, size int64) (*File, error) {
 }
 
 func newFile(s *source.Source) (*File, error) {
-	p := parser{r: s, size: s.Size()}
+	p := newParser(s, s.Size())
 	err := p.parse()
 	switch {
 	case errors.Is(err, ErrNoHeader):
@@ -63,12 +64,12 @@ func newFile(s *source.Source) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{source: s, table: t, gaps: p.gaps}, nil
+	return &File{source: s, payload: newPayload(s, p.chunks, p.content), table: t, gaps: p.gaps}, nil
 }
 
 // ReadAt reads physical memory, as [vmem.Memory] says. Where records overlap it reads
 // the first in the file.
-func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(f.source, p, off) }
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(f.payload, p, off) }
 
 // Ranges returns the physical memory that the file holds, as [vmem.Memory] says. What
 // lies in damaged blocks of a compressed file is part of it; reading that gives an error
@@ -76,13 +77,14 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(
 func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
 
 // Gaps returns what the file says it has and does not, by offset. The errors wrap
-// ErrTruncated, ErrShort, ErrAmbiguous, ErrNoHeader or ErrTooMany; a Gap without a
-// Range stands for records of which nothing is known.
+// ErrTruncated, ErrShort, ErrAmbiguous, ErrDamaged, ErrNoHeader or ErrTooMany; a Gap
+// without a Range stands for records of which nothing is known, or for damage that loses
+// no memory. The chunks of AVML images that reading found damaged come after these.
 //
 // Of a compressed file the offsets are those of the content; the damage of the file
-// itself comes after these, with offsets in that, and may grow as it is met in reading.
+// itself comes last, with offsets in that, and may grow as it is met in reading.
 func (f *File) Gaps() []vmem.Gap {
-	return append(slices.Clip(f.gaps), f.source.Gaps(f.table)...)
+	return slices.Concat(f.gaps, f.payload.gaps(f.table), f.source.Gaps(f.table))
 }
 
 // Close releases a file that Open opened. On one of NewFile it does nothing.

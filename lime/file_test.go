@@ -299,7 +299,7 @@ func TestNotLiME(t *testing.T) {
 		{"LiME\x00\x00\x00\x01" + string(make([]byte, 24)), "big-endian"},
 		{"EMiL\x02\x00\x00\x00" + string(make([]byte, 24)), "version 2"},
 		{"EMiL\x01\x00\x00\x00\x01" + string(make([]byte, 23)), "memory from 0x1 to 0x0"},
-		{"AVML\x02\x00\x00\x00" + string(make([]byte, 24)), "AVML"},
+		{"AVML\x01\x00\x00\x00" + string(make([]byte, 24)), "AVML"},
 		{"\x7fELF\x02\x01\x01" + string(make([]byte, 57)), "kcore"},
 		{"\x38\x8d" + string(make([]byte, 30)), "zlib"},
 		{string(make([]byte, 4096)), "zeros"},

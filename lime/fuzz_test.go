@@ -17,37 +17,55 @@ func FuzzLiME(f *testing.F) {
 	f.Add(image(record(low)[:50], record(high)))
 	f.Add(image(record(low)[:50], record(high), record(mem(0x10000, 1)))[:110])
 	f.Add(image(head(mem(0, 1<<40)), record(mem(1<<41, 0x10)), []byte("and more")))
-	f.Fuzz(func(t *testing.T, file []byte) {
-		r, err := NewFile(bytes.NewReader(file), int64(len(file)))
-		if (r == nil) != (err != nil) {
-			t.Fatalf("%v, %v", r, err)
+	f.Fuzz(fuzzImage)
+}
+
+// FuzzAVML is FuzzLiME for compressed images.
+func FuzzAVML(f *testing.F) {
+	file := fixture(f, "v0.20.0.avml")
+	small := file[block3:]
+	f.Add(small)
+	f.Add(image(avmlHead(zeros1), small))
+	f.Add(image(record(mem(0x1000, 0x40)), small))
+	f.Add(image(avmlHead(mem(0x1000, 0x40)), contents(mem(0x1000, 0x40)), small))
+	f.Add(image(small[:len(small)-0x20], record(mem(0x100000, 0x40))))
+	f.Add(edit(small, 42))
+	f.Fuzz(fuzzImage)
+}
+
+func fuzzImage(t *testing.T, file []byte) {
+	r, err := NewFile(bytes.NewReader(file), int64(len(file)))
+	if (r == nil) != (err != nil) {
+		t.Fatalf("%v, %v", r, err)
+	}
+	if err != nil {
+		return
+	}
+	total := uint64(0)
+	for _, m := range r.Ranges() {
+		if total += m.Size; total > uint64(len(file)) && !r.source.Compressed() && len(r.payload.chunks) == 1 {
+			t.Fatalf("more memory than the file has bytes: %v", r.Ranges())
 		}
-		if err != nil {
-			return
+		readRange(t, r, m)
+	}
+	for _, g := range r.Gaps() {
+		if g.Err == nil || g.Error() == "" {
+			t.Fatalf("gap without a reason: %+v", g)
 		}
-		total := uint64(0)
-		for _, m := range r.Ranges() {
-			if total += m.Size; total > uint64(len(file)) && !r.source.Compressed() {
-				t.Fatalf("more memory than the file has bytes: %v", r.Ranges())
-			}
-			readRange(t, r, m)
-		}
-		for _, g := range r.Gaps() {
-			if g.Err == nil || g.Error() == "" {
-				t.Fatalf("gap without a reason: %+v", g)
-			}
-		}
-	})
+	}
 }
 
 // readRange reads the ends of a range, and one byte more on either side.
 func readRange(t *testing.T, f *File, m physRange) {
 	p := make([]byte, min(m.Size, 1<<16)+1)
-	damaged := len(f.source.Gaps(f.table)) > 0
-	if n, err := f.ReadAt(p[1:], int64(m.Start)); n != len(p)-1 && !damaged {
+	n, err := f.ReadAt(p[1:], int64(m.Start))
+	damaged := len(f.source.Gaps(f.table)) > 0 || len(f.payload.gaps(f.table)) > 0
+	if n != len(p)-1 && !damaged {
 		t.Fatalf("range %v: read of %d bytes gives %d, %v", m, len(p)-1, n, err)
 	}
-	if n, err := f.ReadAt(p, int64(m.Last())-int64(len(p))+2); n != len(p)-1 && !damaged || !errors.Is(err, vmem.ErrNotCaptured) {
+	n, err = f.ReadAt(p, int64(m.Last())-int64(len(p))+2)
+	damaged = damaged || len(f.payload.gaps(f.table)) > 0
+	if n != len(p)-1 && !damaged || !errors.Is(err, vmem.ErrNotCaptured) {
 		t.Fatalf("read across the end of %v: %d of %d, %v", m, n, len(p), err)
 	}
 	if m.Start > 0 {

@@ -1,6 +1,7 @@
 package lime
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,15 +11,17 @@ import (
 )
 
 const (
-	magic      = "EMiL"
-	version    = 1
-	headerSize = 32
+	magic       = "EMiL"
+	version     = 1
+	avmlMagic   = "AVML"
+	avmlVersion = 2
+	headerSize  = 32
 )
 
 // The reasons for which an image can't be opened or has gaps.
 var (
-	// ErrFormat: the file is not a LiME image.
-	ErrFormat = errors.New("not a LiME image")
+	// ErrFormat: the file is neither a LiME nor an AVML image.
+	ErrFormat = errors.New("not a LiME or AVML image")
 	// ErrTruncated: the file ends inside a record.
 	ErrTruncated = errors.New("the file ends inside the record")
 	// ErrShort: a record is shorter than its header says; the next one follows.
@@ -26,6 +29,9 @@ var (
 	// ErrAmbiguous: there may be the header of a record, or the copy of one in the
 	// memory that the record before it holds.
 	ErrAmbiguous = errors.New("a record header, or a copy of one in memory, whose record does not fit")
+	// ErrDamaged: the compressed content of a record makes no sense, or does not match
+	// its checksum.
+	ErrDamaged = errors.New("damaged block")
 	// ErrNoHeader: a record ends, and what follows is no record.
 	ErrNoHeader = errors.New("no record header")
 	// ErrTooMany: there are more records than any machine has ranges of memory.
@@ -36,6 +42,7 @@ var (
 type header struct {
 	memory   vmem.Range[vmem.PhysAddr]
 	reserved uint64
+	avml     bool // of AVML's version 2
 }
 
 // parseHeader reads a header from the first headerSize bytes of b. It refuses what
@@ -43,10 +50,11 @@ type header struct {
 func parseHeader(b []byte) (header, error) {
 	le := binary.LittleEndian
 	first, last := le.Uint64(b[8:]), le.Uint64(b[16:])
+	avml := IsAVML(b)
 	switch v := le.Uint32(b[4:]); {
-	case string(b[:4]) != magic:
+	case !avml && !IsLiME(b):
 		return header{}, fmt.Errorf("%w: magic number % x", ErrNoHeader, b[:4])
-	case v != version:
+	case avml && v != avmlVersion, !avml && v != version:
 		return header{}, fmt.Errorf("%w: version %d", ErrNoHeader, v)
 	case first > last || last >= extent.Limit:
 		return header{}, fmt.Errorf("%w: memory from %#x to %#x", ErrNoHeader, first, last)
@@ -54,10 +62,11 @@ func parseHeader(b []byte) (header, error) {
 	return header{
 		memory:   vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(first), Size: last - first + 1},
 		reserved: le.Uint64(b[24:]),
+		avml:     avml,
 	}, nil
 }
 
-// encode returns the header as it is in a file.
+// encode returns the header as it is in a file of version 1.
 func (h header) encode() []byte {
 	le := binary.LittleEndian
 	b := append(make([]byte, 0, headerSize), magic...)
@@ -74,4 +83,8 @@ func (h header) plausibleAfter(memory vmem.Range[vmem.PhysAddr]) bool {
 }
 
 // IsLiME reports whether a file that begins with b is a LiME image. Four bytes suffice.
-func IsLiME(b []byte) bool { return len(b) >= len(magic) && string(b[:len(magic)]) == magic }
+func IsLiME(b []byte) bool { return bytes.HasPrefix(b, []byte(magic)) }
+
+// IsAVML reports whether a file that begins with b is a compressed AVML image. Four bytes
+// suffice.
+func IsAVML(b []byte) bool { return bytes.HasPrefix(b, []byte(avmlMagic)) }

@@ -145,3 +145,47 @@ func cutRanges(ranges []physRange, size int64) (have []physRange, gaps []lost) {
 	}
 	return have, nil
 }
+
+// The image is one of LiME's, converted by AVML: what AVML leaves out is zeros.
+func TestRealImageAVML(t *testing.T) {
+	avml, err := exec.LookPath("avml")
+	if err != nil {
+		t.Skip("no avml command here:", err)
+	}
+	image := testimages.Named(t, "s-6.1")
+	packed := filepath.Join(t.TempDir(), "image")
+	if out, err := exec.Command(avml, "convert", "--source-format", "lime", "--format", "lime_compressed", image.Path, packed).CombinedOutput(); err != nil {
+		t.Fatalf("avml convert: %v: %s", err, out)
+	}
+	f, err := Open(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got := make([]byte, 1<<20)
+	compared := 0
+	walkImage(t, image.Path, func(addr vmem.PhysAddr, b []byte) {
+		for len(b) > 0 {
+			n, err := f.ReadAt(got[:len(b)], int64(addr))
+			compared += n
+			if !bytes.Equal(got[:n], b[:n]) {
+				t.Fatalf("memory at %v: other bytes than the file has", addr)
+			}
+			if n == 0 {
+				if !errors.Is(err, vmem.ErrNotCaptured) || b[0] != 0 {
+					t.Fatalf("memory at %v: %v, and the file has %#x", addr, err, b[0])
+				}
+				n = 1
+			}
+			addr, b = addr+vmem.PhysAddr(n), b[n:]
+		}
+	})
+	total := uint64(0)
+	for _, r := range f.Ranges() {
+		total += r.Size
+	}
+	if uint64(compared) != total || total == 0 {
+		t.Errorf("%d bytes compared, and the image has %d", compared, total)
+	}
+	checkGaps(t, f, nil)
+}

@@ -17,8 +17,26 @@ type parser struct {
 	r       io.ReaderAt
 	size    int64
 	records []extent.Extent
+	chunks  []chunk // of compressed records
+	content int64   // where the content of the next chunk goes
 	gaps    []vmem.Gap
+	budget  int // of chunks that searches may still look at
+	cost    int // of a chunk: 1 in a search, where chunks may be looked at again and again
 	buf     [headerSize]byte
+}
+
+func newParser(r io.ReaderAt, size int64) *parser {
+	return &parser{r: r, size: size, content: size + 1, budget: maxRecords}
+}
+
+// A body is what follows the header of a record.
+type body struct {
+	end    int64   // offset in the file: of the next record
+	data   int64   // offset in the file: of the memory, if it is not compressed
+	have   uint64  // bytes of the memory that it has, from the first on
+	packed bool    // what it has is in chunks
+	chunks []chunk // with contents that begin at 0
+	doubt  error   // what is odd, though all of the memory is there
 }
 
 // parse lists the records of an image and what is lost of them. It fails if the image
@@ -30,19 +48,42 @@ func (p *parser) parse() error {
 			p.lose(off, vmem.Range[vmem.PhysAddr]{}, ErrTooMany)
 			return nil
 		}
-		end := off + headerSize + int64(h.memory.Size)
-		next, nextErr := p.header(end)
-		if end == p.size || nextErr == nil {
-			p.add(off, h, end)
-			off, h = end, next
+		rec, next, recErr := p.body(off, h)
+		if recErr == nil {
+			p.add(off, h, rec)
+			off, h = rec.end, next
 		} else {
-			off, h = p.resync(off, h, nextErr)
+			off, h = p.resync(off, h, rec, recErr)
 		}
 		if off == p.size {
 			return nil
 		}
 	}
 	return err
+}
+
+// body reads the record at offset off as far as to find its end, and the header there,
+// if it is not that of the file. On an error it returns what there is of the record.
+func (p *parser) body(off int64, h header) (rec body, next header, err error) {
+	if h.avml && p.isStream(off+headerSize) {
+		if rec, err = p.block(off, h); err == nil {
+			next, err = p.next(rec)
+		}
+		return rec, next, err
+	}
+	rec = body{end: off + headerSize + int64(h.memory.Size), data: off + headerSize, have: h.memory.Size}
+	if next, err = p.next(rec); err == nil || !h.avml {
+		return rec, next, err
+	}
+	return p.zeros(off, h)
+}
+
+// next reads the header behind a record, if the file does not end there.
+func (p *parser) next(rec body) (header, error) {
+	if rec.end == p.size {
+		return header{}, nil
+	}
+	return p.header(rec.end)
 }
 
 // header reads the header at offset off.
@@ -56,11 +97,23 @@ func (p *parser) header(off int64) (header, error) {
 	return parseHeader(p.buf[:])
 }
 
-// add lists the record at offset off, whose content ends at offset end.
-func (p *parser) add(off int64, h header, end int64) {
+// add lists a record, whose header is at offset off.
+func (p *parser) add(off int64, h header, rec body) {
 	have := h.memory
-	have.Size = uint64(end - off - headerSize)
-	p.records = append(p.records, extent.Extent{Range: have, Offset: off + headerSize})
+	have.Size = rec.have
+	data := rec.data
+	if rec.packed {
+		data = p.content
+		for _, c := range rec.chunks {
+			c.content += data
+			p.chunks = append(p.chunks, c)
+		}
+		p.content += int64(rec.have)
+	}
+	p.records = append(p.records, extent.Extent{Range: have, Offset: data})
+	if rec.doubt != nil {
+		p.lose(off, vmem.Range[vmem.PhysAddr]{}, rec.doubt)
+	}
 }
 
 // lose lists memory that the image says it has at offset off, and does not.
@@ -68,34 +121,49 @@ func (p *parser) lose(off int64, memory vmem.Range[vmem.PhysAddr], err error) {
 	p.gaps = append(p.gaps, vmem.Gap{Range: memory, Offset: off, Err: err})
 }
 
-// resync lists what there is of the record at offset off, behind which no header was
-// found for the reason given, and returns the next record; or the end of the file if
-// there is none. The package comment says by what rules.
-func (p *parser) resync(off int64, h header, reason error) (int64, header) {
+// resync lists what there is of the record at offset off, which is broken for the reason
+// given, and returns the next record; or the end of the file if there is none. The
+// package comment says by what rules.
+func (p *parser) resync(off int64, h header, rec body, reason error) (int64, header) {
 	s := search{p: p, after: h.memory}
-	s.run(off + headerSize)
-	claimed := off + headerSize + int64(h.memory.Size)
-	end := min(claimed, p.size)
+	if h.avml {
+		rec, reason = p.verify(off, rec, reason)
+		s.run(rec.end)
+		if s.found && s.plausible != s.believed {
+			reason = fmt.Errorf("%w: %w", reason, ErrAmbiguous)
+		}
+	} else {
+		s.run(rec.data)
+		rec, reason = p.cut(rec, s, reason)
+	}
+	p.add(off, h, rec)
+	lost := h.memory
+	lost.Start, lost.Size = lost.Start+vmem.PhysAddr(rec.have), lost.Size-rec.have
+	switch {
+	case lost.Size > 0:
+		p.lose(rec.end, lost, fmt.Errorf("%w: %w", vmem.ErrNotCaptured, reason))
+	case rec.end < s.believed:
+		p.lose(rec.end, vmem.Range[vmem.PhysAddr]{}, reason)
+	}
+	return s.believed, s.header
+}
+
+// cut returns what there is of a broken record that is not compressed, after a search for
+// the next, and the reason for which it is broken.
+func (p *parser) cut(rec body, s search, reason error) (body, error) {
+	claimed := rec.end
+	rec.end = min(claimed, p.size)
 	if p.size > claimed && p.size-claimed < headerSize {
 		reason = fmt.Errorf("%w: %d bytes at the end of the file", ErrNoHeader, p.size-claimed)
-	} else if end == p.size {
+	} else if rec.end == p.size {
 		reason = ErrTruncated
 	}
-	if s.found && s.plausible < end {
-		end, reason = s.plausible, ErrAmbiguous
+	if s.found && s.plausible < rec.end {
+		rec.end, reason = s.plausible, ErrAmbiguous
 		if s.plausible == s.believed {
 			reason = ErrShort
 		}
 	}
-	p.add(off, h, end)
-	lost := h.memory
-	have := uint64(end - off - headerSize)
-	lost.Start, lost.Size = lost.Start+vmem.PhysAddr(have), lost.Size-have
-	switch {
-	case lost.Size > 0:
-		p.lose(end, lost, fmt.Errorf("%w: %w", vmem.ErrNotCaptured, reason))
-	case end < s.believed:
-		p.lose(end, vmem.Range[vmem.PhysAddr]{}, reason)
-	}
-	return s.believed, s.header
+	rec.have = uint64(rec.end - rec.data)
+	return rec, reason
 }

@@ -17,15 +17,15 @@ type search struct {
 	header    header                    // the one that is believed
 }
 
-// chunk is how much is searched at once, in bytes.
-const chunk = 1 << 20
+// window is how much is searched at once, in bytes.
+const window = 1 << 20
 
 // run searches from offset off to the first header that is believed.
 func (s *search) run(off int64) {
 	s.believed = s.p.size
-	buf := make([]byte, max(0, min(chunk, s.p.size-off)))
+	buf := make([]byte, max(0, min(window, s.p.size-off)))
 	for s.p.size-off >= headerSize {
-		want := buf[:min(chunk, s.p.size-off)]
+		want := buf[:min(window, s.p.size-off)]
 		n, _ := s.p.r.ReadAt(want, off)
 		if s.scan(want[:n], off) {
 			return
@@ -55,21 +55,30 @@ func (s *search) readable(off int64) bool {
 }
 
 // scan searches b, which is at offset off, and reports whether it has a header that is
-// believed.
+// believed. Both magic numbers have an M.
 func (s *search) scan(b []byte, off int64) bool {
-	for len(b) >= headerSize {
-		i := bytes.Index(b[:len(b)-headerSize+len(magic)], []byte(magic))
+	for m := 0; ; m++ {
+		i := bytes.IndexByte(b[m:], 'M')
 		if i < 0 {
 			return false
 		}
-		b, off = b[i:], off+int64(i)
-		h, err := parseHeader(b)
-		if err == nil && h.plausibleAfter(s.after) && s.consider(off, h) {
+		m += i
+		if at := m - 1; at >= 0 && IsLiME(b[at:]) && s.try(b[at:], off+int64(at)) {
 			return true
 		}
-		b, off = b[1:], off+1
+		if at := m - 2; at >= 0 && IsAVML(b[at:]) && s.try(b[at:], off+int64(at)) {
+			return true
+		}
 	}
-	return false
+}
+
+// try reports whether b, which is at offset off, begins with a header that is believed.
+func (s *search) try(b []byte, off int64) bool {
+	if len(b) < headerSize {
+		return false
+	}
+	h, err := parseHeader(b)
+	return err == nil && h.plausibleAfter(s.after) && s.consider(off, h)
 }
 
 // consider notes a plausible header at offset off, and reports whether it is believed.
@@ -77,9 +86,10 @@ func (s *search) consider(off int64, h header) bool {
 	if !s.found {
 		s.found, s.plausible = true, off
 	}
-	end := off + headerSize + int64(h.memory.Size)
-	next, err := s.p.header(end)
-	if end != s.p.size && (err != nil || !next.plausibleAfter(h.memory)) {
+	s.p.cost = 1
+	rec, next, err := s.p.body(off, h)
+	s.p.cost = 0
+	if err != nil || rec.end != s.p.size && !next.plausibleAfter(h.memory) {
 		return false
 	}
 	s.believed, s.header = off, h

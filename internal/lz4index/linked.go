@@ -1,6 +1,10 @@
 package lz4index
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/nodelens/nodelens/internal/blockcache"
+)
 
 // Checkpoints are kept at least this far apart in the content, and no more than
 // this many of them, each of at most window bytes.
@@ -40,10 +44,10 @@ func (r *Reader) begin(i int) (first int, before []byte) {
 		if before := r.checkpointAt(n); before != nil {
 			return n, before
 		}
-		if e := r.cache.cached(n - 1); e != nil {
-			<-e.done
-			before, err := slices.Clone(e.tail()), e.err
-			r.cache.release(e)
+		if e := r.cache.Cached(n - 1); e != nil {
+			e.Wait()
+			before, err := slices.Clone(tailOf(e)), e.Err
+			r.cache.Release(e)
 			if err == nil {
 				return n, before
 			}
@@ -54,21 +58,21 @@ func (r *Reader) begin(i int) (first int, before []byte) {
 // tail decodes block n, given what comes before it, and returns the same for the
 // next block.
 func (r *Reader) tail(n int, before []byte) ([]byte, error) {
-	e, owner := r.cache.acquire(n)
+	e, owner := r.cache.Acquire(n)
 	if owner {
 		r.fill(e, before, nil)
 	}
-	<-e.done
-	defer r.cache.release(e)
-	if e.err != nil {
-		return nil, e.err
+	e.Wait()
+	defer r.cache.Release(e)
+	if e.Err != nil {
+		return nil, e.Err
 	}
-	return slices.Clone(e.tail()), nil
+	return slices.Clone(tailOf(e)), nil
 }
 
-// tail returns the last bytes of a block and of what comes before it, as far as a
+// tailOf returns the last bytes of a block and of what comes before it, as far as a
 // linked block after it may need them.
-func (e *entry) tail() []byte { return e.buf[max(0, len(e.buf)-window):] }
+func tailOf(e *blockcache.Entry) []byte { return e.Buf[max(0, len(e.Buf)-window):] }
 
 func (r *Reader) checkpointAt(i int) []byte {
 	r.mu.Lock()

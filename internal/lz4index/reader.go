@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sort"
 	"sync"
+
+	"github.com/nodelens/nodelens/internal/blockcache"
 )
 
 // defaultCache is the budget of the cache where Options don't say: 16 of the
@@ -22,7 +24,7 @@ type Options struct {
 // A Reader reads the content of an LZ4 file. It is safe for concurrent use.
 type Reader struct {
 	x     *index
-	cache *cache
+	cache *blockcache.Cache
 	scans sync.Pool // of *scanner
 
 	mu          sync.Mutex      // guards all below
@@ -46,7 +48,7 @@ func New(r io.ReaderAt, size int64, opts *Options) (*Reader, error) {
 	}
 	return &Reader{
 		x:           x,
-		cache:       newCache(budget),
+		cache:       blockcache.New(budget),
 		late:        make(map[int]*Damage),
 		checkpoints: make(map[int][]byte),
 	}, nil
@@ -81,12 +83,12 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 			return n, io.EOF
 		}
 		e := r.get(i)
-		if e.err != nil {
-			err = e.err
+		if e.Err != nil {
+			err = e.Err
 		} else {
-			n += copy(p[n:], e.buf[e.before+int(pos-r.x.blocks[i].dst):])
+			n += copy(p[n:], e.Buf[e.Before+int(pos-r.x.blocks[i].dst):])
 		}
-		r.cache.release(e)
+		r.cache.Release(e)
 		if err != nil {
 			return n, err
 		}
@@ -102,10 +104,10 @@ func (x *index) find(pos int64) int {
 
 // get returns the entry of block i, decoded or with its error. The caller
 // releases it.
-func (r *Reader) get(i int) *entry {
-	e, owner := r.cache.acquire(i)
+func (r *Reader) get(i int) *blockcache.Entry {
+	e, owner := r.cache.Acquire(i)
 	if !owner {
-		<-e.done
+		e.Wait()
 		return e
 	}
 	var before []byte
@@ -118,24 +120,24 @@ func (r *Reader) get(i int) *entry {
 }
 
 // fill decodes the block of e, given what comes before it.
-func (r *Reader) fill(e *entry, before []byte, err error) {
-	defer r.cache.filled(e)
-	if e.err = r.lasting(e.block, err); e.err != nil {
+func (r *Reader) fill(e *blockcache.Entry, before []byte, err error) {
+	defer r.cache.Filled(e)
+	if e.Err = r.lasting(e.Block(), err); e.Err != nil {
 		return
 	}
-	buf := r.cache.buffer(len(before) + int(r.x.blocks[e.block].size))
-	e.before = copy(buf, before)
+	buf := r.cache.Buffer(len(before) + int(r.x.blocks[e.Block()].size))
+	e.Before = copy(buf, before)
 	s, ok := r.scans.Get().(*scanner)
 	if !ok {
 		s = new(scanner)
 	}
 	defer r.scans.Put(s)
-	if err := r.x.decode(s, e.block, buf); err != nil {
-		r.cache.free.Put(&buf)
-		e.err = r.lasting(e.block, err)
+	if err := r.x.decode(s, e.Block(), buf); err != nil {
+		r.cache.Recycle(buf)
+		e.Err = r.lasting(e.Block(), err)
 		return
 	}
-	e.buf = buf
+	e.Buf = buf
 }
 
 // lasting returns the error to give for block i: that of its damage where it is

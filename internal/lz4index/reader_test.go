@@ -143,21 +143,6 @@ func TestConcurrentReaders(t *testing.T) {
 	}
 }
 
-func TestCacheKeepsItsBudget(t *testing.T) {
-	const budget = 200_000
-	for _, name := range []string{"stored.lz4", "stored-linked.lz4"} {
-		r := open(t, fixture(t, name), &Options{CacheBytes: budget})
-		checkRandomReads(t, r, mixed(), rand.New(rand.NewPCG(1, 2)), 100)
-		held := int64(0)
-		for _, e := range r.cache.entries {
-			held += int64(len(e.buf))
-		}
-		if held != r.cache.used || held > budget || held == 0 {
-			t.Errorf("%s: cache holds %d bytes and counts %d, want at most %d", name, held, r.cache.used, budget)
-		}
-	}
-}
-
 func TestSequenceOfFrames(t *testing.T) {
 	skippable := []byte("\x5F\x2A\x4D\x18\x03\x00\x00\x00abc")
 	file := bytes.Join([][]byte{
