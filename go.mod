@@ -3,12 +3,10 @@ module github.com/nodelens/nodelens
 go 1.26.0
 
 require (
+	github.com/go-delve/delve v1.27.2
 	github.com/google/go-cmp v0.7.0
 	github.com/klauspost/compress v1.20.3
 	github.com/pierrec/lz4/v4 v4.1.33
+	github.com/ulikunitz/xz v0.5.17
 	golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba
 )
-
-require github.com/ulikunitz/xz v0.5.17
-
-require github.com/go-delve/delve v1.27.2

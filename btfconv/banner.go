@@ -12,24 +12,30 @@ const bannerStart = "Linux version "
 // there is one more, without the time of the build, from the first pass of linking
 // (init/version.c).
 func (f *finder) banner(ctx context.Context) {
-	version := f.version()
 	if va, ok := f.find("linux_banner"); ok {
-		f.setBanner(f.image.bannerAt(va))
+		f.report.setBanner(f.image.bannerAt(va))
+		return
+	}
+	version := f.version()
+	if version == "" {
 		return
 	}
 	for pa := range scanFor(ctx, f.mem, f.report.image, []byte(bannerStart)) {
 		va, _ := f.image.virtual(pa)
 		if text := f.image.bannerAt(va); text != "" && strings.HasSuffix(text, version+"\n") {
 			f.found("linux_banner", va, "its text")
-			f.setBanner(text)
+			f.report.setBanner(text)
 			return
 		}
 	}
 }
 
-func (f *finder) setBanner(text string) {
-	f.report.Banner = strings.TrimSuffix(text, "\n")
-	f.report.Release = releaseOf(text)
+// setBanner sets the banner and the release that it says, if there is one.
+func (r *Report) setBanner(text string) {
+	if text != "" {
+		r.Banner = strings.TrimSuffix(text, "\n")
+		r.Release, _, _ = strings.Cut(strings.TrimPrefix(text, bannerStart), " ")
+	}
 }
 
 // version returns init_uts_ns.name.version, as uname -v has it.
@@ -56,9 +62,4 @@ func (k *kernelImage) bannerAt(va uint64) string {
 		return ""
 	}
 	return string(b[:n])
-}
-
-func releaseOf(banner string) string {
-	release, _, _ := strings.Cut(strings.TrimPrefix(banner, bannerStart), " ")
-	return release
 }

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// This package reads BTF itself. The one kept library in Go, cilium/ebpf/btf,
-// refuses BTF with an empty string table, which modules without types of their
-// own carry, and takes about 70 ms to build its object for each of the 95,000
-// types of a kernel before a conversion could start; reading the records in
-// place and writing isf's types at once takes less than half of that.
+// This package reads BTF itself. The one kept library in Go, cilium/ebpf/btf, is
+// made for loading BPF programs: it decodes a type when it is asked for, so that
+// damage shows only then, takes some 70 ms to build an object for each of the
+// 95,000 types of a kernel before a conversion could start, and stops at kinds that
+// are newer than it. Reading the records in place, checking them all, and making
+// isf's types of them at once, takes less than half of that.
 
 // A btfKind is the kind of a type record: BTF_KIND_* in include/uapi/linux/btf.h.
 type btfKind uint8

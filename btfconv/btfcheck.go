@@ -49,7 +49,7 @@ func checkNamed(_ *btfTypes, r btfType) string {
 }
 
 func checkRef(t *btfTypes, r btfType) string {
-	if r.size >= t.end() || r.vlen != 0 {
+	if r.name != 0 || r.size >= t.end() || r.vlen != 0 {
 		return "malformed reference"
 	}
 	return ""
@@ -65,8 +65,9 @@ func checkNamedRef(t *btfTypes, r btfType) string {
 }
 
 func checkArray(t *btfTypes, r btfType) string {
-	if binary.LittleEndian.Uint32(r.extra) >= t.end() || binary.LittleEndian.Uint32(r.extra[4:]) >= t.end() {
-		return "array of an unknown type"
+	elem, index := binary.LittleEndian.Uint32(r.extra), binary.LittleEndian.Uint32(r.extra[4:])
+	if r.name != 0 || r.size != 0 || r.vlen != 0 || elem-1 >= t.end()-1 || index-1 >= t.end()-1 {
+		return "malformed array"
 	}
 	return ""
 }

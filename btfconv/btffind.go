@@ -2,6 +2,7 @@ package btfconv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -21,12 +22,13 @@ func (s *search) decodeTypes(ctx context.Context) error {
 	from := s.place.phys + vmem.PhysAddr(s.table.tokens.end)
 	var wrong error
 	for pa := range scanFor(ctx, s.mem, vmem.Range[vmem.PhysAddr]{Start: from, Size: btfReach}, []byte{0x9f, 0xeb, btfVersion, 0}) {
-		t, err := readBTF(s.mem, pa)
-		if err != nil {
-			wrong = cmpOr(wrong, err)
+		h, ok := isKernelBTF(s.mem, pa)
+		if !ok {
 			continue
 		}
-		if t == nil {
+		t, err := readBTF(s.mem, pa, &h)
+		if err != nil {
+			wrong = cmp.Or(wrong, err)
 			continue
 		}
 		s.btf, s.layouts = t, newLayouts(t)
@@ -44,20 +46,15 @@ func (s *search) decodeTypes(ctx context.Context) error {
 	return fmt.Errorf("no BTF in %d bytes after kallsyms: %w", btfReach, ErrNotFound)
 }
 
-func cmpOr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
+// isKernelBTF reports whether what is at a place that has the magic number can be
+// the kernel's types: a header, with sizes that are large enough.
+func isKernelBTF(mem vmem.Memory, pa vmem.PhysAddr) (btfHeader, bool) {
+	h, err := parseBTFHeader(readUpTo(mem, pa, btfHeaderSize+8))
+	return h, err == nil && h.typeLen >= minBTFTypes*btfRecordSize
 }
 
-// readBTF reads BTF at a place that has its magic number. What is no header at
-// all, or too small for the kernel's types, is nil.
-func readBTF(mem vmem.Memory, pa vmem.PhysAddr) (*btfTypes, error) {
-	h, err := parseBTFHeader(readUpTo(mem, pa, btfHeaderSize+8))
-	if err != nil || h.typeLen < minBTFTypes*btfRecordSize {
-		return nil, nil
-	}
+// readBTF reads the kernel's BTF.
+func readBTF(mem vmem.Memory, pa vmem.PhysAddr, h *btfHeader) (*btfTypes, error) {
 	b := readUpTo(mem, pa, int(h.total()))
 	if uint64(len(b)) < h.total() {
 		return nil, fmt.Errorf("BTF at %v: %d of its %d bytes: %w", pa, len(b), h.total(), vmem.ErrNotCaptured)

@@ -2,6 +2,7 @@ package btfconv
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -10,9 +11,14 @@ import (
 func (s *search) build() (*isf.File, error) {
 	s.report.KASLRShift, s.report.TextPhys = s.image.shift, s.image.phys
 	c := s.types
-	c.Symbols = typedSymbols(s.symbols, s.image.shift, s.vars, &c)
+	c.Symbols = typedSymbols(s.symbols, &s.image, s.vars, &c)
 	setBanner(&c, s.report.Banner)
-	return isf.New(c)
+	f, err := isf.New(c)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, &MissingError{Part: PartBTF, Release: s.report.Release, BuildID: s.report.BuildID, Err: err}
+	}
+	return f, nil
 }
 
 // identify completes what is known of the kernel for an error message.
@@ -23,8 +29,7 @@ func (s *search) identify(ctx context.Context) {
 	for pa := range scanFor(ctx, s.mem, everything, []byte(bannerStart)) {
 		k := kernelImage{mem: s.mem, phys: pa}
 		if text := k.bannerAt(0); text != "" {
-			s.report.Banner = text
-			s.report.Release = releaseOf(text)
+			s.report.setBanner(text)
 			return
 		}
 	}

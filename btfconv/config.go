@@ -14,8 +14,8 @@ import (
 
 const maxConfig = 4 << 20 // of text, in bytes; that of a distribution's kernel has 250 KiB
 
-// ErrNoConfig: the kernel was built without CONFIG_IKCONFIG, or its copy of the
-// configuration was not captured.
+// ErrNoConfig says that the kernel was built without CONFIG_IKCONFIG, or that its
+// copy of the configuration was not captured.
 var ErrNoConfig = errors.New("no IKCONFIG")
 
 // KernelConfig returns the configuration that the running kernel was built with,

@@ -52,10 +52,14 @@ func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, erro
 		if err != nil {
 			return nil, fmt.Errorf("btfconv: %w", err)
 		}
-		c.Symbols = typedSymbols(newSymbolTable(list, nil), o.shift(list), vars, &c)
+		c.Symbols = typedSymbols(newSymbolTable(list, nil), &kernelImage{shift: o.shift(list)}, vars, &c)
 	}
 	setBanner(&c, o.Banner)
-	return isf.New(c)
+	f, err := isf.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("btfconv: %w: %w", ErrDamaged, err)
+	}
+	return f, nil
 }
 
 // shift returns what to subtract from addresses.

@@ -12,6 +12,9 @@ import (
 // CONFIG_PHYSICAL_START, which hardly anyone changes.
 const linkedText = startKernelMap + 0x1000000
 
+// maxPhys is the last physical address there can be: 52 bits (MAXPHYADDR).
+const maxPhys = 1<<52 - 1
+
 // A kernelImage is the kernel in physical memory, from _text to _end: one
 // contiguous piece, wherever KASLR has put it, so that no page tables are needed
 // to read it. (level2_kernel_pgt in arch/x86/kernel/head_64.S maps it so.)
@@ -24,12 +27,22 @@ type kernelImage struct {
 
 // physical returns where an address inside the image is in memory.
 func (k *kernelImage) physical(va uint64) (vmem.PhysAddr, bool) {
-	return k.phys + vmem.PhysAddr(va-k.text), va-k.text < kernelImageMax
+	pa := k.phys + vmem.PhysAddr(va-k.text)
+	return pa, va-k.text < kernelImageMax && pa <= maxPhys
 }
 
 // virtual returns the address in the image of a physical one.
 func (k *kernelImage) virtual(pa vmem.PhysAddr) (uint64, bool) {
 	return k.text + uint64(pa-k.phys), uint64(pa-k.phys) < kernelImageMax
+}
+
+// linked returns what an address was before KASLR moved the image. Those of the
+// per-CPU section, to 6.14, are none of the image.
+func (k *kernelImage) linked(va uint64) uint64 {
+	if va < startKernelMap {
+		return va
+	}
+	return va - k.shift
 }
 
 // read returns n bytes from a virtual address on.

@@ -10,12 +10,12 @@ import (
 // in the order of the file, by release:
 //
 //	5.10 to 6.3  offsets relative_base num_syms names markers [seqs] token_table token_index
-//	6.4 to 6.19  num_syms names markers token_table token_index offsets relative_base seqs
-//	7.0 on       num_syms names markers token_table token_index offsets seqs
+//	6.4 and on   num_syms names markers token_table token_index offsets relative_base seqs
+//	7.2 and 7.3  num_syms names markers token_table token_index offsets seqs
 //
 // seqs came with 6.2, and in stable updates of 6.1. Each table is aligned to 8
-// bytes, from 7.0 on to 4. Distributions move such changes between releases, so
-// the order is read off the tables themselves.
+// bytes, in 7.2 to 4. Distributions move such changes between releases, so the
+// order is read off the tables themselves.
 
 const (
 	startKernelMap = 0xffffffff80000000 // __START_KERNEL_map in arch/x86/include/asm/page_64_types.h
@@ -50,7 +50,7 @@ type kallsymsTable struct {
 // locateKallsyms verifies that the tables are around names, which is the index of
 // kallsyms_names in the window: that the names, the markers, the token table and
 // its index fit together. addr is the virtual address of the window, to which the
-// addresses of 7.0 and later are relative, and a multiple of 8.
+// addresses of 7.2 are relative, and a multiple of 8.
 func locateKallsyms(window []byte, addr uint64, names int) (*kallsymsTable, error) {
 	t := &kallsymsTable{window: window, addr: addr, names: names, seqs: -1}
 	if err := t.walkNames(); err != nil {
@@ -79,7 +79,7 @@ func (t *kallsymsTable) walkNames() error {
 	if t.names < 8 || t.names > len(t.window) {
 		return t.damaged("names", t.names, "outside of the image")
 	}
-	// The number is padded to 8 bytes, before 7.0.
+	// The number is padded to 8 bytes, before 7.2.
 	t.num = int(binary.LittleEndian.Uint32(t.window[t.names-4:]))
 	if t.num == 0 {
 		t.num = int(binary.LittleEndian.Uint32(t.window[t.names-8:]))
@@ -114,22 +114,25 @@ func (t *kallsymsTable) nameLength(at int) (n, size int) {
 }
 
 // findTokens checks the markers, which follow the names, and finds the token
-// table after them.
+// table after them, or after the order of the names.
 func (t *kallsymsTable) findTokens() error {
 	end := t.names + int(t.ends[len(t.ends)-1])
+	wrong := t.damaged("markers", end, "they don't agree with the names")
 	for _, a := range []int{8, 4} {
 		markers := align(end, a)
 		if !t.markersAt(markers) {
 			continue
 		}
-		tokens := align(markers+4*len(t.ends), a)
-		if err := t.tokens.parse(t.window, tokens, a); err == nil {
+		next := align(markers+4*len(t.ends), a)
+		if wrong = t.tokens.parse(t.window, next, a); wrong == nil {
 			return nil
 		}
-		t.seqs = tokens
-		return t.tokens.parse(t.window, align(tokens+3*t.num, a), a)
+		if err := t.tokens.parse(t.window, align(next+3*t.num, a), a); err == nil {
+			t.seqs = next
+			return nil
+		}
 	}
-	return t.damaged("markers", end, "they don't agree with the names")
+	return wrong
 }
 
 // markersAt reports whether the table of where each 256th name starts is at.

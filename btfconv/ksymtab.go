@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// The tables of exported symbols, __ksymtab and, to 6.19, __ksymtab_gpl right
+// The tables of exported symbols, __ksymtab and, in most kernels, __ksymtab_gpl right
 // after it: struct kernel_symbol of three numbers, each relative to its own
 // address (CONFIG_HAVE_ARCH_PREL32_RELOCATIONS), the symbol's value, name and name
 // space. Each table is sorted by name. They are all that says where data is when

@@ -26,8 +26,9 @@ type MemoryOptions struct {
 // error is a *MissingError, which names the kernel as far as it is known, or that
 // of ctx. A damaged table is an error; no database is made from a part of one.
 //
-// Where the image has VMCOREINFO, only the kernel's own pages are read. Where it
-// has none, a few bytes of every 32 KiB are read until the kernel is found.
+// Besides the kernel's own pages, the first bytes of each page are read until
+// VMCOREINFO is found; and where there is none, some of every 32 KiB until kallsyms
+// is found.
 func FromMemory(ctx context.Context, mem vmem.Memory, opts *MemoryOptions) (*isf.File, *Report, error) {
 	var o MemoryOptions
 	if opts != nil {

@@ -54,10 +54,15 @@ func (n *typeNamer) unique(space, name string) string {
 		key = space + name
 	}
 	n.seen[key]++
-	if c := n.seen[key]; c > 1 {
-		return name + "___" + strconv.Itoa(c)
+	return numbered(name, n.seen[key])
+}
+
+// numbered returns the name of the n-th type that is called so.
+func numbered(name string, n int) string {
+	if n == 1 {
+		return name
 	}
-	return name
+	return name + "___" + strconv.Itoa(n)
 }
 
 // nameByTypedef lends the name of a typedef to the anonymous type that it
@@ -85,7 +90,7 @@ func (n *typeNamer) nameByTypedef() {
 // rest names what has no tag and no typedef. A forward declaration has the name
 // of the definition that it stands for, be there one or not.
 func (n *typeNamer) rest(id uint32, r *btfType) string {
-	kind := ""
+	var kind string
 	switch r.kind {
 	case kindStruct:
 		kind = "struct"

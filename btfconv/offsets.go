@@ -1,6 +1,9 @@
 package btfconv
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // An offsetMode is how kallsyms_offsets holds addresses.
 type offsetMode uint8
@@ -12,7 +15,7 @@ const (
 	absolutePerCPU offsetMode = iota
 	// baseRelative: unsigned numbers to add to relative_base.
 	baseRelative
-	// pcRelative: signed numbers to add to the address of the number itself (7.0).
+	// pcRelative: signed numbers to add to the address of the number itself (7.2).
 	pcRelative
 )
 
@@ -24,9 +27,9 @@ func (t *kallsymsTable) decodeOffsets(symbols []kernelSymbol) error {
 	after := align(t.tokens.end, 8)
 	switch {
 	case t.fits(before, t.names-16, symbols): // to 6.3
-	case t.fits(after, after+align(4*t.num, 8), symbols): // to 6.19
+	case t.fits(after, after+align(4*t.num, 8), symbols): // from 6.4 on
 		t.seqs = after + align(4*t.num, 8) + 8
-	case t.fitsPCRelative(symbols): // from 7.0 on
+	case t.fitsPCRelative(symbols): // 7.2
 		t.seqs = t.offsets + 4*t.num
 	default:
 		return t.damaged("offsets", t.tokens.end, "none that ascend, before or after the other tables")
@@ -72,19 +75,42 @@ func (t *kallsymsTable) fitsPCRelative(symbols []kernelSymbol) bool {
 	return t.fill(symbols)
 }
 
-// fill computes all addresses, and reports whether they ascend and are in the
-// kernel's image.
+// maxAliases limits how many functions may have one address, which in real
+// kernels are up to 24: the system calls that are configured out.
+const maxAliases = 200
+
+// fill computes all addresses, and reports whether they ascend, and each is one
+// that a symbol can have.
 func (t *kallsymsTable) fill(symbols []kernelSymbol) bool {
-	last := uint64(0)
+	last, aliases := uint64(0), 0
 	for i := range symbols {
-		v := t.address(i)
-		if v < last || v < startKernelMap && v >= kernelImageMax || v-startKernelMap >= 2*kernelImageMax && v >= startKernelMap {
+		s := &symbols[i]
+		s.addr = t.address(i)
+		if s.addr < last || !t.possible(s) {
 			return false
 		}
-		symbols[i].addr = v
-		last = v
+		if s.addr != last || !s.function() {
+			aliases = 0
+		}
+		if aliases++; aliases > maxAliases {
+			return false
+		}
+		last = s.addr
 	}
 	return true
+}
+
+// possible reports whether a symbol can have its address: in the image, or, if it
+// is marked as absolute, in the per-CPU section. Inside of the tables, where
+// relative numbers point if they are overwritten, are the tables only.
+func (t *kallsymsTable) possible(s *kernelSymbol) bool {
+	if s.kind == 'A' && t.mode == absolutePerCPU {
+		return s.addr < kernelImageMax
+	}
+	if t.mode == pcRelative && s.addr >= t.addr+uint64(t.names) && s.addr < t.addr+uint64(t.offsets+4*t.num) {
+		return strings.HasPrefix(s.name, "kallsyms_")
+	}
+	return s.addr-startKernelMap < 2*kernelImageMax
 }
 
 func (t *kallsymsTable) address(i int) uint64 {

@@ -100,7 +100,7 @@ func inOrder(b []byte, sign, step int64, different int) bool {
 // ordered numbers: a number that is about as large as the run is long, up to what
 // was not seen of the run before its first and after its last step.
 func tryAround(mem vmem.Memory, r vmem.Range[vmem.PhysAddr], at vmem.PhysAddr, run uint64, try func(kallsymsPlace) bool) bool {
-	p := kallsymsPlace{phys: at - vmem.PhysAddr(min(reach, uint64(at-r.Start)))&^7}
+	p := kallsymsPlace{phys: (at - vmem.PhysAddr(min(reach, uint64(at-r.Start))) + 7) &^ 7}
 	p.window = readUpTo(mem, p.phys, int(at-p.phys)+reach)
 	low := uint32(run / 4)
 	high := low + maxUnseen

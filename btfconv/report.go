@@ -31,9 +31,9 @@ type Part string
 
 // The parts of the kernel that symbols are made of.
 const (
-	PartKallsyms Part = "kallsyms"       // names and addresses
-	PartBTF      Part = "BTF"            // types
-	PartInitTask Part = "the first task" // without which a kernel can't be told from its remains
+	PartKallsyms Part = "kallsyms"  // names and addresses
+	PartBTF      Part = "BTF"       // types
+	PartInitTask Part = "init_task" // without which a kernel can't be told from its remains
 )
 
 // Error names the kernel, what is missing, why, and which file would help.
@@ -66,14 +66,15 @@ func (p Part) remedy() string {
 	return isf + "would help"
 }
 
-// A Report says what FromMemory found in an image, and how.
+// A Report says what FromMemory found in an image, and how. It is safe for
+// concurrent use.
 type Report struct {
-	Release    string // as uname -r has it
-	BuildID    string // of vmlinux, in hexadecimal; "" where not known
-	Banner     string // linux_banner, without the newline at its end
-	FoundBy    string // how the kernel was found
-	KASLRShift uint64 // what was subtracted from addresses of the kernel's image
-	TextPhys   vmem.PhysAddr
+	Release    string        // as uname -r has it
+	BuildID    string        // of vmlinux, in hexadecimal; "" where not known
+	Banner     string        // linux_banner, without the newline at its end
+	FoundBy    string        // how the kernel was found
+	KASLRShift uint64        // what was subtracted from addresses of the kernel's image
+	TextPhys   vmem.PhysAddr // where the kernel's image starts
 	Kallsyms   Table
 	Exports    Table // __ksymtab
 	ExportsErr error // why Exports was not used; nil if it was. That alone is no error of FromMemory

@@ -61,7 +61,7 @@ func (f *finder) found(name string, addr uint64, format string, args ...any) {
 		return
 	}
 	f.more[name] = addr
-	f.report.Found = append(f.report.Found, FoundSymbol{Name: name, Address: addr - f.image.shift, FoundBy: fmt.Sprintf(format, args...)})
+	f.report.Found = append(f.report.Found, FoundSymbol{Name: name, FoundBy: fmt.Sprintf(format, args...)})
 }
 
 // addFound adds what was found to the symbols.
@@ -71,19 +71,26 @@ func (f *finder) addFound() {
 		found = append(found, kernelSymbol{name: name, addr: va, kind: 'D'})
 	}
 	f.symbols.add(found)
+	for i := range f.report.Found {
+		s := &f.report.Found[i]
+		s.Address = f.image.linked(f.more[s.Name])
+	}
 	slices.SortFunc(f.report.Found, func(a, b FoundSymbol) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // dataEnd returns where the search ends: some way after the last symbol, for the
-// end of the image is not a function.
+// end of the image is not a function; and, as there may be functions only, farther
+// after the BTF, which is the last of the read-only data.
 func (f *finder) dataEnd() uint64 {
+	const afterSymbol, afterBTF = 4 << 20, 32 << 20
+	btf, _ := f.image.virtual(f.report.BTF.Addr)
 	end := f.image.text
 	for i := range f.symbols.sorted {
 		if a := f.symbols.sorted[i].addr; a-f.image.text < kernelImageMax {
 			end = max(end, a)
 		}
 	}
-	return end + 4<<20
+	return max(end+afterSymbol, btf+afterBTF)
 }
 
 // initTask verifies init_task, or finds it: the task that is its own parent and is
@@ -103,8 +110,9 @@ func (f *finder) initTask() error {
 			if binary.LittleEndian.Uint64(b[i:]) != name {
 				continue
 			}
-			if va := at + uint64(i) - comm; f.checkInitTask(va, comm, parent) == nil {
-				f.found("init_task", va, "the task called swapper that is its own parent")
+			va, text := at+uint64(i)-comm, f.image.text
+			if f.checkInitTask(va, comm, parent) == nil { // which may have moved the image
+				f.found("init_task", va+f.image.text-text, "the task called swapper that is its own parent")
 				return nil
 			}
 		}
@@ -138,7 +146,7 @@ func (f *finder) checkInitTask(va, comm, parent uint64) error {
 const kernelAlign = 2 << 20
 
 // shiftUnknown reports whether the tables left open where the kernel runs: those
-// of 7.0 and later hold no absolute address.
+// of 7.2 hold no absolute address.
 func (f *finder) shiftUnknown() bool {
 	return f.notes == nil && f.table.mode == pcRelative && f.image.shift == 0
 }
@@ -259,6 +267,5 @@ var wanted = [][]string{
 	{"init_task"}, {"init_pid_ns"}, {"init_uts_ns"}, {"init_user_ns"}, {"init_net"}, {"init_nsproxy"}, {"init_mm"},
 	{"init_top_pgt", "swapper_pg_dir"}, {"linux_banner"}, {"tk_core", "timekeeper_data"}, {"page_offset_base"},
 	{"vmemmap_base"}, {"vmalloc_base"}, {"phys_base"}, {"__per_cpu_offset"}, {"cgrp_dfl_root"}, {"cgroup_roots"},
-	{"cgrp_dfl_visible"},
-	{"cgroup_subsys"}, {"socket_file_ops"}, {"sockfs_dentry_operations"}, {"modules"},
+	{"cgrp_dfl_visible"}, {"cgroup_subsys"}, {"socket_file_ops"}, {"sockfs_dentry_operations"}, {"modules"},
 }

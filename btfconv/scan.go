@@ -1,6 +1,10 @@
 package btfconv
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/nodelens/nodelens/vmem"
+)
 
 // A pattern is a symbol that is found by a word that stands in it: a pointer to a
 // function or to another object, which is unlikely to stand anywhere else in the
@@ -96,7 +100,7 @@ func (f *finder) addInitMM(ps []pattern) []pattern {
 	}
 	valid := func(at uint64) bool {
 		w, err := f.image.word(at + end)
-		return err == nil && w == etext
+		return err == nil && w == etext && f.topTableOf(at) != 0
 	}
 	return append(ps, pattern{name: "init_mm", offset: start, word: f.image.text, valid: valid, by: "mm_struct.start_code is _text"})
 }
@@ -104,13 +108,23 @@ func (f *finder) addInitMM(ps []pattern) []pattern {
 // topTable finds the kernel's page table by init_mm, if VMCOREINFO didn't tell.
 func (f *finder) topTable() {
 	mm, ok := f.find("init_mm")
-	off, ok2 := f.layouts.offset("mm_struct", "pgd")
-	if !ok || !ok2 || f.has("swapper_pg_dir") {
+	if !ok || f.has("swapper_pg_dir") {
 		return
 	}
-	if va, err := f.image.word(mm + off); err == nil && f.inData(va) && va%4096 == 0 {
+	if va := f.topTableOf(mm); va != 0 {
 		f.found("init_top_pgt", va, "init_mm.pgd")
 	}
+}
+
+// topTableOf returns the address of the page table of an mm_struct, if it is one
+// in the kernel's image, else 0.
+func (f *finder) topTableOf(mm uint64) uint64 {
+	off, ok := f.layouts.offset("mm_struct", "pgd")
+	va, err := f.image.word(mm + off)
+	if !ok || err != nil || !f.inData(va) || va%vmem.PageSize != 0 {
+		return 0
+	}
+	return va
 }
 
 // addSubsystems adds cgroup_subsys, the array of pointers to the controllers: the

@@ -43,6 +43,15 @@ func compareSymbols(a, b kernelSymbol) int {
 
 func (s *kernelSymbol) global() bool { return s.kind >= 'A' && s.kind <= 'Z' }
 
+// function reports whether nm calls the symbol one of code.
+func (s *kernelSymbol) function() bool {
+	switch s.kind {
+	case 'T', 't', 'W', 'w':
+		return true
+	}
+	return false
+}
+
 // search returns the index of a symbol in sorted.
 func (t *symbolTable) search(name string) (int, bool) {
 	return slices.BinarySearchFunc(t.sorted, name, func(s kernelSymbol, name string) int { return strings.Compare(s.name, name) })

@@ -63,18 +63,15 @@ func arrayOf(t *isf.Type) *isf.Type { return &isf.Type{Kind: isf.KindArray, Elem
 
 // typedSymbols makes symbols with the addresses they were linked at, and the
 // types that vars or symbolTypes have for them.
-func typedSymbols(t *symbolTable, shift uint64, vars map[string]*isf.Type, c *isf.Contents) []isf.Symbol {
+func typedSymbols(t *symbolTable, image *kernelImage, vars map[string]*isf.Type, c *isf.Contents) []isf.Symbol {
 	out := make([]isf.Symbol, len(t.sorted))
 	for i, s := range t.sorted {
-		out[i] = isf.Symbol{Name: s.name, Address: s.addr}
-		if s.addr >= startKernelMap {
-			out[i].Address -= shift
-		}
+		out[i] = isf.Symbol{Name: s.name, Address: image.linked(s.addr)}
 	}
 	known := knownTypes(c)
 	for name, typ := range symbolTypes {
-		if i, ok := t.search(name); ok && known[innermost(typ).Name] {
-			out[i].Type = typ
+		if i, ok := t.search(name); ok {
+			out[i].Type = typeIn(known, typ)
 		}
 	}
 	for name, typ := range vars {
@@ -98,9 +95,24 @@ func knownTypes(c *isf.Contents) map[string]bool {
 	return known
 }
 
-func innermost(t *isf.Type) *isf.Type {
-	for t.Elem != nil {
-		t = t.Elem
+// clangNames are what clang calls types that gcc names otherwise.
+var clangNames = map[string]string{"long unsigned int": "unsigned long", "long long unsigned int": "unsigned long long"}
+
+// typeIn returns t as a database with the known names has it: nil if what it is
+// made of isn't known.
+func typeIn(known map[string]bool, t *isf.Type) *isf.Type {
+	if t.Elem != nil {
+		elem := typeIn(known, t.Elem)
+		if elem == nil {
+			return nil
+		}
+		return &isf.Type{Kind: t.Kind, Elem: elem, Count: t.Count}
 	}
-	return t
+	if known[t.Name] {
+		return t
+	}
+	if name := clangNames[t.Name]; known[name] && name != "" {
+		return baseNamed(name)
+	}
+	return nil
 }

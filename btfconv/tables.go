@@ -72,7 +72,7 @@ func (s *search) tablesFromNotes() error {
 		return err
 	}
 	n := uint64(binary.LittleEndian.Uint32(b))
-	if n > maxSymbols || high-low > kernelImageMax/4 {
+	if n > maxSymbols || high-low > maxTables {
 		return fmt.Errorf("kallsyms_num_syms is %d: %w", n, ErrDamaged)
 	}
 	low = low&^7 - 8 // kallsyms_num_syms may be right before kallsyms_names, and is looked for in two places
@@ -86,6 +86,9 @@ func (s *search) tablesFromNotes() error {
 	s.setTable(kallsymsPlace{window: window, phys: pa, names: t.names}, t, "VMCOREINFO")
 	return nil
 }
+
+// maxTables is more than all tables of kallsyms have together, in bytes.
+const maxTables = 64 << 20
 
 // exportReach is how far after kallsyms the export tables may be.
 const exportReach = 32 << 20
@@ -113,31 +116,28 @@ func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
 	return nil
 }
 
-// useExports adds exported symbols, if nothing is wrong with the table, and
-// compares them with kallsyms, which has all functions.
+// useExports adds exported symbols, unless something is wrong with their table.
 func (s *search) useExports(exports []kernelSymbol) error {
-	if s.report.ExportsErr != nil {
-		return nil
+	if s.report.ExportsErr == nil {
+		return s.addExports(exports)
 	}
-	same, other := 0, 0
-	for i := range exports {
-		va, ok := s.symbols.find(exports[i].name)
-		switch {
-		case ok && va == exports[i].addr:
-			same++
-		case ok:
-			other++
+	return nil
+}
+
+// addExports adds exported symbols, and compares them with kallsyms, which has
+// all functions.
+func (s *search) addExports(exports []kernelSymbol) error {
+	for _, e := range exports {
+		// An exported symbol is global. A static one may have the name of one that kallsyms lacks.
+		if i, ok := s.symbols.search(e.name); ok && s.symbols.sorted[i].global() && s.symbols.sorted[i].addr != e.addr {
+			return fmt.Errorf("%s is at %#x in kallsyms, at %#x in __ksymtab: %w", e.name, s.symbols.sorted[i].addr, e.addr, ErrDamaged)
 		}
-	}
-	// A static symbol may have the name of an exported one.
-	if other > same/100 {
-		return fmt.Errorf("%d of %d exported symbols have other addresses in kallsyms: %w", other, same+other, ErrDamaged)
 	}
 	s.symbols.add(exports)
 	return nil
 }
 
-// placeImage finds out where the image is, without VMCOREINFO. From 7.0 on the
+// placeImage finds out where the image is, without VMCOREINFO. In 7.2 the
 // tables themselves tell; before, the export tables, whose addresses are relative
 // to where they are, say where in memory each function is that kallsyms has the
 // virtual address of.

@@ -1,8 +1,6 @@
 package btfconv
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // A clock is where the fields of struct timekeeper are that tell it.
 type clock struct {
@@ -26,7 +24,7 @@ func (f *finder) fromTimekeeper() {
 		return
 	}
 	btf, _ := f.image.virtual(f.report.BTF.Addr)
-	for at, b := range f.image.chunks(btf, f.end, int(size)) {
+	for at, b := range f.image.chunks(btf, f.end, int(size+inner)) {
 		for i := int(inner); i+int(size) <= len(b); i += 8 {
 			if (at+uint64(i)-inner)%cacheLine == 0 && c.isAt(b[i:]) {
 				f.found(name, at+uint64(i)-inner, "timekeeper.offs_real is the opposite of wall_to_monotonic")

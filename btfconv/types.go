@@ -1,6 +1,7 @@
 package btfconv
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ const maxDepth = 64
 
 // Types that many fields share.
 var (
-	typeVoid     = &isf.Type{Kind: isf.KindVoid, Name: "void"}
+	typeVoid     = &isf.Type{Kind: isf.KindVoid}
 	typeFunction = &isf.Type{Kind: isf.KindFunction}
 )
 
@@ -54,9 +55,7 @@ func (s *slab[T]) take(n int) []T {
 // the per-CPU section, and in BTF from pahole 1.28 on possibly all global ones.
 func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type, error) {
 	c := &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
-	if err := c.addBases(); err != nil {
-		return isf.Contents{}, nil, err
-	}
+	c.addBases()
 	vars := map[string]*isf.Type{}
 	for id := uint32(1); id < t.end(); id++ {
 		if err := c.add(id, vars); err != nil {
@@ -86,36 +85,39 @@ func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) (err error) {
 	return err
 }
 
-// addBases adds the scalars. BTF may have one more than once, but not two
-// different ones of a name.
-func (c *typeConverter) addBases() error {
-	seen := map[string]bool{}
+// addBases adds the scalars. One that BTF has more than once is one; of different
+// ones with one name, which no C has, all but the first get a suffix, as other types.
+func (c *typeConverter) addBases() {
+	seen := map[string]int{}
 	for id := uint32(1); id < c.btf.end(); id++ {
 		r, _ := c.btf.lookup(id)
 		if r.kind != kindInt && r.kind != kindFloat {
 			continue
 		}
 		b := baseType(c.btf.string(r.name), &r)
-		t := &c.types.take(1)[0]
-		*t = isf.Type{Kind: isf.KindBase, Name: b.Name}
-		c.memo[id] = typeMemo{typ: t, size: b.Size}
-		if !seen[b.Name] {
-			seen[b.Name] = true
+		if !slices.Contains(c.out.Bases, b) {
+			seen[b.Name]++
+			b.Name = numbered(b.Name, seen[b.Name])
 			c.out.Bases = append(c.out.Bases, b)
-		} else if !c.hasBase(b) {
-			return damaged("type section", 0, "two different types %q", b.Name)
 		}
+		c.memo[id] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
 	}
-	return nil
+	c.correctSigns()
 }
 
-func (c *typeConverter) hasBase(b isf.BaseType) bool {
-	for _, o := range c.out.Bases {
-		if o == b {
-			return true
+// correctSigns marks the characters as signed that are so, if "signed char" is
+// not: early pahole wrote that a type is a character or that it is signed, not
+// both. Kernels have been built with an unsigned char since 6.2 only.
+func (c *typeConverter) correctSigns() {
+	signed := func(b isf.BaseType) bool { return b.Name == "signed char" && b.Signed }
+	if slices.ContainsFunc(c.out.Bases, signed) {
+		return
+	}
+	for i := range c.out.Bases {
+		if b := &c.out.Bases[i]; b.Kind == isf.BaseChar {
+			b.Signed = b.Name != "unsigned char"
 		}
 	}
-	return false
 }
 
 // The bits of BTF_INT_ENCODING in the word after a BTF_KIND_INT record.
@@ -127,6 +129,10 @@ const (
 
 func baseType(name string, r *btfType) isf.BaseType {
 	b := isf.BaseType{Name: name, Size: uint64(r.size), Kind: isf.BaseFloat, Signed: true}
+	switch name {
+	case "float", "double", "long double":
+		return b // BTF_KIND_FLOAT came with 5.13
+	}
 	if r.kind == kindFloat {
 		return b
 	}
@@ -136,7 +142,6 @@ func baseType(name string, r *btfType) isf.BaseType {
 	case encoding&intBool != 0:
 		b.Kind = isf.BaseBool
 	case encoding&intChar != 0 || name == "char" || name == "signed char" || name == "unsigned char":
-		// pahole leaves the character bit out.
 		b.Kind = isf.BaseChar
 	default:
 		b.Kind = isf.BaseInt
@@ -169,9 +174,7 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 		elem, _, err := c.resolve(r.size, depth-1)
 		return c.newType(isf.Type{Kind: isf.KindPointer, Elem: elem}), 8, err
 	case kindArray:
-		n := binary.LittleEndian.Uint32(r.extra[8:])
-		elem, size, err := c.resolve(binary.LittleEndian.Uint32(r.extra), depth-1)
-		return c.newType(isf.Type{Kind: isf.KindArray, Elem: elem, Count: uint64(n)}), size * uint64(n), err
+		return c.resolveArray(&r, depth)
 	case kindStruct:
 		return c.newType(isf.Type{Kind: isf.KindStruct, Name: c.names[id]}), uint64(r.size), nil
 	case kindUnion:
@@ -193,6 +196,21 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 	}
 	return typeVoid, 0, nil
 }
+
+func (c *typeConverter) resolveArray(r *btfType, depth int) (*isf.Type, uint64, error) {
+	n := uint64(binary.LittleEndian.Uint32(r.extra[8:]))
+	elem, size, err := c.resolve(binary.LittleEndian.Uint32(r.extra), depth-1)
+	if err != nil {
+		return nil, 0, err
+	}
+	if size > 0 && n > maxObject/size {
+		return nil, 0, damaged("type section", 0, "array of %d times %d bytes", n, size)
+	}
+	return c.newType(isf.Type{Kind: isf.KindArray, Elem: elem, Count: n}), size * n, nil
+}
+
+// maxObject is larger than anything in a kernel can be, in bytes.
+const maxObject = 1 << 40
 
 // resolveTypedef returns the type behind a typedef; for one that has a name of
 // its own in the database, that.
@@ -245,6 +263,9 @@ func (c *typeConverter) field(u *isf.UserType, m btfMember) (isf.Field, error) {
 		f.Name = c.btf.string(m.name)
 	}
 	if m.width != 0 {
+		if uint64(m.width) > 8*size {
+			return f, damaged("type section", 0, "%s.%s has %d bits of %d bytes", u.Name, f.Name, m.width, size)
+		}
 		f.Type = c.newType(isf.Type{Kind: isf.KindBitfield, Elem: typ, BitPosition: uint8(m.bit % 8), BitLength: uint8(m.width)})
 		size = uint64(m.bit%8+m.width+7) / 8
 	}
@@ -267,9 +288,14 @@ func hasSignedEnums(t *btfTypes) bool {
 	return false
 }
 
+// addEnum adds an enumeration. One of 8 bytes that is no BTF_KIND_ENUM64 (6.0) has
+// only the lower halves of its values, and gets no constants.
 func (c *typeConverter) addEnum(id uint32, r *btfType) {
 	signed := r.flag || !c.signed
 	e := isf.Enum{Name: c.names[id], Size: uint64(r.size), Constants: c.consts.take(int(r.vlen))}
+	if r.kind == kindEnum && r.size == 8 {
+		e.Constants = nil
+	}
 	step := int(knownLayouts[r.kind].elem)
 	negative := r.flag
 	for i := range e.Constants {
@@ -288,17 +314,15 @@ func (c *typeConverter) addEnum(id uint32, r *btfType) {
 	c.out.Enums = append(c.out.Enums, e)
 }
 
-// enumBase returns the alphabetically first integer of that size and sign.
+// enumBase returns the alphabetically first integer of that size and sign, of
+// those that C has names for (clang adds __ARRAY_SIZE_TYPE__).
 func (c *typeConverter) enumBase(size uint64, signed bool) string {
 	name := ""
 	for _, b := range c.out.Bases {
-		if b.Size == size && b.Signed == signed && (b.Kind == isf.BaseInt || b.Kind == isf.BaseChar) &&
-			(name == "" || b.Name < name) {
+		integer := b.Kind == isf.BaseInt || b.Kind == isf.BaseChar
+		if integer && b.Size == size && b.Signed == signed && !strings.HasPrefix(b.Name, "__") && (name == "" || b.Name < name) {
 			name = b.Name
 		}
 	}
-	if name == "" {
-		return "void"
-	}
-	return name
+	return cmp.Or(name, "void")
 }

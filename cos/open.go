@@ -22,9 +22,17 @@ type ImageFile struct {
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by
-// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. The caller
-// must Close it.
+// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. The
+// caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
+// ([kcore.OpenLive]).
 func Open(name string) (*ImageFile, error) {
+	if kcore.IsLive(name) {
+		f, err := kcore.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cos: %w", err)
+		}
+		return &ImageFile{Memory: f, Format: "running machine", closer: f}, nil
+	}
 	head, suffix, err := peek(name)
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)

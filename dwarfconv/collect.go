@@ -125,11 +125,11 @@ func (c *collector) entry(u *unit, i int) error {
 	d := &u.dies[i]
 	switch d.kind {
 	case kindStruct, kindUnion, kindClass:
-		if d.flags&isDeclared == 0 {
+		if d.flags&isDeclared == 0 && !d.isStub() {
 			return c.define(u, i, spaceTypes, u, i)
 		}
 	case kindEnum:
-		if d.flags&isDeclared == 0 || d.name != 0 {
+		if !d.isStub() && (d.flags&isDeclared == 0 || d.name != 0) {
 			return c.define(u, i, spaceEnums, u, i)
 		}
 	case kindBase:
@@ -171,6 +171,9 @@ func (c *collector) alias(u *unit, i int) error {
 		return err
 	}
 	v, j, err := c.resolve(u, d.typ)
+	if err == nil && v.dies[j].isStub() {
+		v, j, err = c.resolve(v, typeRef(v.dies[j].aux))
+	}
 	if err != nil || v.dies[j].flags&isDeclared != 0 {
 		return err
 	}

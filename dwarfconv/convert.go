@@ -180,8 +180,17 @@ func (c *conversion) startHash(r io.ReaderAt, size int64) (wait func() (string, 
 	}
 }
 
-// harvest reads all units.
+// harvest reads all units, and joins what is in them.
 func (c *conversion) harvest(debug *debugFile) (*harvest, error) {
+	collectors, err := c.collect(debug)
+	if err != nil {
+		return nil, err
+	}
+	return merge(collectors), nil
+}
+
+// collect reads all units.
+func (c *conversion) collect(debug *debugFile) ([]*collector, error) {
 	for _, s := range []*infoSection{debug.info, debug.types} {
 		if s != nil {
 			c.note(s.enumerate(debug))
@@ -201,7 +210,7 @@ func (c *conversion) harvest(debug *debugFile) (*harvest, error) {
 		return nil, err
 	}
 	c.warn()
-	return merge(collectors), nil
+	return collectors, nil
 }
 
 func (c *conversion) workers() int {

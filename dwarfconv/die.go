@@ -51,3 +51,6 @@ func newMemberBits(size, offset, storage uint64) (memberBits, error) {
 func (m memberBits) size() uint64    { return uint64(m & 0xff) }
 func (m memberBits) storage() uint64 { return uint64(m >> 8 & 0xff) }
 func (m memberBits) offset() int64   { return int64(m) >> 16 }
+
+// isStub reports whether a user type is only a reference to a type unit.
+func (d *die) isStub() bool { return d.aux != 0 }

@@ -109,21 +109,38 @@ func isKernel(f *elf.File, syms []symbol) bool {
 	return false
 }
 
-// constantData returns the size bytes at addr as the file has them, nil where it
-// does not: in files with debug information alone, sections have no contents.
-func constantData(f *elf.File, addr, size uint64) ([]byte, error) {
-	for _, s := range f.Sections {
-		if s.Flags&elf.SHF_ALLOC == 0 || s.Type == elf.SHT_NOBITS || addr < s.Addr || addr-s.Addr >= s.Size {
-			continue
-		}
-		if size > min(s.Size-(addr-s.Addr), maxConstant) {
-			return nil, errLimit
-		}
-		b := make([]byte, size)
-		_, err := s.ReadAt(b, int64(addr-s.Addr))
-		return b, err
+// constantData returns the first size bytes of the object that s is as the file has
+// them, nil where it does not: in files with debug information alone, sections have
+// no contents.
+func constantData(f *elf.File, s symbol, size uint64) ([]byte, error) {
+	section, off := holder(f, s)
+	if section == nil || section.Type == elf.SHT_NOBITS || size == 0 {
+		return nil, nil
 	}
-	return nil, nil
+	if off > section.Size || size > min(section.Size-off, maxConstant) {
+		return nil, fmt.Errorf("%s of %d bytes: %w", s.name, size, errLimit)
+	}
+	b := make([]byte, size)
+	if _, err := section.ReadAt(b, int64(off)); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return b, nil
+}
+
+// holder returns the section that the object s is in, and its offset there.
+func holder(f *elf.File, s symbol) (section *elf.Section, off uint64) {
+	if f.Type == elf.ET_REL {
+		if i := s.key >> sectionShift; i < uint64(len(f.Sections)) {
+			return f.Sections[i], s.value
+		}
+		return nil, 0
+	}
+	for _, section := range f.Sections {
+		if section.Flags&elf.SHF_ALLOC != 0 && s.value-section.Addr < section.Size {
+			return section, s.value - section.Addr
+		}
+	}
+	return nil, 0
 }
 
 // maxConstant bounds the size of an object whose bytes are kept.

@@ -124,7 +124,7 @@ func (c *collector) userHash(u *unit, i, depth int) (uint64, error) {
 	if d.name != 0 {
 		return c.nameHash(u, d.name, d.kind)
 	}
-	if d.flags&isDeclared != 0 && d.aux != 0 {
+	if d.isStub() {
 		return c.typeHash(u, typeRef(d.aux), depth)
 	}
 	h, deepest, err := c.contentHash(u, i, depth)

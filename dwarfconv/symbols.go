@@ -64,7 +64,7 @@ func (c *conversion) addBanner(all []isf.Symbol, banner symbol) error {
 		size = s.Type.Count
 	}
 	var err error
-	s.ConstantData, err = constantData(c.elf, s.Address, size)
+	s.ConstantData, err = constantData(c.elf, banner, size)
 	return err
 }
 

@@ -77,8 +77,10 @@ func sectionBase(f *elf.File, i elf.SectionIndex) uint64 {
 	if f.Type != elf.ET_REL || int(i) >= len(f.Sections) || f.Sections[i].Flags&elf.SHF_ALLOC == 0 {
 		return 0
 	}
-	return uint64(i) << 40
+	return uint64(i) << sectionShift
 }
+
+const sectionShift = 40
 
 // symbolValues returns the values that relocations against the symbol table
 // with the given section index use.

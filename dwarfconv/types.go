@@ -81,7 +81,7 @@ func (c *collector) newUserType(u *unit, i int) (*isf.Type, error) {
 		name, err := u.name(d.name)
 		return &isf.Type{Kind: isfKinds[d.kind], Name: name}, err
 	}
-	if d.flags&isDeclared != 0 && d.aux != 0 {
+	if d.isStub() {
 		return c.typeOf(u, typeRef(d.aux))
 	}
 	name, err := c.anonymousName(u, i)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,9 @@ type decoder struct {
 	scanner
 	names     map[string]string
 	types     map[Type]*Type
+	arena     strings.Builder // names of late
+	fields    []Field         // those of one user type, for reuse
+	constants []Constant      // those of one enumeration, for reuse
 	contents  Contents
 	malformed []*DecodeError
 }
@@ -33,14 +37,19 @@ func (d *decoder) decode() (*File, error) {
 	for ok := d.object("the file"); ok; ok = d.more('{') {
 		switch section := string(d.member()); section {
 		case "metadata":
+			d.contents.Metadata = Metadata{}
 			d.metadata()
 		case sectionBases:
+			d.contents.Bases = nil
 			d.entries(section, d.base)
 		case sectionTypes:
+			d.contents.Types = nil
 			d.entries(section, d.userType)
 		case sectionEnums:
+			d.contents.Enums = nil
 			d.entries(section, d.enum)
 		case sectionSymbols:
+			d.contents.Symbols = nil
 			d.entries(section, d.symbol)
 		default:
 			d.skip()
@@ -56,9 +65,16 @@ func (d *decoder) decode() (*File, error) {
 	if err := checkVersion(d.contents.Metadata.Format); err != nil {
 		return nil, &DecodeError{Path: "metadata.format", Offset: d.offset(), Err: err}
 	}
+	d.trim()
 	f := build(d.contents, func(string, string) {})
 	f.malformed = d.malformed
 	return f, nil
+}
+
+// trim gives back the room that the sections did not need.
+func (d *decoder) trim() {
+	c := &d.contents
+	c.Bases, c.Types, c.Enums, c.Symbols = clone(c.Bases), clone(c.Types), clone(c.Enums), clone(c.Symbols)
 }
 
 func checkVersion(v string) error {
@@ -75,29 +91,56 @@ func (d *decoder) intern(b []byte) string {
 	if s, ok := d.names[string(b)]; ok {
 		return s
 	}
-	s := string(b)
+	s := d.keep(b)
 	d.names[s] = s
 	return s
 }
 
+// arenaSize is how many bytes of names share an allocation.
+const arenaSize = 64 << 10
+
+// keep returns a string of b, in an allocation that it shares with others.
+func (d *decoder) keep(b []byte) string {
+	if d.arena.Cap()-d.arena.Len() < len(b) {
+		d.arena = strings.Builder{}
+		d.arena.Grow(max(arenaSize, len(b)))
+	}
+	start := d.arena.Len()
+	_, _ = d.arena.Write(b)
+	return d.arena.String()[start:]
+}
+
 // entries decodes the members of a section by entry, which gets their names.
 func (d *decoder) entries(section string, entry func(name string)) {
+	if d.peek() == 'n' { // null, where a writer had none
+		d.skip()
+		return
+	}
 	d.path = append(d.path, section)
 	for ok := d.object(section); ok; ok = d.more('{') {
-		name := string(d.member())
+		name := d.keep(d.member())
 		d.path = append(d.path, name)
 		entry(name)
 		d.path = d.path[:len(d.path)-1]
 	}
-	d.sound()
+	if d.bad != nil {
+		d.fail(d.bad)
+	}
 	d.path = d.path[:len(d.path)-1]
 }
+
+// maxMalformed is how many complaints are taken. Files have none or a few; the limit
+// keeps what is noted of a hostile one in bounds.
+const maxMalformed = 10_000
 
 // sound reports whether nothing was complained of since the last call. Otherwise what
 // was just decoded is to be left out, which it notes.
 func (d *decoder) sound() bool {
 	if d.bad == nil {
 		return true
+	}
+	if len(d.malformed) == maxMalformed {
+		d.fail(fmt.Errorf("%w: so are %d entries before", d.bad, maxMalformed))
 	}
 	d.malformed = append(d.malformed, &DecodeError{Path: joinPath(d.path), Offset: d.offset(), Err: d.bad})
 	d.bad = nil
@@ -120,7 +163,7 @@ func (d *decoder) integer(what string) integer {
 	}
 	n := d.number()
 	if n.err != nil {
-		d.complain("%s: %w", what, n.err)
+		d.complain("%s %w", what, n.err)
 	}
 	return n
 }
@@ -147,7 +190,7 @@ func (d *decoder) base(name string) {
 	}
 	b.infer(kind, signed)
 	if d.sound() {
-		d.contents.Bases = append(d.contents.Bases, b)
+		d.contents.Bases = push(d.contents.Bases, b)
 	}
 }
 
@@ -190,7 +233,7 @@ func (d *decoder) userType(name string) {
 				d.complain("kind of a user type is none of struct, union, class")
 			}
 		case "fields":
-			u.Fields = d.fields()
+			u.Fields = d.members()
 		default:
 			d.skip()
 		}
@@ -199,12 +242,12 @@ func (d *decoder) userType(name string) {
 		d.complain("user type without size or kind")
 	}
 	if d.sound() {
-		d.contents.Types = append(d.contents.Types, u)
+		d.contents.Types = push(d.contents.Types, u)
 	}
 }
 
-func (d *decoder) fields() []Field {
-	var fields []Field
+func (d *decoder) members() []Field {
+	d.fields = d.fields[:0]
 	d.path = append(d.path, "fields")
 	for ok := d.object("fields"); ok; ok = d.more('{') {
 		name := d.intern(d.member())
@@ -213,13 +256,30 @@ func (d *decoder) fields() []Field {
 		d.bad = nil
 		f := d.field(name)
 		if d.sound() {
-			fields = append(fields, f)
+			d.fields = append(d.fields, f)
 		}
 		d.bad = before
 		d.path = d.path[:len(d.path)-1]
 	}
 	d.path = d.path[:len(d.path)-1]
-	return fields
+	return clone(d.fields)
+}
+
+// push appends to what becomes large. It grows by more than append does, which copies
+// less.
+func push[T any](s []T, v T) []T {
+	if len(s) == cap(s) {
+		s = slices.Grow(s, max(16, 2*len(s)))
+	}
+	return append(s, v)
+}
+
+// clone returns a copy without room to spare, nil of nothing.
+func clone[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Clone(s)
 }
 
 func (d *decoder) field(name string) Field {
@@ -257,7 +317,7 @@ func (d *decoder) enum(name string) {
 		case "base":
 			e.Base = d.intern(d.text("base"))
 		case "constants":
-			e.Constants = d.constants()
+			e.Constants = d.enumerators()
 		default:
 			d.skip()
 		}
@@ -266,31 +326,39 @@ func (d *decoder) enum(name string) {
 		d.complain("enum without size")
 	}
 	if d.sound() {
-		d.contents.Enums = append(d.contents.Enums, e)
+		d.contents.Enums = push(d.contents.Enums, e)
 	}
 }
 
-func (d *decoder) constants() []Constant {
-	var constants []Constant
+func (d *decoder) enumerators() []Constant {
+	d.constants = d.constants[:0]
 	d.path = append(d.path, "constants")
 	for ok := d.object("constants"); ok; ok = d.more('{') {
-		name := string(d.member())
+		name := d.keep(d.member())
 		d.path = append(d.path, name)
 		before := d.bad
 		d.bad = nil
-		n := d.integer("constant")
-		v := int64(n.magnitude)
-		if n.negative {
-			v = -v
-		}
+		v := d.constant()
 		if d.sound() {
-			constants = append(constants, Constant{Name: name, Value: v})
+			d.constants = append(d.constants, Constant{Name: name, Value: v})
 		}
 		d.bad = before
 		d.path = d.path[:len(d.path)-1]
 	}
 	d.path = d.path[:len(d.path)-1]
-	return constants
+	return clone(d.constants)
+}
+
+// constant decodes the value of an enumerator. One above the int64 range wraps.
+func (d *decoder) constant() int64 {
+	n := d.integer("constant")
+	if !n.negative {
+		return int64(n.magnitude)
+	}
+	if n.magnitude > 1<<63 {
+		d.complain("constant %w", errTooWide)
+	}
+	return -int64(n.magnitude)
 }
 
 func (d *decoder) symbol(name string) {
@@ -307,7 +375,9 @@ func (d *decoder) symbol(name string) {
 			if err != nil {
 				d.complain("constant_data: %w", err)
 			}
-			y.ConstantData = data
+			if y.ConstantData = nil; len(data) > 0 {
+				y.ConstantData = data
+			}
 		default:
 			d.skip()
 		}
@@ -316,6 +386,6 @@ func (d *decoder) symbol(name string) {
 		d.complain("symbol without address")
 	}
 	if d.sound() {
-		d.contents.Symbols = append(d.contents.Symbols, y)
+		d.contents.Symbols = push(d.contents.Symbols, y)
 	}
 }

@@ -28,6 +28,8 @@ func (d *decoder) producer() (p Producer) {
 			p.Name = string(d.text("name"))
 		case "version":
 			p.Version = string(d.text("version"))
+		case "datetime":
+			p.Datetime = string(d.text("datetime"))
 		default:
 			d.skip()
 		}

@@ -1,58 +1,81 @@
 package isf
 
+// A typeText is what the description of a type says, of whatever kind it turns out to be.
+type typeText struct {
+	kind           Kind
+	name, base     string
+	subtype, typ   *Type
+	count          uint64
+	position, bits uint8
+	has            struct{ name, count, position, bits bool } // which keys there are
+}
+
 // typ decodes the description of a type. It complains and returns nil where that is
 // none.
 func (d *decoder) typ() *Type {
-	var t Type
-	named, kinded, inner, count, length := false, false, false, false, false
+	var x typeText
 	for ok := d.object("type"); ok; ok = d.more('{') {
 		switch string(d.member()) {
 		case "kind":
-			t.Kind, kinded = kindNamed(d.text("kind")), true
-		case "name", "base":
-			t.Name, named = d.intern(d.text("name")), true
-		case "subtype", "type":
-			t.Elem, inner = d.typ(), true
+			x.kind = kindNamed(d.text("kind"))
+		case "name":
+			x.name, x.has.name = d.intern(d.text("name")), true
+		case "base":
+			x.base = d.intern(d.text("base"))
+		case "subtype":
+			x.subtype = d.typ()
+		case "type":
+			x.typ = d.typ()
 		case "count":
-			t.Count, count = d.uint("count"), true
+			x.count, x.has.count = d.uint("count"), true
 		case "bit_position":
-			t.BitPosition = d.bits("bit_position")
+			x.position, x.has.position = d.byte("bit_position"), true
 		case "bit_length":
-			t.BitLength, length = d.bits("bit_length"), true
+			x.bits, x.has.bits = d.byte("bit_length"), true
 		default:
 			d.skip()
 		}
 	}
-	if !kinded || d.bad != nil {
-		d.complain("type without kind")
+	if d.bad != nil || d.err != nil {
 		return nil
 	}
+	return d.typeOf(&x)
+}
+
+// typeOf makes a type of what is said of one of its kind, and ignores the rest.
+func (d *decoder) typeOf(x *typeText) *Type {
+	t := Type{Kind: x.kind}
 	whole := true
 	switch t.Kind {
 	case KindVoid:
-		whole = false
+		d.complain("type without a kind that ISF has")
+		return nil
 	case KindBase:
-		whole = named
-		if t.Name == "void" {
+		if t.Name, whole = x.name, x.has.name; t.Name == "void" {
 			t = Type{}
 		}
 	case KindStruct, KindUnion, KindClass, KindEnum:
-		whole = named
+		t.Name, whole = x.name, x.has.name
 	case KindPointer:
-		whole = inner
+		t.Name, t.Elem, whole = x.base, x.subtype, x.subtype != nil
 	case KindArray:
-		whole = inner && count
+		t.Elem, t.Count, whole = x.subtype, x.count, x.subtype != nil && x.has.count
 	case KindBitfield:
-		whole = inner && length
+		t.Elem, t.BitPosition, t.BitLength = x.typ, x.position, x.bits
+		whole = x.typ != nil && x.has.position && x.has.bits
 	}
 	if !whole {
 		d.complain("incomplete type of kind %v", t.Kind)
 		return nil
 	}
+	if t.depth() > maxTypeDepth {
+		d.complain("type nested deeper than %d", maxTypeDepth)
+		return nil
+	}
 	return d.internType(t)
 }
 
-func (d *decoder) bits(what string) uint8 {
+func (d *decoder) byte(what string) uint8 {
 	n := d.uint(what)
 	if n > 255 {
 		d.complain("%s is %d", what, n)
@@ -74,6 +97,8 @@ func (d *decoder) internType(t Type) *Type {
 	if p := d.types[t]; p != nil {
 		return p
 	}
-	d.types[t] = &t
-	return &t
+	p := new(Type) // and not &t, which would make a copy of each t that is asked for
+	*p = t
+	d.types[t] = p
+	return p
 }

@@ -28,6 +28,7 @@
 //
 //   - 2.0 and 2.1 give base types a size only; kind and signedness are then
 //     inferred from the C name, and the byte order is taken as little endian;
+//   - 2.1 brought the types of symbols;
 //   - 4.0 brought kind, signed and endian, 4.1 constant_data;
 //   - 6.1 brought the base of a pointer;
 //   - 6.2 brought "anonymous" for unnamed members. dwarf2json called them
@@ -45,12 +46,15 @@
 // Where JSON repeats a key, the last one holds, as with other readers. An entry
 // that is JSON but not ISF, such as a symbol without address, is left out with a
 // note in [File.Malformed], and the rest of the file is kept; so is a single field
-// of a user type and a single constant of an enumeration. Broken JSON is an error.
+// of a user type and a single constant of an enumeration. Where such an entry
+// repeats a key, the one before it stays. Broken JSON is an error, and so are a
+// section that is no object, and more entries to leave out than any mistake of a
+// writer explains.
 //
 // # Not supported
 //
-// Versions before 2.0, files inside a .zip archive, the "windows" and "mac" parts
-// of metadata, and linkage_name of symbols: they are passed over. ISF itself has no
-// typedefs, no signatures of functions, no alignment, and one type and one symbol
-// a name.
+// Versions before 2.0 and files inside a .zip archive are refused. The "windows" and
+// "mac" parts of metadata, and linkage_name of symbols, are passed over. ISF itself
+// has no typedefs, no signatures of functions, no alignment, and one type and one
+// symbol a name.
 package isf

@@ -2,24 +2,20 @@ package isf
 
 import (
 	"bufio"
-	"compress/gzip"
 	"encoding/base64"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // Encode writes the database as ISF 6.2.0, all maps sorted by key, without white
 // space: the same bytes for the same database.
 //
-// Sources of a kind that the schema does not have are left out of the metadata.
+// The schema leaves some things out, and so does Encode: sources of a kind other than
+// dwarf, symtab and system-map, hashes other than sha256, and a producer without name.
 func (f *File) Encode(w io.Writer) error {
 	e := &encoder{w: bufio.NewWriterSize(w, 256<<10)}
 	e.raw(`{"base_types":{`)
@@ -49,8 +45,9 @@ func (f *File) Encode(w io.Writer) error {
 
 // An encoder writes JSON. Errors stay in w until it is flushed.
 type encoder struct {
-	w   *bufio.Writer
-	buf []byte
+	w      *bufio.Writer
+	buf    []byte
+	fields []*Field // of one user type, for reuse
 }
 
 func (e *encoder) raw(s string) { _, _ = e.w.WriteString(s) }
@@ -127,11 +124,7 @@ func (e *encoder) base(i int, b *BaseType) {
 func (e *encoder) enum(i int, t *Enum) {
 	e.key(i, t.Name)
 	e.raw(`{"base":`)
-	if t.Base == "" {
-		e.raw(`"void"`)
-	} else {
-		e.str(t.Base)
-	}
+	e.str(t.Base)
 	e.raw(`,"constants":{`)
 	constants := slices.Clone(t.Constants)
 	slices.SortFunc(constants, func(a, b Constant) int { return strings.Compare(a.Name, b.Name) })
@@ -159,6 +152,10 @@ func (e *encoder) metadata(m *Metadata) {
 		e.str(m.Producer.Name)
 		e.raw(`,"version":`)
 		e.str(m.Producer.Version)
+		if m.Producer.Datetime != "" {
+			e.raw(`,"datetime":`)
+			e.str(m.Producer.Datetime)
+		}
 		e.raw("}")
 	}
 	e.raw("}")
@@ -171,17 +168,26 @@ func known(sources []Source) []Source {
 	})
 }
 
+// hashed reports whether s has a hash that schema 6.2.0 knows.
+func hashed(s *Source) bool {
+	return s.HashType == "sha256" && s.HashValue != "" && strings.Trim(s.HashValue, "0123456789abcdefABCDEF") == ""
+}
+
 func (e *encoder) sources(sources []Source) {
 	e.raw("[")
 	for i, s := range sources {
 		if i > 0 {
 			e.raw(",")
 		}
-		e.raw(`{"hash_type":`)
-		e.str(s.HashType)
-		e.raw(`,"hash_value":`)
-		e.str(s.HashValue)
-		e.raw(`,"kind":`)
+		e.raw("{")
+		if hashed(&s) {
+			e.raw(`"hash_type":`)
+			e.str(s.HashType)
+			e.raw(`,"hash_value":`)
+			e.str(s.HashValue)
+			e.raw(",")
+		}
+		e.raw(`"kind":`)
 		e.str(s.Kind)
 		e.raw(`,"name":`)
 		e.str(s.Name)
@@ -209,11 +215,12 @@ func (e *encoder) symbol(i int, s *Symbol) {
 func (e *encoder) userType(i int, u *UserType) {
 	e.key(i, u.Name)
 	e.raw(`{"fields":{`)
-	fields := make([]*Field, len(u.Fields))
+	fields := e.fields[:0]
 	for i := range u.Fields {
-		fields[i] = &u.Fields[i]
+		fields = append(fields, &u.Fields[i])
 	}
 	slices.SortFunc(fields, func(a, b *Field) int { return strings.Compare(a.Name, b.Name) })
+	e.fields = fields
 	for i, m := range fields {
 		e.key(i, m.Name)
 		e.raw("{")
@@ -260,49 +267,10 @@ func (e *encoder) typ(t *Type) {
 	case KindFunction:
 		e.raw(`{"kind":"function"`)
 	default:
-		e.raw(`{"kind":"` + t.Kind.String() + `","name":`)
+		e.raw(`{"kind":"`)
+		e.raw(t.Kind.String())
+		e.raw(`","name":`)
 		e.str(t.Name)
 	}
 	e.raw("}")
-}
-
-// WriteFile writes the database to the named file as [File.Encode] does, compressed by
-// xz, gzip or zstd where the name ends in .xz, .gz or .zst. A file that could not be
-// written whole is removed.
-func (f *File) WriteFile(name string) error {
-	file, err := os.Create(name)
-	if err != nil {
-		return fmt.Errorf("isf: %w", err)
-	}
-	err = f.encodeAs(file, name)
-	if e := file.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		_ = os.Remove(name) // the error that matters is the first
-		return fmt.Errorf("isf: %s: %w", name, err)
-	}
-	return nil
-}
-
-func (f *File) encodeAs(w io.Writer, name string) error {
-	var z io.WriteCloser
-	var err error
-	switch {
-	case strings.HasSuffix(name, ".xz"):
-		z, err = xz.WriterConfig{DictCap: 16 << 20}.NewWriter(w)
-	case strings.HasSuffix(name, ".gz"):
-		z = gzip.NewWriter(w)
-	case strings.HasSuffix(name, ".zst"):
-		z, err = zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
-	default:
-		return f.Encode(w)
-	}
-	if err != nil {
-		return err
-	}
-	if err := f.Encode(z); err != nil {
-		return err
-	}
-	return z.Close()
 }

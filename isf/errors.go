@@ -9,22 +9,24 @@ import (
 var (
 	// ErrNotFound is the reason that a [LookupError] wraps.
 	ErrNotFound = errors.New("not found")
-	// ErrSyntax: the input is not valid JSON, or nests or stretches beyond the
-	// limits of this package.
+	// ErrSyntax is the reason for input that is no valid JSON, or nests or stretches
+	// beyond the limits of this package.
 	ErrSyntax = errors.New("invalid JSON")
-	// ErrMalformed: the input is JSON, but not what ISF has in that place.
+	// ErrMalformed is the reason for JSON that is not what ISF has in that place.
 	ErrMalformed = errors.New("malformed")
-	// ErrVersion: the input is of an ISF version that is not supported.
+	// ErrVersion is the reason for a version of ISF that is not supported.
 	ErrVersion = errors.New("unsupported ISF version")
-	// ErrFormat: the input is neither JSON nor compressed in a known way.
+	// ErrFormat is the reason for input that is neither a JSON object nor compressed
+	// in a known way.
 	ErrFormat = errors.New("not an ISF file")
-	// ErrTooLarge: the input is larger, once decompressed, than [Decode] takes.
+	// ErrTooLarge is the reason for input that is larger, once decompressed, than
+	// [Decode] takes.
 	ErrTooLarge = errors.New("too large")
 )
 
 // A DecodeError says where in an ISF file something is wrong. It wraps the
-// reason: [ErrSyntax], [ErrMalformed], [ErrVersion], [ErrTooLarge], or the error
-// of the reader or the decompressor.
+// reason: [ErrSyntax], [ErrMalformed], [ErrVersion], [ErrTooLarge], [ErrFormat], or
+// the error of the reader or the decompressor.
 type DecodeError struct {
 	Path   string // the keys down to the place, such as user_types.task_struct.fields.pid; may be empty
 	Offset int64  // in bytes from the start of the decompressed JSON

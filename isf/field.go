@@ -51,8 +51,11 @@ func (f *File) FieldOf(u *UserType, path string) (Field, error) {
 		if next.Type == nil {
 			return Field{}, f.noField(u, path, note)
 		}
-		next.Offset += at.Offset
+		next.Offset = addCapped(next.Offset, at.Offset)
 		at = next
+	}
+	if at.Offset == tooBig {
+		return Field{}, f.noField(u, path, "offset exceeds 64 bits")
 	}
 	return at, nil
 }
@@ -105,12 +108,8 @@ func (f *File) element(at Field, index string) (_ Field, note string) {
 	if err != nil {
 		return at, err.Error()
 	}
-	start := mulCapped(n, size)
-	if start == tooBig {
-		return at, "offset exceeds 64 bits"
-	}
 	at.Type = t.Elem
-	at.Offset += start
+	at.Offset = addCapped(at.Offset, mulCapped(n, size))
 	return at, ""
 }
 
@@ -145,7 +144,7 @@ func (s *flatSearch) find(u *UserType, name string) (Field, bool) {
 		}
 		s.seen = append(s.seen, inner)
 		if found, ok := s.find(inner, name); ok {
-			found.Offset += m.Offset
+			found.Offset = addCapped(found.Offset, m.Offset)
 			return found, true
 		}
 	}

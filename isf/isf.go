@@ -69,7 +69,7 @@ type Field struct {
 type Enum struct {
 	Name      string
 	Size      uint64     // in bytes
-	Base      string     // name of the base type; may be "void"
+	Base      string     // name of the base type; "void" where not known
 	Constants []Constant // by value, then name
 }
 

@@ -29,14 +29,19 @@ const unnamedPrefix = "unnamed_field_"
 // end, and kinds that can't stand where they stand: they are mistakes of the
 // producer.
 func New(c Contents) (*File, error) {
-	p := problems{sound: map[*Type]bool{}}
+	var p problems
+	p.check(&c)
+	if err := p.err(); err != nil {
+		return nil, err
+	}
 	for i := range c.Types {
 		nameUnnamed(c.Types[i].Fields)
 	}
-	p.checkTypes(&c)
 	f := build(c, func(in, name string) { p.add("%s called %s more than once", in, name) })
-	if len(p.list) > 0 {
-		return nil, fmt.Errorf("isf: bad contents: %w", errors.Join(p.list...))
+	f.addBase(BaseType{Name: "void"})
+	f.addBase(BaseType{Name: "pointer", Size: 8, Kind: BaseInt})
+	if err := p.err(); err != nil {
+		return nil, err
 	}
 	return f, nil
 }
@@ -50,8 +55,6 @@ func build(c Contents, twice func(in, name string)) *File {
 	f.types = byName("user types", f.types, func(u *UserType) string { return u.Name }, twice)
 	f.enums = byName("enums", f.enums, func(e *Enum) string { return e.Name }, twice)
 	f.symbols = byName("symbols", f.symbols, func(s *Symbol) string { return s.Name }, twice)
-	f.addBase(BaseType{Name: "void"})
-	f.addBase(BaseType{Name: "pointer", Size: 8, Kind: BaseInt})
 	for i := range f.types {
 		u := &f.types[i]
 		u.Fields = byName(u.Name+": members", u.Fields, func(m *Field) string { return m.Name }, twice)
@@ -59,6 +62,7 @@ func build(c Contents, twice func(in, name string)) *File {
 	}
 	for i := range f.enums {
 		e := &f.enums[i]
+		e.Base = cmp.Or(e.Base, "void")
 		e.Constants = byName(e.Name+": constants", e.Constants, func(c *Constant) string { return c.Name }, twice)
 		slices.SortFunc(e.Constants, compareConstants)
 	}
@@ -129,51 +133,59 @@ func nameUnnamed(fields []Field) {
 const maxProblems = 10
 
 // problems collects the first mistakes that a producer made.
-type problems struct {
-	list  []error
-	sound map[*Type]bool // the types that were checked
-}
+type problems []error
 
 func (p *problems) add(format string, args ...any) {
-	if len(p.list) < maxProblems {
-		p.list = append(p.list, fmt.Errorf(format, args...))
+	if len(*p) < maxProblems {
+		*p = append(*p, fmt.Errorf(format, args...))
 	}
 }
 
-func (p *problems) checkTypes(c *Contents) {
+// err returns nil where there are none.
+func (p *problems) err() error {
+	if len(*p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("isf: bad contents: %w", errors.Join(*p...))
+}
+
+func (p *problems) check(c *Contents) {
+	for i := range c.Bases {
+		if b := &c.Bases[i]; int(b.Kind) >= len(baseKindNames) {
+			p.add("base type %s is a %v", b.Name, b.Kind)
+		}
+	}
 	for i := range c.Types {
 		u := &c.Types[i]
 		if !u.Kind.aggregate() {
 			p.add("user type %s is a %v", u.Name, u.Kind)
 		}
 		for j := range u.Fields {
-			if !p.isSound(u.Fields[j].Type, maxTypeDepth) {
+			if !isSound(u.Fields[j].Type) {
 				p.add("%s.%s has a broken type", u.Name, u.Fields[j].Name)
 			}
 		}
 	}
 	for i := range c.Symbols {
-		if t := c.Symbols[i].Type; t != nil && !p.isSound(t, maxTypeDepth) {
+		if t := c.Symbols[i].Type; t != nil && !isSound(t) {
 			p.add("symbol %s has a broken type", c.Symbols[i].Name)
 		}
 	}
 }
 
 // isSound reports whether all that ISF needs of t is there, and no deeper than
-// depth.
-func (p *problems) isSound(t *Type, depth int) bool {
-	if t == nil || depth == 0 || t.Kind > KindBitfield {
-		return false
-	}
-	if p.sound[t] {
-		return true
-	}
-	switch t.Kind {
-	case KindPointer, KindArray, KindBitfield:
-		if !p.isSound(t.Elem, depth-1) {
+// maxTypeDepth.
+func isSound(t *Type) bool {
+	for range maxTypeDepth {
+		switch {
+		case t == nil || int(t.Kind) >= len(kindNames):
 			return false
+		case t.Kind == KindBitfield:
+			return t.Elem != nil && (t.Elem.Kind <= KindBase || t.Elem.Kind == KindEnum)
+		case t.Kind != KindPointer && t.Kind != KindArray:
+			return true
 		}
+		t = t.Elem
 	}
-	p.sound[t] = true
-	return true
+	return false
 }

@@ -3,14 +3,11 @@ package isf
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
-	"compress/gzip"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/nodelens/nodelens/internal/unpack"
 )
 
 // maxSize is the most that a file may unpack to, in bytes: some fifty times what the
@@ -33,51 +30,46 @@ func Open(name string) (*File, error) {
 
 // Decode reads an ISF file, plain or compressed by xz, gzip, bzip2 or zstd, which is
 // found out by its content. More than 2 GiB of JSON is refused with ErrTooLarge.
-// Errors are a [*DecodeError], or wrap ErrFormat.
-func Decode(r io.Reader) (*File, error) {
-	src, err := unpack(bufio.NewReaderSize(r, 64<<10))
+// Errors are a [*DecodeError].
+func Decode(r io.Reader) (*File, error) { return decodeUpTo(r, maxSize) }
+
+// decodeUpTo is Decode with another limit.
+func decodeUpTo(r io.Reader, limit int64) (*File, error) {
+	src, err := unpacked(bufio.NewReaderSize(r, 64<<10))
 	if err != nil {
-		return nil, fmt.Errorf("isf: %w", err)
+		return nil, &DecodeError{Err: err}
 	}
 	defer src.Close()
-	return newDecoder(&limited{src: src, left: maxSize}).decode()
+	return newDecoder(&limited{src: src, limit: limit}).decode()
 }
 
-// unpack looks at the first bytes and returns a reader of the JSON.
-func unpack(r *bufio.Reader) (io.ReadCloser, error) {
-	head, err := r.Peek(6)
-	switch {
-	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		x, err := xz.NewReader(r)
-		return io.NopCloser(x), err
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		return gzip.NewReader(r)
-	case bytes.HasPrefix(head, []byte("BZh")):
-		return io.NopCloser(bzip2.NewReader(r)), nil
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
-		z, err := zstd.NewReader(r, zstd.WithDecoderMaxMemory(maxSize))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	case len(bytes.TrimLeft(head, " \t\r\n")) == 0 && len(head) == 6, bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")):
-		return io.NopCloser(r), nil
-	case len(head) == 0:
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+// unpacked looks at the first bytes and returns a reader of the JSON.
+func unpacked(r *bufio.Reader) (io.ReadCloser, error) {
+	head, err := r.Peek(unpack.HeadSize)
+	if err != nil && err != io.EOF {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%w: it begins with % x", ErrFormat, head)
+	text := bytes.TrimLeft(head, " \t\r\n")
+	format := unpack.Format(head)
+	switch {
+	case len(head) == 0:
+		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
+	case format == "" && len(text) > 0 && text[0] != '{':
+		return nil, fmt.Errorf("%w: it begins with % x", ErrFormat, head)
+	}
+	return unpack.NewReader(r, format)
 }
 
-// limited gives up after a number of bytes.
+// limited gives up after more than limit bytes.
 type limited struct {
-	src  io.Reader
-	left int64
+	src         io.Reader
+	limit, read int64
 }
 
 func (l *limited) Read(b []byte) (int, error) {
 	n, err := l.src.Read(b)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, int64(maxSize))
+	if l.read += int64(n); l.read > l.limit {
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, l.limit)
 	}
 	return n, err
 }

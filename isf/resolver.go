@@ -1,6 +1,9 @@
 package isf
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Absent is the offset and the address of something optional that a database does
 // not have. Added to a kernel address it makes one that is not canonical, so that
@@ -75,7 +78,8 @@ func (r *Resolver) Constant(enum, name string, others ...string) int64 {
 }
 
 func (r *Resolver) note(err error) {
-	if e, ok := errors.AsType[*LookupError](err); ok {
+	e, ok := errors.AsType[*LookupError](err)
+	if ok && !slices.ContainsFunc(r.missing, func(m *LookupError) bool { return *m == *e }) {
 		r.missing = append(r.missing, e)
 	}
 }

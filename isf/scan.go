@@ -265,7 +265,8 @@ func (s *scanner) skip() {
 
 // literal scans the given word, whose first letter peek has seen.
 func (s *scanner) literal(word string) {
-	for s.pos+len(word) > len(s.window) && s.fill() {
+	if !s.has(len(word)) && strings.HasPrefix(word, string(s.window[s.pos:])) {
+		s.pos = len(s.window) // the word is cut off
 	}
 	if !bytes.HasPrefix(s.window[s.pos:], []byte(word)) {
 		s.unexpected(word)

@@ -2,9 +2,11 @@ package isf
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // An integer is a number that has no fraction, of up to 64 bits and a sign.
@@ -13,6 +15,12 @@ type integer struct {
 	magnitude uint64
 	err       error // why the number is none, nil if it is
 }
+
+// Why a number is no integer.
+var (
+	errNoInteger = errors.New("is no integer")
+	errTooWide   = errors.New("does not fit in 64 bits")
+)
 
 // number scans a number. Any other byte at pos is an error.
 func (s *scanner) number() integer {
@@ -56,7 +64,12 @@ func (s *scanner) longNumber() integer {
 		return integer{}
 	}
 	d, ok := splitNumber(s.window[s.pos : s.pos+n])
-	if !ok {
+	switch {
+	case !ok && s.pos+n == len(s.window): // the number is cut off
+		s.pos = len(s.window)
+		s.unexpected("the end of a number")
+		return integer{}
+	case !ok:
 		s.syntax("bad number %.40q", s.window[s.pos:s.pos+n])
 		return integer{}
 	}
@@ -118,7 +131,7 @@ func (d *decimal) setExponent(b []byte) bool {
 
 // integer computes without rounding.
 func (d *decimal) integer() integer {
-	digits := append(bytes.TrimLeft(d.whole, "0"), d.part...)
+	digits := slices.Concat(d.whole, d.part)
 	significant := bytes.TrimRight(digits, "0")
 	zeros := len(digits) - len(significant) - len(d.part) + d.exponent
 	significant = bytes.TrimLeft(significant, "0")
@@ -126,15 +139,15 @@ func (d *decimal) integer() integer {
 		return integer{}
 	}
 	if zeros < 0 {
-		return integer{err: fmt.Errorf("%w: not an integer", ErrMalformed)}
+		return integer{err: errNoInteger}
 	}
 	if len(significant)+zeros <= maxDigits {
-		significant = append(significant, bytes.Repeat([]byte("0"), zeros)...)
-		if n, err := strconv.ParseUint(string(significant), 10, 64); err == nil {
+		text := string(significant) + strings.Repeat("0", zeros)
+		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 			return integer{negative: d.negative, magnitude: n}
 		}
 	}
-	return integer{err: fmt.Errorf("%w: does not fit in 64 bits", ErrMalformed)}
+	return integer{err: errTooWide}
 }
 
 const maxDigits = 20 // of an integer of 64 bits

@@ -76,7 +76,8 @@ func plain(b []byte) int {
 
 // escaped scans a string that has its first backslash n bytes after pos.
 func (s *scanner) escaped(n int) []byte {
-	out := append(s.scratch[:0], s.window[s.pos+1:s.pos+n]...)
+	s.scratch = append(s.scratch[:0], s.window[s.pos+1:s.pos+n]...)
+	out := s.scratch
 	s.pos += n
 	for s.err == nil {
 		if s.pos == len(s.window) && !s.fill() {
@@ -107,16 +108,24 @@ func (s *scanner) escaped(n int) []byte {
 	return nil
 }
 
-// need makes sure that n bytes from pos on are in the window.
-func (s *scanner) need(n int) bool {
+// has reports whether there are n more bytes, which are in the window then.
+func (s *scanner) has(n int) bool {
 	for len(s.window)-s.pos < n {
 		if !s.fill() {
-			s.pos = len(s.window)
-			s.unexpected("an escape sequence")
 			return false
 		}
 	}
 	return true
+}
+
+// need is has for what must be there.
+func (s *scanner) need(n int) bool {
+	if s.has(n) {
+		return true
+	}
+	s.pos = len(s.window)
+	s.unexpected("an escape sequence")
+	return false
 }
 
 // unescaped holds what one letter after a backslash stands for.
@@ -151,7 +160,7 @@ func (s *scanner) unicodeEscape(out []byte) []byte {
 	if r >= 0xdc80 && r <= 0xdcff {
 		return append(out, byte(r))
 	}
-	if r >= 0xdc00 || !s.need(2) || s.window[s.pos] != '\\' || s.window[s.pos+1] != 'u' {
+	if r >= 0xdc00 || !s.has(2) || s.window[s.pos] != '\\' || s.window[s.pos+1] != 'u' {
 		return utf8.AppendRune(out, utf8.RuneError)
 	}
 	low, ok := s.hex4()

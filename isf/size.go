@@ -44,6 +44,15 @@ func mulCapped(a, b uint64) uint64 {
 	return lo
 }
 
+// addCapped returns a+b, at most tooBig.
+func addCapped(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	if carry != 0 {
+		return tooBig
+	}
+	return sum
+}
+
 func noSize(t *Type, note string) error {
 	return &LookupError{In: t.String(), Object: "size", Note: note}
 }

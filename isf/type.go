@@ -1,6 +1,9 @@
 package isf
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // maxTypeDepth is how deep types nest in one another, by Elem. The kernel has
 // less than ten levels; the limit keeps recursion and cycles in bounds.
@@ -32,6 +35,15 @@ func (k BaseKind) String() string {
 	return "BaseKind(" + strconv.Itoa(int(k)) + ")"
 }
 
+// depth returns how many types t nests, itself included: more than maxTypeDepth
+// where they are more, or have no end.
+func (t *Type) depth() (n int) {
+	for ; t != nil && n <= maxTypeDepth; n++ {
+		t = t.Elem
+	}
+	return n
+}
+
 // String returns the type much as C writes it, read from left to right:
 // "struct list_head", "char *[4]", "unsigned int:3".
 func (t *Type) String() string { return t.describe(maxTypeDepth) }
@@ -47,7 +59,7 @@ func (t *Type) describe(depth int) string {
 		return t.Kind.String() + " " + t.Name
 	case KindPointer:
 		elem := t.Elem.describe(depth - 1)
-		if elem[len(elem)-1] != '*' {
+		if !strings.HasSuffix(elem, "*") {
 			elem += " "
 		}
 		return elem + "*"

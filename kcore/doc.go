@@ -1,4 +1,5 @@
-// Package kcore reads ELF cores of a machine's physical memory.
+// Package kcore reads ELF cores of a machine's physical memory, the running machine's
+// /proc/kcore among them, and captures the memory of the running machine to an image.
 //
 // The format is that of ELF core files (System V ABI, "Object Files"; elf(5)): each
 // PT_LOAD segment holds physical memory at its p_paddr. QEMU's dump-guest-memory,
@@ -13,6 +14,29 @@
 // QEMU writes. FindVMCoreInfo looks for VMCOREINFO in any physical memory, for images
 // of other formats.
 //
+// # The running machine
+//
+// /proc/kcore (fs/proc/kcore.c of the kernel) is an ELF core that is made as it is read.
+// OpenLive opens it, and so does Open; what it gives is physical memory like that of any
+// image, so that a machine can be looked at without one. Where its memory is withheld, a
+// Refusal says by what and what to change.
+//
+// The kernel's image is in /proc/kcore twice, and pages that it freed of itself after boot
+// read as zeros in one place: the bytes come from the other, the direct map. Memory that
+// the kernel took out of its direct map reads as zeros: that of memfd_secret(2), and with
+// CONFIG_DEBUG_PAGEALLOC free pages.
+//
+// # Capture
+//
+// Capture writes RAM as it is to a LiME or AVML image, by large reads, with nothing on
+// disk. A Manifest goes with the image: what /proc/kcore and /proc/iomem said, which image
+// formats do not keep, what was read when, what could not be read, and the node's
+// identity. Given a PageClassifier, such as the Pages of package linux, it can take the
+// kernel's own memory first and leave out pages that are free or on disk.
+//
+// A node goes on while it is captured, and structures change between two reads. Nothing
+// but the order of reading can be done about that from inside.
+//
 // # Damage
 //
 // A file that ends too early is read as far as it goes, and Gaps says what is
@@ -20,6 +44,6 @@
 //
 // # Not supported
 //
-// 32-bit and big-endian cores, cores of single processes, and the compressed formats
-// of kdump. Cores that are LZ4 frames as a whole are read.
+// 32-bit and big-endian cores, cores of single processes, the compressed formats of
+// kdump, and /proc/kcore of kernels before 4.11, which has no physical addresses. Cores that are LZ4 frames as a whole are read.
 package kcore

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/nodelens/nodelens/internal/extent"
@@ -18,6 +20,7 @@ const noPhys = ^vmem.PhysAddr(0)
 type File struct {
 	r        io.ReaderAt
 	source   *source.Source // of Open, else nil
+	closer   io.Closer      // of Open and OpenLive, else nil
 	table    *extent.Table
 	segments []Segment
 	notes    []Note
@@ -26,9 +29,17 @@ type File struct {
 
 var _ vmem.Memory = (*File)(nil)
 
+// startKernelMap is __START_KERNEL_map, above which the kernel's image is mapped
+// (arch/x86/include/asm/page_64_types.h).
+const startKernelMap = 0xffffffff80000000
+
 // Open opens the named file, plain or as LZ4 frames. The caller must Close it, and the
-// file must not shrink before.
+// file must not shrink before. A name on procfs, such as /proc/kcore, is the running
+// machine, which is read as [OpenLive] does.
 func Open(name string) (*File, error) {
+	if IsLive(name) {
+		return openLive(os.DirFS(filepath.Dir(name)), filepath.Base(name), os.DirFS("/"))
+	}
 	s, err := source.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("kcore: %w", err)
@@ -37,7 +48,7 @@ func Open(name string) (*File, error) {
 	if err != nil {
 		return nil, cmp.Or(fmt.Errorf("%s: %w", name, err), s.Close())
 	}
-	f.source = s
+	f.source, f.closer = s, s
 	return f, nil
 }
 
@@ -52,16 +63,23 @@ func NewFile(r io.ReaderAt, size int64) (*File, error) {
 	if lost != nil {
 		f.gaps = append(f.gaps, *lost)
 	}
-	var records []extent.Extent
+	var records, image []extent.Extent
 	for _, s := range segments {
 		switch {
 		case s.Type == ptNote:
 			f.readNotes(s, size)
-		case s.Type == ptLoad && s.Phys != noPhys && s.MemSz > 0:
+		case s.Type != ptLoad || s.Phys == noPhys || s.MemSz == 0:
+		case s.Virt >= startKernelMap:
+			image = append(image, f.load(s, size)...)
+		default:
 			records = append(records, f.load(s, size)...)
 		}
 	}
-	if f.table, err = extent.New(records); err != nil {
+	// The direct map has the byte before the mapping of the kernel's image has it: what
+	// the kernel frees of its image after boot it may unmap there (free_kernel_image_pages
+	// of arch/x86/mm/init.c), and /proc/kcore then reads zeros, while the pages have long
+	// been given to others.
+	if f.table, err = extent.New(append(records, image...)); err != nil {
 		return nil, fmt.Errorf("kcore: %w: %w", ErrFormat, err)
 	}
 	return f, nil
@@ -118,10 +136,10 @@ func (f *File) Segments() []Segment { return f.segments }
 // Notes returns the notes in the order of the file. The caller must not change them.
 func (f *File) Notes() []Note { return f.notes }
 
-// Close releases a file that Open opened. On one of NewFile it does nothing.
+// Close releases a file that Open or OpenLive opened. On one of NewFile it does nothing.
 func (f *File) Close() error {
-	if f.source == nil {
+	if f.closer == nil {
 		return nil
 	}
-	return f.source.Close()
+	return f.closer.Close()
 }

@@ -33,13 +33,13 @@ const maxSegments = 1 << 20
 
 // A Segment is a program header.
 type Segment struct {
-	Type   uint32 // 1 is PT_LOAD, 4 is PT_NOTE
-	Flags  uint32
-	Offset uint64        // in the file, in bytes
-	Virt   vmem.VirtAddr // p_vaddr
-	Phys   vmem.PhysAddr // p_paddr; all ones where the memory has no one place
-	FileSz uint64        // bytes in the file
-	MemSz  uint64        // bytes in memory
+	Type   uint32        `json:"type"` // 1 is PT_LOAD, 4 is PT_NOTE
+	Flags  uint32        `json:"flags"`
+	Offset uint64        `json:"offset"` // in the file, in bytes
+	Virt   vmem.VirtAddr `json:"vaddr"`  // p_vaddr
+	Phys   vmem.PhysAddr `json:"paddr"`  // p_paddr; all ones where the memory has no one place
+	FileSz uint64        `json:"filesz"` // bytes in the file
+	MemSz  uint64        `json:"memsz"`  // bytes in memory
 }
 
 // IsELF reports whether a file that begins with b is an ELF file. Four bytes suffice.

@@ -11,6 +11,9 @@ import (
 // fs/proc/array.c); kernel threads can have names longer than task_struct.comm.
 const commMax = 64
 
+// rescuerPrefix begins the names of rescuers since 6.10.
+const rescuerPrefix = "kworker/R-"
+
 type kthreadLayout struct {
 	data, fullName              field
 	pool, desc, current, rescue field
@@ -40,10 +43,11 @@ func newKthreadLayout(r resolver) kthreadLayout {
 
 // procComm returns the name that /proc/PID/comm shows: task_struct.comm, but for
 // kernel threads their full name, and for workers what they work on (proc_task_name
-// and wq_worker_comm of kernel/workqueue.c). Where that can't be read, comm stands.
-func (k *Kernel) procComm(t *Task, comm string) string {
+// and wq_worker_comm of kernel/workqueue.c). Where that can't be read, comm stands, and
+// an error says so.
+func (k *Kernel) procComm(t *Task, comm string) (string, error) {
 	if t.Flags&(pfKthread|pfWQWorker) == 0 {
-		return comm
+		return comm, nil
 	}
 	l, r := &k.layout.kthread, k.reader()
 	own := k.layout.task.workerPrivate
@@ -51,71 +55,65 @@ func (k *Kernel) procComm(t *Task, comm string) string {
 		own = k.layout.task.setChildID
 	}
 	kthread := r.ptr(t.Addr, own)
-	if r.err != nil || !plausible(kthread) {
-		return comm
+	if r.err != nil || kthread == 0 { // kthreadd and the idle tasks have none
+		return comm, r.err
 	}
+	name := comm
 	if t.Flags&pfWQWorker != 0 {
-		return clip(k.workerComm(comm, r.ptr(kthread, l.data)), commMax-1)
+		name = k.workerComm(&r, comm, r.ptr(kthread, l.data))
+	} else if full := r.ptr(kthread, l.fullName); full != 0 {
+		name = r.cstring(full, commMax)
 	}
-	if name := r.ptr(kthread, l.fullName); name != 0 {
-		if s := r.cstring(name, commMax); r.err == nil && s != "" {
-			return clip(s, commMax-1)
-		}
+	if r.err != nil {
+		return comm, r.err
 	}
-	return comm
+	return name[:min(len(name), commMax-1)], nil
 }
 
-func (k *Kernel) workerComm(comm string, worker vmem.VirtAddr) string {
-	l, r := &k.layout.kthread, k.reader()
-	if !l.desc.ok() || !plausible(worker) {
+func (k *Kernel) workerComm(r *reader, comm string, worker vmem.VirtAddr) string {
+	l := &k.layout.kthread
+	if !l.desc.ok() || worker == 0 {
 		return comm
 	}
-	name := k.workerID(comm, worker)
-	if r.ptr(worker, l.pool) == 0 || r.err != nil {
+	name := k.workerID(r, comm, worker)
+	if r.ptr(worker, l.pool) == 0 {
 		return name
 	}
 	desc := r.cstring(worker+vmem.VirtAddr(l.desc), l.descSize)
-	sep := "-"
-	if r.ptr(worker, l.current) != 0 {
-		sep = "+"
-	}
-	if r.err != nil || desc == "" {
+	switch {
+	case desc == "":
 		return name
+	case r.ptr(worker, l.current) != 0:
+		return name + "+" + desc
 	}
-	return name + sep + desc
+	return name + "-" + desc
 }
 
 // workerID returns a worker's name without the cut that task_struct.comm makes, on
-// kernels that do so too (format_worker_id, since 6.10). Those are told by the name
-// of a rescuer, which lost its prefix-less form at the same time.
-func (k *Kernel) workerID(comm string, worker vmem.VirtAddr) string {
-	l, r := &k.layout.kthread, k.reader()
-	if strings.HasPrefix(comm, "kworker/R-") {
-		wq := r.ptr(worker, l.rescue)
-		if name := r.cstring(wq+vmem.VirtAddr(l.wqName), l.wqNameSize); r.err == nil && l.wqName.ok() && name != "" {
-			return "kworker/R-" + name
-		}
-		return comm
+// kernels that do so too (format_worker_id, since 6.10). Those are told by the name of
+// a rescuer, which got its prefix at the same time.
+func (k *Kernel) workerID(r *reader, comm string, worker vmem.VirtAddr) string {
+	l := &k.layout.kthread
+	if strings.HasPrefix(comm, rescuerPrefix) && l.wqName.ok() {
+		return rescuerPrefix + r.cstring(r.ptr(worker, l.rescue)+vmem.VirtAddr(l.wqName), l.wqNameSize)
 	}
 	if len(comm) < k.layout.task.commSize-1 {
 		return comm
 	}
 	pool := r.ptr(worker, l.pool)
-	id, cpu := r.i32(worker, l.workerID), r.i32(pool, l.poolCPU)
-	if cpu < 0 {
-		if s := fmt.Sprintf("kworker/u%d:%d", r.i32(pool, l.poolID), id); r.err == nil && strings.HasPrefix(s, comm) {
-			return s
-		}
+	if pool == 0 {
 		return comm
 	}
-	high := ""
-	if r.i32(r.ptr(pool, l.attrs), l.nice) < 0 {
-		high = "H"
+	id, cpu := r.i32(worker, l.workerID), r.i32(pool, l.poolCPU)
+	name := fmt.Sprintf("kworker/u%d:%d", r.i32(pool, l.poolID), id)
+	if cpu >= 0 {
+		name = fmt.Sprintf("kworker/%d:%d", cpu, id)
+		if r.i32(r.ptr(pool, l.attrs), l.nice) < 0 {
+			name += "H"
+		}
 	}
-	if s := fmt.Sprintf("kworker/%d:%d%s", cpu, id, high); r.err == nil && strings.HasPrefix(s, comm) {
-		return s
+	if !strings.HasPrefix(name, comm) { // an older kernel, which cuts
+		return comm
 	}
-	return comm
+	return name
 }
-
-func clip(s string, n int) string { return s[:min(len(s), n)] }

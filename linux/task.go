@@ -2,6 +2,7 @@ package linux
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nodelens/nodelens/vmem"
@@ -100,7 +101,8 @@ type Task struct {
 	SinceBoot    time.Duration // StartTime, counted from boot with suspended time (task_struct.start_boottime)
 	Sources      TaskSources   // of thread group leaders; 0 for other threads
 
-	k *Kernel
+	k    *Kernel
+	gaps []*Gap // what of the fields above could not be read
 }
 
 // task reads the task_struct at addr. It returns an error if the structure can't be
@@ -123,8 +125,13 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 		return nil, fmt.Errorf("%w: task_struct with pid %d, tgid %d", ErrCorrupt, t.PID, t.TGID)
 	}
 	t.KernelThread = t.Flags&pfKthread != 0
-	t.PPID = k.tgidOf(parent)
-	t.Comm = k.procComm(t, comm)
+	if t.PPID = k.tgidOf(parent); t.PPID < 0 {
+		t.gaps = append(t.gaps, gapf("parent of task "+strconv.Itoa(int(t.PID)), addr, ErrCorrupt, "real_parent leads to no task"))
+	}
+	var err error
+	if t.Comm, err = k.procComm(t, comm); err != nil {
+		t.gaps = append(t.gaps, newGap("full name of "+t.String(), addr, err))
+	}
 	t.StartTime = k.boot.Add(t.SinceBoot)
 	return t, nil
 }

@@ -53,9 +53,7 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []*Gap) {
 		if t.Sources == 0 {
 			index[addr] = t
 			tasks = append(tasks, t)
-			if t.PPID < 0 {
-				gaps = append(gaps, gapf("parent of "+t.String(), addr, ErrCorrupt, "real_parent leads to no task"))
-			}
+			gaps = append(gaps, t.gaps...)
 		}
 		t.Sources |= from
 	}
@@ -121,11 +119,20 @@ func (t *Task) Threads() iter.Seq2[*Task, error] {
 			if err == nil {
 				thread, err = k.thread(t, node-off)
 			}
-			if !yield(thread, err) {
+			if !yield(thread, err) || thread != nil && thread != t && !yieldGaps(thread.gaps, yield) {
 				return
 			}
 		}
 	}
+}
+
+func yieldGaps(gaps []*Gap, yield func(*Task, error) bool) bool {
+	for _, g := range gaps {
+		if !yield(nil, g) {
+			return false
+		}
+	}
+	return true
 }
 
 // thread reads the task at addr and checks that it is of t's group.

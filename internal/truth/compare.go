@@ -24,10 +24,10 @@ type Result struct {
 // Compare compares the processes of the truth with those found in the image, which
 // must be by ascending PID, in all their fields but the mounts.
 //
-// The node runs on until the image is taken, and the image has the collector in
+// The node runs on until the image is taken, and the image may have the collector in
 // another state. So these may differ, and no others:
 //
-//   - the collector, which must be there but is not compared
+//   - the collector, which is not compared and may have ended
 //   - processes and threads that started after Until, and may be on one side only;
 //     so may a pidfd in the process that started one of those
 //   - kernel workers that are on one side only; of the others, what follows the pool
@@ -53,7 +53,7 @@ func Compare(want *Node, got []Process) Result {
 		q, ok := find(got, p.PID)
 		delete(left, p.PID)
 		switch {
-		case ok && p.PID == want.Collector:
+		case p.PID == want.Collector:
 		case ok:
 			r.Compared++
 			if diff := want.diff(p, q, children[p.PID]); diff != "" {

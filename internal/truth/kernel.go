@@ -13,7 +13,7 @@ import (
 // A Kernel is what the node said of its kernel and of itself as a whole.
 type Kernel struct {
 	Banner   string // /proc/version, without the newline
-	Hostname string // sysctl kernel.hostname
+	Hostname string // sysctl kernel.hostname, or what systemd logged that it set
 
 	// Of the start of the kernel's text: its address (_text of /proc/kallsyms) and where
 	// that is in physical memory ("Kernel code" of /proc/iomem).
@@ -29,7 +29,7 @@ type Kernel struct {
 
 var (
 	versionLine  = regexp.MustCompile(`(?m)^Linux version .*$`)
-	hostnameLine = regexp.MustCompile(`(?m)^kernel\.hostname = (.*)$`)
+	hostnameLine = regexp.MustCompile(`(?m)^kernel\.hostname = (.*)$|systemd\[1\]: Hostname set to <(.*)>\.$`)
 	codeLine     = regexp.MustCompile(`(?m)^ *([0-9a-f]+)-[0-9a-f]+ : Kernel code$`)
 	clockLine    = regexp.MustCompile(`(?m)\[ *([0-9.]+)\] .*setting system clock to .*\(([0-9]+)\)$`)
 	logLine      = regexp.MustCompile(`^time="([^"]+)"`)
@@ -42,8 +42,10 @@ func (n *Node) readKernel(dir string) error {
 		Banner:   versionLine.FindString(f.read("proc/version") + f.read("version")),
 		Hostname: f.line("proc/sys/kernel/hostname"),
 	}
-	if m := hostnameLine.FindStringSubmatch(f.read("sysctl")); m != nil {
-		n.Kernel.Hostname = m[1]
+	for _, name := range []string{"sysctl", "dmesg"} {
+		if m := hostnameLine.FindStringSubmatch(f.read(name)); m != nil && n.Kernel.Hostname == "" {
+			n.Kernel.Hostname = m[1] + m[2]
+		}
 	}
 	if m := codeLine.FindStringSubmatch(f.read("proc/iomem")); m != nil {
 		n.Kernel.TextPhys = f.hex(m[1])

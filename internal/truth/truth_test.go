@@ -191,7 +191,7 @@ var compareTests = map[string]struct {
 }{
 	"equal":                     {change: equal},
 	"collector busy":            {change: rename(10, "other")},
-	"collector missing":         {change: remove(10), differs: "missing: process 10"},
+	"collector ended":           {change: remove(10)},
 	"process missing":           {change: remove(20), differs: "missing: process 20"},
 	"child missing":             {change: remove(11), differs: "missing: process 11"},
 	"new child gone":            {change: remove(12), gone: 1},

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // HeadSize is how many bytes of a file Format looks at.
@@ -35,8 +36,11 @@ func Format(head []byte) string {
 func NewReader(r io.Reader, format string) (io.ReadCloser, error) {
 	switch format {
 	case "xz":
-		x, err := xz.NewReader(r)
-		return io.NopCloser(x), err
+		x, err := xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r) // the file says if it needs more
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(x), nil
 	case "gzip":
 		return gzip.NewReader(r)
 	case "bzip2":

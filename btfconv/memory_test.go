@@ -1,0 +1,402 @@
+package btfconv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+func openImage(t testing.TB, image testimages.Image) vmem.Memory {
+	t.Helper()
+	if strings.HasSuffix(image.Path, ".lime") {
+		f, err := lime.Open(image.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	f, err := kcore.Open(image.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// eachImage runs a test on each image that there is.
+func eachImage(t *testing.T, test func(t *testing.T, image testimages.Image, mem vmem.Memory)) {
+	t.Helper()
+	for _, image := range testimages.All(t) {
+		t.Run(image.Name, func(t *testing.T) { test(t, image, openImage(t, image)) })
+	}
+}
+
+// truthSymbols reads what /proc/kallsyms said in the guest.
+func truthSymbols(t *testing.T, image testimages.Image) []kernelSymbol {
+	t.Helper()
+	if image.Truth == "" {
+		t.Skip("no truth")
+	}
+	f, err := os.Open(filepath.Join(image.Truth, "proc/kallsyms"))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	symbols, err := parseSymbols(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return symbols
+}
+
+// linked returns the addresses, as linked, of the symbols of an image's kernel,
+// as the linker itself or dwarf2json says it. Names of several symbols are left
+// out, as far as they are known.
+func linked(t *testing.T, image testimages.Image) map[string]uint64 {
+	t.Helper()
+	addr, count := map[string]uint64{}, map[string]int{}
+	for _, s := range truthSymbols(t, image) {
+		count[s.name]++
+	}
+	if f, err := os.Open(filepath.Join(image.Truth, "System.map")); err == nil {
+		defer f.Close()
+		symbols, err := parseSymbols(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(count)
+		for _, s := range symbols {
+			count[s.name]++
+			addr[s.name] = s.addr
+		}
+	} else {
+		for s := range openISF(t, image).Symbols() {
+			addr[s.Name] = s.Address
+		}
+	}
+	maps.DeleteFunc(addr, func(name string, a uint64) bool { return count[name] > 1 || a == 0 })
+	return addr
+}
+
+func openISF(t *testing.T, image testimages.Image) *isf.File {
+	t.Helper()
+	if image.ISF == "" {
+		t.Skip("no ISF of this kernel")
+	}
+	f, err := isf.Open(image.ISF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFromMemoryIdentity(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if image.Truth == "" {
+			t.Skip("no truth")
+		}
+		version, err := os.ReadFile(filepath.Join(image.Truth, "version"))
+		if err != nil {
+			t.Skip(err)
+		}
+		if !bytes.Contains(version, []byte(r.Banner+"\n")) || r.Banner == "" {
+			t.Errorf("banner %q; /proc/version says %q", r.Banner, version)
+		}
+		if want := r.Banner + "\n"; f.Banner() != want {
+			t.Errorf("the database has the banner %q, want %q", f.Banner(), want)
+		}
+		if !bytes.Contains(version, []byte(" "+r.Release+" ")) {
+			t.Errorf("release %q; /proc/version says %q", r.Release, version)
+		}
+		if r.ExportsErr != nil {
+			t.Error(r.ExportsErr)
+		}
+		t.Logf("missing: %v", r.Missing)
+	})
+}
+
+// finished returns a search that was run.
+func finished(t *testing.T, mem vmem.Memory) *search {
+	t.Helper()
+	for notes := range notesIn(t.Context(), mem) {
+		s := newSearch(mem, notes, MemoryOptions{})
+		if !s.inPlace() {
+			continue
+		}
+		if _, _, err := s.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	t.Fatal("no VMCOREINFO")
+	return nil
+}
+
+// The whole table of kallsyms is what /proc/kallsyms showed in the guest.
+func TestFromMemoryKallsyms(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		want := truthSymbols(t, image)
+		got, _, err := finished(t, mem).table.decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Those of ftrace and kprobe pages, modules and BPF programs have a module's name and are not in want.
+		if !slices.Equal(got, want) {
+			t.Error(gocmp.Diff(want, got, exportKernelSymbol))
+		}
+	})
+}
+
+// Each address is that which a foreign tool has from vmlinux, unless several
+// symbols have the name.
+func TestFromMemoryAddresses(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		want := linked(t, image)
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compared := 0
+		for s := range f.Symbols() {
+			w, ok := want[s.Name]
+			if !ok {
+				continue
+			}
+			compared++
+			if w != s.Address {
+				t.Errorf("%s at %#x, want %#x", s.Name, s.Address, w)
+			}
+		}
+		t.Logf("%d addresses compared; %d symbols found that no table has", compared, len(r.Found))
+		if compared < 40000 {
+			t.Error("too few")
+		}
+	})
+}
+
+// With kallsyms as it is without CONFIG_KALLSYMS_ALL, what is found by the
+// kernel's own pointers is where a foreign tool has it, and nothing that analysis
+// uses is missing.
+func TestFromMemoryFunctionsOnly(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		r := withoutSymbols(t, mem, func(inText, exported bool) bool { return !inText && !exported })
+		checkFound(t, r, linked(t, image))
+		if missing := slices.DeleteFunc(r.Missing, func(n string) bool { return n == "modules" }); len(missing) > 0 {
+			t.Errorf("missing: %v", missing)
+		}
+	})
+}
+
+// Without export tables too, the first task and what it points to is found.
+func TestFromMemoryFunctionsWithoutExports(t *testing.T) {
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		r := withoutSymbols(t, mem, func(inText, _ bool) bool { return !inText })
+		checkFound(t, r, linked(t, image))
+		for _, name := range []string{"init_task", "init_pid_ns", "init_net", "init_user_ns", "init_css_set", "init_mm", "init_top_pgt", "linux_banner"} {
+			if !slices.ContainsFunc(r.Found, func(s FoundSymbol) bool { return s.Name == name }) {
+				t.Errorf("%s not found", name)
+			}
+		}
+	})
+}
+
+// withoutSymbols makes a database without the symbols that drop says, unless the
+// kernel finds them itself.
+func withoutSymbols(t *testing.T, mem vmem.Memory, drop func(inText, exported bool) bool) *Report {
+	t.Helper()
+	for notes := range notesIn(t.Context(), mem) {
+		s := newSearch(mem, notes, MemoryOptions{})
+		if !s.inPlace() {
+			continue
+		}
+		if err := errors.Join(s.findTables(t.Context()), s.decode(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		exports := newSymbolTable(s.findExports(s.image.text, s.image.phys), nil)
+		start, _ := s.symbols.find("_stext")
+		end, _ := s.symbols.find("_etext")
+		s.symbols.sorted = slices.DeleteFunc(s.symbols.sorted, func(k kernelSymbol) bool {
+			_, exported := exports.find(k.name)
+			return drop(k.addr >= start && k.addr <= end, exported)
+		})
+		if err := s.findRest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s.report
+	}
+	t.Fatal("no VMCOREINFO")
+	return nil
+}
+
+func checkFound(t *testing.T, r *Report, want map[string]uint64) {
+	t.Helper()
+	found := 0
+	for _, s := range r.Found {
+		if w, ok := want[s.Name]; ok && w != s.Address {
+			t.Errorf("%s at %#x by %s, want %#x", s.Name, s.Address, s.FoundBy, w)
+		} else if ok {
+			found++
+		}
+	}
+	t.Logf("%d of %d found symbols compared", found, len(r.Found))
+}
+
+// Without VMCOREINFO the database is the same.
+func TestFromMemoryWithoutNotes(t *testing.T) {
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		want, wantReport, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, r, err := newSearch(mem, nil, MemoryOptions{}).run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.KASLRShift != wantReport.KASLRShift || r.TextPhys != wantReport.TextPhys || r.BuildID != wantReport.BuildID || r.Banner != wantReport.Banner {
+			t.Errorf("found %+v, want %+v", r, wantReport)
+		}
+		w, g := contents(want), contents(got)
+		onlyNotes := []string{"node_data", "log_buf", "prb", "init_uts_ns"}
+		w.Symbols = slices.DeleteFunc(w.Symbols, func(s isf.Symbol) bool { return slices.Contains(onlyNotes, s.Name) })
+		g.Symbols = slices.DeleteFunc(g.Symbols, func(s isf.Symbol) bool { return slices.Contains(onlyNotes, s.Name) })
+		if diff := differences(w, g); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// What is damaged or was not captured is an error that names the part, the
+// kernel and a remedy.
+func TestFromMemoryDamagedTables(t *testing.T) {
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		_, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		middle := func(table Table) vmem.PhysAddr {
+			return (table.Addr + vmem.PhysAddr(table.Size/2)) &^ (vmem.PageSize - 1)
+		}
+		for _, c := range []struct {
+			name string
+			mem  vmem.Memory
+			part Part
+			why  error
+		}{
+			{"BTF overwritten", &patched{mem, middle(r.BTF), make([]byte, vmem.PageSize)}, PartBTF, ErrDamaged},
+			{"BTF header overwritten", &patched{mem, r.BTF.Addr, make([]byte, 16)}, PartBTF, ErrNotFound},
+			{"BTF not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.BTF), Size: vmem.PageSize}}, PartBTF, vmem.ErrNotCaptured},
+			{"names overwritten", &patched{mem, middle(r.Kallsyms), make([]byte, vmem.PageSize)}, PartKallsyms, nil},
+			{"names not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.Kallsyms), Size: vmem.PageSize}}, PartKallsyms, nil},
+		} {
+			f, got, err := FromMemory(t.Context(), c.mem, nil)
+			missing, ok := errors.AsType[*MissingError](err)
+			if f != nil || !ok || missing.Part != c.part || c.why != nil && !errors.Is(err, c.why) {
+				t.Fatalf("%s: %v, want %s and %v", c.name, err, c.part, c.why)
+			}
+			if missing.Release != r.Release || got.Release != r.Release || !strings.Contains(err.Error(), r.Release) {
+				t.Errorf("%s: of kernel %q, want %q: %v", c.name, missing.Release, r.Release, err)
+			}
+			if missing.BuildID == "" || !strings.Contains(err.Error(), "would help") {
+				t.Errorf("%s: no build id or no remedy: %v", c.name, err)
+			}
+		}
+	})
+}
+
+// Whichever page is overwritten, of all that is read, what comes out is an error
+// or the same database.
+func TestFromMemoryDamagedPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it makes a hundred databases")
+	}
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := contents(f)
+		random := rand.New(rand.NewPCG(3, 4))
+		window := readUpTo(mem, r.BTF.Addr, 1<<20)
+		start := r.Kallsyms.Addr - 1<<20
+		reach := int(r.BTF.Addr - start + vmem.PhysAddr(r.BTF.Size))
+		for range 3 {
+			at := (start + vmem.PhysAddr(random.IntN(reach))) &^ (vmem.PageSize - 1)
+			for i, fill := range fillings(window, vmem.PageSize, random) {
+				f, got, err := FromMemory(t.Context(), &patched{mem, at, fill}, nil)
+				if err != nil || got.ExportsErr != nil {
+					continue
+				}
+				if diff := differences(want, contents(f)); diff != "" {
+					t.Errorf("page %v, filling %d: %s", at, i, diff)
+				}
+			}
+		}
+	})
+}
+
+// differences compares databases.
+func differences(want, got isf.Contents) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	return gocmp.Diff(want, got)
+}
+
+func TestFromMemoryNothing(t *testing.T) {
+	mem := &patched{Memory: emptyMemory(4 << 20)}
+	f, r, err := FromMemory(t.Context(), mem, nil)
+	missing, ok := errors.AsType[*MissingError](err)
+	if f != nil || r == nil || !ok || missing.Part != PartKallsyms || !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := FromMemory(ctx, mem, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+func TestKernelConfig(t *testing.T) {
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		_, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := r.KernelConfig(t.Context())
+		if errors.Is(err, ErrNoConfig) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := fmt.Sprintf(" Linux/x86 %s Kernel Configuration\n", strings.SplitN(r.Release, "-", 2)[0])
+		if !bytes.Contains(config, []byte(release)) || !bytes.Contains(config, []byte("\nCONFIG_IKCONFIG=y\n")) {
+			t.Errorf("configuration begins with %.200q", config)
+		}
+		if at, ok := linkedAt(config); !ok || at != linkedText {
+			t.Errorf("linked at %#x", at)
+		}
+	})
+}

@@ -1,0 +1,120 @@
+// Capture writes an image of this machine's memory to a file, to standard output or to a
+// URL, from where it runs: a node, or a pod on it.
+//
+//	capture -o FILE [-format lime|avml|lime.lz4] [-manifest FILE]
+//	capture -o - | ...
+//	capture -url URL
+//
+// The URL is one that takes a PUT of the whole image without more, and without its length
+// before, such as a signed URL of a bucket of Google Cloud Storage; with -resumable it is
+// the session of a resumable upload there. Nothing is written to disk then.
+//
+// It exits with 0 if the image has all memory that was asked for, with 3 if it lacks some,
+// for reasons that are in the manifest, with 4 if the machine withholds its memory, with 1
+// if there is no whole image for another reason, and with 2 if it was called wrongly.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/nodelens/nodelens/kcore"
+)
+
+// Exit statuses.
+const (
+	exitWhole = iota
+	exitFailed
+	exitUsage
+	exitNotWhole
+	exitRefused
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is main with its surroundings as arguments; it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	s, status := parse(args, stderr)
+	if s == nil {
+		return status
+	}
+	opts, done, err := s.options(ctx)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	defer done()
+	p := &progress{w: stderr}
+	opts.Progress = p.show
+	m, err := s.deliver(ctx, opts, stdout, stderr)
+	p.end()
+	if err = errors.Join(err, s.writeManifest(m, stderr)); err != nil {
+		return fail(stderr, err)
+	}
+	fmt.Fprintf(stderr, "captured %d MiB of memory as %d MiB of %v, sha256 %s\n",
+		m.Image.Memory>>20, m.Image.Bytes>>20, m.Image.Format, m.Image.SHA256)
+	if m.Whole() {
+		return exitWhole
+	}
+	explain(stderr, m)
+	return exitNotWhole
+}
+
+// deliver captures to where the command line says.
+func (s *settings) deliver(ctx context.Context, opts *kcore.CaptureOptions, stdout, stderr io.Writer) (*kcore.Manifest, error) {
+	switch {
+	case s.url != "" && s.resumable:
+		return captureResumable(ctx, s.url, opts)
+	case s.url != "":
+		return capturePut(ctx, s.url, s.retries, opts, stderr)
+	case s.out == "-":
+		return kcore.Capture(ctx, stdout, opts)
+	}
+	return captureFile(ctx, s.out, opts)
+}
+
+// captureFile captures to a file or a device. It does not overwrite a file.
+func captureFile(ctx context.Context, name string, opts *kcore.CaptureOptions) (*kcore.Manifest, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|exclusive(name), 0o600)
+	if err != nil {
+		return nil, err
+	}
+	m, err := kcore.Capture(ctx, f, opts)
+	if err == nil && keeps(f) {
+		err = f.Sync()
+	}
+	return m, errors.Join(err, f.Close())
+}
+
+// exclusive returns the flag that keeps a file from being overwritten, but for devices and
+// pipes.
+func exclusive(name string) int {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return 0
+	}
+	return os.O_EXCL
+}
+
+// keeps reports whether what is written to f is kept: a pipe or a terminal has nothing to
+// sync.
+func keeps(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) == 0
+}
+
+func fail(stderr io.Writer, err error) int {
+	fmt.Fprintln(stderr, "capture:", err)
+	if _, ok := errors.AsType[*kcore.Refusal](err); ok {
+		return exitRefused
+	}
+	return exitFailed
+}

@@ -1,0 +1,364 @@
+package kcore
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/klauspost/compress/snappy"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// captureOf captures m, and checks that the manifest says of the image what it is.
+func captureOf(t *testing.T, m *machine, opts CaptureOptions) ([]byte, *Manifest) {
+	t.Helper()
+	opts.Root = m
+	var image bytes.Buffer
+	manifest, err := Capture(t.Context(), &image, &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(image.Bytes())
+	if manifest.Image.Bytes != int64(image.Len()) || manifest.Image.SHA256 != hex.EncodeToString(sum[:]) || manifest.Image.Format != opts.Format {
+		t.Errorf("image of %d bytes, %x: the manifest says %+v", image.Len(), sum, manifest.Image)
+	}
+	return image.Bytes(), manifest
+}
+
+func TestCaptureLiME(t *testing.T) {
+	m := newMachine()
+	image, manifest := captureOf(t, m, CaptureOptions{Node: "pool-1-node", Tool: "test 1"})
+	pages, order := parseLiME(t, image)
+	if d := cmp.Diff(m.all(), pages); d != "" {
+		t.Errorf("pages (-want +got):\n%s", d)
+	}
+	if !slices.IsSorted(order) {
+		t.Errorf("order %v", order)
+	}
+	core := open(t, m.files[kcoreName].Data)
+	want := &Manifest{
+		Schema: "nodelens/capture/v1", Tool: "test 1", Order: OrderAscending,
+		Node: Node{
+			Name: "pool-1-node", Hostname: "node-1", Release: "6.1.0", Version: "Linux version 6.1.0 (gcc)", CmdLine: "root=/dev/vda",
+			BootID: "0d3b0f0e-0001-4a4b-8c8d-000000000001", MachineID: "0123456789abcdef0123456789abcdef",
+			OSRelease: map[string]string{"ID": "cos", "NAME": `Container-Optimized "OS"`, "VERSION": "113"},
+		},
+		Headers: core.Segments(), VMCoreInfo: "OSRELEASE=6.1.0\n", IOMem: iomem,
+		RAM:   []Extent{{0x1000, 0x8c00}, {0x100000, 0x40000}, {0x200000, 0x10000}},
+		Edges: []Extent{{0x9000, 0xc00}},
+		Pieces: []Piece{
+			{Extent: Extent{0x1000, 0x8000}, Pass: "all", Memory: 0x8000},
+			{Extent: Extent{0x100000, 0x40000}, Pass: "all", Memory: 0x40000},
+			{Extent: Extent{0x200000, 0x10000}, Pass: "all", Memory: 0x10000},
+		},
+		Missing: []Missing{}, LeftOut: []LeftOut{}, Notes: []string{},
+		Image: Image{Memory: 0x58000},
+	}
+	opts := cmp.Options{cmpopts.IgnoreTypes(time.Time{}), cmpopts.IgnoreFields(Image{}, "Bytes", "SHA256")}
+	if d := cmp.Diff(want, manifest, opts); d != "" {
+		t.Errorf("manifest (-want +got):\n%s", d)
+	}
+	if !manifest.Whole() || manifest.Ended.Before(manifest.Began) {
+		t.Errorf("whole %v, from %v to %v", manifest.Whole(), manifest.Began, manifest.Ended)
+	}
+	at := manifest.Began
+	for _, p := range manifest.Pieces {
+		if p.Began.Before(at) || p.Ended.Before(p.Began) {
+			t.Errorf("piece %v from %v to %v, after %v", p.Extent, p.Began, p.Ended, at)
+		}
+		at = p.Began
+	}
+}
+
+func TestCaptureAVML(t *testing.T) {
+	m := newMachine()
+	image, _ := captureOf(t, m, CaptureOptions{Format: FormatAVML})
+	pages, _ := parseRecords(t, image, func(b []byte, size int) ([]byte, int) {
+		if !bytes.HasPrefix(b, []byte("AVML\x02\x00\x00\x00")) || string(b[32:42]) != "\xff\x06\x00\x00sNaPpY" {
+			t.Fatalf("record begins with % x", b[:42])
+		}
+		used := 32
+		for got := 0; got < size; { // chunks: a type, a length of 24 bits
+			head := binary.LittleEndian.Uint32(b[used:])
+			kind, length := head&0xff, int(head>>8)
+			switch kind {
+			case 0:
+				n, err := snappy.DecodedLen(b[used+8 : used+4+length])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got += n
+			case 1:
+				got += length - 4
+			case 0xff:
+			default:
+				t.Fatalf("chunk of type %#x", kind)
+			}
+			used += 4 + length
+		}
+		if n := binary.LittleEndian.Uint64(b[used:]); n != uint64(used-32) {
+			t.Errorf("a stream of %d bytes says it has %d", used-32, n)
+		}
+		data, err := io.ReadAll(snappy.NewReader(bytes.NewReader(b[32:used])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data, used + 8
+	})
+	if d := cmp.Diff(m.all(), pages); d != "" {
+		t.Errorf("pages (-want +got):\n%s", d)
+	}
+}
+
+func TestCaptureLZ4(t *testing.T) {
+	m := newMachine()
+	image, manifest := captureOf(t, m, CaptureOptions{Format: FormatLiMELZ4})
+	lime, err := io.ReadAll(lz4.NewReader(bytes.NewReader(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, _ := parseLiME(t, lime)
+	if d := cmp.Diff(m.all(), pages); d != "" {
+		t.Errorf("pages (-want +got):\n%s", d)
+	}
+	at := bytes.LastIndex(image, []byte("\x5e\x2a\x4d\x18"))
+	if size := binary.LittleEndian.Uint32(image[at+4:]); int(size) != len(image)-at-8 {
+		t.Fatalf("the skippable frame at %d of %d has %d bytes", at, len(image), size)
+	}
+	var embedded Manifest
+	if err := json.Unmarshal(image[at+8:], &embedded); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(image[:at])
+	if embedded.Image.Bytes != int64(at) || embedded.Image.SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("the manifest in the image says %+v of %d bytes, %x", embedded.Image, at, sum)
+	}
+	if d := cmp.Diff(manifest, &embedded, cmpopts.IgnoreFields(Image{}, "Bytes", "SHA256"), cmpopts.IgnoreFields(Manifest{}, "Ended")); d != "" {
+		t.Errorf("manifest beside and inside the image (-beside +inside):\n%s", d)
+	}
+}
+
+func TestCaptureUnreadable(t *testing.T) {
+	m := newMachine()
+	m.bad = []vmem.PhysAddr{0x1000, 0x5123, 0x6000, 0x13ffff}
+	image, manifest := captureOf(t, m, CaptureOptions{})
+	want := m.all()
+	for _, page := range []vmem.PhysAddr{0x1000, 0x5000, 0x6000, 0x13f000} {
+		delete(want, page)
+	}
+	pages, _ := parseLiME(t, image)
+	if d := cmp.Diff(want, pages); d != "" {
+		t.Errorf("pages (-want +got):\n%s", d)
+	}
+	missing := []Missing{
+		{Extent{0x1000, 0x1000}, "bad address"}, {Extent{0x5000, 0x2000}, "bad address"}, {Extent{0x13f000, 0x1000}, "bad address"},
+	}
+	if d := cmp.Diff(missing, manifest.Missing); d != "" || manifest.Whole() {
+		t.Errorf("whole %v, missing (-want +got):\n%s", manifest.Whole(), d)
+	}
+	if manifest.Image.Memory != 0x54000 {
+		t.Errorf("memory %#x", manifest.Image.Memory)
+	}
+}
+
+func TestCaptureWhatIOMemAndKCoreDisagreeOn(t *testing.T) {
+	m := newMachine()
+	m.files[iomemName].Data = []byte("00001000-00008fff : System RAM\n00100000-00103017 : System RAM\n00103018-00141fff : System RAM\n")
+	_, manifest := captureOf(t, m, CaptureOptions{})
+	missing := []Missing{{Extent{0x140000, 0x2000}, "not in /proc/kcore"}}
+	if d := cmp.Diff(missing, manifest.Missing); d != "" {
+		t.Errorf("missing (-want +got):\n%s", d)
+	}
+	notes := []string{"/proc/kcore has memory [0x200000, 0x20ffff], which /proc/iomem does not call RAM: not captured"}
+	if d := cmp.Diff(notes, manifest.Notes); d != "" {
+		t.Errorf("notes (-want +got):\n%s", d)
+	}
+}
+
+func TestCaptureNothing(t *testing.T) {
+	m := newMachine()
+	m.files[iomemName].Data = []byte("00001000-00001fff : System RAM\n")
+	m.bad = []vmem.PhysAddr{0x1000}
+	manifest, err := Capture(t.Context(), io.Discard, &CaptureOptions{Root: m})
+	if !errors.Is(err, ErrNothingRead) || manifest == nil || len(manifest.Missing) != 1 {
+		t.Errorf("%v, manifest %v", err, manifest)
+	}
+}
+
+// failingWriter takes n bytes.
+type failingWriter struct{ n int }
+
+var errFull = errors.New("full")
+
+func (w *failingWriter) Write(b []byte) (int, error) {
+	if n := min(w.n, len(b)); n < len(b) {
+		w.n = 0
+		return n, errFull
+	}
+	w.n -= len(b)
+	return len(b), nil
+}
+
+func TestCaptureToAFullDisk(t *testing.T) {
+	for f := range Format(3) {
+		for _, n := range []int{0, 40, 0x10000, 0x20000} {
+			manifest, err := Capture(t.Context(), &failingWriter{n}, &CaptureOptions{Root: newMachine(), Format: f})
+			if !errors.Is(err, errFull) || manifest == nil || manifest.Image.Bytes != int64(n) {
+				t.Errorf("%v, room for %d: %v, manifest %v", f, n, err, manifest)
+			}
+		}
+	}
+}
+
+func TestCaptureCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var done []int64
+	manifest, err := Capture(ctx, io.Discard, &CaptureOptions{Root: newMachine(), Progress: func(n, total int64) {
+		done = append(done, n, total)
+		cancel()
+	}})
+	if !errors.Is(err, context.Canceled) || manifest == nil {
+		t.Errorf("%v, manifest %v", err, manifest)
+	}
+	if len(done) < 2 || done[0] != 0x8000 || done[1] != 0x58000 {
+		t.Errorf("progress %v", done)
+	}
+}
+
+// classes classifies by a table.
+type classes map[vmem.PhysAddr]PageClass
+
+var errUnknown = errors.New("unknown")
+
+func (c classes) ClassifyPages(classes []PageClass, start vmem.PhysAddr) error {
+	if start == 0x200000 {
+		return errUnknown
+	}
+	for i := range classes {
+		classes[i] = c[start+vmem.PhysAddr(i*pageSize)]
+	}
+	return nil
+}
+
+func TestCaptureFiltered(t *testing.T) {
+	m := newMachine()
+	use := classes{0x3000: PageFree, 0x105000: PageCleanFile}
+	for at := vmem.PhysAddr(0x120000); at < 0x13f000; at += pageSize {
+		use[at] = PageFree
+	}
+	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []PageClass{PageFree}})
+	want := m.all()
+	for at := vmem.PhysAddr(0x120000); at < 0x13f000; at += pageSize {
+		delete(want, at) // 0x3000 stays: it would cost a record
+	}
+	pages, _ := parseLiME(t, image)
+	if d := cmp.Diff(want, pages); d != "" {
+		t.Errorf("pages (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]LeftOut{{PageFree, 0x1f000}}, manifest.LeftOut); d != "" {
+		t.Errorf("left out (-want +got):\n%s", d)
+	}
+	notes := []string{"the use of pages in memory [0x200000, 0x20ffff] is not known: unknown"}
+	if d := cmp.Diff(notes, manifest.Notes); d != "" {
+		t.Errorf("notes (-want +got):\n%s", d)
+	}
+	for _, o := range []CaptureOptions{{Root: m, Pages: use, LeaveOut: []PageClass{PageOther}}, {Root: m, LeaveOut: []PageClass{PageFree}}} {
+		if _, err := Capture(t.Context(), io.Discard, &o); err == nil {
+			t.Errorf("with %v: pages of unknown use were left out", o.LeaveOut)
+		}
+	}
+}
+
+func TestCaptureKernelFirst(t *testing.T) {
+	m := newMachine()
+	use := classes{0x2000: PageSlab, 0x130000: PageTable, 0x8000: PageFree, 0x111000: PageSlab}
+	image, manifest := captureOf(t, m, CaptureOptions{Order: OrderKernelFirst, Pages: use, LeaveOut: []PageClass{PageFree}})
+	want := m.all()
+	delete(want, 0x8000)
+	pages, order := parseLiME(t, image)
+	if d := cmp.Diff(want, pages); d != "" {
+		t.Errorf("pages (-want +got):\n%s", d)
+	}
+	first := []vmem.PhysAddr{0x110000, 0x111000, 0x112000, 0x113000, 0x2000, 0x130000, 0x1000, 0x3000}
+	if d := cmp.Diff(first, order[:len(first)]); d != "" {
+		t.Errorf("order (-want +got):\n%s", d)
+	}
+	var passes []string
+	for _, p := range manifest.Pieces {
+		passes = append(passes, p.Pass)
+	}
+	const slab = "slab and page tables"
+	if d := cmp.Diff([]string{"kernel image", slab, slab, "rest", "rest", "rest"}, passes); d != "" {
+		t.Errorf("passes (-want +got):\n%s", d)
+	}
+}
+
+func BenchmarkCapture(b *testing.B) {
+	const size = 64 << 20
+	m := newMachine()
+	ram := bytes.Repeat(m.ram[0x100000], size/len(m.ram[0x100000])) // half of it is random
+	c := core{data: ram, segments: []Segment{load(1<<32, dataAt, size, size)}}
+	m.files[kcoreName].Data = c.bytes()
+	m.files[iomemName].Data = []byte("100000000-103ffffff : System RAM\n")
+	b.Run("copy", func(b *testing.B) {
+		to := make([]byte, size)
+		b.SetBytes(size)
+		for b.Loop() {
+			copy(to, ram)
+		}
+	})
+	for f := range Format(3) {
+		b.Run(f.String(), func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Capture(b.Context(), io.Discard, &CaptureOptions{Root: m.files, Format: f}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestCapturesReadBack(t *testing.T) {
+	m := newMachine()
+	for _, format := range []Format{FormatLiME, FormatLiMELZ4} {
+		image, _ := captureOf(t, m, CaptureOptions{Format: format})
+		name := filepath.Join(t.TempDir(), "image")
+		if err := os.WriteFile(name, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := lime.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []rng{{Start: 0x1000, Size: 0x8000}, {Start: 0x100000, Size: 0x40000}, {Start: 0x200000, Size: 0x10000}}
+		if d := cmp.Diff(want, f.Ranges()); d != "" || len(f.Gaps()) != 0 {
+			t.Errorf("%v: gaps %v, ranges (-want +got):\n%s", format, f.Gaps(), d)
+		}
+		for at, page := range m.all() {
+			got := make([]byte, pageSize)
+			if _, err := f.ReadAt(got, int64(at)); err != nil || !bytes.Equal(got, page) {
+				t.Errorf("%v: page %v: %v", format, at, err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// loader starts pods through a runtime.
+type loader struct {
+	runtime cri.RuntimeServiceClient
+	systemd bool
+}
+
+// start creates the pod's sandbox, and then creates and starts its containers in order.
+func (l *loader) start(ctx context.Context, p pod) (created, error) {
+	if err := p.prepare(); err != nil {
+		return created{}, err
+	}
+	config := l.sandboxConfig(p)
+	sandbox, err := l.runtime.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: config})
+	if err != nil {
+		return created{}, err
+	}
+	out := created{Pod: p, SandboxID: sandbox.PodSandboxId, Containers: map[string]string{}, CgroupParent: config.Linux.CgroupParent}
+	for _, c := range p.Containers {
+		id, err := l.startContainer(ctx, p, c, out.SandboxID, config)
+		if err != nil {
+			return created{}, fmt.Errorf("container %s: %w", c.Name, err)
+		}
+		out.Containers[c.Name] = id
+	}
+	return out, nil
+}
+
+func (l *loader) startContainer(ctx context.Context, p pod, c container, sandboxID string, sandbox *cri.PodSandboxConfig) (string, error) {
+	config, err := containerConfig(p, c)
+	if err != nil {
+		return "", err
+	}
+	made, err := l.runtime.CreateContainer(ctx, &cri.CreateContainerRequest{PodSandboxId: sandboxID, Config: config, SandboxConfig: sandbox})
+	if err != nil {
+		return "", err
+	}
+	_, err = l.runtime.StartContainer(ctx, &cri.StartContainerRequest{ContainerId: made.ContainerId})
+	return made.ContainerId, err
+}
+
+func (l *loader) sandboxConfig(p pod) *cri.PodSandboxConfig {
+	return &cri.PodSandboxConfig{
+		Metadata:     &cri.PodSandboxMetadata{Name: p.Name, Uid: p.UID, Namespace: p.Namespace},
+		Hostname:     p.hostname(),
+		LogDirectory: p.logDir(),
+		Labels:       p.labels(),
+		Annotations:  p.annotations(),
+		Linux: &cri.LinuxPodSandboxConfig{
+			CgroupParent:    p.cgroupParent(l.systemd),
+			SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: namespaces(p), Privileged: p.Privileged},
+		},
+	}
+}
+
+func namespaces(p pod) *cri.NamespaceOption {
+	o := &cri.NamespaceOption{Pid: cri.NamespaceMode_CONTAINER}
+	if p.HostPID {
+		o.Pid = cri.NamespaceMode_NODE
+	}
+	if p.HostNet {
+		o.Network = cri.NamespaceMode_NODE
+	}
+	return o
+}
+
+func containerConfig(p pod, c container) (*cri.ContainerConfig, error) {
+	mounts, err := p.mounts(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(p.logDir(), c.Name), 0o755); err != nil {
+		return nil, err
+	}
+	labels := p.labels()
+	labels["io.kubernetes.container.name"] = c.Name
+	return &cri.ContainerConfig{
+		Metadata: &cri.ContainerMetadata{Name: c.Name},
+		Image:    &cri.ImageSpec{Image: c.Image},
+		Command:  c.Command,
+		Envs:     environment(c),
+		Mounts:   mounts,
+		Labels:   labels,
+		Annotations: map[string]string{"io.kubernetes.container.hash": short(c.Image + c.Name), "io.kubernetes.container.restartCount": "0",
+			"io.kubernetes.container.terminationMessagePath": "/dev/termination-log", "io.kubernetes.pod.terminationGracePeriod": "30"},
+		LogPath: filepath.Join(c.Name, "0.log"),
+		Linux: &cri.LinuxContainerConfig{
+			Resources: &cri.LinuxContainerResources{CpuShares: 102, OomScoreAdj: p.oomScore()},
+			SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: namespaces(p), Privileged: c.Privileged,
+				RunAsUser: &cri.Int64Value{Value: c.User}, RunAsGroup: &cri.Int64Value{Value: c.User}},
+		},
+	}, nil
+}
+
+// environment is the container's own, sorted, after what the kubelet adds for the API server's service.
+func environment(c container) []*cri.KeyValue {
+	all := []*cri.KeyValue{{Key: "KUBERNETES_SERVICE_HOST", Value: []byte("10.96.0.1")}, {Key: "KUBERNETES_SERVICE_PORT", Value: []byte("443")}}
+	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
+		all = append(all, &cri.KeyValue{Key: k, Value: []byte(c.Env[k])})
+	}
+	return all
+}

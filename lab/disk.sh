@@ -1,0 +1,65 @@
+#!/bin/sh
+# disk.sh ROOTFS KERNEL OUT.img: puts the lab's programs, container images and
+# units, and the kernel's modules, into ROOTFS, and makes a disk of it.
+# CGROUP_DRIVER in the environment may be cgroupfs; the default is systemd.
+set -eu
+[ $# -eq 3 ] || { echo "usage: $0 ROOTFS KERNEL OUT.img" >&2; exit 2; }
+lab=$(dirname "$(realpath "$0")")
+root=$(realpath "$1")
+kernel=$(realpath "$2")
+out=$(realpath -m "$3")
+driver=${CGROUP_DRIVER:-systemd}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Programs.
+go() { (cd "$lab" && CGO_ENABLED=0 command go "$@"); }
+compile() { gcc -std=gnu11 -Os -Wall -Wextra -static -s -o "$@"; }
+go build -trimpath -ldflags='-s -w' -o "$root/usr/local/bin/" ./criload ./nodetruth
+go build -o "$work/mkimage" ./mkimage
+compile "$root/usr/local/bin/edge" "$lab"/guest/edge/*.c
+compile "$work/pause" "$lab/guest/pause.c"
+compile "$work/resizer" "$lab/guest/intruder.c"
+install "$lab/guest/labnode" "$root/usr/local/sbin/"
+
+# Container images, from the same files under different names.
+images=$root/opt/lab/images
+rm -rf "$images"
+mkdir -p "$images"
+set -- /bin/busybox=bin/busybox
+for applet in cat echo httpd id ls nc ps sh sleep; do
+	set -- "$@" "bin/$applet@busybox"
+done
+"$work/mkimage" -name registry.k8s.io/pause:3.9 -entrypoint /pause "$images/pause.tar" "$work/pause=pause"
+"$work/mkimage" -name docker.io/library/busybox:1.35 "$images/busybox.tar" "$@"
+"$work/mkimage" -name registry.example/shop/checkout:2.14.0 "$images/checkout.tar" "$@"
+"$work/mkimage" -name registry.example/shop/image-resizer:0.9.3 "$images/resizer.tar" "$work/resizer=bin/resizer" "$@"
+
+# Configuration.
+mkdir -p "$root/etc/containerd" "$root/etc/cni/net.d" "$root/etc/modules-load.d" "$root/var/log/journal"
+cp "$lab/guest/pods.json" "$root/opt/lab/"
+echo "$driver" >"$root/opt/lab/cgroup-driver"
+cp "$lab/guest/containerd.toml" "$root/etc/containerd/config.toml"
+[ "$driver" = systemd ] || sed -i 's/SystemdCgroup = true/SystemdCgroup = false/' "$root/etc/containerd/config.toml"
+cp "$lab/guest/cni.conflist" "$root/etc/cni/net.d/10-lab.conflist"
+printf '%s\n' overlay veth >"$root/etc/modules-load.d/lab.conf"
+echo gke-prod-default-pool-6f3c2a91-v4kd >"$root/etc/hostname"
+echo 6f3c2a91d0b84e5c9a7b1c2d3e4f5061 >"$root/etc/machine-id"
+: >"$root/etc/fstab"
+
+# Units: the lab's, and none that only wait or run by the clock.
+systemctl() { SYSTEMD_OFFLINE=1 command systemctl --root="$root" --quiet "$@"; }
+cp "$lab"/guest/units/*.service "$root/etc/systemd/system/"
+systemctl enable labnode edge console-shell containerd
+systemctl mask serial-getty@ttyS0 getty@tty1 systemd-timesyncd apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+	e2scrub_all.timer e2scrub_reap fstrim.timer systemd-tmpfiles-clean.timer
+
+# The kernel's modules, and the disk.
+rm -rf "$root/lib/modules"
+modules=$(echo "$kernel"/lib/modules/*)
+mkdir -p "$root/lib/modules"
+cp -r "$modules" "$root/lib/modules/"
+depmod -b "$root" "$(basename "$modules")"
+rm -f "$out"
+truncate -s 2G "$out"
+mke2fs -q -t ext4 -d "$root" "$out"

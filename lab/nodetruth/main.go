@@ -1,0 +1,72 @@
+// Nodetruth writes down, inside a lab node, what the node's own /proc says of it.
+//
+//	nodetruth -out DEVICE [FILE ...]
+//
+// It waits until no process comes or goes, writes a tar archive to DEVICE, and makes sure that the processes are still the same; otherwise it begins again.
+// The named files go into the archive too, under their base names. The archive's layout is described in the README of the lab.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("nodetruth: ")
+	out := flag.String("out", "", "`device` or file for the archive")
+	flag.Parse()
+	if err := collect(*out, flag.Args()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// collect writes the archive anew until one pass sees the same processes before and after.
+func collect(out string, files []string) error {
+	const passes = 5
+	before, err := settled()
+	if err != nil {
+		return err
+	}
+	for range passes {
+		if err := writeArchive(out, files); err != nil {
+			return err
+		}
+		after, err := population("/proc")
+		if err != nil {
+			return err
+		}
+		diff := before.changes(after)
+		if len(diff) == 0 {
+			return nil
+		}
+		log.Printf("processes changed: %v", diff)
+		before = after
+	}
+	return fmt.Errorf("processes still change after %d passes", passes)
+}
+
+// settled waits until the processes have been the same for three seconds.
+func settled() (processes, error) {
+	const patience = 3 * time.Minute
+	last, err := population("/proc")
+	end := time.Now().Add(patience)
+	for calm := 0; err == nil && calm < 3; calm++ {
+		time.Sleep(time.Second)
+		var now processes
+		if now, err = population("/proc"); err != nil {
+			break
+		}
+		if diff := last.changes(now); len(diff) > 0 {
+			log.Printf("processes change: %v", diff)
+			calm = -1
+		}
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("processes still change after %v", patience)
+		}
+		last = now
+	}
+	return last, err
+}

@@ -1,0 +1,203 @@
+package linux
+
+import (
+	"fmt"
+
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// vmemmap4 is where the array of struct page is with four levels of page tables and
+// without KASLR of memory regions (__VMEMMAP_BASE_L4,
+// arch/x86/include/asm/pgtable_64_types.h).
+const vmemmap4 = 0xffffea0000000000
+
+// maxOrder bounds the order of a block in the buddy allocator (MAX_ORDER, MAX_PAGE_ORDER).
+const maxOrder = 11
+
+// pageBytes is the largest struct page that is believed.
+const pageBytes = 256
+
+type pageLayout struct {
+	size                               uint64
+	flags, typ, mapping, head, private field
+	folioMapcount                      field // folio._large_mapcount, since 6.10
+}
+
+func newPageLayout(r resolver) pageLayout {
+	return pageLayout{
+		size:    r.size("page"),
+		flags:   r.need("page", "flags"),
+		typ:     r.need("page", "page_type"),
+		mapping: r.need("page", "mapping"),
+		// compound_info since 7.1.
+		head:          r.need("page", "compound_info", "compound_head"),
+		private:       r.need("page", "private"),
+		folioMapcount: r.opt("folio", "_large_mapcount"),
+	}
+}
+
+// pageFlags are the bits of page->flags (enum pageflags, include/linux/page-flags.h), as
+// masks; 0 for what the kernel does not have.
+type pageFlags struct {
+	reserved, slab, lru, swapBacked, uptodate, head uint64
+	unclean                                         uint64 // dirty, writeback, private, private_2
+}
+
+func newPageFlags(symbols *isf.File) (pageFlags, error) {
+	var err error
+	bits := func(names ...string) (mask uint64) {
+		for _, name := range names {
+			bit, lookup := symbols.Constant("pageflags", name)
+			if lookup != nil || bit < 0 || bit > 63 {
+				err = fmt.Errorf("%w: enum pageflags: %s", ErrUnsupported, name)
+			}
+			mask |= 1 << (bit & 63)
+		}
+		return mask
+	}
+	f := pageFlags{
+		reserved: bits("PG_reserved"), lru: bits("PG_lru"), swapBacked: bits("PG_swapbacked"),
+		uptodate: bits("PG_uptodate"), head: bits("PG_head"),
+		unclean: bits("PG_dirty", "PG_writeback", "PG_private"),
+	}
+	optional := func(name string) uint64 {
+		bit, lookup := symbols.Constant("pageflags", name)
+		if lookup != nil || bit < 0 || bit > 63 {
+			return 0
+		}
+		return 1 << bit
+	}
+	f.slab = optional("PG_slab") // a page type since 6.10
+	f.unclean |= optional("PG_private_2")
+	return f, err
+}
+
+// A pageType tells pages of one type by page->page_type: value under mask. The zero
+// pageType has no pages.
+type pageType struct{ mask, value uint32 }
+
+func (t pageType) is(v uint32) bool { return t.mask != 0 && v&t.mask == t.value }
+
+// pageTypes are those of include/linux/page-flags.h that matter.
+type pageTypes struct{ buddy, table, slab, kmalloc pageType }
+
+// newPageTypes goes by the enum: its values are the top byte of page_type since 6.12, and
+// single bits below a base in 6.11. Before it there were macros, which symbols don't have.
+func newPageTypes(symbols *isf.File) pageTypes {
+	if _, err := symbols.Constant("pagetype", "PGTY_buddy"); err == nil {
+		top := func(name string) pageType {
+			v, err := symbols.Constant("pagetype", name)
+			if err != nil {
+				return pageType{}
+			}
+			return pageType{0xff << 24, uint32(v) << 24}
+		}
+		return pageTypes{top("PGTY_buddy"), top("PGTY_table"), top("PGTY_slab"), top("PGTY_large_kmalloc")}
+	}
+	// A type clears its bit of a value that has all bits set.
+	bit := func(base, flag uint32) pageType { return pageType{base | flag, base} }
+	if base, err := symbols.Constant("pagetype", "PAGE_TYPE_BASE"); err == nil {
+		named := func(name string) pageType {
+			v, err := symbols.Constant("pagetype", name)
+			if err != nil {
+				return pageType{}
+			}
+			return bit(uint32(base), uint32(v))
+		}
+		return pageTypes{buddy: named("PG_buddy"), table: named("PG_table"), slab: named("PG_slab")}
+	}
+	const base = 0xf0000000
+	types := pageTypes{buddy: bit(base, 0x80), table: bit(base, 0x200)}
+	if _, err := symbols.Constant("pageflags", "PG_slab"); err != nil { // 6.10
+		types.slab = bit(base, 0x1000)
+	}
+	return types
+}
+
+// Pages tells what the pages of RAM are used for, by the array of struct page that the
+// kernel keeps of them. It is a [kcore.PageClassifier]. It is immutable and safe for
+// concurrent use; of a running machine it reads the array anew each time.
+type Pages struct {
+	space  *vmem.AddressSpace
+	layout pageLayout
+	flags  pageFlags
+	types  pageTypes
+	base   vmem.VirtAddr // vmemmap
+}
+
+var _ kcore.PageClassifier = (*Pages)(nil)
+
+// Pages finds the array of struct page (vmemmap). It fails with ErrUnsupported where the
+// symbols lack what it needs, and with ErrCorrupt where what is there is no such array.
+func (k *Kernel) Pages() (*Pages, error) {
+	r := resolver{isf.NewResolver(k.symbols)}
+	p := &Pages{space: k.space, layout: newPageLayout(r), types: newPageTypes(k.symbols), base: vmemmap4}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
+	}
+	var err error
+	if p.flags, err = newPageFlags(k.symbols); err != nil {
+		return nil, fmt.Errorf("linux: %w", err)
+	}
+	if l := p.layout; l.size == 0 || l.size > pageBytes || uint64(max(l.flags, l.typ, l.mapping, l.head, l.private))+8 > l.size {
+		return nil, fmt.Errorf("linux: %w: struct page of %d bytes", ErrUnsupported, l.size)
+	}
+	if sym, err := k.Symbol("vmemmap_base"); err == nil {
+		base, err := k.space.Uint64(sym)
+		if err != nil {
+			return nil, newGap("vmemmap_base", sym, err)
+		}
+		p.base = vmem.VirtAddr(base)
+	}
+	return p, p.verify(k)
+}
+
+// verify looks at the page of init_task, which is part of the kernel's image and so is
+// reserved (reserve_bootmem_region of mm/mm_init.c).
+func (p *Pages) verify(k *Kernel) error {
+	m, err := k.space.Translate(k.initTask)
+	if err != nil {
+		return newGap("struct page of init_task", k.initTask, err)
+	}
+	addr := p.pageOf(m.Phys)
+	flags, err := p.space.Uint64(addr + vmem.VirtAddr(p.layout.flags))
+	if err != nil {
+		return newGap("struct page of init_task", addr, err)
+	}
+	if flags&p.flags.reserved == 0 {
+		return gapf("struct page of init_task", addr, ErrCorrupt, "flags %#x: the page is not reserved", flags)
+	}
+	return nil
+}
+
+// pageOf returns the address of the struct page of the memory at pa.
+func (p *Pages) pageOf(pa vmem.PhysAddr) vmem.VirtAddr {
+	return p.base + vmem.VirtAddr(uint64(pa)/pageSize*p.layout.size)
+}
+
+// ClassifyPages implements [kcore.PageClassifier]. A page that is part of a larger one
+// whose head lies outside of what is asked for is PageOther, and so is a free page that no
+// block of the buddy allocator in it has: those on the lists of a CPU.
+func (p *Pages) ClassifyPages(classes []kcore.PageClass, start vmem.PhysAddr) error {
+	buf := make([]byte, uint64(len(classes))*p.layout.size)
+	n, err := p.space.ReadVirt(buf, p.pageOf(start))
+	s := pageArray{Pages: p, first: start, data: buf[:uint64(n)/p.layout.size*p.layout.size]}
+	clear(classes)
+	for i := 0; i < s.len(); i++ {
+		if free := s.freeBlock(i); free > 0 {
+			end := min(i+free, s.len())
+			for ; i < end; i++ {
+				classes[i] = kcore.PageFree
+			}
+			i--
+			continue
+		}
+		classes[i] = s.class(i)
+	}
+	if err != nil {
+		return newGap("struct page", p.pageOf(start)+vmem.VirtAddr(n), err)
+	}
+	return nil
+}

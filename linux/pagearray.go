@@ -1,0 +1,106 @@
+package linux
+
+import (
+	"encoding/binary"
+
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// The low bits of page->mapping (include/linux/page-flags.h): PAGE_MAPPING_ANON, and the
+// mask of both.
+const (
+	mappingAnon  = 1
+	mappingFlags = 3
+)
+
+// A pageArray is a piece of the array of struct page.
+type pageArray struct {
+	*Pages
+	first vmem.PhysAddr // of the memory that the first one is for
+	data  []byte
+}
+
+func (s *pageArray) len() int { return len(s.data) / int(s.layout.size) }
+
+func (s *pageArray) u64(i int, f field) uint64 {
+	return binary.LittleEndian.Uint64(s.data[i*int(s.layout.size)+int(f):])
+}
+
+func (s *pageArray) u32(i int, f field) uint32 {
+	return binary.LittleEndian.Uint32(s.data[i*int(s.layout.size)+int(f):])
+}
+
+// freeBlock returns how many pages the free block has that begins with page i, or 0 if
+// none does. Only the first page of a block says so, with the order of the block in
+// page->private; blocks are aligned to their size (mm/page_alloc.c).
+func (s *pageArray) freeBlock(i int) int {
+	if !s.types.buddy.is(s.u32(i, s.layout.typ)) {
+		return 0
+	}
+	order := s.u64(i, s.layout.private)
+	pfn := uint64(s.first)/pageSize + uint64(i)
+	if order > maxOrder || pfn&(1<<order-1) != 0 {
+		return 0
+	}
+	return 1 << order
+}
+
+// headOf returns the page that has the flags of page i: itself, or the first page of the
+// larger one that it is a tail of. It reports false where that is not in the array.
+func (s *pageArray) headOf(i int) (int, bool) {
+	v := s.u64(i, s.layout.head)
+	if v&1 == 0 {
+		return i, true
+	}
+	self := uint64(s.pageOf(s.first)) + uint64(i)*s.layout.size
+	head := v - 1
+	if head > self || self-head > 1<<32 {
+		// With CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP, since 7.1, it is a mask.
+		head &= self
+	}
+	back := self - head
+	if back%s.layout.size != 0 || back/s.layout.size > uint64(i) {
+		return 0, false
+	}
+	return i - int(back/s.layout.size), true
+}
+
+// class returns the class of page i, which is not free.
+func (s *pageArray) class(i int) kcore.PageClass {
+	head, ok := s.headOf(i)
+	if !ok {
+		return kcore.PageOther
+	}
+	flags, typ := s.u64(head, s.layout.flags), s.u32(head, s.layout.typ)
+	switch mapping := s.u64(head, s.layout.mapping); {
+	case flags&s.flags.reserved != 0:
+		return kcore.PageOther
+	case flags&s.flags.slab != 0 || s.types.slab.is(typ) || s.types.kmalloc.is(typ):
+		return kcore.PageSlab
+	case s.types.table.is(typ):
+		return kcore.PageTable
+	case flags&s.flags.lru == 0 || mapping == 0:
+		return kcore.PageOther
+	case mapping&mappingAnon != 0:
+		return kcore.PageAnon
+	case mapping&mappingFlags != 0:
+		return kcore.PageOther
+	case flags&s.flags.swapBacked != 0: // shmem: in no file system
+		return kcore.PageFile
+	case flags&s.flags.unclean == 0 && flags&s.flags.uptodate != 0 && s.unmapped(head, flags):
+		return kcore.PageCleanFile
+	}
+	return kcore.PageFile
+}
+
+// unmapped reports whether no process maps the page that head begins. A larger page is
+// taken to be mapped where the kernel keeps no count for all of it.
+func (s *pageArray) unmapped(head int, flags uint64) bool {
+	if flags&s.flags.head == 0 {
+		return s.u32(head, s.layout.typ) == ^uint32(0) // _mapcount, in the same place
+	}
+	f := s.layout.folioMapcount
+	at := head*int(s.layout.size) + int(f)
+	return f.ok() && at+4 <= len(s.data) && binary.LittleEndian.Uint32(s.data[at:]) == ^uint32(0)
+}
