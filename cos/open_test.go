@@ -20,7 +20,13 @@ import (
 var (
 	pageOfImage = bytes.Repeat([]byte("page"), 1024)
 	limeImage   = encode(0x4C694D45, uint32(1), uint64(0x10000), uint64(0x10fff), uint64(0), pageOfImage)
-	elfImage    = encode(
+	// As avml convert (0.20.0) makes it of limeImage.
+	avmlImage = encode(
+		[]byte("AVML\x02\x00\x00\x00"), uint64(0x10000), uint64(0x10fff), uint64(0),
+		[]byte("\xff\x06\x00\x00sNaPpY\x00\xcb\x00\x00\x7d\xdf\x41\x35\x80\x20\x0cpage"),
+		bytes.Repeat([]byte("\xfe\x04\x00"), 63), []byte("\xee\x04\x00"), uint64(0xd9),
+	)
+	elfImage = encode(
 		[]byte("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"), uint16(4), uint16(62), uint32(1), // ET_CORE, EM_X86_64
 		uint64(0), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), uint16(1), uint16(0), uint16(0), uint16(0),
 		uint32(1), uint32(7), uint64(120), uint64(0), uint64(0x10000), uint64(4096), uint64(4096), uint64(0), // PT_LOAD
@@ -65,6 +71,8 @@ func TestOpen(t *testing.T) {
 	for format, data := range map[string][]byte{
 		"LiME":          limeImage,
 		"LiME, LZ4":     packed(t, limeImage),
+		"AVML":          avmlImage,
+		"AVML, LZ4":     packed(t, avmlImage),
 		"ELF core":      elfImage,
 		"ELF core, LZ4": packed(t, elfImage),
 	} {

@@ -62,7 +62,8 @@
 //     that record are told apart. (A true header's range need not begin on a page:
 //     firmware splits RAM anywhere. A copy's range looks like that of the original.)
 //   - is believed if, besides, the record ends exactly where the file ends, or where
-//     another plausible header is whose range is higher yet.
+//     another plausible header is whose range is higher yet; or if it is the first in a
+//     run of headers without content, of ever higher ranges, before such a record.
 //
 // The content of the broken record ends at the first plausible header, or where it
 // says if there is none before; reading goes on at the first that is believed. What

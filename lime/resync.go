@@ -86,12 +86,28 @@ func (s *search) consider(off int64, h header) bool {
 	if !s.found {
 		s.found, s.plausible = true, off
 	}
-	s.p.cost = 1
-	rec, next, err := s.p.body(off, h)
-	s.p.cost = 0
-	if err != nil || rec.end != s.p.size && !next.plausibleAfter(h.memory) {
+	if !s.fits(off, h) {
 		return false
 	}
 	s.believed, s.header = off, h
 	return true
+}
+
+// fits reports whether the record at offset off ends where the file does, or at another
+// plausible header. So does one in a run of headers alone before a record that fits.
+func (s *search) fits(off int64, h header) bool {
+	s.p.cost = 1
+	defer func() { s.p.cost = 0 }()
+	for ; s.p.budget > 0; s.p.budget-- {
+		rec, next, err := s.p.body(off, h)
+		if err == nil {
+			return rec.end == s.p.size || next.plausibleAfter(h.memory)
+		}
+		off += headerSize
+		if next, err = s.p.header(off); h.avml || err != nil || !next.plausibleAfter(h.memory) {
+			return false
+		}
+		h = next
+	}
+	return false
 }

@@ -23,6 +23,7 @@ type pageLayout struct {
 	size                               uint64
 	flags, typ, mapping, head, private field
 	folioMapcount                      field // folio._large_mapcount, since 6.10
+	host, mode                         field // address_space.host, inode.i_mode
 }
 
 func newPageLayout(r resolver) pageLayout {
@@ -35,6 +36,8 @@ func newPageLayout(r resolver) pageLayout {
 		head:          r.need("page", "compound_info", "compound_head"),
 		private:       r.need("page", "private"),
 		folioMapcount: r.opt("folio", "_large_mapcount"),
+		host:          r.need("address_space", "host"),
+		mode:          r.need("inode", "i_mode"),
 	}
 }
 
@@ -42,7 +45,8 @@ func newPageLayout(r resolver) pageLayout {
 // masks; 0 for what the kernel does not have.
 type pageFlags struct {
 	reserved, slab, lru, swapBacked, uptodate, head uint64
-	unclean                                         uint64 // dirty, writeback, private, private_2
+	unclean                                         uint64 // dirty, writeback, private_2
+	private                                         uint64 // the file system keeps something of the page
 }
 
 func newPageFlags(symbols *isf.File) (pageFlags, error) {
@@ -60,7 +64,7 @@ func newPageFlags(symbols *isf.File) (pageFlags, error) {
 	f := pageFlags{
 		reserved: bits("PG_reserved"), lru: bits("PG_lru"), swapBacked: bits("PG_swapbacked"),
 		uptodate: bits("PG_uptodate"), head: bits("PG_head"),
-		unclean: bits("PG_dirty", "PG_writeback", "PG_private"),
+		unclean: bits("PG_dirty", "PG_writeback"), private: bits("PG_private"),
 	}
 	optional := func(name string) uint64 {
 		bit, lookup := symbols.Constant("pageflags", name)

@@ -88,10 +88,22 @@ func (s *pageArray) class(i int) kcore.PageClass {
 		return kcore.PageOther
 	case flags&s.flags.swapBacked != 0: // shmem: in no file system
 		return kcore.PageFile
-	case flags&s.flags.unclean == 0 && flags&s.flags.uptodate != 0 && s.unmapped(head, flags):
-		return kcore.PageCleanFile
+	case flags&s.flags.unclean != 0 || flags&s.flags.uptodate == 0 || !s.unmapped(head, flags):
+		return kcore.PageFile
+	case flags&s.flags.private != 0 && !s.ofRegularFile(vmem.VirtAddr(mapping)):
+		return kcore.PageFile
 	}
-	return kcore.PageFile
+	return kcore.PageCleanFile
+}
+
+// ofRegularFile reports whether an address_space is that of a regular file. Pages of a
+// block device hold metadata of its file system, which may wait in the journal while they
+// are not marked dirty (jbd2).
+func (s *pageArray) ofRegularFile(mapping vmem.VirtAddr) bool {
+	const typeMask, regular = 0xf000, 0x8000 // S_IFMT, S_IFREG (include/uapi/linux/stat.h)
+	r := reader{as: s.space}
+	host := r.ptr(mapping, s.layout.host)
+	return r.u32(host, s.layout.mode)&typeMask == regular && r.err == nil // its low 16 bits
 }
 
 // unmapped reports whether no process maps the page that head begins. A larger page is

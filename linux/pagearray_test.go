@@ -20,9 +20,11 @@ type testPage struct {
 }
 
 const (
-	lru, dirty, uptodate, reserved, slab, swapBacked, headFlag = 1, 2, 4, 8, 16, 32, 64
-	unmapped                                                   = ^uint32(0)
-	pageArrayAt                                                = uint64(base)
+	lru, dirty, uptodate, reserved, slab, swapBacked, headFlag, private = 1, 2, 4, 8, 16, 32, 64, 128
+	unmapped                                                            = ^uint32(0)
+	pageArrayAt                                                         = uint64(base)
+	regularAt                                                           = uint64(base) + 0x8000 // an address_space
+	deviceAt                                                            = uint64(base) + 0x8100
 )
 
 // newTestPages returns Pages over an array of struct page as 6.1 has it.
@@ -39,10 +41,14 @@ func newTestPages(t *testing.T, pages []testPage) *Pages {
 		le.PutUint32(b[48:], p.typ)
 		k.mem.Write(vmem.PhysAddr(0x200000+64*i), b)
 	}
+	k.put(0x8000, at(0x9000)) // host
+	k.put(0x8100, at(0x9100))
+	k.put(0x9000, 0x81a4) // i_mode
+	k.put(0x9100, 0x61b0)
 	return &Pages{
 		space: k.space, base: base,
-		layout: pageLayout{size: 64, flags: 0, typ: 48, mapping: 24, head: 8, private: 40, folioMapcount: 64 + 48}, // in the first tail, where the type is
-		flags:  pageFlags{lru: lru, unclean: dirty, uptodate: uptodate, reserved: reserved, slab: slab, swapBacked: swapBacked, head: headFlag},
+		layout: pageLayout{size: 64, flags: 0, typ: 48, mapping: 24, head: 8, private: 40, host: 0, mode: 0, folioMapcount: 64 + 48}, // in the first tail, where the type is
+		flags:  pageFlags{lru: lru, unclean: dirty, uptodate: uptodate, reserved: reserved, slab: slab, swapBacked: swapBacked, head: headFlag, private: private},
 		types:  pageTypes{buddy: pageType{0xf0000080, 0xf0000000}, table: pageType{0xf0000200, 0xf0000000}},
 	}
 }
@@ -69,6 +75,10 @@ func TestClassifyPages(t *testing.T) {
 			clean, change(func(p *testPage) { p.flags |= dirty }), change(func(p *testPage) { p.flags &^= uptodate }),
 			change(func(p *testPage) { p.typ = 0 }), change(func(p *testPage) { p.flags |= swapBacked }), change(func(p *testPage) { p.flags &^= lru }),
 		}, []kcore.PageClass{isClean, inFile, inFile, inFile, inFile, other}},
+		{"page cache with buffers: of a file, of a device, of nothing to be read", []testPage{
+			change(func(p *testPage) { p.flags |= private; p.mapping = regularAt }), change(func(p *testPage) { p.flags |= private; p.mapping = deviceAt }),
+			change(func(p *testPage) { p.flags |= private }),
+		}, []kcore.PageClass{isClean, inFile, inFile}},
 		{"others", []testPage{
 			change(func(p *testPage) { p.mapping |= 1 }), change(func(p *testPage) { p.mapping |= 2 }), change(func(p *testPage) { p.mapping = 0 }),
 			change(func(p *testPage) { p.flags |= reserved }), {flags: slab, typ: 5}, {typ: 0xfffffdff},
