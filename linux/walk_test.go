@@ -86,7 +86,15 @@ func TestList(t *testing.T) {
 		{"next goes back: a cycle", func(k *testKernel) { k.put(0x300, at(0x100)) },
 			[]uint64{0x100, 0x200, 0x300, 0x400}, []error{ErrCorrupt}},
 		{"inserted while captured", func(k *testKernel) { k.put(0x500, at(0x300), at(0x200)); k.put(0x200, at(0x500)) },
-			[]uint64{0x100, 0x200, 0x500, 0x400, 0x300}, []error{ErrCorrupt}},
+			[]uint64{0x100, 0x200, 0x500, 0x300, 0x400}, []error{ErrCorrupt}},
+		{"a stretch skipped, and cut off from the head", func(k *testKernel) {
+			k.put(0x100, at(0x300)) // past 0x200, which is still linked to 0x300
+			k.put(0, at(0x100), at(0x600))
+		}, []uint64{0x100, 0x300, 0x400, 0x200}, []error{ErrCorrupt}},
+		{"next was removed", func(k *testKernel) {
+			k.put(0x200, at(0x700))
+			k.put(0x700, at(0x300), at(0x100)) // neither points back
+		}, []uint64{0x100, 0x200, 0x400, 0x300}, []error{ErrCorrupt}},
 		{"head points to itself one way", func(k *testKernel) { k.put(0, at(0)) },
 			[]uint64{0x400, 0x300, 0x200, 0x100}, []error{ErrCorrupt}},
 	}
