@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""compare.py VOL SYMBOLS IMAGE REPORT: runs Volatility 3 and compares it with a report."""
+import json
+import subprocess
+import sys
+
+vol, symbols, image, report = sys.argv[1:]
+failures = []
+
+
+def run(plugin, *args):
+    """Runs a plugin, which must succeed, and returns its rows."""
+    done = subprocess.run([vol, "-q", "-r", "json", "-s", symbols, "-f", image, plugin, *args],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        failures.append(f"{plugin}: exit status {done.returncode}: {done.stderr.decode(errors='replace')[-400:]}")
+        return []
+    rows = json.loads(done.stdout)
+    print(f"{plugin}: {len(rows)} rows")
+    return rows
+
+
+def equal(what, theirs, ours):
+    """Compares two dictionaries by PID."""
+    for pid in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(pid) != ours.get(pid):
+            failures.append(f"{what} of {pid}: Volatility {theirs.get(pid)!r}, we {ours.get(pid)!r}")
+
+
+processes = {p["pid"]: p for p in json.load(open(report))["processes"]}
+# Volatility walks the task list alone, and on the torn list steps over one process.
+listed = run("linux.pslist.PsList")
+ours = {pid: (p["ppid"], p["comm"]) for pid, p in processes.items()}
+theirs = {p["PID"]: (p["PPID"], p["COMM"]) for p in listed}
+invented = theirs.keys() - ours.keys()
+unlisted = ours.keys() - theirs.keys()
+if invented:
+    failures.append(f"processes that only Volatility has: {sorted(invented)}")
+if len(unlisted) > 1:
+    failures.append(f"processes that Volatility does not list: {sorted(unlisted)}")
+both = ours.keys() & theirs.keys()
+# Kernel threads have longer names in /proc than in task_struct.comm, which Volatility shows.
+short = {pid: (ours[pid][0], ours[pid][1] if not processes[pid]["kernelThread"] else theirs[pid][1]) for pid in both}
+equal("parent and name", {pid: theirs[pid] for pid in both}, short)
+
+user = [pid for pid in sorted(both) if processes[pid]["args"]]
+args = {p["PID"]: p["ARGS"] for p in run("linux.psaux.PsAux") if p["PID"] in user}
+equal("arguments", args, {pid: " ".join(processes[pid]["args"]) for pid in user})
+
+files = {}
+for f in run("linux.lsof.Lsof"):
+    if f["PID"] in user and f["PID"] == f["TID"]:
+        files.setdefault(f["PID"], set()).add(f["FD"])
+equal("descriptors", files, {pid: {f["fd"] for f in processes[pid]["fds"]} for pid in user if processes[pid]["fds"]})
+
+if not run("linux.proc.Maps", "--pid", *map(str, user)):
+    failures.append("linux.proc.Maps: no rows")
+if not run("linux.sockstat.Sockstat"):
+    failures.append("linux.sockstat.Sockstat: no rows")
+
+for f in failures:
+    print("FAILED:", f)
+print(f"{len(both)} processes compared, {len(failures)} failures")
+sys.exit(bool(failures))
