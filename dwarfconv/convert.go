@@ -167,7 +167,7 @@ func (c *conversion) startHash(r io.ReaderAt, size int64) (wait func() (string, 
 		b := make([]byte, 1<<18)
 		for off := int64(0); off < size && err == nil; off += int64(len(b)) {
 			b = b[:min(int64(len(b)), size-off)]
-			if _, err = r.ReadAt(b, off); err == io.EOF && off+int64(len(b)) == size {
+			if _, err = r.ReadAt(b, off); errors.Is(err, io.EOF) && off+int64(len(b)) == size {
 				err = nil
 			}
 			err = cmp.Or(err, c.ctx.Err())

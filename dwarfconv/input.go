@@ -30,7 +30,7 @@ func (c *conversion) openInput(r io.ReaderAt, size int64) (*input, error) {
 	head := make([]byte, headSize)
 	n, err := r.ReadAt(head, 0)
 	if n < len(elf.ELFMAG) {
-		if err == nil || err == io.EOF {
+		if err == nil || errors.Is(err, io.EOF) {
 			err = ErrFormat
 		}
 		return nil, err
@@ -85,7 +85,7 @@ func (c *conversion) unpackFile(r io.ReaderAt, size int64, format string) (*inpu
 	case isBootImage(head):
 		return nil, ErrBootImage
 	case !bytes.HasPrefix(head, []byte(elf.ELFMAG)):
-		if err == nil || err == io.EOF {
+		if err == nil || errors.Is(err, io.EOF) {
 			err = ErrFormat
 		}
 		return nil, fmt.Errorf("%s: %w", format, err)

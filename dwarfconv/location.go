@@ -62,7 +62,7 @@ func (u *unit) computed(addr uint64, rest []byte, f flags) (uint64, flags) {
 	}
 	for bit := range uint64(2) {
 		expr := append([]byte{byte(op.DW_OP_lit0) + byte(bit)}, rest[2:]...)
-		if v, err := evaluate(expr, int(u.addrSize)); err != errValue || v != bit {
+		if v, err := evaluate(expr, int(u.addrSize)); !errors.Is(err, errValue) || v != bit {
 			return 0, f
 		}
 	}

@@ -69,7 +69,7 @@ func (c *conversion) override(picked map[string]symbol) error {
 	}
 	syms, err := readSystemMap(c.opts.SystemMap)
 	if err != nil {
-		return fmt.Errorf("System.map: %w", err)
+		return fmt.Errorf("file System.map: %w", err)
 	}
 	same := make(map[string]bool) // the names that the map has at the same address
 	for _, s := range syms {

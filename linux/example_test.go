@@ -26,7 +26,8 @@ func Example() {
 	ctx := context.Background()
 	kernel, err := linux.Open(ctx, mem, nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println("Linux", kernel.Info().Release)
 	for task, err := range kernel.Processes(ctx) {
@@ -39,11 +40,12 @@ func Example() {
 		}
 		exe, err := task.Exe()
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println("lost:", err)
 		}
 		mm, err := task.MM()
-		if err != nil {
-			log.Fatal(err)
+		if err != nil || mm == nil {
+			fmt.Println("lost:", err)
+			continue
 		}
 		args, _ := mm.Args()
 		fmt.Printf("%s runs %s: %q\n", task.Comm, exe, args)

@@ -38,8 +38,9 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stderr))
+	status := run(ctx, os.Args[1:], os.Stderr)
+	stop()
+	os.Exit(status)
 }
 
 // settings are what the command line says.
