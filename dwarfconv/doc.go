@@ -32,5 +32,6 @@
 //
 // # Not supported
 //
-// Split DWARF (.dwo files), big-endian files, Rust and C++ units, and 32-bit kernels.
+// Split DWARF (.dwo files) and units in Rust, which are left out: their types are not C's,
+// and have the same names.
 package dwarfconv
