@@ -49,11 +49,11 @@ func cstring(s string, off uint64) (string, error) {
 		return "", fmt.Errorf("%w at %#x", errName, off)
 	}
 	s = s[off:]
-	n := strings.IndexByte(s, 0)
-	if n < 0 {
+	name, _, ok := strings.Cut(s, "\x00")
+	if !ok {
 		return "", fmt.Errorf("%w at %#x", errName, off)
 	}
-	return s[:n], nil
+	return name, nil
 }
 
 func (u *unit) inlineName(pos uint64) (string, error) {

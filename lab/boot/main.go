@@ -65,7 +65,7 @@ func (m *machine) run() (err error) {
 		close(ended)
 	}()
 	defer func() {
-		cmd.Process.Kill() // has ended already, if all went well
+		_ = cmd.Process.Kill() // has ended already, if all went well
 		for range ended {
 		}
 		err = errors.Join(err, os.RemoveAll(m.path("qmp")), os.RemoveAll(m.path("ready")))

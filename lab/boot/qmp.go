@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bufio"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,7 @@ func (m *machine) waitReady(ended <-chan error) error {
 	case err := <-line:
 		return err
 	case err := <-ended:
-		return fmt.Errorf("QEMU ended before the node was ready: %v", err)
+		return fmt.Errorf("QEMU ended before the node was ready: %w", cmp.Or(err, errors.New("it gave no reason")))
 	case <-time.After(m.limit):
 		return fmt.Errorf("the node was not ready after %v; see %s", m.limit, m.path("serial.log"))
 	}
