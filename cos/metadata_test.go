@@ -38,7 +38,7 @@ func metadataDB(tb testing.TB) []byte {
 }
 
 // metadataID is the ID of the nth container in the database.
-func metadataID(n int) string { return fmt.Sprintf("%064x", 0xabcdef00+n) }
+func metadataID(n int) string { return fmt.Sprintf("%064x", 0xabcdef00+int64(n)) }
 
 func wantMetadata() []claim {
 	const web, proxy = "web-7d4b9c6f5-x2x9z", "kube-proxy-node1"
