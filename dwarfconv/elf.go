@@ -111,10 +111,10 @@ func isKernel(f *elf.File, syms []symbol) bool {
 
 // constantData returns the first size bytes of the object that s is as the file has
 // them, nil where it does not: in files with debug information alone, sections have
-// no contents.
+// no contents, and no compressed section (ReaderAt is nil) holds objects.
 func constantData(f *elf.File, s symbol, size uint64) ([]byte, error) {
 	section, off := holder(f, s)
-	if section == nil || section.Type == elf.SHT_NOBITS || size == 0 {
+	if section == nil || section.ReaderAt == nil || section.Type == elf.SHT_NOBITS || size == 0 {
 		return nil, nil
 	}
 	if off > section.Size || size > min(section.Size-off, maxConstant) {
