@@ -1,9 +1,11 @@
 package cos
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/kcore"
@@ -17,15 +19,18 @@ var ErrImageFormat = errors.New("not in a known image format")
 // An ImageFile is an opened memory image.
 type ImageFile struct {
 	Memory vmem.Memory // a *lime.File or a *kcore.File
-	Format string      // such as LiME; with LZ4 behind it where the file is compressed
+	Format string      // such as LiME; where the file is compressed with how, as in "LiME, gzip"
 	closer io.Closer
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by
-// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. The
-// caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
+// its name: LiME and AVML images and ELF cores are known, each also compressed as a whole,
+// by LZ4, gzip, zlib or zstd. The caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
 // ([kcore.OpenLive]).
-func Open(name string) (*ImageFile, error) {
+func Open(name string) (*ImageFile, error) { return open(name, nil) }
+
+// open is Open with a function that is told of the progress of decoding.
+func open(name string, progress func(done, total int64)) (*ImageFile, error) {
 	if kcore.IsLive(name) {
 		f, err := kcore.Open(name)
 		if err != nil {
@@ -33,47 +38,42 @@ func Open(name string) (*ImageFile, error) {
 		}
 		return &ImageFile{Memory: f, Format: "running machine", closer: f}, nil
 	}
-	head, suffix, err := peek(name)
+	s, err := source.Open(name, &source.Options{Progress: progress})
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
-	switch {
-	case kcore.IsELF(head):
-		f, err := kcore.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("cos: %w", err)
-		}
-		return &ImageFile{Memory: f, Format: "ELF core" + suffix, closer: f}, nil
-	case lime.IsLiME(head), lime.IsAVML(head):
-		f, err := lime.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("cos: %w", err)
-		}
-		format := "LiME"
-		if lime.IsAVML(head) {
-			format = "AVML"
-		}
-		return &ImageFile{Memory: f, Format: format + suffix, closer: f}, nil
+	f, err := openSource(s)
+	if err != nil {
+		return nil, cmp.Or(fmt.Errorf("cos: %s: %w", name, err), s.Close())
 	}
-	return nil, fmt.Errorf("cos: %s: %w", name, ErrImageFormat)
+	return f, nil
 }
 
-// peek returns how the content of the file begins, and what to say of its compression.
-func peek(name string) (head []byte, suffix string, err error) {
-	s, err := source.Open(name)
-	if err != nil {
-		return nil, "", err
-	}
-	defer s.Close()
-	head = make([]byte, 64)
+// openSource opens the image that is the content of a file.
+func openSource(s *source.Source) (*ImageFile, error) {
+	head := make([]byte, 64)
 	n, err := s.ReadAt(head, 0)
 	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
-		return nil, "", fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
-	if s.Compressed() {
-		suffix = ", LZ4"
+	f := &ImageFile{closer: s}
+	switch head = head[:n]; {
+	case kcore.IsELF(head):
+		f.Format = "ELF core"
+		f.Memory, err = kcore.NewFile(s, s.Size())
+	case lime.IsLiME(head):
+		f.Format = "LiME"
+		f.Memory, err = lime.NewFile(s, math.MaxInt64)
+	case lime.IsAVML(head):
+		f.Format = "AVML"
+		f.Memory, err = lime.NewFile(s, math.MaxInt64)
+	default:
+		err = ErrImageFormat
 	}
-	return head[:n], suffix, nil
+	if c := s.Compressed(); c != "" {
+		f.Format += ", " + c
+	}
+	return f, err
 }
 
 // Close releases the file.

@@ -129,6 +129,10 @@ func (r *Reader) Size() int64 {
 	return r.reached.Load()
 }
 
+// Reaches reports whether the content goes as far as end. To find out it decodes the file
+// no further than that.
+func (r *Reader) Reaches(end int64) bool { return end <= 0 || r.reach(end-1) }
+
 // Damage returns what is wrong with the file as far as it was decoded, by place in the
 // content.
 func (r *Reader) Damage() []Damage {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/adler32"
+	"io"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 )
@@ -45,6 +46,24 @@ func (z *zlib) begin(in *input) error {
 // more than 32 KiB, and the check bits.
 func zlibHeader(b []byte) bool {
 	return b[0]&15 == 8 && b[0]>>4 <= 7 && binary.BigEndian.Uint16(b)%31 == 0
+}
+
+// IsZlib reports whether a file is a zlib stream. The header alone says little, so that
+// the first piece must be decoded, or as much of it as there is.
+func IsZlib(r io.ReaderAt, size int64) bool {
+	var b [2]byte
+	if n, _ := r.ReadAt(b[:], 0); n < len(b) || !zlibHeader(b[:]) {
+		return false
+	}
+	d, err := Zlib.NewDecoder(r, size, nil)
+	if err != nil {
+		return false
+	}
+	if _, err = d.Next(); err == nil {
+		// A piece that is not full breaks off, for a reason that comes next.
+		_, err = d.Next()
+	}
+	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 func (z *zlib) add(content []byte) {

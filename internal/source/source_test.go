@@ -36,17 +36,17 @@ func TestOpen(t *testing.T) {
 	}
 	for name, want := range map[string]struct {
 		size       int64
-		compressed bool
+		compressed string
 	}{
-		plain:  {10, false},
-		packed: {packedSize, true},
+		plain:  {10, ""},
+		packed: {packedSize, "LZ4"},
 	} {
-		s, err := Open(name)
+		s, err := Open(name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if s.Size() != want.size || s.Compressed() != want.compressed || read(t, s, 5, 5) != "frame" {
-			t.Errorf("%s: size %d, compressed %v, content %q", name, s.Size(), s.Compressed(), read(t, s, 5, 5))
+			t.Errorf("%s: size %d, compressed %q, content %q", name, s.Size(), s.Compressed(), read(t, s, 5, 5))
 		}
 		if g := s.Gaps(new(extent.Table)); len(g) > 0 {
 			t.Errorf("%s: gaps %v", name, g)
@@ -58,7 +58,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestNewBorrows(t *testing.T) {
-	s, err := New(strings.NewReader("page frame"), 10)
+	s, err := New(strings.NewReader("page frame"), 10, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,14 +71,14 @@ func TestNewBorrows(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such file: %v", err)
 	}
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("\x04\x22\x4D\x18"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(broken); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), broken) {
+	if _, err := Open(broken, nil); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), broken) {
 		t.Errorf("frame without a descriptor: %v", err)
 	}
 }
@@ -91,7 +91,7 @@ func TestGaps(t *testing.T) {
 	}
 	at := len(file) / 2
 	copy(file[at:], bytes.Repeat([]byte{0xff}, 64))
-	s, err := New(bytes.NewReader(file), int64(len(file)))
+	s, err := New(bytes.NewReader(file), int64(len(file)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
