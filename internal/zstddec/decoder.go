@@ -111,7 +111,8 @@ func (d *decoder) end() error {
 	if err := d.in.need(4); err != nil {
 		return d.wrong(fmt.Errorf("content checksum: %w", err))
 	}
-	off, want, got := d.in.off, binary.LittleEndian.Uint32(d.in.next(4)), uint32(d.sum.sum())
+	off, got := d.in.off, uint32(d.sum.sum())
+	want := binary.LittleEndian.Uint32(d.in.next(4))
 	d.place = place{}
 	if got != want {
 		return &checkpoint.Mismatch{Offset: off, What: "XXH64", Size: decoded}
