@@ -25,7 +25,7 @@ type ImageFile struct {
 
 // Open opens the image in the named file. It goes by the content of the file, not by
 // its name: LiME and AVML images and ELF cores are known, each also compressed as a whole,
-// by LZ4, gzip, zlib or zstd. The caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
+// by LZ4, gzip, zlib, xz or zstd. The caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
 // ([kcore.OpenLive]).
 func Open(name string) (*ImageFile, error) { return open(name, nil) }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
 	"github.com/nodelens/nodelens/internal/lz4index"
+	"github.com/nodelens/nodelens/internal/xzdec"
 	"github.com/nodelens/nodelens/internal/zstddec"
 )
 
@@ -21,6 +22,7 @@ type format struct {
 var formats = []format{
 	{"LZ4", func(r io.ReaderAt, _ int64) bool { return lz4index.Detect(r) }, openLZ4},
 	{"gzip", begins("\x1f\x8b\x08"), streamed(inflate.Gzip)},
+	{"xz", begins("\xfd7zXZ\x00"), streamed(xzdec.Format)},
 	{"zstd", func(r io.ReaderAt, _ int64) bool { return lz4index.Magic(r) == 0xfd2fb528 }, streamed(zstddec.Format)},
 	{"zlib", inflate.IsZlib, streamed(inflate.Zlib)},
 }

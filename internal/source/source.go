@@ -1,5 +1,5 @@
 // Package source opens image files: mapped into memory, and unpacked on the fly where
-// they are compressed as a whole, by LZ4, gzip, zlib or zstd.
+// they are compressed as a whole, by LZ4, gzip, zlib, xz or zstd.
 package source
 
 import (
