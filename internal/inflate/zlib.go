@@ -48,8 +48,12 @@ func zlibHeader(b []byte) bool {
 	return b[0]&15 == 8 && b[0]>>4 <= 7 && binary.BigEndian.Uint16(b)%31 == 0
 }
 
-// IsZlib reports whether a file is a zlib stream. The header alone says little, so that
-// the first piece must be decoded, or as much of it as there is.
+// enough is how much content says that a file is a zlib stream, though it be damaged
+// behind that: other data give an error after a few bytes.
+const enough = 4096
+
+// IsZlib reports whether a file is a zlib stream. The header alone says little, so the
+// beginning must be decoded, or all of it.
 func IsZlib(r io.ReaderAt, size int64) bool {
 	var b [2]byte
 	if n, _ := r.ReadAt(b[:], 0); n < len(b) || !zlibHeader(b[:]) {
@@ -59,8 +63,11 @@ func IsZlib(r io.ReaderAt, size int64) bool {
 	if err != nil {
 		return false
 	}
-	if _, err = d.Next(); err == nil {
-		// A piece that is not full breaks off, for a reason that comes next.
+	piece, err := d.Next()
+	if len(piece) >= enough {
+		return true
+	}
+	if err == nil { // the piece is not full for a reason that comes next
 		_, err = d.Next()
 	}
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
