@@ -45,5 +45,6 @@
 // # Not supported
 //
 // 32-bit and big-endian cores, cores of single processes, the compressed formats of
-// kdump, and /proc/kcore of kernels before 4.11, which has no physical addresses. Cores that are LZ4 frames as a whole are read.
+// kdump, and /proc/kcore of kernels before 4.11, which has no physical addresses. Cores that are
+// compressed as a whole, as LZ4 frames or by gzip, zlib, xz or zstd, are read.
 package kcore
