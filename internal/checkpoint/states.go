@@ -151,7 +151,7 @@ type packer struct {
 
 // pack compresses a window, if that makes it shorter.
 func pack(w []byte) []byte {
-	p := packers.Get().(*packer) //nolint:errcheck // its own New makes it
+	p := packers.Get().(*packer)
 	defer packers.Put(p)
 	if len(p.buf) < len(w) {
 		p.buf = make([]byte, len(w))

@@ -10,8 +10,8 @@ import (
 
 // Gzip and Zlib are the formats of files that this package decodes.
 var (
-	Gzip checkpoint.Format = format(isGzip)
-	Zlib checkpoint.Format = format(isZlib)
+	Gzip checkpoint.Format = isGzip
+	Zlib checkpoint.Format = isZlib
 )
 
 // A format is what is around the streams of a file.

@@ -18,10 +18,8 @@ func (d *decoder) fast() (entry, error) {
 	)
 	b &= 1<<n - 1
 	for spos <= last && pos < window+pieceSize {
-		b |= load(src, spos) << (n & 63)
-		spos += int((63 - n) >> 3)
-		n |= 56
-		// There are 56 bits: enough for three literals of the first table, and a length.
+		b, n, spos = refill(src, spos, b, n)
+		// There are 56 bits: enough for three literals of the first table, or two and a length.
 		e = lit[b&(1<<litBits-1)]
 		if e&literal != 0 {
 			out[pos] = byte(e >> 16)
@@ -33,72 +31,61 @@ func (d *decoder) fast() (entry, error) {
 				pos++
 				b, n = b>>(e&63), n-uint(e&63)
 				e = lit[b&(1<<litBits-1)]
-				if e&literal != 0 {
-					out[pos] = byte(e >> 16)
-					pos++
-					b, n = b>>(e&63), n-uint(e&63)
-					continue
-				}
 			}
 		}
-		if e&(link|stop) != 0 {
-			if e&link != 0 {
-				index, rest := e.follow(b)
-				b, n = rest, n-e.width()
-				e = lit[index&(litSize-1)]
-				if e&literal != 0 {
-					out[pos] = byte(e >> 16)
-					pos++
-					b, n = b>>(e&63), n-uint(e&63)
-					continue
-				}
-			}
+		if e&link != 0 {
+			index, rest := e.follow(b)
+			b, n = rest, n-e.width()
+			e = lit[index&(litSize-1)]
+		}
+		if e&(literal|stop) != 0 {
 			if e&stop != 0 {
-				if e&end == 0 {
-					err = errSymbol
-				} else {
-					b, n = b>>(e&63), n-uint(e&63)
-				}
 				break
 			}
+			out[pos] = byte(e >> 16)
+			pos++
+			b, n = b>>(e&63), n-uint(e&63)
+			continue
 		}
 		length := e.with(b)
 		b, n = b>>(e&63), n-uint(e&63)
-		b |= load(src, spos) << (n & 63)
-		spos += int((63 - n) >> 3)
-		n |= 56
+		b, n, spos = refill(src, spos, b, n)
 		f := dist[b&(1<<distBits-1)]
-		if f&(link|stop) != 0 {
-			if f&link != 0 {
-				index, rest := f.follow(b)
-				b, n = rest, n-f.width()
-				f = dist[index&(distSize-1)]
-			}
-			if f&stop != 0 {
-				err = errSymbol
-				break
-			}
+		if f&link != 0 {
+			index, rest := f.follow(b)
+			b, n = rest, n-f.width()
+			f = dist[index&(distSize-1)]
+		}
+		if f&stop != 0 {
+			err = errSymbol
+			break
 		}
 		distance := f.with(b)
 		b, n = b>>(f&63), n-uint(f&63)
-		from := pos - distance
-		if from < first {
+		if pos-distance < first {
 			err = errDistance
 			break
 		}
 		if distance >= 8 && length <= 32 {
-			to := pos
-			pos += length
-			for to < pos {
-				store(out, to, load(out, from))
-				to += 8
-				from += 8
+			for i := pos; i < pos+length; i += 8 {
+				store(out, i, load(out, i-distance))
 			}
-			continue
+		} else {
+			expand(out, pos, length, distance)
 		}
-		expand(out, pos, length, distance)
 		pos += length
+	}
+	if e&stop != 0 {
+		if e&end == 0 {
+			err = errSymbol
+		}
+		b, n = b>>(e&63), n-uint(e&63)
 	}
 	d.in.pos, d.in.bits, d.in.n, d.pos = spos, b, n, pos
 	return e & end, err
+}
+
+// refill adds whole bytes of src from pos on to the n bits b, up to 56 bits and more.
+func refill(src []byte, pos int, b uint64, n uint) (uint64, uint, int) {
+	return b | load(src, pos)<<(n&63), n | 56, pos + int((63-n)>>3)
 }

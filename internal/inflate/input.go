@@ -58,7 +58,7 @@ func (in *input) fill() error {
 	if got == n {
 		return nil
 	}
-	if err == nil || err == io.EOF { //nolint:errorlint // a reader must return it as it is
+	if err == nil || err == io.EOF {
 		in.size = in.off // the file has become shorter
 		return nil
 	}
