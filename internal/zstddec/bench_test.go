@@ -43,14 +43,19 @@ func pack(tb testing.TB, content []byte, options ...string) []byte {
 		tb.Skip(err)
 	}
 	in := filepath.Join(tb.TempDir(), "content")
-	if err := os.WriteFile(in, content, 0o600); err != nil {
-		tb.Fatal(err)
-	}
+	writeFile(tb, in, content)
 	file, err := exec.CommandContext(tb.Context(), command, append(options, "-q", "-c", in)...).Output()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return file
+}
+
+func writeFile(tb testing.TB, name string, content []byte) {
+	tb.Helper()
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // BenchmarkDecode decodes a memory image, and has klauspost/compress do it.
