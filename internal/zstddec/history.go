@@ -102,8 +102,9 @@ func (h *history) execute(seqs []sequence, lits []byte, limit int) error {
 				return errOffset
 			}
 		case off >= 16 && ml <= 32:
-			*(*[16]byte)(buf[w:]) = *(*[16]byte)(buf[from:])
-			*(*[16]byte)(buf[w+16:]) = *(*[16]byte)(buf[from+16:])
+			to, src := (*[32]byte)(buf[w:]), (*[32]byte)(buf[from:])
+			*(*[16]byte)(to[:16]) = *(*[16]byte)(src[:16])
+			*(*[16]byte)(to[16:]) = *(*[16]byte)(src[16:])
 		default:
 			repeat(buf, w, off, ml)
 		}

@@ -108,3 +108,9 @@ func (s *scratch) literalRoom(n int) []byte {
 	s.lits = slices.Grow(s.lits[:0], n+slack)
 	return s.lits[:n]
 }
+
+// sequenceRoom returns room for n sequences.
+func (s *scratch) sequenceRoom(n int) []sequence {
+	s.seqs = slices.Grow(s.seqs[:0], n)
+	return s.seqs[:n]
+}

@@ -74,11 +74,13 @@ func readPlaces(r io.ReaderAt, entries io.Reader, size int, end int64) (places [
 		}
 		switch err {
 		case nil:
+			continue
 		case io.EOF, io.ErrUnexpectedEOF:
-			return places, content, off == end && len(places) > 0
-		default:
-			return nil, 0, false
+			if off == end && len(places) > 0 {
+				return places, content, true
+			}
 		}
+		return nil, 0, false
 	}
 }
 

@@ -22,6 +22,8 @@ var (
 	errRecent   = errors.New("match of offset zero")
 )
 
+const minMatch = 3 // bytes
+
 // sequences reads the sequences that b is.
 func (d *decoder) sequences(b *body, limit int) ([]sequence, error) {
 	n, err := readSequenceCount(b)
@@ -105,65 +107,63 @@ func (t *tables) readCodes(b *body, kind int, mode byte) error {
 // decode decodes n sequences, which in is to end with.
 func (d *decoder) decode(in *backward, n, limit int) ([]sequence, error) {
 	ll, of, ml := d.tables.codes[literalLength], d.tables.codes[offsetCode], d.tables.codes[matchLength]
-	l, o, m := in.read(ll.log), in.read(of.log), in.read(ml.log)
-	recent := d.tables.recent
-	seqs := d.seqs[:0]
-	total := 0
-	for i := range n {
+	l, o, m := uint(in.read(ll.log)), uint(in.read(of.log)), uint(in.read(ml.log))
+	// Local variables, no arrays among them, stay in registers.
+	buf, first, pos := in.buf, in.first, in.pos
+	recent, second, third := d.tables.recent[0], d.tables.recent[1], d.tables.recent[2]
+	if n*minMatch > limit {
+		return nil, errContent
+	}
+	seqs := d.sequenceRoom(n)
+	for i := range seqs {
 		le, oe, me := ll.entries[l&511], of.entries[o&511], ml.entries[m&511]
-		lx, ox, mx := int(le>>8&31), int(oe>>8&31), int(me>>8&31)
-		v := in.bits(ox + mx)
+		lx, ox, mx := uint(le>>8&31), uint(oe>>8&31), uint(me>>8&31)
+		pos -= int(ox + mx)
+		v := binary.LittleEndian.Uint64(buf[uint(pos)>>3:]) >> (pos & 7)
 		match := uint32(me>>32) + uint32(v&(1<<mx-1))
 		value := uint32(oe>>32) + uint32(v>>mx&(1<<ox-1))
-		literals := uint32(le>>32) + uint32(in.bits(lx)&(1<<lx-1))
-		if in.pos < in.first {
+		lb, ob, mb := uint(le&15), uint(oe&15), uint(me&15)
+		pos -= int(lx)
+		v = binary.LittleEndian.Uint64(buf[uint(pos)>>3:]) >> (pos & 7)
+		literals := uint32(le>>32) + uint32(v&(1<<lx-1))
+		if pos < first {
 			return nil, errStream
 		}
 		if value > 3 {
-			recent = [3]uint32{value - 3, recent[0], recent[1]}
-		} else if recent = repeatOffset(recent, value, literals); recent[0] == 0 {
+			recent, second, third = value-3, recent, second
+		} else if recent, second, third = repeatOffset(value, literals, recent, second, third); recent == 0 {
 			return nil, errRecent
 		}
-		seqs = append(seqs, sequence{literals, match, recent[0]})
-		total += int(match)
-		if total > limit {
-			return nil, errContent
-		}
+		seqs[i] = sequence{literals, match, recent}
 		if i == n-1 {
-			break
+			break // no states behind it
 		}
-		lb, ob, mb := int(le&15), int(oe&15), int(me&15)
-		v = in.bits(lb + mb + ob)
-		o = int(oe>>16&0xffff) + int(v&(1<<ob-1))
-		m = int(me>>16&0xffff) + int(v>>ob&(1<<mb-1))
-		l = int(le>>16&0xffff) + int(v>>(ob+mb)&(1<<lb-1))
+		pos -= int(lb + mb + ob)
+		v = binary.LittleEndian.Uint64(buf[uint(pos)>>3:]) >> (pos & 7)
+		o = uint(oe>>16&0xffff) + uint(v&(1<<ob-1))
+		m = uint(me>>16&0xffff) + uint(v>>ob&(1<<mb-1))
+		l = uint(le>>16&0xffff) + uint(v>>(ob+mb)&(1<<lb-1))
 	}
-	d.seqs, d.tables.recent = seqs, recent
-	if in.left() != 0 {
+	if pos != first {
 		return nil, errStream
 	}
+	d.tables.recent = [3]uint32{recent, second, third}
 	return seqs, nil
-}
-
-// bits reads n bits, up to 56; those above them in what it returns are others.
-func (r *backward) bits(n int) uint64 {
-	r.pos -= n
-	return binary.LittleEndian.Uint64(r.buf[r.pos>>3:]) >> (r.pos & 7)
 }
 
 // repeatOffset returns the recent offsets after one of them was used again: RFC 8878,
 // Repeat Offsets.
-func repeatOffset(recent [3]uint32, value, literals uint32) [3]uint32 {
+func repeatOffset(value, literals, recent, second, third uint32) (a, b, c uint32) {
 	if literals == 0 {
 		value++
 	}
 	switch value {
 	case 1:
-		return recent
+		return recent, second, third
 	case 2:
-		return [3]uint32{recent[1], recent[0], recent[2]}
+		return second, recent, third
 	case 3:
-		return [3]uint32{recent[2], recent[0], recent[1]}
+		return third, recent, second
 	}
-	return [3]uint32{recent[0] - 1, recent[0], recent[1]}
+	return recent - 1, recent, second
 }
