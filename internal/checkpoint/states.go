@@ -10,9 +10,9 @@ import (
 
 const (
 	// minGap is the least distance of points in the content, windowGap how many windows
-	// it is at least: taking a window costs about as much as decoding half as much.
+	// it is at least: packing a window takes about as long as decoding as much.
 	minGap    = 1 << 20
-	windowGap = 4
+	windowGap = 2
 
 	// pointSize stands for what a point takes besides its window.
 	pointSize = 1 << 10
