@@ -30,7 +30,7 @@ func (h *history) makeRoom() {
 	switch {
 	case need <= len(h.buf):
 	case len(h.buf) < enough:
-		grown := make([]byte, max(need, min(enough, 2*len(h.buf))))
+		grown := make([]byte, max(need, min(enough, 4*len(h.buf))))
 		copy(grown, h.buf[:h.pos])
 		h.buf = grown
 	default:
