@@ -212,7 +212,7 @@ func TestMemory(t *testing.T) {
 func TestWrong(t *testing.T) {
 	zeros := block(blockRLE, false, 100, 0)
 	sequence := func(literals byte, rest ...byte) []byte {
-		body := append([]byte{literals << 3, 'a', 'b', 'c', 'd', 'e'}[:1+literals], rest...)
+		body := slices.Concat([]byte{literals << 3}, bytes.Repeat([]byte("a"), int(literals)), rest)
 		return block(blockCompressed, true, len(body), body...)
 	}
 	small := slices.Concat(binary.LittleEndian.AppendUint32(nil, magicFrame), []byte{0x20, 5})
@@ -273,6 +273,63 @@ func TestContentSize(t *testing.T) {
 		if _, ok := errors.AsType[*checkpoint.FormatError](err); !ok {
 			t.Errorf("size %d: %q, %v", size, got, err)
 		}
+	}
+}
+
+// A torn file can't be read from some byte on.
+type torn struct {
+	file []byte
+	from int64
+}
+
+var errTorn = errors.New("bad sector")
+
+func (r torn) ReadAt(p []byte, off int64) (int, error) {
+	n := copy(p, r.file[min(off, r.from):r.from])
+	if n < len(p) {
+		return n, errTorn
+	}
+	return n, nil
+}
+
+// TestReadError reads a file up to where that is not possible.
+func TestReadError(t *testing.T) {
+	file, want := fixture(t, "mixed-w10.zst"), mixed()
+	list := stops(open(t, file, nil))
+	at := list[len(list)/2]
+	off := at.state.Rest.(*state).off
+	d, err := Format.NewDecoder(torn{file, off + 2}, int64(len(file)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := drain(t, d)
+	e, ok := errors.AsType[*checkpoint.FormatError](err)
+	if !ok || !errors.Is(err, errTorn) || e.Offset != off || !bytes.HasPrefix(want, got) || len(got) < at.content {
+		t.Errorf("%d bytes, %v; want %d and %v at %#x", len(got), err, at.content, errTorn, off)
+	}
+	if d.State() != nil {
+		t.Error("a state behind an error")
+	}
+}
+
+// TestSkippable passes over frames that are not of zstd, small and large.
+func TestSkippable(t *testing.T) {
+	skipped := func(n int) []byte {
+		head := binary.LittleEndian.AppendUint32(nil, magicSkippable+3)
+		return append(binary.LittleEndian.AppendUint32(head, uint32(n)), make([]byte, n)...)
+	}
+	one := fixture(t, "one.zst")
+	file := slices.Concat(skipped(0), one, skipped(1<<20), one, skipped(5))
+	if got, _, err := drain(t, open(t, file, nil)); err != nil || string(got) != "xx" {
+		t.Errorf("%q, %v", got, err)
+	}
+	got, _, err := drain(t, open(t, file[:len(file)-1], nil))
+	e, ok := errors.AsType[*checkpoint.FormatError](err)
+	if !ok || e.Offset != int64(len(file)-13) || string(got) != "xx" {
+		t.Errorf("cut: %q, %v", got, err)
+	}
+	if !Detect(file) || Detect(skipped(4)) {
+		t.Error("skippable frames: detected wrongly")
 	}
 }
 

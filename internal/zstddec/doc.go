@@ -19,5 +19,5 @@
 // # Memory
 //
 // A header that asks for a large window costs nothing: memory grows with the
-// content, up to twice what there is, until it holds a window.
+// content, up to four times what there is, until it holds a window.
 package zstddec

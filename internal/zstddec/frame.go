@@ -16,8 +16,8 @@ const (
 var (
 	errMagic      = errors.New("neither a zstd frame nor a skippable one")
 	errReserved   = errors.New("reserved bit set in a zstd frame's header")
-	errDictionary = errors.New("frame needs a dictionary, which is not supported: unpack it with zstd -d -D DICTIONARY")
-	errWindow     = errors.New("window too large: unpack it with zstd -d --long=31, or pack it with --long=27 at most")
+	errDictionary = errors.New("dictionaries are not supported; unpack it first (zstd -d -D DICTIONARY)")
+	errWindow     = errors.New("128 MiB are supported; unpack it first (zstd -d --long=31), or pack it with --long=27 at most")
 )
 
 // A frame is what a frame's header says.
@@ -84,9 +84,9 @@ func parseFrame(p []byte) (frame, error) {
 	case h.reserved():
 		return f, errReserved
 	case dictionary != 0:
-		return f, fmt.Errorf("dictionary %d: %w", dictionary, errDictionary)
+		return f, fmt.Errorf("frame that needs dictionary %d: %w", dictionary, errDictionary)
 	case window > maxWindow:
-		return f, fmt.Errorf("%d MiB of 128 MiB: %w", window>>20, errWindow)
+		return f, fmt.Errorf("frame with a window of %d MiB: %w", window>>20, errWindow)
 	case f.content < -1:
 		return f, fmt.Errorf("content size %d is impossible", uint64(f.content))
 	}

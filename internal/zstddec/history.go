@@ -30,7 +30,7 @@ func (h *history) makeRoom() {
 	switch {
 	case need <= len(h.buf):
 	case len(h.buf) < enough:
-		grown := make([]byte, max(need, min(enough, 2*len(h.buf))))
+		grown := make([]byte, max(need, min(enough, 4*len(h.buf))))
 		copy(grown, h.buf[:h.pos])
 		h.buf = grown
 	default:
@@ -75,6 +75,7 @@ var (
 // end of lits.
 func (h *history) execute(seqs []sequence, lits []byte, limit int) error {
 	buf, w := h.buf, h.pos
+	window := uint32(h.window)
 	end := w + limit
 	taken := 0
 	wide := lits[:cap(lits)]
@@ -86,14 +87,14 @@ func (h *history) execute(seqs []sequence, lits []byte, limit int) error {
 		if w+ll+ml > end {
 			return errContent
 		}
-		if ll <= 16 {
-			*(*[16]byte)(buf[w:]) = *(*[16]byte)(wide[taken:])
+		if ll <= 32 {
+			*(*[32]byte)(buf[w:]) = *(*[32]byte)(wide[taken:])
 		} else {
 			copy(buf[w:w+ll], wide[taken:taken+ll])
 		}
 		w += ll
 		taken += ll
-		if off > h.window {
+		if s.offset > window {
 			return errOffset
 		}
 		switch from := w - off; {

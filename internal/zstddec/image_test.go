@@ -16,7 +16,7 @@ func TestImage(t *testing.T) {
 	want := stretch(t, size)
 	for _, options := range []string{
 		"-1", "-3", "-6 --no-check", "-12", "-19 --zstd=wlog=18", "--fast=10", "-3 --long=27",
-		"-5 --zstd=wlog=10", "-5 --zstd=wlog=17", "-7 --zstd=wlog=17,strat=7", "-4 -B300KB -T2", "-3 --no-compress-literals",
+		"-5 --zstd=wlog=10", "-5 --zstd=wlog=17", "-7 --zstd=wlog=17,hlog=16", "-4 -B300KB -T2", "-3 --no-compress-literals",
 	} {
 		t.Run(options, func(t *testing.T) {
 			file := pack(t, want, strings.Fields(options)...)
