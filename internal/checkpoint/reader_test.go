@@ -7,16 +7,20 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	kgzip "github.com/klauspost/compress/gzip"
+	kzlib "github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
+	"github.com/nodelens/nodelens/internal/xzdec"
+	"github.com/nodelens/nodelens/internal/zstddec"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -103,16 +107,54 @@ func checkRandomReads(t *testing.T, r *checkpoint.Reader, want []byte, rng *rand
 // smallest are options by which next to nothing is kept.
 var smallest = &checkpoint.Options{CacheBytes: 1, StateBytes: 200_000}
 
+// packed is a content in a format, packed by another's encoder.
+type packed struct {
+	format checkpoint.Format
+	file   []byte
+}
+
+// packedAll packs content in all formats.
+func packedAll(t testing.TB, content []byte) map[string]packed {
+	t.Helper()
+	all := map[string]packed{"gzip": {inflate.Gzip, gzipped(t, content)}}
+	for name, f := range map[string]struct {
+		format checkpoint.Format
+		open   func(w io.Writer) (io.WriteCloser, error)
+	}{
+		"zlib": {inflate.Zlib, func(w io.Writer) (io.WriteCloser, error) { return kzlib.NewWriter(w), nil }},
+		"xz":   {xzdec.Format, func(w io.Writer) (io.WriteCloser, error) { return xz.WriterConfig{DictCap: 1 << 20}.NewWriter(w) }},
+		"zstd": {zstddec.Format, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w, zstd.WithWindowSize(1<<20)) }},
+	} {
+		var b bytes.Buffer
+		w, err := f.open(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		all[name] = packed{f.format, b.Bytes()}
+	}
+	return all
+}
+
 func TestReader(t *testing.T) {
-	content := memory(20<<20 + 12345)
-	file := gzipped(t, content)
-	for _, opts := range []*checkpoint.Options{nil, smallest, {CacheBytes: 4 << 20}} {
-		checkContent(t, open(t, inflate.Gzip, file, opts), content)
-		r := open(t, inflate.Gzip, file, opts)
-		checkRandomReads(t, r, content, rand.New(rand.NewPCG(1, 2)), 40)
-		checkContent(t, r, content)
-		if d := r.Damage(); len(d) > 0 {
-			t.Errorf("damage %v", d)
+	content := memory(4<<20 + 12345)
+	for name, p := range packedAll(t, content) {
+		for _, opts := range []*checkpoint.Options{nil, smallest, {CacheBytes: 2 << 20}} {
+			checkContent(t, open(t, p.format, p.file, opts), content)
+			r := open(t, p.format, p.file, opts)
+			checkRandomReads(t, r, content, rand.New(rand.NewPCG(1, 2)), 10)
+			checkContent(t, r, content)
+			if d := r.Damage(); len(d) > 0 {
+				t.Errorf("damage %v", d)
+			}
+		}
+		if t.Failed() {
+			t.Fatal(name)
 		}
 	}
 }
@@ -399,60 +441,4 @@ func TestIndexTooLong(t *testing.T) {
 	if diff := cmp.Diff(want, r.Damage(), cmpopts.IgnoreFields(checkpoint.Damage{}, "Err")); diff != "" {
 		t.Errorf("damage (-want +got):\n%s", diff)
 	}
-}
-
-// image returns what the benchmarks read: the file that NODELENS_BENCH names, such as a
-// memory image, or a made one.
-func image(b *testing.B) []byte {
-	b.Helper()
-	name := os.Getenv("NODELENS_BENCH")
-	if name == "" {
-		return memory(64 << 20)
-	}
-	content, err := os.ReadFile(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return content
-}
-
-func BenchmarkReader(b *testing.B) {
-	content := image(b)
-	file := gzipped(b, content)
-	b.Run("open", func(b *testing.B) {
-		b.SetBytes(int64(len(content)))
-		b.ReportAllocs()
-		for b.Loop() {
-			open(b, inflate.Gzip, file, nil).Size()
-		}
-	})
-	for name, cache := range map[string]int64{"cold": 1, "warm": 2 * int64(len(content))} {
-		r := open(b, inflate.Gzip, file, &checkpoint.Options{CacheBytes: cache})
-		r.Size()
-		b.Run("random/"+name, func(b *testing.B) {
-			p := make([]byte, 4096)
-			rng := rand.New(rand.NewPCG(1, 2))
-			b.SetBytes(int64(len(p)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := r.ReadAt(p, rng.Int64N(r.Size()-int64(len(p)))); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	b.Run("sequential", func(b *testing.B) {
-		r := open(b, inflate.Gzip, file, &checkpoint.Options{CacheBytes: 4 << 20})
-		r.Size()
-		p := make([]byte, 1<<20)
-		b.SetBytes(int64(len(content)))
-		b.ReportAllocs()
-		for b.Loop() {
-			for off := int64(0); off < r.Size(); off += int64(len(p)) {
-				if _, err := r.ReadAt(p, off); err != nil && !errors.Is(err, io.EOF) {
-					b.Fatal(err)
-				}
-			}
-		}
-	})
 }
