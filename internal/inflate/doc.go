@@ -1,5 +1,5 @@
 // Package inflate decodes gzip (RFC 1952) and zlib (RFC 1950) files, and the DEFLATE
-// streams in them (RFC 1951), for [checkpoint]: decoding can be taken up behind each
+// streams in them (RFC 1951), for package seekable: decoding can be taken up behind each
 // piece, with the last 32 KiB of content and a few hundred bytes of state.
 //
 // A gzip file may have any number of members, and zeros behind the last, as they are on

@@ -1,6 +1,6 @@
 package lz4index
 
-import "github.com/nodelens/nodelens/internal/checkpoint"
+import "github.com/nodelens/nodelens/internal/seekable"
 
 // A Damage is a part of the content that can't be had.
-type Damage = checkpoint.Damage
+type Damage = seekable.Damage

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/seekable"
 )
 
 // place gives each block its size, where it is damaged, and its place in the
@@ -210,7 +210,7 @@ func (x *index) listDamage() {
 		}
 		lost = lost || b.is(damaged)
 	}
-	slices.SortStableFunc(x.damage, checkpoint.CompareDamage)
+	slices.SortStableFunc(x.damage, seekable.CompareDamage)
 }
 
 // lose lists block b as damage, joined to the one before if the reason is the same.

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"github.com/nodelens/nodelens/internal/blockcache"
-	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/seekable"
 )
 
 // defaultCache is the budget of the cache where Options don't say: 16 of the
@@ -67,7 +67,7 @@ func (r *Reader) Damage() []Damage {
 	for _, d := range r.late {
 		all = append(all, *d)
 	}
-	slices.SortFunc(all, checkpoint.CompareDamage)
+	slices.SortFunc(all, seekable.CompareDamage)
 	return all
 }
 

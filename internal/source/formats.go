@@ -6,6 +6,7 @@ import (
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
 	"github.com/nodelens/nodelens/internal/lz4index"
+	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/internal/xzdec"
 	"github.com/nodelens/nodelens/internal/zstddec"
 )
@@ -43,6 +44,6 @@ func openLZ4(r io.ReaderAt, size int64, _ *Options) (content, error) {
 // streamed returns a function that opens files that can only be decoded forwards.
 func streamed(f checkpoint.Format) func(io.ReaderAt, int64, *Options) (content, error) {
 	return func(r io.ReaderAt, size int64, opts *Options) (content, error) {
-		return checkpoint.New(f, r, size, &checkpoint.Options{Progress: opts.Progress})
+		return seekable.New(f, r, size, &seekable.Options{Progress: opts.Progress})
 	}
 }

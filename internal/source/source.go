@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/exp/mmap"
 
-	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -25,7 +25,7 @@ type Options struct {
 type content interface {
 	io.ReaderAt
 	Size() int64
-	Damage() []checkpoint.Damage
+	Damage() []seekable.Damage
 }
 
 // A Source is the content of an image file. It is safe for concurrent use.

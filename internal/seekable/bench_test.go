@@ -1,4 +1,4 @@
-package checkpoint_test
+package seekable_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/seekable"
 )
 
 // image returns what the benchmarks read: the file that NODELENS_BENCH names, such as a
@@ -45,13 +46,13 @@ func benchReader(b *testing.B, format checkpoint.Format, file []byte, size int64
 		}
 		b.StopTimer()
 		before := heap()
-		r := open(b, format, file, &checkpoint.Options{CacheBytes: 1})
+		r := open(b, format, file, &seekable.Options{CacheBytes: 1})
 		r.Size()
 		b.ReportMetric(float64(heap()-before), "state-bytes")
 		runtime.KeepAlive(r)
 	})
 	for name, cache := range map[string]int64{"cold": 1, "warm": 2 * size} {
-		r := open(b, format, file, &checkpoint.Options{CacheBytes: cache})
+		r := open(b, format, file, &seekable.Options{CacheBytes: cache})
 		r.Size()
 		b.Run("random/"+name, func(b *testing.B) {
 			p := make([]byte, 4096)
@@ -66,7 +67,7 @@ func benchReader(b *testing.B, format checkpoint.Format, file []byte, size int64
 		})
 	}
 	b.Run("sequential", func(b *testing.B) {
-		r := open(b, format, file, &checkpoint.Options{CacheBytes: 4 << 20})
+		r := open(b, format, file, &seekable.Options{CacheBytes: 4 << 20})
 		r.Size()
 		p := make([]byte, 1<<20)
 		b.SetBytes(size)

@@ -1,10 +1,12 @@
-package checkpoint
+package seekable
 
 import (
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/nodelens/nodelens/internal/checkpoint"
 )
 
 // maxParked is how many decoders wait for somebody to read on where they are.
@@ -13,7 +15,7 @@ const maxParked = 4
 // A cursor is a decoder on its way through the content.
 type cursor struct {
 	r     *Reader
-	dec   Decoder
+	dec   checkpoint.Decoder
 	piece []byte // decoded and not yet taken
 	pos   int64  // in the content, of what comes next
 	hole  int64  // how much of that is lost
@@ -130,7 +132,7 @@ func (c *cursor) more() error {
 	}
 	c.r.states.offer(c.pos, c.dec)
 	piece, err := c.dec.Next()
-	if m, ok := errors.AsType[*Mismatch](err); ok {
+	if m, ok := errors.AsType[*checkpoint.Mismatch](err); ok {
 		c.r.note(Damage{
 			Offset: m.Offset,
 			Start:  max(0, c.pos-m.Size),
@@ -143,7 +145,7 @@ func (c *cursor) more() error {
 	case err == nil:
 		return nil
 	case errors.Is(err, io.EOF) && c.r.indexed && c.pos < c.r.reached.Load():
-		err = &FormatError{c.r.file.size, errShort}
+		err = &checkpoint.FormatError{Offset: c.r.file.size, Err: errShort}
 	}
 	return c.fail(err)
 }

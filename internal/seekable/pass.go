@@ -1,10 +1,11 @@
-package checkpoint
+package seekable
 
 import (
 	"errors"
 	"io"
 
 	"github.com/nodelens/nodelens/internal/blockcache"
+	"github.com/nodelens/nodelens/internal/checkpoint"
 )
 
 // progressStep is how much content is decoded between two calls of Options.Progress.
@@ -58,7 +59,7 @@ func (r *Reader) ended(size int64, err error) {
 // lossFrom returns the damage that err is, of content from start on.
 func lossFrom(start int64, err error) Damage {
 	d := Damage{Start: start, Err: err}
-	if fe, ok := errors.AsType[*FormatError](err); ok {
+	if fe, ok := errors.AsType[*checkpoint.FormatError](err); ok {
 		d.Offset, d.Err = fe.Offset, fe.Err
 	}
 	return d

@@ -1,4 +1,4 @@
-package checkpoint_test
+package seekable_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
+	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -24,7 +25,7 @@ func FuzzReader(f *testing.F) {
 		if len(want) > most {
 			return
 		}
-		r, err := checkpoint.New(inflate.Gzip, bytes.NewReader(file), int64(len(file)), smallest)
+		r, err := seekable.New(inflate.Gzip, bytes.NewReader(file), int64(len(file)), smallest)
 		if err != nil {
 			if _, ok := errors.AsType[*checkpoint.FormatError](err); !ok || len(want) > 0 {
 				t.Fatalf("New: %v; there are %d bytes of content", err, len(want))

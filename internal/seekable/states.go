@@ -1,4 +1,4 @@
-package checkpoint
+package seekable
 
 import (
 	"slices"
@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/pierrec/lz4/v4"
+
+	"github.com/nodelens/nodelens/internal/checkpoint"
 )
 
 const (
@@ -40,7 +42,7 @@ type states struct {
 }
 
 // add takes the places that a file tells of.
-func (s *states) add(places []Place) {
+func (s *states) add(places []checkpoint.Place) {
 	for _, p := range places[1:] {
 		if p.Offset > s.points[len(s.points)-1].off {
 			s.points = append(s.points, point{off: p.Offset, rest: &p.State, place: true})
@@ -82,7 +84,7 @@ func (s *states) wants(off int64) bool {
 
 // offer makes a point of the state that d is in, at off in the content, if one is wanted
 // there.
-func (s *states) offer(off int64, d Decoder) {
+func (s *states) offer(off int64, d checkpoint.Decoder) {
 	if !s.wants(off) {
 		return
 	}
@@ -124,11 +126,11 @@ func (s *states) thin() (more bool) {
 func (p *point) memory() int64 { return pointSize + int64(cap(p.window)) }
 
 // state returns what a Decoder goes on from; nil at the beginning of the file.
-func (p *point) state() (*State, error) {
+func (p *point) state() (*checkpoint.State, error) {
 	if p.off == 0 {
 		return nil, nil
 	}
-	if at, ok := p.rest.(*State); ok && p.place {
+	if at, ok := p.rest.(*checkpoint.State); ok && p.place {
 		return at, nil
 	}
 	w := p.window
@@ -138,7 +140,7 @@ func (p *point) state() (*State, error) {
 			return nil, err
 		}
 	}
-	return &State{Window: w, Rest: p.rest}, nil
+	return &checkpoint.State{Window: w, Rest: p.rest}, nil
 }
 
 // packers are what pack works with.

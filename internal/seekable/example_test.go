@@ -1,11 +1,11 @@
-package checkpoint_test
+package seekable_test
 
 import (
 	"fmt"
 	"os"
 
-	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
+	"github.com/nodelens/nodelens/internal/seekable"
 )
 
 func Example() {
@@ -21,7 +21,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	r, err := checkpoint.New(inflate.Gzip, file, info.Size(), nil)
+	r, err := seekable.New(inflate.Gzip, file, info.Size(), nil)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,4 +1,4 @@
-package checkpoint_test
+package seekable_test
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
+	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/internal/xzdec"
 	"github.com/nodelens/nodelens/internal/zstddec"
 	"github.com/nodelens/nodelens/vmem"
@@ -68,16 +69,16 @@ func gzipped(t testing.TB, content []byte) []byte {
 	return b.Bytes()
 }
 
-func open(t testing.TB, f checkpoint.Format, file []byte, opts *checkpoint.Options) *checkpoint.Reader {
+func open(t testing.TB, f checkpoint.Format, file []byte, opts *seekable.Options) *seekable.Reader {
 	t.Helper()
-	r, err := checkpoint.New(f, bytes.NewReader(file), int64(len(file)), opts)
+	r, err := seekable.New(f, bytes.NewReader(file), int64(len(file)), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func checkContent(t *testing.T, r *checkpoint.Reader, want []byte) {
+func checkContent(t *testing.T, r *seekable.Reader, want []byte) {
 	t.Helper()
 	if r.Size() != int64(len(want)) {
 		t.Errorf("Size() = %d, want %d", r.Size(), len(want))
@@ -89,7 +90,7 @@ func checkContent(t *testing.T, r *checkpoint.Reader, want []byte) {
 	}
 }
 
-func checkRandomReads(t *testing.T, r *checkpoint.Reader, want []byte, rng *rand.Rand, times int) {
+func checkRandomReads(t *testing.T, r *seekable.Reader, want []byte, rng *rand.Rand, times int) {
 	p := make([]byte, 90_000)
 	for range times {
 		off := rng.IntN(len(want) + 100)
@@ -105,7 +106,7 @@ func checkRandomReads(t *testing.T, r *checkpoint.Reader, want []byte, rng *rand
 }
 
 // smallest are options by which next to nothing is kept.
-var smallest = &checkpoint.Options{CacheBytes: 1, StateBytes: 200_000}
+var smallest = &seekable.Options{CacheBytes: 1, StateBytes: 200_000}
 
 // packed is a content in a format, packed by another's encoder.
 type packed struct {
@@ -144,7 +145,7 @@ func packedAll(t testing.TB, content []byte) map[string]packed {
 func TestReader(t *testing.T) {
 	content := memory(4<<20 + 12345)
 	for name, p := range packedAll(t, content) {
-		for _, opts := range []*checkpoint.Options{nil, smallest, {CacheBytes: 2 << 20}} {
+		for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 2 << 20}} {
 			checkContent(t, open(t, p.format, p.file, opts), content)
 			r := open(t, p.format, p.file, opts)
 			checkRandomReads(t, r, content, rand.New(rand.NewPCG(1, 2)), 10)
@@ -163,7 +164,7 @@ func TestReader(t *testing.T) {
 func TestLazy(t *testing.T) {
 	file := gzipped(t, memory(8<<20))
 	counted := &countingReader{r: bytes.NewReader(file)}
-	r, err := checkpoint.New(inflate.Gzip, counted, int64(len(file)), nil)
+	r, err := seekable.New(inflate.Gzip, counted, int64(len(file)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,8 +198,8 @@ func TestConcurrentReaders(t *testing.T) {
 	content := memory(9 << 20)
 	file := gzipped(t, content)
 	chunks := toyOf(content)
-	for _, opts := range []*checkpoint.Options{nil, smallest, {CacheBytes: 1 << 20}} {
-		for _, r := range []*checkpoint.Reader{open(t, inflate.Gzip, file, opts), open(t, chunks, chunks.file, opts)} {
+	for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 1 << 20}} {
+		for _, r := range []*seekable.Reader{open(t, inflate.Gzip, file, opts), open(t, chunks, chunks.file, opts)} {
 			var wg sync.WaitGroup
 			for i := range 8 {
 				wg.Go(func() { checkRandomReads(t, r, content, rand.New(rand.NewPCG(uint64(i), 0)), 20) })
@@ -211,7 +212,7 @@ func TestConcurrentReaders(t *testing.T) {
 func TestProgress(t *testing.T) {
 	file := gzipped(t, memory(5<<20))
 	var calls []int64
-	r := open(t, inflate.Gzip, file, &checkpoint.Options{Progress: func(done, total int64) {
+	r := open(t, inflate.Gzip, file, &seekable.Options{Progress: func(done, total int64) {
 		if total != int64(len(file)) || done > total || len(calls) > 0 && done < calls[len(calls)-1] {
 			t.Errorf("progress %d of %d after %v; the file has %d bytes", done, total, calls, len(file))
 		}
@@ -228,8 +229,8 @@ func TestTruncated(t *testing.T) {
 	for _, cut := range []int{len(file) / 3, len(file) / 2, len(file) - 9, len(file) - 1} {
 		r := open(t, inflate.Gzip, file[:cut], smallest)
 		checkContent(t, r, content[:r.Size()])
-		want := []checkpoint.Damage{{Start: r.Size(), Err: io.ErrUnexpectedEOF}}
-		ignore := cmp.Options{cmpopts.IgnoreFields(checkpoint.Damage{}, "Offset"), cmpopts.EquateErrors()}
+		want := []seekable.Damage{{Start: r.Size(), Err: io.ErrUnexpectedEOF}}
+		ignore := cmp.Options{cmpopts.IgnoreFields(seekable.Damage{}, "Offset"), cmpopts.EquateErrors()}
 		d := r.Damage()
 		if diff := cmp.Diff(want, d, ignore); diff != "" {
 			t.Fatalf("cut at %d: damage (-want +got):\n%s", cut, diff)
@@ -273,11 +274,11 @@ func TestReadErrors(t *testing.T) {
 	content := memory(4 << 20)
 	file := gzipped(t, content)
 	disk := &failAt{bytes.NewReader(file), 5, broken}
-	if _, err := checkpoint.New(inflate.Gzip, disk, int64(len(file)), nil); !errors.Is(err, broken) {
+	if _, err := seekable.New(inflate.Gzip, disk, int64(len(file)), nil); !errors.Is(err, broken) {
 		t.Errorf("New() = %v, want %v", err, broken)
 	}
 	disk.limit = int64(len(file)) / 2
-	r, err := checkpoint.New(inflate.Gzip, disk, int64(len(file)), nil)
+	r, err := seekable.New(inflate.Gzip, disk, int64(len(file)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +287,7 @@ func TestReadErrors(t *testing.T) {
 		t.Errorf("a disk that breaks in the middle: size %d, damage %v", r.Size(), d)
 	}
 	disk.limit = int64(len(file))
-	if r, err = checkpoint.New(inflate.Gzip, disk, int64(len(file)), smallest); err != nil {
+	if r, err = seekable.New(inflate.Gzip, disk, int64(len(file)), smallest); err != nil {
 		t.Fatal(err)
 	}
 	r.Size()
@@ -381,15 +382,15 @@ func TestIndexed(t *testing.T) {
 	content := memory(10 * toyChunk)
 	for name, damaged := range map[string][]int{"none": nil, "first": {0}, "two": {3, 4}, "last": {9}, "some": {1, 5, 9}} {
 		chunks := toyOf(content)
-		var want []checkpoint.Damage
+		var want []seekable.Damage
 		for _, i := range damaged {
 			at := i * (1 + toyChunk)
 			chunks.file[at] = 1
-			want = append(want, checkpoint.Damage{
+			want = append(want, seekable.Damage{
 				Offset: int64(at) + 1 + toyChunk/2, Start: int64(i)*toyChunk + toyChunk/2, Size: toyChunk / 2, Err: errToy,
 			})
 		}
-		for _, opts := range []*checkpoint.Options{nil, smallest} {
+		for _, opts := range []*seekable.Options{nil, smallest} {
 			r := open(t, chunks, chunks.file, opts)
 			survey(t, r, content, want, rand.New(rand.NewPCG(3, 4)))
 			if diff := cmp.Diff(want, r.Damage(), cmpopts.EquateErrors()); diff != "" || r.Size() != int64(len(content)) {
@@ -400,7 +401,7 @@ func TestIndexed(t *testing.T) {
 }
 
 // survey reads at random and then everywhere, and checks that all but what is lost is read.
-func survey(t *testing.T, r *checkpoint.Reader, content []byte, lost []checkpoint.Damage, rng *rand.Rand) {
+func survey(t *testing.T, r *seekable.Reader, content []byte, lost []seekable.Damage, rng *rand.Rand) {
 	t.Helper()
 	var starts []int64
 	for range 20 {
@@ -432,13 +433,13 @@ func TestIndexTooLong(t *testing.T) {
 	chunks := toyOf(content)
 	chunks.size += 50_000
 	r := open(t, chunks, chunks.file, nil)
-	want := []checkpoint.Damage{{Offset: int64(len(chunks.file)), Start: int64(len(content)), Size: 50_000}}
+	want := []seekable.Damage{{Offset: int64(len(chunks.file)), Start: int64(len(content)), Size: 50_000}}
 	p := make([]byte, len(content)+1)
 	n, err := r.ReadAt(p, 0)
 	if n != len(content) || !bytes.Equal(p[:n], content) || !errors.Is(err, vmem.ErrNotCaptured) {
 		t.Errorf("ReadAt() = %d, %v", n, err)
 	}
-	if diff := cmp.Diff(want, r.Damage(), cmpopts.IgnoreFields(checkpoint.Damage{}, "Err")); diff != "" {
+	if diff := cmp.Diff(want, r.Damage(), cmpopts.IgnoreFields(seekable.Damage{}, "Err")); diff != "" {
 		t.Errorf("damage (-want +got):\n%s", diff)
 	}
 }

@@ -1,4 +1,4 @@
-package checkpoint
+package seekable
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nodelens/nodelens/internal/blockcache"
+	"github.com/nodelens/nodelens/internal/checkpoint"
 )
 
 const (
@@ -35,7 +36,7 @@ type Options struct {
 
 // A Reader reads the content of a compressed file. It is safe for concurrent use.
 type Reader struct {
-	format  Format
+	format  checkpoint.Format
 	file    *file
 	cache   *blockcache.Cache
 	room    int           // blocks that are worth caching when a decoder passes them
@@ -60,9 +61,9 @@ type Reader struct {
 // New returns a Reader of the content of the size bytes of r, which must be safe for
 // concurrent use, and which the caller keeps as long as the Reader is used.
 //
-// It fails with a *FormatError where the file has no content that can be decoded.
+// It fails with a *checkpoint.FormatError where the file has no content that can be decoded.
 // Damage lists what is wrong further on.
-func New(f Format, r io.ReaderAt, size int64, opts *Options) (*Reader, error) {
+func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
@@ -91,7 +92,7 @@ func New(f Format, r io.ReaderAt, size int64, opts *Options) (*Reader, error) {
 		return nil, err
 	}
 	c := &cursor{r: x, dec: d}
-	if ix, ok := d.(Indexed); ok {
+	if ix, ok := d.(checkpoint.Indexed); ok {
 		x.index(ix)
 	}
 	if err := c.more(); err != nil && !errors.Is(err, io.EOF) {
@@ -106,7 +107,7 @@ func New(f Format, r io.ReaderAt, size int64, opts *Options) (*Reader, error) {
 }
 
 // index takes the places where decoding can begin from the file, if it has them.
-func (r *Reader) index(ix Indexed) {
+func (r *Reader) index(ix checkpoint.Indexed) {
 	places, size, ok := ix.Index()
 	if !ok || len(places) == 0 || places[0].Offset != 0 || size < 0 {
 		return
