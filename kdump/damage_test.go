@@ -217,11 +217,11 @@ func TestFlatPieces(t *testing.T) {
 	}
 	head := flatSignature + "\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x01"
 	head += strings.Repeat("\x00", flatHeader-len(head))
-	var many string
+	var many strings.Builder
 	for i := range 5 * groupPieces {
-		many += piece(int64(1000+3*((i*7)%(5*groupPieces))), string(rune('A'+i%26))+"--") + piece(5, "")
+		many.WriteString(piece(int64(1000+3*((i*7)%(5*groupPieces))), string(rune('A'+i%26))+"--") + piece(5, ""))
 	}
-	file := head + piece(20, "klmno") + piece(0, "abcdefgh") + piece(3, "DE") + piece(18, "ij") + many + piece(23, "NOP") + piece(0, "A") +
+	file := head + piece(20, "klmno") + piece(0, "abcdefgh") + piece(3, "DE") + piece(18, "ij") + many.String() + piece(23, "NOP") + piece(0, "A") +
 		strings.Repeat("\xff", pieceHeader)
 	f, err := newFlat(strings.NewReader(file), int64(len(file)))
 	if err != nil || f.err != nil {

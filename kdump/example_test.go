@@ -14,12 +14,11 @@ import (
 func Example() {
 	// The dump of a small virtual machine, by QEMU. A file of one's own, which is not
 	// packed by gzip besides, would be opened by kdump.Open.
-	packed, err := os.Open("testdata/qemu-flat.kdump.gz")
+	packed, err := os.ReadFile("testdata/qemu-flat.kdump.gz")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer packed.Close()
-	z, err := gzip.NewReader(packed)
+	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		log.Fatal(err)
 	}

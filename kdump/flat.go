@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"sync"
 )
 
 // The flattened form (makedumpfile -F; makedumpfile_header and
@@ -28,7 +29,7 @@ const (
 // have at most 4 KiB. So there is one for what a group of successive pieces covers; the
 // piece itself is found by going from header to header.
 const (
-	groupPieces = 32
+	groupPieces = 8
 	groupBytes  = 1 << 20
 	groupSpans  = 3
 	maxSpans    = 1 << 22
@@ -37,11 +38,12 @@ const (
 // A flat is an image in the flattened form. It is safe for concurrent use.
 type flat struct {
 	r     io.ReaderAt
-	size  int64  // of the file
-	end   int64  // of the image
-	spans []span // by start, disjoint
-	cut   int64  // offset in the file where its pieces end without an end mark; 0 if they do not
-	err   error  // why they do
+	size  int64     // of the file
+	end   int64     // of the image
+	spans []span    // by start, disjoint
+	cut   int64     // offset in the file where its pieces end without an end mark; 0 if they do not
+	err   error     // why they do
+	heads sync.Pool // of *[pieceHeader]byte
 }
 
 // A span is a part of the image, which the pieces of one group have.
@@ -67,8 +69,9 @@ func newFlat(r io.ReaderAt, size int64) (*flat, error) {
 	}
 	f := &flat{r: r, size: size}
 	var g grouper
+	head := new([pieceHeader]byte)
 	for at := int64(flatHeader); ; {
-		p, err := f.piece(at)
+		p, err := f.piece(at, head)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -99,10 +102,9 @@ type piece struct {
 	have      int64 // how much of it is in the file
 }
 
-// piece reads the header of the piece at offset at of the file. At the end mark the error
-// is io.EOF.
-func (f *flat) piece(at int64) (piece, error) {
-	var b [pieceHeader]byte
+// piece reads the header of the piece at offset at of the file, into b. At the end mark
+// the error is io.EOF.
+func (f *flat) piece(at int64, b *[pieceHeader]byte) (piece, error) {
 	if n, err := f.r.ReadAt(b[:], at); n < len(b) {
 		if err == nil || errors.Is(err, io.EOF) {
 			err = ErrTruncated
@@ -259,8 +261,13 @@ func (f *flat) ReadAt(p []byte, off int64) (n int, err error) {
 func (f *flat) readGroup(p []byte, off int64, s span) (int, error) {
 	p = p[:min(int64(len(p)), s.end-off)]
 	at, from, have := s.group, int64(0), int64(0)
+	head, ok := f.heads.Get().(*[pieceHeader]byte)
+	if !ok {
+		head = new([pieceHeader]byte)
+	}
+	defer f.heads.Put(head)
 	for range s.pieces {
-		h, err := f.piece(at)
+		h, err := f.piece(at, head)
 		if err != nil {
 			return 0, unexpected(err)
 		}
