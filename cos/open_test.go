@@ -2,8 +2,10 @@ package cos
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -94,6 +96,43 @@ func TestOpen(t *testing.T) {
 		}
 		if err := f.Close(); err != nil {
 			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
+
+// What makedumpfile and QEMU wrote is told from its content.
+func TestOpenKdump(t *testing.T) {
+	for format, fixture := range map[string]string{
+		"kdump, zstd":            "zstd.kdump.gz",
+		"kdump, lzo, flattened":  "flat.kdump.gz",
+		"kdump, zlib, flattened": "qemu-flat.kdump.gz",
+	} {
+		file, err := os.Open(filepath.Join("..", "kdump", "testdata", fixture))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		z, err := gzip.NewReader(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dump, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for suffix, data := range map[string][]byte{"": dump, ", LZ4": packed(t, dump)} {
+			f, err := Open(put(t, "vmcore", data))
+			if err != nil {
+				t.Errorf("%s: %v", format, err)
+				continue
+			}
+			b := make([]byte, 5)
+			if _, err := f.Memory.ReadAt(b, 1<<20); err != nil || string(b) != "cache" || f.Format != format+suffix {
+				t.Errorf("%s: taken for %s; %q, %v", format+suffix, f.Format, b, err)
+			}
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
