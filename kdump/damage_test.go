@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -144,7 +145,7 @@ func TestDamagedPage(t *testing.T) {
 // The sub header of a kernel's dump points to its VMCOREINFO, and to what was erased.
 func TestVMCoreInfo(t *testing.T) {
 	file := fixture(t, "zlib.kdump")
-	if _, err := open(t, file).VMCoreInfo(); !errors.Is(err, ErrNone) {
+	if _, err := open(t, file).VMCoreInfo(); !errors.Is(err, kcore.ErrNoNote) {
 		t.Errorf("without VMCOREINFO: %v", err)
 	}
 	info, erased := "OSRELEASE=6.1.0\nPAGESIZE=4096\n", "erase __log_buf.text\n"
@@ -164,6 +165,41 @@ func TestVMCoreInfo(t *testing.T) {
 		t.Errorf("erased %q", s)
 	}
 	checkGaps(t, f, []lostPages{{physRange{}, ErrErased}})
+}
+
+// Headers of earlier versions are shorter, and say less.
+func TestVersions(t *testing.T) {
+	all := truth(t)
+	for version := range uint32(8) {
+		f := open(t, edit(fixture(t, "zlib.kdump"), atVersion, version))
+		if d := cmp.Diff([]physRange{ram}, f.Ranges()); d != "" {
+			t.Errorf("version %d: ranges (-want +got):\n%s", version, d)
+		}
+		if h := f.Header(); (version >= 1) != (h.Level == ExcludeZero) || (version >= 4) != (len(f.Notes()) > 0) || h.Version != int(version) {
+			t.Errorf("version %d: header %+v, %d notes", version, h, len(f.Notes()))
+		}
+		checkMemory(t, f, all)
+		checkGaps(t, f, nil)
+	}
+	split := fixture(t, "split2.kdump")
+	want := open(t, split).Ranges()
+	f := open(t, edit(edit(split, atVersion, uint32(5)), blockSize+atStart64, uint64(7))) // which version 5 does not have
+	if d := cmp.Diff(want, f.Ranges()); d != "" {
+		t.Errorf("split dump, version 5: ranges (-want +got):\n%s", d)
+	}
+	checkMemory(t, f, all)
+}
+
+// A bitmap of every second page, and no pages: what is lost is a bounded list.
+func TestManyGaps(t *testing.T) {
+	const pages = 1 << 20
+	file := edit(edit(fixture(t, "none.kdump")[:2*blockSize], blockSize+atMax64, uint64(pages)), atMapBlocks, uint32(2*pages/8/blockSize))
+	file = append(file, bytes.Repeat([]byte{0x55}, 2*pages/8)...)
+	f := open(t, file)
+	gaps := f.Gaps()
+	if have, _ := sumOf(f); have != 0 || len(gaps) != maxGaps+1 || !errors.Is(gaps[maxGaps].Err, ErrTooMany) {
+		t.Errorf("%d bytes of memory, %d gaps, the last %v", have, len(gaps), gaps[len(gaps)-1].Error())
+	}
 }
 
 func TestNotKdump(t *testing.T) {

@@ -27,8 +27,6 @@ var (
 	ErrErased = errors.New("some of the memory was erased from the dump")
 	// ErrTooMany: the image falls into more pieces than this package keeps track of.
 	ErrTooMany = errors.New("more fragments than are kept track of")
-	// ErrNone: the image has no such thing.
-	ErrNone = errors.New("not in the image")
 )
 
 // lost makes the reason for which a page is not there an error of [vmem.Memory].

@@ -53,6 +53,10 @@ func (f *File) verify() {
 	for _, r := range pages {
 		v.run(uint64(r.Start)/blockSize, r.Size/blockSize)
 	}
+	f.ranges = slices.Clip(f.ranges)
+	if v.more > 0 {
+		f.lose(vmem.Range[vmem.PhysAddr]{}, f.index.descriptors, lost(fmt.Errorf("%w: %d pages more are lost", ErrTooMany, v.more)))
+	}
 }
 
 // whole reports whether the last pages are there. Writers put the data of pages in their
@@ -83,6 +87,9 @@ func (f *File) whole() bool {
 	return true
 }
 
+// maxGaps bounds the gaps that are listed one by one.
+const maxGaps = 1 << 16
+
 // descriptorBatch is how many descriptors are read at a time.
 const descriptorBatch = 2048
 
@@ -90,6 +97,7 @@ const descriptorBatch = 2048
 type verifier struct {
 	*File
 	rank uint64 // of the next page
+	more uint64 // lost pages that are not among the gaps
 	buf  [descriptorBatch * descriptorSize]byte
 }
 
@@ -128,6 +136,10 @@ func (v *verifier) page(pfn uint64, at int64, reason error) {
 	}
 	if i := len(v.gaps) - 1; i >= 0 && v.gaps[i].Range.Size > 0 && v.gaps[i].Range.Last()+1 == r.Start && sameReason(v.gaps[i].Err, reason) {
 		v.gaps[i].Range.Size += r.Size
+		return
+	}
+	if len(v.gaps) >= maxGaps {
+		v.more++
 		return
 	}
 	if !errors.Is(reason, vmem.ErrNotCaptured) {

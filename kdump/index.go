@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"slices"
 
 	"github.com/nodelens/nodelens/internal/extent"
 	"github.com/nodelens/nodelens/vmem"
@@ -36,8 +37,8 @@ const (
 	// passBytes is how much of the bitmaps the pass over them reads at a time.
 	passBytes = 64 << 10
 	// maxRanges bounds the ranges of memory, which a hostile file can make from two bits
-	// of a bitmap each. The dump of a machine with 1 TiB has some millions of them.
-	maxRanges = 1 << 24
+	// of a bitmap each. That of a machine with 1 TiB may have some millions of them.
+	maxRanges = 1 << 23
 )
 
 // An index finds the descriptors of pages: one for each bit of the second bitmap, in
@@ -77,16 +78,17 @@ func newIndex(r image, h *Header) (*index, []vmem.Range[vmem.PhysAddr], error) {
 	if x.end > x.start {
 		x.base = p.before
 	}
-	return x, p.ranges(), err
+	return x, slices.Clip(p.ranges), err
 }
 
 // A pass goes over the bitmaps once.
 type pass struct {
 	*index
-	total  uint64   // pages so far
-	before uint64   // of which before the first that has a descriptor
-	edges  []uint64 // where runs of pages begin and end, by turns
-	last   uint64   // 1 if the last page is in a run
+	total  uint64 // pages so far
+	before uint64 // of which before the first that has a descriptor
+	ranges []vmem.Range[vmem.PhysAddr]
+	from   uint64 // the first page of the run that goes on
+	last   uint64 // 1 if the last page is in a run
 }
 
 func (p *pass) run() error {
@@ -111,7 +113,7 @@ func (p *pass) run() error {
 		if err != nil {
 			return p.close(err)
 		}
-		if len(p.edges) > 2*maxRanges {
+		if len(p.ranges) > maxRanges {
 			p.pages = uint64(at+n) * 8
 			return p.close(fmt.Errorf("%w: after the first %#x pages", ErrTooMany, p.pages))
 		}
@@ -121,13 +123,12 @@ func (p *pass) run() error {
 
 // close ends the last run.
 func (p *pass) close(err error) error {
-	if p.last != 0 {
-		p.edges = append(p.edges, min(p.end, p.pages))
-	}
 	p.end = min(p.end, p.pages)
-	p.count = 0
-	for i := 0; i+1 < len(p.edges); i += 2 {
-		p.count += p.edges[i+1] - p.edges[i]
+	if p.last != 0 {
+		p.ranges = append(p.ranges, frames(p.from, p.end))
+	}
+	for _, r := range p.ranges {
+		p.count += r.Size / blockSize
 	}
 	p.other = p.total - p.count
 	return err
@@ -159,22 +160,17 @@ func mask(pfn, start, end uint64) uint64 {
 	return m
 }
 
-// runs notes where runs of pages begin and end in a word of the bitmap.
+// runs lists the runs of pages that end in a word of the bitmap.
 func (p *pass) runs(pfn, word uint64) {
 	changes := word ^ (word<<1 | p.last)
-	p.last = word >> 63
 	for ; changes != 0; changes &= changes - 1 {
-		p.edges = append(p.edges, pfn+uint64(bits.TrailingZeros64(changes)))
+		at := pfn + uint64(bits.TrailingZeros64(changes))
+		if p.last ^= 1; p.last != 0 {
+			p.from = at
+		} else {
+			p.ranges = append(p.ranges, frames(p.from, at))
+		}
 	}
-}
-
-// ranges returns the memory of the runs.
-func (p *pass) ranges() []vmem.Range[vmem.PhysAddr] {
-	ranges := make([]vmem.Range[vmem.PhysAddr], 0, len(p.edges)/2)
-	for i := 0; i+1 < len(p.edges); i += 2 {
-		ranges = append(ranges, frames(p.edges[i], p.edges[i+1]))
-	}
-	return ranges
 }
 
 // frames returns the memory of the pages from first up to but not including end.

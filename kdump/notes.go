@@ -43,7 +43,7 @@ func (f *File) Notes() []kcore.Note { return f.notes }
 func (f *File) CPUs() []kcore.CPU { return kcore.ParseCPUs(f.notes) }
 
 // VMCoreInfo returns the VMCOREINFO that the sub header points to, or that of the notes.
-// The error wraps ErrNone where the image has none.
+// The error wraps [kcore.ErrNoNote] where the image has none.
 func (f *File) VMCoreInfo() (*kcore.VMCoreInfo, error) {
 	if p := f.header.vmcoreinfo; p.off != 0 && p.size != 0 {
 		return kcore.ParseVMCoreInfo(f.text(p))
@@ -53,7 +53,7 @@ func (f *File) VMCoreInfo() (*kcore.VMCoreInfo, error) {
 			return kcore.ParseVMCoreInfo(n.Desc)
 		}
 	}
-	return nil, fmt.Errorf("kdump: VMCOREINFO: %w", ErrNone)
+	return nil, fmt.Errorf("kdump: %w: %s", kcore.ErrNoNote, kcore.NoteVMCoreInfo)
 }
 
 // EraseInfo returns what makedumpfile says of memory that it erased (its -c FILE and
