@@ -59,8 +59,8 @@ func (d *decoder) instruction() {
 		v := d.word()
 		if distance := 16384 + (op&8)<<11 + v>>2; distance > 16384 {
 			d.match(distance, length, v&3)
-		} else {
-			d.end = true
+		} else { // of three bytes: the length is in the first
+			d.end, d.bad = true, d.bad || op&7 == 0
 		}
 	case d.state == 0: // 0000LLLL
 		d.literals(d.length(op, 15) + 3)
