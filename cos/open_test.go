@@ -2,10 +2,8 @@ package cos
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -107,19 +105,7 @@ func TestOpenKdump(t *testing.T) {
 		"kdump, lzo, flattened":  "flat.kdump.gz",
 		"kdump, zlib, flattened": "qemu-flat.kdump.gz",
 	} {
-		file, err := os.Open(filepath.Join("..", "kdump", "testdata", fixture))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		z, err := gzip.NewReader(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		dump, err := io.ReadAll(z)
-		if err != nil {
-			t.Fatal(err)
-		}
+		dump := kdumpFixture(t, fixture)
 		for suffix, data := range map[string][]byte{"": dump, ", LZ4": packed(t, dump)} {
 			f, err := Open(put(t, "vmcore", data))
 			if err != nil {
