@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kdump"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -16,14 +17,14 @@ var ErrImageFormat = errors.New("not in a known image format")
 
 // An ImageFile is an opened memory image.
 type ImageFile struct {
-	Memory vmem.Memory // a *lime.File or a *kcore.File
+	Memory vmem.Memory // a *lime.File, a *kcore.File or a *kdump.File
 	Format string      // such as LiME; with LZ4 behind it where the file is compressed
 	closer io.Closer
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by
-// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. The
-// caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
+// its name: LiME and AVML images, ELF cores and kdump-compressed images are known, each
+// also as LZ4 frames. The caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
 // ([kcore.OpenLive]).
 func Open(name string) (*ImageFile, error) {
 	if kcore.IsLive(name) {
@@ -54,6 +55,13 @@ func Open(name string) (*ImageFile, error) {
 			format = "AVML"
 		}
 		return &ImageFile{Memory: f, Format: format + suffix, closer: f}, nil
+	case kdump.IsKdump(head):
+		f, err := kdump.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cos: %w", err)
+		}
+		h := f.Header()
+		return &ImageFile{Memory: f, Format: h.Format() + suffix, closer: f}, nil
 	}
 	return nil, fmt.Errorf("cos: %s: %w", name, ErrImageFormat)
 }
