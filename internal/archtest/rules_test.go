@@ -36,12 +36,12 @@ var house = map[string]room{
 	"lime":      {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"kdump":     {rooms: []string{"kcore", "vmem"}, foreign: []string{compress, lz4, mmap}},
-	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, xz, delve}},
+	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, delve}},
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
 	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "vmem"}},
 	"cos":       {rooms: library, foreign: []string{compress, lz4, mmap}},
 	"examples":  {rooms: append([]string{"cos"}, library...), foreign: []string{xz}},
-	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap, xz}},
+	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }
 
 // library is what lies below cos.
