@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kdump"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -18,15 +19,15 @@ var ErrImageFormat = errors.New("not in a known image format")
 
 // An ImageFile is an opened memory image.
 type ImageFile struct {
-	Memory vmem.Memory // a *lime.File or a *kcore.File
+	Memory vmem.Memory // a *lime.File, a *kcore.File or a *kdump.File
 	Format string      // such as LiME; where the file is compressed with how, as in "LiME, gzip"
 	closer io.Closer
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by
-// its name: LiME and AVML images and ELF cores are known, each also compressed as a whole,
-// by LZ4, gzip, zlib, xz or zstd. The caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
-// ([kcore.OpenLive]).
+// its name: LiME and AVML images, ELF cores and kdump-compressed images are known, each
+// also compressed as a whole, by LZ4, gzip, zlib, xz or zstd. The caller must Close it. A
+// name on procfs, such as /proc/kcore, is the running machine ([kcore.OpenLive]).
 func Open(name string) (*ImageFile, error) { return open(name, nil) }
 
 // open is Open with a function that is told of the progress of decoding.
@@ -46,34 +47,40 @@ func open(name string, progress func(done, total int64)) (*ImageFile, error) {
 	if err != nil {
 		return nil, cmp.Or(fmt.Errorf("cos: %s: %w", name, err), s.Close())
 	}
+	if c := s.Compressed(); c != "" {
+		f.Format += ", " + c
+	}
 	return f, nil
 }
 
-// openSource opens the image that is the content of a file.
+// openSource opens the image that is the content of a file. What the format packages make
+// of a Source asks it for its size, and nobody before.
 func openSource(s *source.Source) (*ImageFile, error) {
+	const unknown = math.MaxInt64
 	head := make([]byte, 64)
 	n, err := s.ReadAt(head, 0)
 	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	f := &ImageFile{closer: s}
 	switch head = head[:n]; {
 	case kcore.IsELF(head):
-		f.Format = "ELF core"
-		f.Memory, err = kcore.NewFile(s, s.Size())
+		f, err := kcore.NewFile(s, unknown)
+		return &ImageFile{Memory: f, Format: "ELF core", closer: s}, err
 	case lime.IsLiME(head):
-		f.Format = "LiME"
-		f.Memory, err = lime.NewFile(s, math.MaxInt64)
+		f, err := lime.NewFile(s, unknown)
+		return &ImageFile{Memory: f, Format: "LiME", closer: s}, err
 	case lime.IsAVML(head):
-		f.Format = "AVML"
-		f.Memory, err = lime.NewFile(s, math.MaxInt64)
-	default:
-		err = ErrImageFormat
+		f, err := lime.NewFile(s, unknown)
+		return &ImageFile{Memory: f, Format: "AVML", closer: s}, err
+	case kdump.IsKdump(head):
+		f, err := kdump.NewFile(s, unknown)
+		if err != nil {
+			return nil, err
+		}
+		h := f.Header()
+		return &ImageFile{Memory: f, Format: h.Format(), closer: s}, nil
 	}
-	if c := s.Compressed(); c != "" {
-		f.Format += ", " + c
-	}
-	return f, err
+	return nil, ErrImageFormat
 }
 
 // Close releases the file.

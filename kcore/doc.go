@@ -44,7 +44,8 @@
 //
 // # Not supported
 //
-// 32-bit and big-endian cores, cores of single processes, the compressed formats of
-// kdump, and /proc/kcore of kernels before 4.11, which has no physical addresses. Cores that are
-// compressed as a whole, as LZ4 frames or by gzip, zlib, xz or zstd, are read.
+// 32-bit and big-endian cores, cores of single processes, and /proc/kcore of kernels
+// before 4.11, which has no physical addresses. Cores that are compressed as a whole, as
+// LZ4 frames or by gzip, zlib, xz or zstd, are read. What kdump compresses is for package
+// kdump.
 package kcore
