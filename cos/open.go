@@ -53,10 +53,9 @@ func open(name string, progress func(done, total int64)) (*ImageFile, error) {
 	return f, nil
 }
 
-// openSource opens the image that is the content of a file. What the format packages make
-// of a Source asks it for its size, and nobody before.
+// openSource opens the image that is the content of a file.
 func openSource(s *source.Source) (*ImageFile, error) {
-	const unknown = math.MaxInt64
+	const unknown = math.MaxInt64 // a Source knows its size, or finds it out if it must
 	head := make([]byte, 64)
 	n, err := s.ReadAt(head, 0)
 	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
