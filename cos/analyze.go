@@ -47,11 +47,15 @@ func File(name string) Image { return Image{name: name} }
 func Memory(m vmem.Memory) Image { return Image{mem: m} }
 
 // open returns the memory of the image and what releases it.
-func (i Image) open() (vmem.Memory, io.Closer, error) {
+func (i Image) open(progress func(stage string, done, total int64)) (vmem.Memory, io.Closer, error) {
 	if i.mem != nil {
 		return i.mem, io.NopCloser(nil), nil
 	}
-	f, err := Open(i.name)
+	var unpacking func(done, total int64)
+	if progress != nil {
+		unpacking = func(done, total int64) { progress("unpacking the image", done, total) }
+	}
+	f, err := open(i.name, unpacking)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,7 +72,7 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if opts == nil {
 		opts = new(Options)
 	}
-	mem, closer, err := image.open()
+	mem, closer, err := image.open(opts.Progress)
 	if err != nil {
 		return nil, err
 	}

@@ -2,15 +2,20 @@ package cos
 
 import (
 	"bytes"
+	"compress/gzip"
+	"compress/zlib"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+	"github.com/ulikunitz/xz"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -45,10 +50,24 @@ func encode(fields ...any) []byte {
 	return b
 }
 
-func packed(t *testing.T, data []byte) []byte {
+// packers compress files as a whole.
+var packers = map[string]func(w io.Writer) (io.WriteCloser, error){
+	"LZ4":  func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil },
+	"gzip": func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil },
+	"zlib": func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriter(w), nil },
+	"xz":   func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) },
+	"zstd": func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) },
+}
+
+func packed(t *testing.T, data []byte) []byte { return packedBy(t, "LZ4", data) }
+
+func packedBy(t *testing.T, packer string, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w := lz4.NewWriter(&b)
+	w, err := packers[packer](&b)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.Write(data); err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +87,14 @@ func put(t *testing.T, name string, data []byte) string {
 }
 
 func TestOpen(t *testing.T) {
-	for format, data := range map[string][]byte{
-		"LiME":          limeImage,
-		"LiME, LZ4":     packed(t, limeImage),
-		"AVML":          avmlImage,
-		"AVML, LZ4":     packed(t, avmlImage),
-		"ELF core":      elfImage,
-		"ELF core, LZ4": packed(t, elfImage),
-	} {
+	files := map[string][]byte{}
+	for format, data := range map[string][]byte{"LiME": limeImage, "AVML": avmlImage, "ELF core": elfImage} {
+		files[format] = data
+		for packer := range packers {
+			files[format+", "+packer] = packedBy(t, packer, data)
+		}
+	}
+	for format, data := range files {
 		f, err := Open(put(t, "image.raw", data))
 		if err != nil {
 			t.Errorf("%s: %v", format, err)
@@ -144,5 +163,30 @@ func TestOpenFails(t *testing.T) {
 	}
 	if f, err := Open(put(t, "image.lime.lz4", cut)); err == nil {
 		t.Errorf("LZ4 frame cut off: %v", f)
+	}
+	if f, err := Open(put(t, "image.lime.gz", packedBy(t, "gzip", limeImage)[:15])); err == nil {
+		t.Errorf("gzip header cut off: %v", f)
+	}
+}
+
+// Progress of decoding is told to whoever opens an image.
+func TestOpenProgress(t *testing.T) {
+	file := packedBy(t, "gzip", limeImage)
+	var stages []string
+	image := File(put(t, "image.lime.gz", file))
+	_, closer, err := image.open(func(stage string, done, total int64) {
+		if total != int64(len(file)) || done > total {
+			t.Errorf("%s: %d of %d; the file has %d bytes", stage, done, total, len(file))
+		}
+		stages = append(stages, stage)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"unpacking the image"}, stages); diff != "" {
+		t.Errorf("stages (-want +got):\n%s", diff)
+	}
+	if err := closer.Close(); err != nil {
+		t.Error(err)
 	}
 }

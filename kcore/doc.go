@@ -45,6 +45,7 @@
 // # Not supported
 //
 // 32-bit and big-endian cores, cores of single processes, and /proc/kcore of kernels
-// before 4.11, which has no physical addresses. Cores that are LZ4 frames as a whole are
-// read. What kdump compresses is for package kdump.
+// before 4.11, which has no physical addresses. Cores that are compressed as a whole, as
+// LZ4 frames or by gzip, zlib, xz or zstd, are read. What kdump compresses is for package
+// kdump.
 package kcore

@@ -19,7 +19,7 @@ const noPhys = ^vmem.PhysAddr(0)
 // A File is an ELF core. It implements [vmem.Memory] and is safe for concurrent use.
 type File struct {
 	r        io.ReaderAt
-	source   *source.Source // of Open, else nil
+	source   *source.Source // nil for the running machine
 	closer   io.Closer      // of Open and OpenLive, else nil
 	table    *extent.Table
 	segments []Segment
@@ -33,18 +33,18 @@ var _ vmem.Memory = (*File)(nil)
 // (arch/x86/include/asm/page_64_types.h).
 const startKernelMap = 0xffffffff80000000
 
-// Open opens the named file, plain or as LZ4 frames. The caller must Close it, and the
+// Open opens the named file, plain or compressed as a whole. The caller must Close it, and the
 // file must not shrink before. A name on procfs, such as /proc/kcore, is the running
 // machine, which is read as [OpenLive] does.
 func Open(name string) (*File, error) {
 	if IsLive(name) {
 		return openLive(os.DirFS(filepath.Dir(name)), filepath.Base(name), os.DirFS("/"))
 	}
-	s, err := source.Open(name)
+	s, err := source.Open(name, nil)
 	if err != nil {
 		return nil, fmt.Errorf("kcore: %w", err)
 	}
-	f, err := NewFile(s, s.Size())
+	f, err := newFile(s, s.Size())
 	if err != nil {
 		return nil, cmp.Or(fmt.Errorf("%s: %w", name, err), s.Close())
 	}
@@ -52,9 +52,24 @@ func Open(name string) (*File, error) {
 	return f, nil
 }
 
-// NewFile reads an ELF core of size bytes out of r, which must stay usable as long as
-// the File is. Errors wrap ErrFormat where r holds something else.
+// NewFile reads an ELF core of size bytes, plain or compressed as a whole, out of r, which
+// must stay usable as long as the File is. Errors wrap ErrFormat where r holds something
+// else.
 func NewFile(r io.ReaderAt, size int64) (*File, error) {
+	s, err := source.New(r, size, nil)
+	if err != nil {
+		return nil, fmt.Errorf("kcore: %w", err)
+	}
+	f, err := newFile(s, s.Size())
+	if err != nil {
+		return nil, err
+	}
+	f.source = s
+	return f, nil
+}
+
+// newFile reads an ELF core of size bytes out of r, which is not compressed.
+func newFile(r io.ReaderAt, size int64) (*File, error) {
 	segments, lost, err := readSegments(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("kcore: %w", err)

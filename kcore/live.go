@@ -60,5 +60,5 @@ func newLive(file fs.File, root fs.FS) (*File, error) {
 	case n == 0:
 		return nil, refuseOpen(root, err)
 	}
-	return NewFile(r, math.MaxInt64)
+	return newFile(r, math.MaxInt64)
 }

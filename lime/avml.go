@@ -90,7 +90,7 @@ func (p *parser) verify(off int64, rec body, reason error) (body, error) {
 		}
 	}
 	rec.doubt = nil
-	rec.end = min(max(rec.end, off+headerSize), p.size)
+	rec.end = min(max(rec.end, off+headerSize), p.r.Size())
 	switch {
 	case errors.Is(reason, io.ErrUnexpectedEOF):
 		return rec, ErrTruncated

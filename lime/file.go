@@ -22,10 +22,10 @@ type File struct {
 
 var _ vmem.Memory = (*File)(nil)
 
-// Open opens the named image, plain or as LZ4 frames. The caller must Close it, and the
+// Open opens the named image, plain or compressed as a whole. The caller must Close it, and the
 // file must not shrink before. Errors wrap ErrFormat where the file holds something else.
 func Open(name string) (*File, error) {
-	s, err := source.Open(name)
+	s, err := source.Open(name, nil)
 	if err != nil {
 		return nil, fmt.Errorf("lime: %w", err)
 	}
@@ -36,11 +36,11 @@ func Open(name string) (*File, error) {
 	return f, nil
 }
 
-// NewFile reads an image of size bytes, plain or as LZ4 frames, out of r, which
+// NewFile reads an image of size bytes, plain or compressed as a whole, out of r, which
 // must stay usable as long as the File is. Errors wrap ErrFormat where r holds
 // something else.
 func NewFile(r io.ReaderAt, size int64) (*File, error) {
-	s, err := source.New(r, size)
+	s, err := source.New(r, size, nil)
 	if err != nil {
 		return nil, fmt.Errorf("lime: %w", err)
 	}
@@ -52,7 +52,7 @@ func NewFile(r io.ReaderAt, size int64) (*File, error) {
 }
 
 func newFile(s *source.Source) (*File, error) {
-	p := newParser(s, s.Size())
+	p := newParser(s)
 	err := p.parse()
 	switch {
 	case errors.Is(err, ErrNoHeader):

@@ -2,9 +2,9 @@ package lime
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -14,8 +14,7 @@ const maxRecords = 1 << 20
 
 // A parser goes over an image from header to header.
 type parser struct {
-	r       io.ReaderAt
-	size    int64
+	r       *source.Source
 	records []extent.Extent
 	chunks  []chunk // of compressed records
 	content int64   // where the content of the next chunk goes
@@ -25,9 +24,16 @@ type parser struct {
 	buf     [headerSize]byte
 }
 
-func newParser(r io.ReaderAt, size int64) *parser {
-	return &parser{r: r, size: size, content: size + 1, budget: maxRecords}
+// packedBase is where the content of chunks goes: behind the end of any file.
+const packedBase = 1 << 60
+
+func newParser(s *source.Source) *parser {
+	return &parser{r: s, content: packedBase, budget: maxRecords}
 }
+
+// ends reports whether the file ends at offset off. The size of a compressed file is known
+// when all of it is decoded, so nothing asks for it before it has got there.
+func (p *parser) ends(off int64) bool { return !p.r.Reaches(off+1) && off == p.r.Size() }
 
 // A body is what follows the header of a record.
 type body struct {
@@ -55,7 +61,7 @@ func (p *parser) parse() error {
 		} else {
 			off, h = p.resync(off, h, rec, recErr)
 		}
-		if off == p.size {
+		if p.ends(off) {
 			return nil
 		}
 	}
@@ -80,7 +86,7 @@ func (p *parser) body(off int64, h header) (rec body, next header, err error) {
 
 // next reads the header behind a record, if the file does not end there.
 func (p *parser) next(rec body) (header, error) {
-	if rec.end == p.size {
+	if p.ends(rec.end) {
 		return header{}, nil
 	}
 	return p.header(rec.end)
@@ -88,8 +94,8 @@ func (p *parser) next(rec body) (header, error) {
 
 // header reads the header at offset off.
 func (p *parser) header(off int64) (header, error) {
-	if p.size-off < headerSize {
-		return header{}, fmt.Errorf("%w: %d bytes to the end of the file", ErrNoHeader, max(0, p.size-off))
+	if !p.r.Reaches(off + headerSize) {
+		return header{}, fmt.Errorf("%w: %d bytes to the end of the file", ErrNoHeader, max(0, p.r.Size()-off))
 	}
 	if n, err := p.r.ReadAt(p.buf[:], off); n < headerSize {
 		return header{}, err
@@ -151,11 +157,11 @@ func (p *parser) resync(off int64, h header, rec body, reason error) (int64, hea
 // cut returns what there is of a broken record that is not compressed, after a search for
 // the next, and the reason for which it is broken.
 func (p *parser) cut(rec body, s search, reason error) (body, error) {
-	claimed := rec.end
-	rec.end = min(claimed, p.size)
-	if p.size > claimed && p.size-claimed < headerSize {
-		reason = fmt.Errorf("%w: %d bytes at the end of the file", ErrNoHeader, p.size-claimed)
-	} else if rec.end == p.size {
+	claimed, size := rec.end, p.r.Size()
+	rec.end = min(claimed, size)
+	if size > claimed && size-claimed < headerSize {
+		reason = fmt.Errorf("%w: %d bytes at the end of the file", ErrNoHeader, size-claimed)
+	} else if rec.end == size {
 		reason = ErrTruncated
 	}
 	if s.found && s.plausible < rec.end {

@@ -22,10 +22,11 @@ const window = 1 << 20
 
 // run searches from offset off to the first header that is believed.
 func (s *search) run(off int64) {
-	s.believed = s.p.size
-	buf := make([]byte, max(0, min(window, s.p.size-off)))
-	for s.p.size-off >= headerSize {
-		want := buf[:min(window, s.p.size-off)]
+	size := s.p.r.Size()
+	s.believed = size
+	buf := make([]byte, max(0, min(window, size-off)))
+	for size-off >= headerSize {
+		want := buf[:min(window, size-off)]
 		n, _ := s.p.r.ReadAt(want, off)
 		if s.scan(want[:n], off) {
 			return
@@ -43,7 +44,7 @@ func (s *search) run(off int64) {
 // a page that can be read.
 func (s *search) skip(off int64) int64 {
 	unreadable := off
-	for off < s.p.size && !s.readable(off) {
+	for off < s.p.r.Size() && !s.readable(off) {
 		unreadable, off = off, off+vmem.PageSize
 	}
 	return unreadable + int64(sort.Search(int(off-unreadable), func(i int) bool { return s.readable(unreadable + int64(i)) }))
@@ -101,7 +102,7 @@ func (s *search) fits(off int64, h header) bool {
 	for ; s.p.budget > 0; s.p.budget-- {
 		rec, next, err := s.p.body(off, h)
 		if err == nil {
-			return rec.end == s.p.size || next.plausibleAfter(h.memory)
+			return s.p.ends(rec.end) || next.plausibleAfter(h.memory)
 		}
 		off += headerSize
 		if next, err = s.p.header(off); h.avml || err != nil || !next.plausibleAfter(h.memory) {

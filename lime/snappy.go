@@ -63,7 +63,7 @@ func (p *parser) chunk(off int64) (size, content int64, err error) {
 	h := headOf(b)
 	body := b[chunkHeader:n]
 	switch {
-	case off+chunkHeader+h.size > p.size:
+	case !p.r.Reaches(off + chunkHeader + h.size):
 		return 0, 0, fmt.Errorf("%w: %w", errChunk, io.ErrUnexpectedEOF)
 	case h.kind >= chunkSkippable:
 		return chunkHeader + h.size, 0, nil

@@ -53,7 +53,7 @@ func advise(err error) string {
 	case errors.Is(err, linux.ErrUnsupported):
 		return "The symbols lack types that every kernel has. " + adviseSymbols
 	case errors.Is(err, cos.ErrImageFormat):
-		return "Images can be LiME, AVML or ELF cores, each also as an LZ4 file. qemu-img can make these of others."
+		return "Images can be LiME, AVML or ELF cores, each also compressed by LZ4, gzip, zlib, xz or zstd. qemu-img can make these of others."
 	}
 	return ""
 }

@@ -2,9 +2,9 @@
 //
 //	analyzenode [-json] [-isf FILE | -vmlinux FILE] [IMAGE]
 //
-// IMAGE is a LiME image or an ELF core, either one also as an LZ4 file. Without it the
-// image is analysed that comes with the repository. The symbols of the kernel are taken
-// from the image, unless -isf names them in Volatility's format, or -vmlinux the kernel's
+// IMAGE is a LiME image or an ELF core, either one also compressed by LZ4, gzip, zlib, xz
+// or zstd. Without it the image is analysed that comes with the repository. The symbols of
+// the kernel are taken from the image, unless -isf names them in Volatility's format, or -vmlinux the kernel's
 // vmlinux with DWARF. With -json the whole report is printed, in the form
 // nodelens/node/v1.
 //

@@ -1,3 +1,3 @@
-// Package checkpoint gives random access to the content of files that can only be
-// decoded forwards: gzip, zlib, xz and zstd.
+// Package checkpoint says what decoders of files that can only be decoded forwards, gzip,
+// zlib, xz and zstd, must offer so that package seekable gives random access to them.
 package checkpoint

@@ -3,6 +3,8 @@ package lz4index
 import (
 	"errors"
 	"slices"
+
+	"github.com/nodelens/nodelens/internal/seekable"
 )
 
 // place gives each block its size, where it is damaged, and its place in the
@@ -208,7 +210,7 @@ func (x *index) listDamage() {
 		}
 		lost = lost || b.is(damaged)
 	}
-	slices.SortStableFunc(x.damage, compareDamage)
+	slices.SortStableFunc(x.damage, seekable.CompareDamage)
 }
 
 // lose lists block b as damage, joined to the one before if the reason is the same.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/nodelens/nodelens/internal/blockcache"
+	"github.com/nodelens/nodelens/internal/seekable"
 )
 
 // defaultCache is the budget of the cache where Options don't say: 16 of the
@@ -66,7 +67,7 @@ func (r *Reader) Damage() []Damage {
 	for _, d := range r.late {
 		all = append(all, *d)
 	}
-	slices.SortFunc(all, compareDamage)
+	slices.SortFunc(all, seekable.CompareDamage)
 	return all
 }
 

@@ -1,5 +1,5 @@
 // Package source opens image files: mapped into memory, and unpacked on the fly where
-// they are LZ4 frames as a whole.
+// they are compressed as a whole, by LZ4, gzip, zlib, xz or zstd.
 package source
 
 import (
@@ -10,26 +10,41 @@ import (
 	"golang.org/x/exp/mmap"
 
 	"github.com/nodelens/nodelens/internal/extent"
-	"github.com/nodelens/nodelens/internal/lz4index"
+	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/vmem"
 )
+
+// Options change how a file is opened. Nil stands for the zero Options.
+type Options struct {
+	// Progress, if not nil, is called now and then while a file is decoded for the first
+	// time, with how many of its bytes were read. It must return soon.
+	Progress func(done, total int64)
+}
+
+// A content is what a compressed file holds.
+type content interface {
+	io.ReaderAt
+	Size() int64
+	Damage() []seekable.Damage
+}
 
 // A Source is the content of an image file. It is safe for concurrent use.
 type Source struct {
 	io.ReaderAt
-	size   int64
-	lz4    *lz4index.Reader // nil for a plain file
-	closer io.Closer
+	size        int64   // of a plain file
+	packed      content // nil for a plain file
+	compression string
+	closer      io.Closer
 }
 
 // Open opens the named file. The caller must Close it, and the file must not shrink
 // before: a page behind its new end can't be read any more, and ends the program.
-func Open(name string) (*Source, error) {
+func Open(name string, opts *Options) (*Source, error) {
 	m, err := mmap.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	s, err := New(m, int64(m.Len()))
+	s, err := New(m, int64(m.Len()), opts)
 	if err != nil {
 		return nil, cmp.Or(fmt.Errorf("%s: %w", name, err), m.Close())
 	}
@@ -37,34 +52,60 @@ func Open(name string) (*Source, error) {
 	return s, nil
 }
 
-// New returns the content of the size bytes of r: r itself, or what its LZ4 frames hold.
-func New(r io.ReaderAt, size int64) (*Source, error) {
-	s := &Source{ReaderAt: r, size: size}
-	if !lz4index.Detect(r) {
-		return s, nil
+// New returns the content of the size bytes of r: r itself, or what it holds compressed.
+// Of a Source it returns another that need not be closed.
+func New(r io.ReaderAt, size int64, opts *Options) (*Source, error) {
+	if s, ok := r.(*Source); ok {
+		borrowed := *s
+		borrowed.closer = nil
+		return &borrowed, nil
 	}
-	z, err := lz4index.New(r, size, nil)
-	if err != nil {
-		return nil, err
+	if opts == nil {
+		opts = new(Options)
 	}
-	s.ReaderAt, s.size, s.lz4 = z, z.Size(), z
-	return s, nil
+	for _, f := range formats {
+		if !f.detect(r, size) {
+			continue
+		}
+		c, err := f.open(r, size, opts)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
+		return &Source{ReaderAt: c, packed: c, compression: f.name}, nil
+	}
+	return &Source{ReaderAt: r, size: size}, nil
 }
 
-// Size returns the size of the content in bytes.
-func (s *Source) Size() int64 { return s.size }
+// Size returns the size of the content in bytes. It may have to decode the whole file to
+// know it; see Reaches.
+func (s *Source) Size() int64 {
+	if s.packed == nil {
+		return s.size
+	}
+	return s.packed.Size()
+}
 
-// Compressed reports whether the file is LZ4 frames.
-func (s *Source) Compressed() bool { return s.lz4 != nil }
+// Reaches reports whether the content goes as far as end. A compressed file is decoded no
+// further than that, so that one who walks over its headers need not have it decoded
+// twice.
+func (s *Source) Reaches(end int64) bool {
+	if c, ok := s.packed.(interface{ Reaches(int64) bool }); ok {
+		return c.Reaches(end)
+	}
+	return end <= s.Size()
+}
+
+// Compressed returns the name of the compression; it is empty for a plain file.
+func (s *Source) Compressed() string { return s.compression }
 
 // Gaps returns what the compressed file has lost, as far as that is known by now, with
 // the physical memory that t finds there.
 func (s *Source) Gaps(t *extent.Table) []vmem.Gap {
-	if s.lz4 == nil {
+	if s.packed == nil {
 		return nil
 	}
 	var gaps []vmem.Gap
-	for _, d := range s.lz4.Damage() {
+	for _, d := range s.packed.Damage() {
 		lost := t.Physical(d.Start, d.Size)
 		for _, r := range lost {
 			gaps = append(gaps, vmem.Gap{Range: r, Offset: d.Offset, Err: &d})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,17 +37,19 @@ func TestOpen(t *testing.T) {
 	}
 	for name, want := range map[string]struct {
 		size       int64
-		compressed bool
+		compressed string
 	}{
-		plain:  {10, false},
-		packed: {packedSize, true},
+		plain:                           {10, ""},
+		packed:                          {packedSize, "LZ4"},
+		"../inflate/testdata/zopfli.gz": {210000, "gzip"},
+		"../inflate/testdata/fixed.zz":  {210000, "zlib"},
 	} {
-		s, err := Open(name)
+		s, err := Open(name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if s.Size() != want.size || s.Compressed() != want.compressed || read(t, s, 5, 5) != "frame" {
-			t.Errorf("%s: size %d, compressed %v, content %q", name, s.Size(), s.Compressed(), read(t, s, 5, 5))
+			t.Errorf("%s: size %d, compressed %q, content %q", name, s.Size(), s.Compressed(), read(t, s, 5, 5))
 		}
 		if g := s.Gaps(new(extent.Table)); len(g) > 0 {
 			t.Errorf("%s: gaps %v", name, g)
@@ -58,7 +61,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestNewBorrows(t *testing.T) {
-	s, err := New(strings.NewReader("page frame"), 10)
+	s, err := New(strings.NewReader("page frame"), 10, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,14 +74,14 @@ func TestNewBorrows(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such file: %v", err)
 	}
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("\x04\x22\x4D\x18"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(broken); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), broken) {
+	if _, err := Open(broken, nil); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), broken) {
 		t.Errorf("frame without a descriptor: %v", err)
 	}
 }
@@ -91,7 +94,7 @@ func TestGaps(t *testing.T) {
 	}
 	at := len(file) / 2
 	copy(file[at:], bytes.Repeat([]byte{0xff}, 64))
-	s, err := New(bytes.NewReader(file), int64(len(file)))
+	s, err := New(bytes.NewReader(file), int64(len(file)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,5 +124,90 @@ func TestGaps(t *testing.T) {
 	}
 	if g := s.Gaps(new(extent.Table)); len(g) != 1 || g[0].Range.Size != 0 {
 		t.Errorf("gaps of a table without memory: %v, want one without a range", g)
+	}
+}
+
+// What only begins like a zlib stream is a plain file.
+func TestNoZlib(t *testing.T) {
+	zz, err := os.ReadFile("../inflate/testdata/lime.zz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise := []byte("\x78\x9c")
+	for rng := rand.New(rand.NewPCG(1, 2)); len(noise) < 10_000; {
+		noise = append(noise, byte(rng.Uint32()))
+	}
+	wrong := bytes.Clone(zz)
+	clear(wrong[10:200])
+	late := bytes.Clone(zz)
+	copy(late[2000:], noise)
+	for name, test := range map[string]struct {
+		file []byte
+		want string
+	}{
+		"whole":      {zz, "zlib"},
+		"cut":        {zz[:500], "zlib"},
+		"broken":     {wrong, ""},
+		"damaged":    {late, "zlib"},
+		"check bits": {append([]byte("\x78\x9d"), zz[2:]...), ""},
+		"noise":      {noise, ""},
+		"header":     {zz[:2], "zlib"},
+		"no more":    {zz[:1], ""},
+	} {
+		s, err := New(bytes.NewReader(test.file), int64(len(test.file)), nil)
+		if name == "header" {
+			if !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("header of zlib alone: %v", err)
+			}
+			continue
+		}
+		if err != nil || s.Compressed() != test.want {
+			t.Errorf("%s: taken for %q, %v; want %q", name, s.Compressed(), err, test.want)
+		}
+	}
+}
+
+// A Source of a Source is its content, and closes nothing.
+func TestNewOfSource(t *testing.T) {
+	for _, name := range []string{packed, "../inflate/testdata/text.gz"} {
+		s, err := Open(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := New(s, 7, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.Size() != s.Size() || again.Compressed() != s.Compressed() {
+			t.Errorf("%s: size %d, %s; of another of it %d, %s", name, s.Size(), s.Compressed(), again.Size(), again.Compressed())
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := read(t, s, 5, 5); got != "frame" {
+			t.Errorf("%s: after Close of another: %q", name, got)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A file that ends early reaches as far as it can be decoded.
+func TestReaches(t *testing.T) {
+	file, err := os.ReadFile("../inflate/testdata/lime.zz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(bytes.NewReader(file[:len(file)/2]), int64(len(file)/2), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.Reaches(100_000) || s.Reaches(300_000) || !s.Reaches(s.Size()) || s.Reaches(s.Size()+1) || s.Size() > 300_000 {
+		t.Errorf("half a file reaches %v, %v; its size is %d", s.Reaches(100_000), s.Reaches(300_000), s.Size())
+	}
+	g := s.Gaps(new(extent.Table))
+	if len(g) != 1 || !errors.Is(&g[0], io.ErrUnexpectedEOF) || !errors.Is(&g[0], vmem.ErrNotCaptured) {
+		t.Errorf("gaps %v, want one", g)
 	}
 }

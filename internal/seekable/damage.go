@@ -1,0 +1,29 @@
+package seekable
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A Damage is a part of the content of a compressed file that can't be had. As an error
+// it wraps [vmem.ErrNotCaptured]: what an image has lost is not in it.
+type Damage struct {
+	Offset int64 // in the compressed file: of what is damaged, or where it makes no sense
+	Start  int64 // in the content: the first byte lost
+	Size   int64 // of the content; 0 where it is unknown, or where Err is only a doubt
+	Err    error // the reason
+}
+
+func (d *Damage) Error() string {
+	return fmt.Sprintf("compressed file, offset %#x: %v", d.Offset, d.Err)
+}
+
+// Unwrap returns vmem.ErrNotCaptured and the reason.
+func (d *Damage) Unwrap() []error { return []error{vmem.ErrNotCaptured, d.Err} }
+
+// CompareDamage orders damage by its place in the content.
+func CompareDamage(a, b Damage) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Offset, b.Offset))
+}
