@@ -26,6 +26,12 @@ type Options struct {
 	// [dwarfconv.ConvertFile] reads.
 	VMLinux string
 
+	// Format is FormatRaw for an image that is nothing but memory, without a header, so
+	// that its content is not asked for a format. Where the kernel in it does not tell
+	// which memory it has, it is taken to begin at physical address 0. Empty: the format
+	// is found by the content. Images of the caller's have none.
+	Format string
+
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
 	// soon.
@@ -47,11 +53,11 @@ func File(name string) Image { return Image{name: name} }
 func Memory(m vmem.Memory) Image { return Image{mem: m} }
 
 // open returns the memory of the image and what releases it.
-func (i Image) open() (vmem.Memory, io.Closer, error) {
+func (i Image) open(ctx context.Context, opts *Options, symbols *isf.File) (vmem.Memory, io.Closer, error) {
 	if i.mem != nil {
 		return i.mem, io.NopCloser(nil), nil
 	}
-	f, err := Open(i.name)
+	f, err := openAs(ctx, i.name, opts.Format, &linux.Options{Symbols: symbols, Progress: opts.Progress})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,16 +74,16 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if opts == nil {
 		opts = new(Options)
 	}
-	mem, closer, err := image.open()
-	if err != nil {
-		return nil, err
-	}
-	defer closer.Close()
 	symbols, from, err := opts.symbols(ctx)
 	if err != nil {
 		return nil, err
 	}
-	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: symbols, Progress: opts.Progress})
+	mem, closer, err := image.open(ctx, opts, symbols)
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	k, own, notes, err := openKernel(ctx, mem, &linux.Options{Symbols: symbols, Progress: opts.Progress})
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
@@ -85,7 +91,8 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if err != nil {
 		return nil, err
 	}
-	r.Kernel.Symbols = cmp.Or(from, k.Info().Symbols)
+	r.Kernel.Symbols = cmp.Or(from, own)
+	r.Notes = append(notes, r.Notes...)
 	r.Gaps = append(imageGaps(mem), r.Gaps...) // only now: reading may have met damage
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package cos
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,24 +9,38 @@ import (
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrImageFormat is the reason that Open gives for a file that is no image.
+// ErrImageFormat is the reason that Open gives for a file that is no image, or the memory
+// of no Linux machine.
 var ErrImageFormat = errors.New("not in a known image format")
 
 // An ImageFile is an opened memory image.
 type ImageFile struct {
-	Memory vmem.Memory // a *lime.File or a *kcore.File
+	Memory vmem.Memory // a *lime.File, a *kcore.File or a *raw.File
 	Format string      // such as LiME; with LZ4 behind it where the file is compressed
 	closer io.Closer
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by
-// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. The
-// caller must Close it. A name on procfs, such as /proc/kcore, is the running machine
-// ([kcore.OpenLive]).
-func Open(name string) (*ImageFile, error) {
+// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. Memory
+// without a header is known by the kernel in it, which must give its own symbols; see
+// FindLayout of package raw for what such a file may hold. The caller must Close it. A name on
+// procfs, such as /proc/kcore, is the running machine ([kcore.OpenLive]).
+func Open(name string) (*ImageFile, error) { return openAs(context.Background(), name, "", nil) }
+
+// openAs is Open for a file in the given format, by its content if that is empty. Of raw
+// memory it finds the kernel by opts.
+func openAs(ctx context.Context, name, format string, opts *linux.Options) (*ImageFile, error) {
+	switch format {
+	case FormatRaw:
+		return openRaw(ctx, name, opts, true)
+	case "":
+	default:
+		return nil, fmt.Errorf("cos: %s: %w: %q", name, ErrImageFormat, format)
+	}
 	if kcore.IsLive(name) {
 		f, err := kcore.Open(name)
 		if err != nil {
@@ -55,7 +70,7 @@ func Open(name string) (*ImageFile, error) {
 		}
 		return &ImageFile{Memory: f, Format: format + suffix, closer: f}, nil
 	}
-	return nil, fmt.Errorf("cos: %s: %w", name, ErrImageFormat)
+	return openRaw(ctx, name, opts, false)
 }
 
 // peek returns how the content of the file begins, and what to say of its compression.

@@ -24,6 +24,7 @@ type File struct {
 	table    *extent.Table
 	segments []Segment
 	notes    []Note
+	excluded []vmem.Range[vmem.PhysAddr] // in the order of the file
 	gaps     []vmem.Gap
 }
 
@@ -94,7 +95,7 @@ func (f *File) load(s Segment, size int64) []extent.Extent {
 	}
 	have := min(s.FileSz, s.MemSz)
 	if have < s.MemSz {
-		f.lose(all, s, have, fmt.Errorf("%w: the segment has %#x bytes of %#x in the file", vmem.ErrNotCaptured, have, s.MemSz))
+		f.excluded = append(f.excluded, vmem.Range[vmem.PhysAddr]{Start: s.Phys + vmem.PhysAddr(have), Size: s.MemSz - have})
 	}
 	inFile := uint64(max(0, size-int64(min(s.Offset, uint64(size)))))
 	if inFile < have {
@@ -127,6 +128,18 @@ func (f *File) Gaps() []vmem.Gap {
 		return f.gaps
 	}
 	return append(slices.Clip(f.gaps), f.source.Gaps(f.table)...)
+}
+
+// Excluded returns the memory that the writer of the file knew of and left out: where
+// p_memsz exceeds p_filesz, and no other segment has the memory. It is ascending. To
+// makedumpfile these are pages of its dump level, which may be zeros, free, or of files or
+// processes; the file does not say, so reading them gives [vmem.ErrNotCaptured].
+func (f *File) Excluded() []vmem.Range[vmem.PhysAddr] {
+	var left []vmem.Range[vmem.PhysAddr]
+	for _, r := range vmem.NormalizeRanges(f.excluded) {
+		left = append(left, vmem.SubtractRanges(r, f.table.Ranges())...)
+	}
+	return left
 }
 
 // Segments returns the program headers in the order of the file. The caller must not
