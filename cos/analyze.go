@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"github.com/nodelens/nodelens/dwarfconv"
 	"github.com/nodelens/nodelens/isf"
@@ -52,16 +54,15 @@ func File(name string) Image { return Image{name: name} }
 // [kcore.File] does, what they say is used.
 func Memory(m vmem.Memory) Image { return Image{mem: m} }
 
-// open returns the memory of the image and what releases it.
-func (i Image) open(ctx context.Context, opts *Options, symbols *isf.File) (vmem.Memory, io.Closer, error) {
+// open opens the image. Symbols are asked for only where it takes the kernel to do so.
+func (i Image) open(ctx context.Context, opts *Options, symbols func() (namedSymbols, error)) (*ImageFile, error) {
 	if i.mem != nil {
-		return i.mem, io.NopCloser(nil), nil
+		return &ImageFile{Memory: i.mem, closer: io.NopCloser(nil)}, nil
 	}
-	f, err := openAs(ctx, i.name, opts.Format, &linux.Options{Symbols: symbols, Progress: opts.Progress})
-	if err != nil {
-		return nil, nil, err
-	}
-	return f.Memory, f, nil
+	return openAs(ctx, i.name, opts.Format, func() (*linux.Options, error) {
+		s, err := symbols()
+		return &linux.Options{Symbols: s.file, Progress: opts.Progress}, err
+	})
 }
 
 // AnalyzeNode reports what ran on the node whose memory image is.
@@ -74,16 +75,17 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if opts == nil {
 		opts = new(Options)
 	}
-	symbols, from, err := opts.symbols(ctx)
+	load := sync.OnceValues(func() (namedSymbols, error) { return opts.symbols(ctx) })
+	file, err := image.open(ctx, opts, load)
 	if err != nil {
 		return nil, err
 	}
-	mem, closer, err := image.open(ctx, opts, symbols)
+	defer file.Close()
+	symbols, err := load()
 	if err != nil {
 		return nil, err
 	}
-	defer closer.Close()
-	k, own, notes, err := openKernel(ctx, mem, &linux.Options{Symbols: symbols, Progress: opts.Progress})
+	k, own, notes, err := openKernel(ctx, file.Memory, &linux.Options{Symbols: symbols.file, Progress: opts.Progress})
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
@@ -91,9 +93,9 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if err != nil {
 		return nil, err
 	}
-	r.Kernel.Symbols = cmp.Or(from, own)
-	r.Notes = append(notes, r.Notes...)
-	r.Gaps = append(imageGaps(mem), r.Gaps...) // only now: reading may have met damage
+	r.Kernel.Symbols = cmp.Or(symbols.from, own)
+	r.Notes = slices.Concat(file.Notes, notes, r.Notes)
+	r.Gaps = append(imageGaps(file.Memory), r.Gaps...) // only now: reading may have met damage
 	return r, nil
 }
 
@@ -110,23 +112,28 @@ func imageGaps(mem vmem.Memory) []linux.Gap {
 	return gaps
 }
 
-// symbols reads the symbols that the options name, and says which those are. They are
-// nil if the image is to give its own.
-func (o *Options) symbols(ctx context.Context) (f *isf.File, from string, err error) {
+// namedSymbols are symbols and where they are from; nil if the image is to give its own.
+type namedSymbols struct {
+	file *isf.File
+	from string
+}
+
+// symbols reads the symbols that the options name.
+func (o *Options) symbols(ctx context.Context) (s namedSymbols, err error) {
 	switch {
 	case o.Symbols != nil:
-		return o.Symbols, "given", nil
+		return namedSymbols{o.Symbols, "given"}, nil
 	case o.SymbolFile != "":
-		from = "ISF file " + filepath.Base(o.SymbolFile)
-		f, err = isf.Open(o.SymbolFile)
+		s.from = "ISF file " + filepath.Base(o.SymbolFile)
+		s.file, err = isf.Open(o.SymbolFile)
 	case o.VMLinux != "":
-		from = "vmlinux " + filepath.Base(o.VMLinux)
-		f, err = dwarfconv.ConvertFile(ctx, o.VMLinux, &dwarfconv.Options{Progress: o.Progress})
+		s.from = "vmlinux " + filepath.Base(o.VMLinux)
+		s.file, err = dwarfconv.ConvertFile(ctx, o.VMLinux, &dwarfconv.Options{Progress: o.Progress})
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("cos: symbols: %w", err)
+		return namedSymbols{}, fmt.Errorf("cos: symbols: %w", err)
 	}
-	return f, from, nil
+	return s, nil
 }
 
 // report reads the report out of a kernel.

@@ -21,6 +21,7 @@ var ErrImageFormat = errors.New("not in a known image format")
 type ImageFile struct {
 	Memory vmem.Memory // a *lime.File, a *kcore.File or a *raw.File
 	Format string      // such as LiME; with LZ4 behind it where the file is compressed
+	Notes  []string    // what had to be concluded to open it
 	closer io.Closer
 }
 
@@ -29,11 +30,13 @@ type ImageFile struct {
 // without a header is known by the kernel in it, which must give its own symbols; see
 // FindLayout of package raw for what such a file may hold. The caller must Close it. A name on
 // procfs, such as /proc/kcore, is the running machine ([kcore.OpenLive]).
-func Open(name string) (*ImageFile, error) { return openAs(context.Background(), name, "", nil) }
+func Open(name string) (*ImageFile, error) {
+	return openAs(context.Background(), name, "", func() (*linux.Options, error) { return nil, nil })
+}
 
 // openAs is Open for a file in the given format, by its content if that is empty. Of raw
 // memory it finds the kernel by opts.
-func openAs(ctx context.Context, name, format string, opts *linux.Options) (*ImageFile, error) {
+func openAs(ctx context.Context, name, format string, opts func() (*linux.Options, error)) (*ImageFile, error) {
 	switch format {
 	case FormatRaw:
 		return openRaw(ctx, name, opts, true)

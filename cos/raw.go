@@ -16,26 +16,31 @@ const FormatRaw = "raw"
 
 // openRaw opens a file that has no header. It is an image only if there is a kernel in
 // it, which says where its memory belongs; unless it is one by the word of the caller.
-func openRaw(ctx context.Context, name string, opts *linux.Options, byWord bool) (*ImageFile, error) {
+func openRaw(ctx context.Context, name string, options func() (*linux.Options, error), byWord bool) (*ImageFile, error) {
 	file, err := raw.Open(name, nil)
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
-	mem, format, err := arrange(ctx, file, opts)
+	opts, err := options()
+	mem, layout, why := file, "", "by its size and the kernel's map of memory"
+	if err == nil {
+		mem, layout, err = arrange(ctx, file, opts)
+	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return nil, cmp.Or(ctx.Err(), file.Close())
 	case !byWord:
-		return nil, cmp.Or(fmt.Errorf("cos: %s: %w, and as raw memory: %w", name, ErrImageFormat, err), file.Close())
+		return nil, cmp.Or(fmt.Errorf("cos: %s: %w, and no kernel tells what memory it is: %w", name, ErrImageFormat, err), file.Close())
 	default:
-		mem, format = file, "from address 0"
+		mem, layout, why = file, "from address 0", "as no kernel tells more"
 	}
 	suffix := ""
 	if file.Compressed() {
 		suffix = ", LZ4"
 	}
-	return &ImageFile{Memory: mem, Format: "raw memory (" + format + ")" + suffix, closer: file}, nil
+	note := fmt.Sprintf("the image says no addresses; %s it is read as memory %s", why, layout)
+	return &ImageFile{Memory: mem, Format: "raw memory" + suffix, Notes: []string{note}, closer: file}, nil
 }
 
 // arrange finds out which memory a raw file has where, and returns it with a name for that.

@@ -17,7 +17,7 @@ const holeEnd = 4 << 30
 
 // holeAlign is what the size of the memory below the hole is a multiple of, in all that
 // are known: QEMU's q35 (2 GiB or 2.75 GiB) and pc (3 GiB or 3.5 GiB), Firecracker and
-// Cloud Hypervisor (3 GiB, or less).
+// Cloud Hypervisor (3 GiB or 3.25 GiB).
 const holeAlign = 1 << 20
 
 // A Machine is what the kernel in an image says of the machine.
@@ -42,7 +42,7 @@ type Place struct {
 
 // A Layout says what memory a file holds, and where.
 type Layout struct {
-	Name    string // such as "from address 0"
+	Name    string // such as "from address 0", to put behind "memory"
 	Regions []Region
 }
 
@@ -137,7 +137,7 @@ func (m *Machine) aroundHole(size int64) Layout {
 
 // concatenated is a file that has the ranges of RAM one behind the other.
 func concatenated(ram []vmem.Range[vmem.PhysAddr], size int64) Layout {
-	l := Layout{Name: "ranges of RAM"}
+	l := Layout{Name: "in ranges of RAM, one behind the other"}
 	off := uint64(0)
 	for _, r := range ram {
 		l.Regions = append(l.Regions, Region{r, int64(off)})
