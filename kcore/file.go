@@ -132,8 +132,10 @@ func (f *File) Gaps() []vmem.Gap {
 
 // Excluded returns the memory that the writer of the file knew of and left out: where
 // p_memsz exceeds p_filesz, and no other segment has the memory. It is ascending. To
-// makedumpfile these are pages of its dump level, which may be zeros, free, or of files or
-// processes; the file does not say, so reading them gives [vmem.ErrNotCaptured].
+// makedumpfile -E these are pages of its dump level, which may be zeros, free, or of files
+// or processes, and what is no RAM. The file does not say which, so reading them gives
+// [vmem.ErrNotCaptured]. (Fewer than 256 such pages in a row, PFN_EXCLUDED in its
+// makedumpfile.h, it writes as zeros, which nothing tells from those of the machine.)
 func (f *File) Excluded() []vmem.Range[vmem.PhysAddr] {
 	var left []vmem.Range[vmem.PhysAddr]
 	for _, r := range vmem.NormalizeRanges(f.excluded) {
