@@ -31,8 +31,10 @@ type ImageFile struct {
 // FindLayout of package raw for what such a file may hold. The caller must Close it. A name on
 // procfs, such as /proc/kcore, is the running machine ([kcore.OpenLive]).
 func Open(name string) (*ImageFile, error) {
-	return openAs(context.Background(), name, "", func() (*linux.Options, error) { return nil, nil })
+	return openAs(context.Background(), name, "", noOptions)
 }
+
+func noOptions() (*linux.Options, error) { return new(linux.Options), nil }
 
 // openAs is Open for a file in the given format, by its content if that is empty. Of raw
 // memory it finds the kernel by opts.

@@ -22,7 +22,7 @@ func openRaw(ctx context.Context, name string, options func() (*linux.Options, e
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	opts, err := options()
-	mem, layout, why := file, "", "by its size and the kernel's map of memory"
+	mem, layout := file, ""
 	if err == nil {
 		mem, layout, err = arrange(ctx, file, opts)
 	}
@@ -33,17 +33,17 @@ func openRaw(ctx context.Context, name string, options func() (*linux.Options, e
 	case !byWord:
 		return nil, cmp.Or(fmt.Errorf("cos: %s: %w, and no kernel tells what memory it is: %w", name, ErrImageFormat, err), file.Close())
 	default:
-		mem, layout, why = file, "from address 0", "as no kernel tells more"
+		mem, layout = file, "from address 0, for no kernel tells more"
 	}
 	suffix := ""
 	if file.Compressed() {
 		suffix = ", LZ4"
 	}
-	note := fmt.Sprintf("the image says no addresses; %s it is read as memory %s", why, layout)
+	note := "the image says no addresses; it is read as memory " + layout
 	return &ImageFile{Memory: mem, Format: "raw memory" + suffix, Notes: []string{note}, closer: file}, nil
 }
 
-// arrange finds out which memory a raw file has where, and returns it with a name for that.
+// arrange finds out which memory a raw file has where, and returns it with what to put behind "memory".
 func arrange(ctx context.Context, file *raw.File, opts *linux.Options) (*raw.File, string, error) {
 	p, err := linux.Place(ctx, file, opts)
 	if err != nil {
@@ -61,7 +61,7 @@ func arrange(ctx context.Context, file *raw.File, opts *linux.Options) (*raw.Fil
 		return nil, "", err
 	}
 	mem, err := file.Arrange(&raw.Options{Regions: layout.Regions, RAM: m.RAM})
-	return mem, layout.Name, err
+	return mem, layout.Name + ", by its size and the kernel's " + p.Map, err
 }
 
 // topRAM returns the ranges of RAM that lie in no other resource: what tools find that

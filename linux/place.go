@@ -20,13 +20,21 @@ type Placement struct {
 	From    string
 
 	// RAM is what the kernel's map of physical addresses calls "System RAM", in the
-	// order of /proc/iomem.
+	// order of /proc/iomem; and Map says which map that is: iomem_resource, or where
+	// that is lost the one in boot_params, which the boot loader gave the kernel.
 	RAM []kcore.Resource
+	Map string
 
 	// Places are bytes of which it is known where they belong: the kernel's banner, and
 	// entries of that map. They are ascending in neither.
 	Places []FilePlace
 }
+
+// The maps that a Placement may be by.
+const (
+	mapKernel   = "iomem_resource"
+	mapFirmware = "boot_params"
+)
 
 // A FilePlace is where in physical memory a byte of a file belongs.
 type FilePlace struct {

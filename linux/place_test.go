@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,6 +115,31 @@ func TestPlace(t *testing.T) {
 				checkPlacement(t, f, p, trueIOMem(t, img), test.shifts)
 			}
 		})
+	}
+}
+
+// TestPlaceCut has files that lack the end, where the kernel's map of memory is. The boot
+// loader's has the same RAM.
+func TestPlaceCut(t *testing.T) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := openBundled(t)
+	ram := kcore.SystemRAM(trueIOMem(t, img))
+	f := &file{n.mem, slices.Clone(ram)}
+	f.pieces[len(ram)-1].Size -= 1 << 20
+	p, err := Place(t.Context(), f, &Options{Symbols: n.symbols})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ram, kcore.SystemRAM(p.RAM)); diff != "" || p.Map != "boot_params" {
+		t.Errorf("from %s: RAM (-want +got):\n%s", p.Map, diff)
+	}
+	for _, place := range p.Places {
+		if f.offset(place.Addr) != place.Offset {
+			t.Errorf("offset %#x is taken for %v, which is at %#x", place.Offset, place.Addr, f.offset(place.Addr))
+		}
 	}
 }
 

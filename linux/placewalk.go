@@ -58,10 +58,17 @@ func (w *placeWalk) run(ctx context.Context, p *Placement) error {
 		return err
 	}
 	p.Places = append(p.Places, w.kernel.banner)
-	w.siblings(p, w.root, first.child, 0)
-	if len(p.RAM) == 0 {
-		return fmt.Errorf("%w: no System RAM", ErrCorrupt)
+	p.Map = mapKernel
+	if whole := w.siblings(p, w.root, first.child, 0); whole && len(p.RAM) > 0 {
+		return nil
 	}
+	// The kernel allocates its map at the end of memory, so that it is the first to be
+	// lost when a file is cut off.
+	ram, err := w.firmwareRAM()
+	if err != nil {
+		return fmt.Errorf("%w: the map of memory is not whole, and the firmware's: %w", ErrCorrupt, err)
+	}
+	p.RAM, p.Map, p.Places = ram, mapFirmware, []FilePlace{w.kernel.banner}
 	return nil
 }
 
@@ -127,25 +134,26 @@ func (w *placeWalk) at(a vmem.VirtAddr, shift int64) (foundResource, bool) {
 	return w.read(vmem.PhysAddr(off))
 }
 
-// siblings adds what is RAM of the entry at address a and those that follow it. What can't
-// be found ends it.
-func (w *placeWalk) siblings(p *Placement, parent, a vmem.VirtAddr, depth int) {
+// siblings adds what is RAM of the entry at address a and those that follow it. It reports
+// whether these are all; what can't be found ends it.
+func (w *placeWalk) siblings(p *Placement, parent, a vmem.VirtAddr, depth int) bool {
 	last := vmem.PhysAddr(0)
-	for a != 0 && !w.nodes[a] && len(w.nodes) < maxResources && depth <= maxResourceDepth {
-		w.nodes[a] = true
+	for a != 0 {
 		r, ok := w.find(parent, a, last)
-		if !ok {
-			return
+		if !ok || w.nodes[a] || len(w.nodes) == maxResources || depth > maxResourceDepth {
+			return false
 		}
+		w.nodes[a] = true
 		p.Places = append(p.Places, FilePlace{r.offset, w.physical(a)})
 		r.Name, r.Depth = w.text(r.name), depth
 		if len(kcore.SystemRAM([]kcore.Resource{r.Resource})) > 0 {
 			p.RAM = append(p.RAM, r.Resource)
-		} else {
-			w.siblings(p, a, r.child, depth+1)
+		} else if !w.siblings(p, a, r.child, depth+1) {
+			return false
 		}
 		a, last = r.sibling, r.Range.Last()
 	}
+	return true
 }
 
 // find returns the entry at address a, which has the given parent and lies behind the
