@@ -85,6 +85,9 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if err != nil {
 		return nil, err
 	}
+	if symbols.file == nil {
+		symbols = file.symbols
+	}
 	k, own, notes, err := openKernel(ctx, file.Memory, &linux.Options{Symbols: symbols.file, Progress: opts.Progress})
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)

@@ -23,6 +23,8 @@ type ImageFile struct {
 	Format string      // such as LiME; with LZ4 behind it where the file is compressed
 	Notes  []string    // what had to be concluded to open it
 	closer io.Closer
+
+	symbols namedSymbols // of its kernel, where they were needed to open it
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by

@@ -22,32 +22,33 @@ func openRaw(ctx context.Context, name string, options func() (*linux.Options, e
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	opts, err := options()
-	mem, layout := file, ""
+	image := &ImageFile{Memory: file, Format: "raw memory", closer: file}
+	layout := "from address 0, for no kernel tells more"
+	var placed string
 	if err == nil {
-		mem, layout, err = arrange(ctx, file, opts)
+		placed, err = image.arrange(ctx, file, opts)
 	}
 	switch {
 	case err == nil:
+		layout = placed
 	case ctx.Err() != nil:
 		return nil, cmp.Or(ctx.Err(), file.Close())
 	case !byWord:
 		return nil, cmp.Or(fmt.Errorf("cos: %s: %w, and no kernel tells what memory it is: %w", name, ErrImageFormat, err), file.Close())
-	default:
-		mem, layout = file, "from address 0, for no kernel tells more"
 	}
-	suffix := ""
 	if file.Compressed() {
-		suffix = ", LZ4"
+		image.Format += ", LZ4"
 	}
-	note := "the image says no addresses; it is read as memory " + layout
-	return &ImageFile{Memory: mem, Format: "raw memory" + suffix, Notes: []string{note}, closer: file}, nil
+	image.Notes = []string{"the image says no addresses; it is read as memory " + layout}
+	return image, nil
 }
 
-// arrange finds out which memory a raw file has where, and returns it with what to put behind "memory".
-func arrange(ctx context.Context, file *raw.File, opts *linux.Options) (*raw.File, string, error) {
+// arrange finds out which memory a raw file has where, and returns what to put behind
+// "memory" for that.
+func (f *ImageFile) arrange(ctx context.Context, file *raw.File, opts *linux.Options) (string, error) {
 	p, err := linux.Place(ctx, file, opts)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	m := raw.Machine{RAM: kcore.SystemRAM(p.RAM)}
 	if top := topRAM(p.RAM); len(top) < len(p.RAM) {
@@ -58,10 +59,16 @@ func arrange(ctx context.Context, file *raw.File, opts *linux.Options) (*raw.Fil
 	}
 	layout, err := raw.FindLayout(file.Size(), m)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	mem, err := file.Arrange(&raw.Options{Regions: layout.Regions, RAM: m.RAM})
-	return mem, layout.Name + ", by its size and the kernel's " + p.Map, err
+	if err != nil {
+		return "", err
+	}
+	if f.Memory = mem; len(layout.Regions) == 1 && layout.Regions[0].Range.Start == 0 {
+		f.symbols = namedSymbols{p.Symbols, p.From} // they were found by the right addresses
+	}
+	return layout.Name + ", by its size and the kernel's " + p.Map, nil
 }
 
 // topRAM returns the ranges of RAM that lie in no other resource: what tools find that
