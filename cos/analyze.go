@@ -90,7 +90,7 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	}
 	k, own, notes, err := openKernel(ctx, file.Memory, &linux.Options{Symbols: symbols.file, Progress: opts.Progress})
 	if err != nil {
-		return nil, fmt.Errorf("cos: %w", err)
+		return nil, fmt.Errorf("cos: %w%s", err, notWhole(file.Memory))
 	}
 	r, err := report(ctx, k)
 	if err != nil {
@@ -113,6 +113,16 @@ func imageGaps(mem vmem.Memory) []linux.Gap {
 		gaps = append(gaps, linux.Gap{Object: "image", Addr: vmem.VirtAddr(g.Range.Start), Err: &g})
 	}
 	return gaps
+}
+
+// notWhole says that the image has lost something, where it has: that may be why there is
+// no kernel in it.
+func notWhole(mem vmem.Memory) string {
+	gaps := imageGaps(mem)
+	if len(gaps) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (the image is not whole: %d gaps, the last: %v)", len(gaps), gaps[len(gaps)-1].Err)
 }
 
 // namedSymbols are symbols and where they are from; nil if the image is to give its own.

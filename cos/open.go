@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kdump"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -19,7 +20,7 @@ var ErrImageFormat = errors.New("not in a known image format")
 
 // An ImageFile is an opened memory image.
 type ImageFile struct {
-	Memory vmem.Memory // a *lime.File, a *kcore.File or a *raw.File
+	Memory vmem.Memory // a *lime.File, a *kcore.File, a *kdump.File or a *raw.File
 	Format string      // such as LiME; with LZ4 behind it where the file is compressed
 	Notes  []string    // what had to be concluded to open it
 	closer io.Closer
@@ -28,7 +29,8 @@ type ImageFile struct {
 }
 
 // Open opens the image in the named file. It goes by the content of the file, not by
-// its name: LiME and AVML images and ELF cores are known, each also as LZ4 frames. Memory
+// its name: LiME and AVML images, ELF cores and kdump-compressed images are known, each
+// also as LZ4 frames. Memory
 // without a header is known by the kernel in it, which must give its own symbols; see
 // FindLayout of package raw for what such a file may hold. The caller must Close it. A name on
 // procfs, such as /proc/kcore, is the running machine ([kcore.OpenLive]).
@@ -76,6 +78,13 @@ func openAs(ctx context.Context, name, format string, opts func() (*linux.Option
 			format = "AVML"
 		}
 		return &ImageFile{Memory: f, Format: format + suffix, closer: f}, nil
+	case kdump.IsKdump(head):
+		f, err := kdump.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cos: %w", err)
+		}
+		h := f.Header()
+		return &ImageFile{Memory: f, Format: h.Format() + suffix, closer: f}, nil
 	}
 	return openRaw(ctx, name, opts, false)
 }

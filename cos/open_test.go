@@ -98,6 +98,31 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// What makedumpfile and QEMU wrote is told from its content.
+func TestOpenKdump(t *testing.T) {
+	for format, fixture := range map[string]string{
+		"kdump, zstd":            "zstd.kdump.gz",
+		"kdump, lzo, flattened":  "flat.kdump.gz",
+		"kdump, zlib, flattened": "qemu-flat.kdump.gz",
+	} {
+		dump := kdumpFixture(t, fixture)
+		for suffix, data := range map[string][]byte{"": dump, ", LZ4": packed(t, dump)} {
+			f, err := Open(put(t, "vmcore", data))
+			if err != nil {
+				t.Errorf("%s: %v", format, err)
+				continue
+			}
+			b := make([]byte, 5)
+			if _, err := f.Memory.ReadAt(b, 1<<20); err != nil || string(b) != "cache" || f.Format != format+suffix {
+				t.Errorf("%s: taken for %s; %q, %v", format+suffix, f.Format, b, err)
+			}
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestOpenFails(t *testing.T) {
 	cut := packed(t, limeImage)[:20]
 	for name, test := range map[string]struct {

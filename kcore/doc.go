@@ -45,6 +45,7 @@
 //
 // # Not supported
 //
-// 32-bit and big-endian cores, cores of single processes, the compressed formats of
-// kdump, and /proc/kcore of kernels before 4.11, which has no physical addresses. Cores that are LZ4 frames as a whole are read.
+// 32-bit and big-endian cores, cores of single processes, and /proc/kcore of kernels
+// before 4.11, which has no physical addresses. Cores that are LZ4 frames as a whole are
+// read. What kdump compresses is for package kdump.
 package kcore

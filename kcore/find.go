@@ -71,7 +71,7 @@ func probe(mem vmem.Memory, addr vmem.PhysAddr, head []byte) (Found, bool) {
 	size := uint64(pageSize)
 	switch {
 	case string(head[:len(firstKey)]) == firstKey:
-	case string(head[12:12+len(noteVMCoreInfo)]) == noteVMCoreInfo && binary.LittleEndian.Uint32(head) == uint32(len(noteVMCoreInfo)+1):
+	case string(head[12:12+len(NoteVMCoreInfo)]) == NoteVMCoreInfo && binary.LittleEndian.Uint32(head) == uint32(len(NoteVMCoreInfo)+1):
 		size = uint64(binary.LittleEndian.Uint32(head[4:]))
 		addr += noteHeader
 	default:

@@ -21,7 +21,7 @@ func (f *File) readNotes(s Segment, size int64) {
 	have := min(s.FileSz, maxNotes, uint64(max(0, size-int64(min(s.Offset, uint64(size))))))
 	b := make([]byte, have)
 	n, err := f.r.ReadAt(b, int64(min(s.Offset, uint64(size))))
-	notes, used := parseNotes(b[:n])
+	notes, used := ParseNotes(b[:n])
 	f.notes = append(f.notes, notes...)
 	if uint64(used) < s.FileSz {
 		f.gaps = append(f.gaps, vmem.Gap{
@@ -31,9 +31,9 @@ func (f *File) readNotes(s Segment, size int64) {
 	}
 }
 
-// parseNotes returns the notes that b holds whole, and how many bytes they are. Names
-// and descriptors are padded to four bytes.
-func parseNotes(b []byte) (notes []Note, used int) {
+// ParseNotes returns the notes that b holds whole, and how many bytes they are, with zeros
+// behind them. Names and descriptors are padded to four bytes. The notes refer to b.
+func ParseNotes(b []byte) (notes []Note, used int) {
 	le := binary.LittleEndian
 	for len(b)-used >= 12 {
 		h := b[used:]
@@ -75,11 +75,11 @@ func cString(b []byte) string {
 // if the file has none.
 func (f *File) VMCoreInfo() (*VMCoreInfo, error) {
 	for _, n := range f.notes {
-		if n.Name == noteVMCoreInfo {
+		if n.Name == NoteVMCoreInfo {
 			return ParseVMCoreInfo(n.Desc)
 		}
 	}
-	return nil, fmt.Errorf("kcore: %w: %s", ErrNoNote, noteVMCoreInfo)
+	return nil, fmt.Errorf("kcore: %w: %s", ErrNoNote, NoteVMCoreInfo)
 }
 
 // A CPU is the part of a virtual CPU's state that says which page tables it used.
@@ -88,9 +88,12 @@ type CPU struct {
 }
 
 // CPUs returns the states that QEMU wrote, one for each virtual CPU, or none.
-func (f *File) CPUs() []CPU {
+func (f *File) CPUs() []CPU { return ParseCPUs(f.notes) }
+
+// ParseCPUs returns the states that are in QEMU's notes among those given.
+func ParseCPUs(notes []Note) []CPU {
 	var cpus []CPU
-	for _, n := range f.notes {
+	for _, n := range notes {
 		// struct QEMUCPUState of QEMU's target/i386/arch_dump.c: version and size, 18
 		// registers of 8 bytes, 10 segments of 24 bytes, then CR0 to CR4.
 		const controls = 8 + 18*8 + 10*24

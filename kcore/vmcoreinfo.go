@@ -18,9 +18,11 @@ var (
 	ErrVMCoreInfo = errors.New("not VMCOREINFO")
 )
 
+// NoteVMCoreInfo is the name of the note that has VMCOREINFO.
+const NoteVMCoreInfo = "VMCOREINFO"
+
 const (
-	noteVMCoreInfo = "VMCOREINFO"
-	firstKey       = "OSRELEASE="
+	firstKey = "OSRELEASE="
 	// maxVMCoreInfo is VMCOREINFO_BYTES, which has been one page of 4 KiB and may grow.
 	maxVMCoreInfo = 64 << 10
 )

@@ -20,7 +20,7 @@ type room struct {
 
 // Foreign modules.
 const (
-	compress = "github.com/klauspost/compress" // zstd, Snappy
+	compress = "github.com/klauspost/compress" // zstd, zlib, Snappy
 	xz       = "github.com/ulikunitz/xz"
 	lz4      = "github.com/pierrec/lz4/v4"
 	mmap     = "golang.org/x/exp/mmap"
@@ -36,16 +36,17 @@ var house = map[string]room{
 	"lime":      {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"raw":       {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
-	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, xz, delve}},
+	"kdump":     {rooms: []string{"kcore", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, delve}},
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
 	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "vmem"}},
 	"cos":       {rooms: library, foreign: []string{compress, lz4, mmap}},
 	"examples":  {rooms: append([]string{"cos"}, library...), foreign: []string{xz}},
-	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap, xz}},
+	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }
 
 // library is what lies below cos.
-var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "lime", "linux", "raw", "vmem"}
+var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "kdump", "lime", "linux", "raw", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the

@@ -8,8 +8,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
-	"github.com/ulikunitz/xz/lzma"
+
+	"github.com/nodelens/nodelens/internal/xzdec"
 )
 
 // HeadSize is how many bytes of a file Format looks at.
@@ -19,7 +19,7 @@ const HeadSize = 6
 // bytes: xz, gzip, bzip2 or zstd. It returns "" for all others.
 func Format(head []byte) string {
 	switch {
-	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
+	case xzdec.Detect(head):
 		return "xz"
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		return "gzip"
@@ -36,11 +36,7 @@ func Format(head []byte) string {
 func NewReader(r io.Reader, format string) (io.ReadCloser, error) {
 	switch format {
 	case "xz":
-		x, err := xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r) // the file says if it needs more
-		if err != nil {
-			return nil, err
-		}
-		return io.NopCloser(x), nil
+		return io.NopCloser(xzdec.NewReader(r)), nil
 	case "gzip":
 		return gzip.NewReader(r)
 	case "bzip2":
