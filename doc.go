@@ -13,8 +13,9 @@
 //   - [github.com/nodelens/nodelens/btfconv]: BTF and kallsyms to isf, from files or
 //     straight out of a memory image.
 //   - [github.com/nodelens/nodelens/vmem]: addresses, physical memory, page tables.
-//   - [github.com/nodelens/nodelens/lime], [github.com/nodelens/nodelens/kcore] and
-//     [github.com/nodelens/nodelens/kdump]: memory image formats.
+//   - [github.com/nodelens/nodelens/lime], [github.com/nodelens/nodelens/kcore],
+//     [github.com/nodelens/nodelens/kdump] and [github.com/nodelens/nodelens/raw]:
+//     memory image formats.
 //
 // Data flows one way: bytes, addresses, types, kernel objects, the node. Images
 // of running machines are damaged more often than not, so every package reports

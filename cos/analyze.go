@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"github.com/nodelens/nodelens/dwarfconv"
 	"github.com/nodelens/nodelens/isf"
@@ -25,6 +27,12 @@ type Options struct {
 	// VMLinux names the kernel's vmlinux with DWARF, in any of the forms that
 	// [dwarfconv.ConvertFile] reads.
 	VMLinux string
+
+	// Format is FormatRaw for an image that is nothing but memory, without a header, so
+	// that its content is not asked for a format. Where the kernel in it does not tell
+	// which memory it has, it is taken to begin at physical address 0. Empty: the format
+	// is found by the content. Images of the caller's have none.
+	Format string
 
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
@@ -46,20 +54,19 @@ func File(name string) Image { return Image{name: name} }
 // [kcore.File] does, what they say is used.
 func Memory(m vmem.Memory) Image { return Image{mem: m} }
 
-// open returns the memory of the image and what releases it.
-func (i Image) open(progress func(stage string, done, total int64)) (vmem.Memory, io.Closer, error) {
+// open opens the image. Symbols are asked for only where it takes the kernel to do so.
+func (i Image) open(ctx context.Context, opts *Options, symbols func() (namedSymbols, error)) (*ImageFile, error) {
 	if i.mem != nil {
-		return i.mem, io.NopCloser(nil), nil
+		return &ImageFile{Memory: i.mem, closer: io.NopCloser(nil)}, nil
 	}
-	var unpacking func(done, total int64)
-	if progress != nil {
-		unpacking = func(done, total int64) { progress("unpacking the image", done, total) }
+	how := opening{format: opts.Format, kernel: func() (*linux.Options, error) {
+		s, err := symbols()
+		return &linux.Options{Symbols: s.file, Progress: opts.Progress}, err
+	}}
+	if opts.Progress != nil {
+		how.unpacking = func(done, total int64) { opts.Progress("unpacking the image", done, total) }
 	}
-	f, err := open(i.name, unpacking)
-	if err != nil {
-		return nil, nil, err
-	}
-	return f.Memory, f, nil
+	return how.open(ctx, i.name)
 }
 
 // AnalyzeNode reports what ran on the node whose memory image is.
@@ -72,25 +79,30 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 	if opts == nil {
 		opts = new(Options)
 	}
-	mem, closer, err := image.open(opts.Progress)
+	load := sync.OnceValues(func() (namedSymbols, error) { return opts.symbols(ctx) })
+	file, err := image.open(ctx, opts, load)
 	if err != nil {
 		return nil, err
 	}
-	defer closer.Close()
-	symbols, from, err := opts.symbols(ctx)
+	defer file.Close()
+	symbols, err := load()
 	if err != nil {
 		return nil, err
 	}
-	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: symbols, Progress: opts.Progress})
+	if symbols.file == nil {
+		symbols = file.symbols
+	}
+	k, own, notes, err := openKernel(ctx, file.Memory, &linux.Options{Symbols: symbols.file, Progress: opts.Progress})
 	if err != nil {
-		return nil, fmt.Errorf("cos: %w%s", err, notWhole(mem))
+		return nil, fmt.Errorf("cos: %w%s", err, notWhole(file.Memory))
 	}
 	r, err := report(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	r.Kernel.Symbols = cmp.Or(from, k.Info().Symbols)
-	r.Gaps = append(imageGaps(mem), r.Gaps...) // only now: reading may have met damage
+	r.Kernel.Symbols = cmp.Or(symbols.from, own)
+	r.Notes = slices.Concat(file.Notes, notes, r.Notes)
+	r.Gaps = append(imageGaps(file.Memory), r.Gaps...) // only now: reading may have met damage
 	return r, nil
 }
 
@@ -117,23 +129,28 @@ func notWhole(mem vmem.Memory) string {
 	return fmt.Sprintf(" (the image is not whole: %d gaps, the last: %v)", len(gaps), gaps[len(gaps)-1].Err)
 }
 
-// symbols reads the symbols that the options name, and says which those are. They are
-// nil if the image is to give its own.
-func (o *Options) symbols(ctx context.Context) (f *isf.File, from string, err error) {
+// namedSymbols are symbols and where they are from; nil if the image is to give its own.
+type namedSymbols struct {
+	file *isf.File
+	from string
+}
+
+// symbols reads the symbols that the options name.
+func (o *Options) symbols(ctx context.Context) (s namedSymbols, err error) {
 	switch {
 	case o.Symbols != nil:
-		return o.Symbols, "given", nil
+		return namedSymbols{o.Symbols, "given"}, nil
 	case o.SymbolFile != "":
-		from = "ISF file " + filepath.Base(o.SymbolFile)
-		f, err = isf.Open(o.SymbolFile)
+		s.from = "ISF file " + filepath.Base(o.SymbolFile)
+		s.file, err = isf.Open(o.SymbolFile)
 	case o.VMLinux != "":
-		from = "vmlinux " + filepath.Base(o.VMLinux)
-		f, err = dwarfconv.ConvertFile(ctx, o.VMLinux, &dwarfconv.Options{Progress: o.Progress})
+		s.from = "vmlinux " + filepath.Base(o.VMLinux)
+		s.file, err = dwarfconv.ConvertFile(ctx, o.VMLinux, &dwarfconv.Options{Progress: o.Progress})
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("cos: symbols: %w", err)
+		return namedSymbols{}, fmt.Errorf("cos: symbols: %w", err)
 	}
-	return f, from, nil
+	return s, nil
 }
 
 // report reads the report out of a kernel.

@@ -174,19 +174,19 @@ func TestOpenProgress(t *testing.T) {
 	file := packedBy(t, "gzip", limeImage)
 	var stages []string
 	image := File(put(t, "image.lime.gz", file))
-	_, closer, err := image.open(func(stage string, done, total int64) {
+	f, err := image.open(t.Context(), &Options{Progress: func(stage string, done, total int64) {
 		if total != int64(len(file)) || done > total {
 			t.Errorf("%s: %d of %d; the file has %d bytes", stage, done, total, len(file))
 		}
 		stages = append(stages, stage)
-	})
+	}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"unpacking the image"}, stages); diff != "" {
 		t.Errorf("stages (-want +got):\n%s", diff)
 	}
-	if err := closer.Close(); err != nil {
+	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -40,7 +40,8 @@
 // # Damage
 //
 // A file that ends too early is read as far as it goes, and Gaps says what is
-// missing. What a file claims is checked against its size before memory is allocated.
+// missing. What a segment has in memory but not in the file was left out on purpose: that
+// is no damage, and Excluded lists it. What a file claims is checked against its size before memory is allocated.
 //
 // # Not supported
 //

@@ -24,6 +24,7 @@ type File struct {
 	table    *extent.Table
 	segments []Segment
 	notes    []Note
+	excluded []vmem.Range[vmem.PhysAddr] // in the order of the file
 	gaps     []vmem.Gap
 }
 
@@ -109,7 +110,7 @@ func (f *File) load(s Segment, size int64) []extent.Extent {
 	}
 	have := min(s.FileSz, s.MemSz)
 	if have < s.MemSz {
-		f.lose(all, s, have, fmt.Errorf("%w: the segment has %#x bytes of %#x in the file", vmem.ErrNotCaptured, have, s.MemSz))
+		f.excluded = append(f.excluded, vmem.Range[vmem.PhysAddr]{Start: s.Phys + vmem.PhysAddr(have), Size: s.MemSz - have})
 	}
 	inFile := uint64(max(0, size-int64(min(s.Offset, uint64(size)))))
 	if inFile < have {
@@ -142,6 +143,20 @@ func (f *File) Gaps() []vmem.Gap {
 		return f.gaps
 	}
 	return append(slices.Clip(f.gaps), f.source.Gaps(f.table)...)
+}
+
+// Excluded returns the memory that the writer of the file knew of and left out: where
+// p_memsz exceeds p_filesz, and no other segment has the memory. It is ascending. To
+// makedumpfile -E these are pages of its dump level, which may be zeros, free, or of files
+// or processes, and what is no RAM. The file does not say which, so reading them gives
+// [vmem.ErrNotCaptured]. (Fewer than 256 such pages in a row, PFN_EXCLUDED in its
+// makedumpfile.h, it writes as zeros, which nothing tells from those of the machine.)
+func (f *File) Excluded() []vmem.Range[vmem.PhysAddr] {
+	var left []vmem.Range[vmem.PhysAddr]
+	for _, r := range vmem.NormalizeRanges(f.excluded) {
+		left = append(left, vmem.SubtractRanges(r, f.table.Ranges())...)
+	}
+	return left
 }
 
 // Segments returns the program headers in the order of the file. The caller must not

@@ -95,7 +95,7 @@ func TestSegments(t *testing.T) {
 		{"overlapping: the first has the bytes", core{segments: []Segment{load(0x1004, 0x1000, 4, 4), load(0x1000, 0x1000, 0x10, 0x10)}}, 0,
 			[]rng{{Start: 0x1000, Size: 0x10}}, 0x1000, "01230123", nil},
 		{"p_filesz below p_memsz", core{segments: []Segment{load(0x1000, 0x1000, 0x10, 0x40)}}, 0,
-			[]rng{{Start: 0x1000, Size: 0x10}}, 0x1000, "01234567", []lost{{rng{Start: 0x1010, Size: 0x30}, 0x1010}}},
+			[]rng{{Start: 0x1000, Size: 0x10}}, 0x1000, "01234567", nil},
 		{"no physical address", core{segments: []Segment{load(^uint64(0), 0x1000, 0x10, 0x10), load(0, 0x1000, 0x10, 0x10)}}, 0,
 			[]rng{{Start: 0, Size: 0x10}}, 0, "01234567", nil},
 		{"empty segment", core{segments: []Segment{load(0x1000, 0x1000, 0, 0), load(0x2000, 0x1000, 8, 8)}}, 0,

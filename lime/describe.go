@@ -22,7 +22,7 @@ var looks = []struct{ prefix, what string }{
 	{"\x28\xb5\x2f\xfd", "zstd data; decompress it first"},
 	{"BZh", "bzip2 data; decompress it first"},
 	{"PK\x03\x04", "a zip archive; unpack it first"},
-	{string(make([]byte, headerSize)), "zeros; raw and padded images have no headers"},
+	{string(make([]byte, headerSize)), "zeros; raw and padded images have no headers, package raw reads them"},
 }
 
 // describe says what a file looks like that is not an image of this package.

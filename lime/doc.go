@@ -14,7 +14,8 @@
 //
 // There is no count, no checksum and no trailer. LiME itself writes it with
 // format=lime; AVML writes it where it does not compress, and so do many tools that
-// convert images. Images that AVML made lack the last byte of every range of RAM: it
+// convert images. Where a range does not begin or end with a page, LiME writes zeros for
+// the part of a page, which no kernel uses. Images that AVML made lack the last byte of every range of RAM: it
 // takes the inclusive ends of /proc/iomem for exclusive ones.
 //
 // Records may be in any order, and may overlap; then the first in the file has the
@@ -36,7 +37,8 @@
 //
 // AVML leaves out blocks that are all zeros (since 0.5.0), and nothing in the file tells
 // them from addresses where there is no memory. So they are not part of Ranges, and
-// reading them gives [vmem.ErrNotCaptured]: zeros are not made up.
+// reading them gives [vmem.ErrNotCaptured]: zeros are not made up. Who knows the machine's
+// RAM, as the kernel in the image does, learns by [File.Elided] which they are.
 //
 // The content is taken for what it is, not for what the header says, because of what
 // version 0.17.0 writes. Its avml-convert puts AVML headers before memory that is not
@@ -81,6 +83,6 @@
 //
 // # Not supported
 //
-// LiME's raw and padded formats, its compress=1, and big-endian images. Open says what
-// such a file looks like.
+// LiME's raw and padded formats, which package raw reads, its compress=1, and big-endian
+// images. Open says what such a file looks like.
 package lime

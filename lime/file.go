@@ -18,6 +18,8 @@ type File struct {
 	payload *payload
 	table   *extent.Table
 	gaps    []vmem.Gap
+	whole   []vmem.Range[vmem.PhysAddr] // of the records before any that is damaged, in the order of the file
+	avml    bool                        // there are AVML headers
 }
 
 var _ vmem.Memory = (*File)(nil)
@@ -64,7 +66,7 @@ func newFile(s *source.Source) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{source: s, payload: newPayload(s, p.chunks, p.content), table: t, gaps: p.gaps}, nil
+	return &File{source: s, payload: newPayload(s, p.chunks, p.content), table: t, gaps: p.gaps, whole: p.whole, avml: p.avml}, nil
 }
 
 // ReadAt reads physical memory, as [vmem.Memory] says. Where records overlap it reads

@@ -3,6 +3,7 @@ package lime
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/nodelens/nodelens/vmem"
@@ -48,6 +49,7 @@ func fuzzImage(t *testing.T, file []byte) {
 		}
 		readRange(t, r, m)
 	}
+	checkElided(t, r)
 	for _, g := range r.Gaps() {
 		if g.Err == nil || g.Error() == "" {
 			t.Fatalf("gap without a reason: %+v", g)
@@ -71,6 +73,26 @@ func readRange(t *testing.T, f *File, m physRange) {
 	if m.Start > 0 {
 		if n, err := f.ReadAt(p[:1], int64(m.Start)-1); n != 0 || !errors.Is(err, vmem.ErrNotCaptured) {
 			t.Fatalf("read before %v: %d, %v", m, n, err)
+		}
+	}
+}
+
+// checkElided asks for what AVML left out, where RAM is all from the image's first record
+// to its last, and where each record is all of a range.
+func checkElided(t *testing.T, f *File) {
+	ranges := f.Ranges()
+	if len(ranges) == 0 {
+		return
+	}
+	first, last := ranges[0], ranges[len(ranges)-1]
+	for _, ram := range [][]physRange{{mem(uint64(first.Start), uint64(last.Last()-first.Start)+1)}, ranges} {
+		for _, z := range f.Elided(ram) {
+			if z.Size == 0 || !slices.ContainsFunc(ram, func(r physRange) bool { return r.ContainsRange(z) }) {
+				t.Fatalf("zeros %v outside of RAM %v", z, ram)
+			}
+			if slices.ContainsFunc(ranges, func(r physRange) bool { return r.Intersect(z).Size > 0 }) {
+				t.Fatalf("zeros %v where the image has memory %v", z, ranges)
+			}
 		}
 	}
 }

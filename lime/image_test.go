@@ -189,3 +189,12 @@ func TestRealImageAVML(t *testing.T) {
 	}
 	checkGaps(t, f, nil)
 }
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Skip("no truth:", err)
+	}
+	return string(b)
+}

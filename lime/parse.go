@@ -19,8 +19,11 @@ type parser struct {
 	chunks  []chunk // of compressed records
 	content int64   // where the content of the next chunk goes
 	gaps    []vmem.Gap
-	budget  int // of chunks that searches may still look at
-	cost    int // of a chunk: 1 in a search, where chunks may be looked at again and again
+	broken  bool                        // a record is, or what follows one is none
+	whole   []vmem.Range[vmem.PhysAddr] // of the records before that, in the order of the file
+	avml    bool                        // there are AVML headers
+	budget  int                         // of chunks that searches may still look at
+	cost    int                         // of a chunk: 1 in a search, where chunks may be looked at again and again
 	buf     [headerSize]byte
 }
 
@@ -107,6 +110,10 @@ func (p *parser) header(off int64) (header, error) {
 func (p *parser) add(off int64, h header, rec body) {
 	have := h.memory
 	have.Size = rec.have
+	p.avml = p.avml || h.avml
+	if p.broken = p.broken || rec.doubt != nil; !p.broken {
+		p.whole = append(p.whole, have)
+	}
 	data := rec.data
 	if rec.packed {
 		data = p.content
@@ -131,6 +138,7 @@ func (p *parser) lose(off int64, memory vmem.Range[vmem.PhysAddr], err error) {
 // given, and returns the next record; or the end of the file if there is none. The
 // package comment says by what rules.
 func (p *parser) resync(off int64, h header, rec body, reason error) (int64, header) {
+	p.broken = true
 	s := search{p: p, after: h.memory}
 	if h.avml {
 		rec, reason = p.verify(off, rec, reason)

@@ -8,6 +8,9 @@
 // Text takes the form that /proc gives it, so that results can be compared with
 // what was seen on the machine.
 //
+// Place finds a kernel in a file of memory whose addresses are not known, and says by
+// the kernel's own account where in physical memory the file's bytes belong.
+//
 // # Kernels
 //
 // x86-64 kernels from 5.10 on, with 4 and 5 levels of page tables, with and

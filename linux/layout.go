@@ -59,6 +59,8 @@ type layouts struct {
 	mount   mountLayout
 	cgroup  cgroupLayout
 	time    timeLayout
+
+	resource resourceLayout
 }
 
 func newLayouts(symbols *isf.File) (*layouts, error) {
@@ -80,6 +82,8 @@ func newLayouts(symbols *isf.File) (*layouts, error) {
 		mount:   newMountLayout(r),
 		cgroup:  newCgroupLayout(r),
 		time:    newTimeLayout(r),
+
+		resource: newResourceLayout(r),
 	}
 	return l, r.Err()
 }

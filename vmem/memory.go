@@ -10,7 +10,8 @@ import (
 //
 // ReadAt follows [io.ReaderAt] with one rule more: where the bytes asked for are
 // not all captured it returns the number of bytes before the first one that is
-// not, and an error that wraps ErrNotCaptured; it never makes up bytes.
+// not, and an error that wraps ErrNotCaptured; it never makes up bytes. (Zeros that an
+// image is known to have left out, see [WithZeros], are not made up.)
 // Implementations are safe for concurrent use.
 type Memory interface {
 	io.ReaderAt

@@ -45,6 +45,10 @@ func advise(err error) string {
 		return "Name an image, or run this in a clone of the repository."
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return ""
+	case errors.Is(err, cos.ErrImageFormat):
+		return "Images can be LiME, AVML or ELF cores, kdump files, or nothing but memory, each also compressed by LZ4, gzip, zlib,\n" +
+			"xz or zstd. qemu-img can make these of others.\n" +
+			"If it is memory, symbols of its kernel may help: -vmlinux or -isf."
 	case isMissing(err):
 		return adviseSymbols
 	case errors.Is(err, linux.ErrNoKernel):
@@ -52,8 +56,6 @@ func advise(err error) string {
 			"too damaged, or not the memory of a Linux machine."
 	case errors.Is(err, linux.ErrUnsupported):
 		return "The symbols lack types that every kernel has. " + adviseSymbols
-	case errors.Is(err, cos.ErrImageFormat):
-		return "Images can be LiME, AVML or ELF cores, each also compressed by LZ4, gzip, zlib, xz or zstd. qemu-img can make these of others."
 	}
 	return ""
 }

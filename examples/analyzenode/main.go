@@ -1,10 +1,12 @@
 // Analyzenode says what ran on a Kubernetes node whose memory was imaged, pod by pod.
 //
-//	analyzenode [-json] [-isf FILE | -vmlinux FILE] [IMAGE]
+//	analyzenode [-json] [-raw] [-isf FILE | -vmlinux FILE] [IMAGE]
 //
-// IMAGE is a LiME image or an ELF core, either one also compressed by LZ4, gzip, zlib, xz
-// or zstd. Without it the image is analysed that comes with the repository. The symbols of
-// the kernel are taken from the image, unless -isf names them in Volatility's format, or -vmlinux the kernel's
+// IMAGE is a LiME or AVML image, an ELF core, a kdump file, or nothing but memory if a
+// kernel is found in it; each also compressed by LZ4, gzip, zlib, xz or zstd. With -raw it
+// is nothing but memory, whatever it looks like. Without IMAGE the image is analysed that
+// comes with the repository. The symbols of the kernel are taken from the image, unless
+// -isf names them in Volatility's format, or -vmlinux the kernel's
 // vmlinux with DWARF. With -json the whole report is printed, in the form
 // nodelens/node/v1.
 //
@@ -43,7 +45,7 @@ func main() {
 // settings are what the command line says.
 type settings struct {
 	image, symbols, vmlinux string
-	json                    bool
+	json, raw               bool
 }
 
 // run is main with its surroundings as arguments; it returns the exit status.
@@ -61,7 +63,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	meter := newMeter(stderr)
-	report, err := cos.AnalyzeNode(ctx, cos.File(s.image), &cos.Options{SymbolFile: s.symbols, VMLinux: s.vmlinux, Progress: meter.show})
+	opts := &cos.Options{SymbolFile: s.symbols, VMLinux: s.vmlinux, Progress: meter.show}
+	if s.raw {
+		opts.Format = cos.FormatRaw
+	}
+	report, err := cos.AnalyzeNode(ctx, cos.File(s.image), opts)
 	meter.clear()
 	if err != nil {
 		return fail(stderr, err)
@@ -76,8 +82,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.symbols, "isf", "", "symbols of the image's kernel: an ISF `FILE`, also compressed")
 	flags.StringVar(&s.vmlinux, "vmlinux", "", "the kernel's vmlinux with DWARF: a `FILE`, also compressed or inside a Debian -dbg package")
 	flags.BoolVar(&s.json, "json", false, "print the whole report as JSON")
+	flags.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: analyzenode [-json] [-isf FILE | -vmlinux FILE] [IMAGE]")
+		fmt.Fprintln(stderr, "usage: analyzenode [-json] [-raw] [-isf FILE | -vmlinux FILE] [IMAGE]")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {

@@ -35,6 +35,7 @@ var house = map[string]room{
 	"isf":       {foreign: []string{compress, xz}},
 	"lime":      {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	"raw":       {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"kdump":     {rooms: []string{"kcore", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, delve}},
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
@@ -45,7 +46,7 @@ var house = map[string]room{
 }
 
 // library is what lies below cos.
-var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "kdump", "lime", "linux", "vmem"}
+var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "kdump", "lime", "linux", "raw", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the
