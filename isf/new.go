@@ -174,9 +174,9 @@ func (p *problems) check(c *Contents) {
 }
 
 // isSound reports whether all that ISF needs of t is there, and no deeper than
-// maxTypeDepth.
+// MaxTypeDepth.
 func isSound(t *Type) bool {
-	for range maxTypeDepth {
+	for range MaxTypeDepth {
 		switch {
 		case t == nil || int(t.Kind) >= len(kindNames):
 			return false
