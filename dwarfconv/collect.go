@@ -14,7 +14,6 @@ type collector struct {
 	names     *nameTable
 	types     map[uint64]*isf.Type // by hash
 	anonymous map[uint64]string    // names by the hash of the content
-	depth     int                  // of typeOf
 
 	unit    unit
 	pending []pending // of the unit at hand

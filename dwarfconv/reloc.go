@@ -58,13 +58,30 @@ func relocations(f *elf.File, s *elf.Section, size int64) ([]reloc, error) {
 	}
 	index := slices.Index(f.Sections, s)
 	var all []reloc
+	var syms []uint64
+	link, rest := uint32(0), uint64(size)
 	for _, r := range f.Sections {
 		if r.Type != elf.SHT_RELA || int(r.Info) != index {
 			continue
 		}
-		syms, err := symbolValues(f, r.Link, size)
-		if err != nil {
-			return nil, err
+		if int(r.Link) >= len(f.Sections) {
+			return nil, errSection
+		}
+		// Sections of a sound file do not overlap: all have no more room than it.
+		need := r.Size
+		if syms == nil || r.Link != link {
+			need += f.Sections[r.Link].Size
+		}
+		if r.Size > rest || need > rest {
+			return nil, fmt.Errorf("section %s: %w", r.Name, errLimit)
+		}
+		rest -= need
+		var err error
+		if syms == nil || r.Link != link {
+			if syms, err = symbolValues(f, r.Link, size); err != nil {
+				return nil, err
+			}
+			link = r.Link
 		}
 		if all, err = appendRela(all, f, r, syms, size); err != nil {
 			return nil, err

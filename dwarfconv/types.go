@@ -15,21 +15,13 @@ func (c *collector) typeOf(u *unit, ref typeRef) (*isf.Type, error) {
 	if t, ok := c.types[h]; ok {
 		return t, nil
 	}
-	if c.depth == maxChain {
-		return nil, errDepth
-	}
-	c.depth++
 	t, err := c.newType(u, ref)
-	c.depth--
 	if err != nil {
 		return nil, err
 	}
 	c.types[h] = t
 	return t, nil
 }
-
-// maxChain bounds how many typedefs and the like stand before a type.
-const maxChain = 1000
 
 var isfKinds = [kinds]isf.Kind{
 	kindBase:   isf.KindBase,
@@ -39,31 +31,30 @@ var isfKinds = [kinds]isf.Kind{
 	kindEnum:   isf.KindEnum,
 }
 
-// newType is typeOf for a type that has not come up yet.
+// newType is typeOf for a type that has not come up yet. Its hash is known, so it does
+// not nest without end.
 func (c *collector) newType(u *unit, ref typeRef) (*isf.Type, error) {
-	if ref == 0 {
-		return &isf.Type{Kind: isf.KindVoid, Name: "void"}, nil
-	}
-	u, i, err := c.resolve(u, ref)
-	if err != nil {
-		return nil, err
+	u, i, err := c.aliased(u, ref)
+	if err != nil || u == nil {
+		return &isf.Type{}, err
 	}
 	d := &u.dies[i]
 	switch d.kind {
 	case kindBase:
 		name, err := u.optionalName(d.name)
+		if name == "void" {
+			return &isf.Type{}, err
+		}
 		return &isf.Type{Kind: isf.KindBase, Name: name}, err
 	case kindStruct, kindUnion, kindClass, kindEnum:
 		return c.newUserType(u, i)
 	case kindTypedef:
 		k, err := c.aliasKind(u, d)
-		if err != nil || k == kindOther {
-			return c.typeOf(u, d.typ)
+		if err != nil {
+			return nil, err
 		}
 		name, err := u.name(d.name)
 		return &isf.Type{Kind: isfKinds[k], Name: name}, err
-	case kindQualifier:
-		return c.typeOf(u, d.typ)
 	case kindPointer:
 		elem, err := c.typeOf(u, d.typ)
 		return &isf.Type{Kind: isf.KindPointer, Elem: elem}, err
@@ -72,7 +63,36 @@ func (c *collector) newType(u *unit, ref typeRef) (*isf.Type, error) {
 	case kindFunction:
 		return &isf.Type{Kind: isf.KindFunction}, nil
 	}
-	return &isf.Type{Kind: isf.KindVoid, Name: "void"}, nil
+	return &isf.Type{}, nil
+}
+
+// aliased returns the entry that ref in u refers to behind what makes no type of its
+// own: typedefs that name none, qualifiers, references to type units. The unit is nil
+// where that is void.
+func (c *collector) aliased(u *unit, ref typeRef) (*unit, int, error) {
+	for ref != 0 {
+		var i int
+		var err error
+		if u, i, err = c.resolve(u, ref); err != nil {
+			return nil, 0, err
+		}
+		d := &u.dies[i]
+		switch {
+		case d.kind == kindQualifier:
+			ref = d.typ
+		case d.isUser() && d.name == 0 && d.isStub():
+			ref = typeRef(d.aux)
+		case d.kind == kindTypedef:
+			k, err := c.aliasKind(u, d)
+			if err != nil || k != kindOther {
+				return u, i, err
+			}
+			ref = d.typ
+		default:
+			return u, i, nil
+		}
+	}
+	return nil, 0, nil
 }
 
 func (c *collector) newUserType(u *unit, i int) (*isf.Type, error) {
@@ -80,9 +100,6 @@ func (c *collector) newUserType(u *unit, i int) (*isf.Type, error) {
 	if d.name != 0 {
 		name, err := u.name(d.name)
 		return &isf.Type{Kind: isfKinds[d.kind], Name: name}, err
-	}
-	if d.isStub() {
-		return c.typeOf(u, typeRef(d.aux))
 	}
 	name, err := c.anonymousName(u, i)
 	return &isf.Type{Kind: isfKinds[d.kind], Name: name}, err
