@@ -1,7 +1,8 @@
 package dwarfconv
 
 import (
-	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -138,20 +139,43 @@ func (u *unit) optionalName(ref nameRef) (string, error) {
 func (c *collector) userType(u *unit, i int) (*isf.UserType, error) {
 	d := &u.dies[i]
 	t := &isf.UserType{Kind: isfKinds[d.kind], Size: d.val}
-	unnamed := 0
 	for j := d.first; j != 0; j = u.dies[j].next {
 		f, err := c.field(u, &u.dies[j])
 		if err != nil {
 			return nil, err
 		}
-		if f.Name == "" {
-			f.Name = fmt.Sprintf("unnamed_field_%x", unnamed)
-			f.Anonymous = isUser(f.Type)
-			unnamed++
-		}
 		t.Fields = append(t.Fields, f)
 	}
+	nameUnnamed(t.Fields)
 	return t, nil
+}
+
+const unnamedPrefix = "unnamed_field_"
+
+// nameUnnamed gives names to members without, by counting: those that dwarf2json gives
+// unless C has such a name there, when dwarf2json loses one of the two.
+func nameUnnamed(fields []isf.Field) {
+	var taken map[string]bool
+	for i := range fields {
+		if strings.HasPrefix(fields[i].Name, unnamedPrefix) {
+			if taken == nil {
+				taken = make(map[string]bool)
+			}
+			taken[fields[i].Name] = true
+		}
+	}
+	unnamed := int64(0)
+	for i := range fields {
+		f := &fields[i]
+		if f.Name != "" {
+			continue
+		}
+		for f.Name == "" || taken[f.Name] {
+			f.Name = unnamedPrefix + strconv.FormatInt(unnamed, 16)
+			unnamed++
+		}
+		f.Anonymous = isUser(f.Type)
+	}
 }
 
 func isUser(t *isf.Type) bool {

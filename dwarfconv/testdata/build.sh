@@ -37,5 +37,12 @@ for z in zlib zlib-gnu zstd; do objcopy --compress-debug-sections=$z $T/gcc5.elf
 objcopy --compress-debug-sections=zlib $T/clang5.ko $T/z.ko; keep $T/z.ko clang5-zlib.ko
 objcopy --strip-all --keep-section=.debug* $T/gcc5.elf $T/nosym.elf 2>/dev/null; keep $T/nosym.elf gcc5-nosymtab.elf
 strip -o $T/stripped.elf $T/gcc5.elf; keep $T/stripped.elf stripped.elf
+# A unit with two members and two constants of one name, and one with a type too deep, beside whole ones.
+for c in gcc-12 clang-16; do
+	for f in first second third deepest deep; do $c $flags -gdwarf-5 -mcmodel=kernel -fdebug-prefix-map="$PWD"=. -c $f.c -o $T/odd.$f.o; done
+	$c $flags -gdwarf-5 -mcmodel=kernel -fdebug-prefix-map="$PWD"=. -S odd.c -o - | sed 's/"first"/"second"/; s/"FIRST"/"SECOND"/' >$T/odd.s
+	$c $flags -c outside.S -o $T/odd.outside.o; $c -c $T/odd.s -o $T/odd.odd.o
+	ld -e enter -Ttext=0xffffffff81000000 -o $T/odd.elf $T/odd.*.o; keep $T/odd.elf odd-${c%-*}5.elf
+done
 # dwz drops relocations, so it takes a kernel without.
 ld -e enter -Ttext=0xffffffff81000000 -o $T/dwz.elf $(objects gcc4) && dwz $T/dwz.elf && keep $T/dwz.elf gcc4-dwz.elf
