@@ -93,7 +93,7 @@ func TestOdd(t *testing.T) {
 				"struct deepest 8 { 0 pointer " + strings.Repeat("*", 99) + "int; }",
 				"struct twice 12 { 0 kept int; 8 second char; 10 unnamed_field_0! struct 2 { 0 in short int; }; }",
 			}
-			types := append(odd, commonTypes...)
+			types := slices.Concat(odd, commonTypes)
 			slices.Sort(types)
 			if diff := cmp.Diff(types, p.types()); diff != "" {
 				t.Errorf("types (-want +got):\n%s", diff)

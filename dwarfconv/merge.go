@@ -70,15 +70,15 @@ var errTwice = errors.New("more than one")
 func onlyLast[T any](s []T, name func(T) string, twice func(name string)) []T {
 	seen := make(map[string]bool, len(s))
 	kept := len(s) // where those kept begin
-	for i := len(s) - 1; i >= 0; i-- {
-		n := name(s[i])
+	for _, v := range slices.Backward(s) {
+		n := name(v)
 		if seen[n] {
 			twice(n)
 			continue
 		}
 		seen[n] = true
 		kept--
-		s[kept] = s[i]
+		s[kept] = v
 	}
 	return s[kept:]
 }

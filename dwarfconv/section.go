@@ -133,7 +133,7 @@ func openDebug(f *elf.File, size int64, lost *damage) (*debugFile, error) {
 	d.abbrev, d.strOffsets, d.addr = load(".debug_abbrev"), load(".debug_str_offsets"), load(".debug_addr")
 	d.str, d.lineStr = text(load(".debug_str")), text(load(".debug_line_str"))
 	d.abbrevBudget.Store(64*int64(len(d.abbrev)) + 1<<26)
-	d.foreignBudget.Store(64*int64(d.info.size) + 1<<26)
+	d.foreignBudget.Store(8*int64(d.info.size) + 1<<26)
 	return d, nil
 }
 
