@@ -48,6 +48,19 @@ var samples = []sample{
 	{name: "s390x-gcc5.ko", big: true},
 }
 
+// sampleNames returns the names of all files in testdata.
+func sampleNames(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "*.zst"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no samples", err)
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(f), ".zst")
+	}
+	return files
+}
+
 // unpacked returns the bytes of a file in testdata.
 func unpacked(t testing.TB, name string) []byte {
 	t.Helper()
