@@ -342,3 +342,13 @@ func TestSampleAddresses(t *testing.T) {
 		})
 	}
 }
+
+// writeSample writes a file of testdata as it was before it was compressed.
+func writeSample(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, unpacked(t, name), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

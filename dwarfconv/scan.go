@@ -149,7 +149,9 @@ func (s *scanner) record(u *unit, k kind, pos int) (int32, error) {
 	case kindMember:
 		err = s.member(u, &d)
 	case kindUnit:
-		s.unitEntry(u)
+		if keep = len(u.dies) == 0; keep { // not one inside the unit
+			s.unitEntry(u)
+		}
 	case kindStruct, kindUnion, kindClass, kindEnum:
 		d.val, d.aux = s.get(slotByteSize), s.get(slotSignature)
 		d.declare(s.get(slotDeclaration))
