@@ -35,8 +35,11 @@ var samples = []sample{
 	{name: "gcc5-zlib-gnu.elf"},
 	{name: "gcc5-zstd.elf"},
 	{name: "gcc4-dwz.elf"},
+	{name: "gcc5-dwz.elf"},
 	{name: "types4.elf"},
 	{name: "types5.elf"},
+	{name: "types4.ko"},
+	{name: "types5.ko"},
 	{name: "clang4.elf", clang: true},
 	{name: "clang5.elf", clang: true},
 	{name: "clang4.ko", clang: true},
@@ -328,7 +331,8 @@ func TestSampleAddresses(t *testing.T) {
 			}
 			want := map[string]uint64{}
 			for _, sym := range syms {
-				if typ := elf.ST_TYPE(sym.Info); typ != elf.STT_FILE && typ != elf.STT_SECTION && sym.Section != elf.SHN_UNDEF {
+				allocated := int(sym.Section) >= len(file.Sections) || file.Sections[sym.Section].Flags&elf.SHF_ALLOC != 0
+				if typ := elf.ST_TYPE(sym.Info); typ != elf.STT_FILE && typ != elf.STT_SECTION && sym.Section != elf.SHN_UNDEF && allocated {
 					want[sym.Name] = sym.Value
 				}
 			}

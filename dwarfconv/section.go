@@ -113,18 +113,19 @@ func (s *infoSection) unitAt(off uint64) (uint64, bool) {
 // that can't be read, the units that need it will be damaged.
 func openDebug(f *elf.File, size int64, lost *damage) (*debugFile, error) {
 	d := &debugFile{order: f.ByteOrder == elfBigEndian, signatures: make(map[uint64]typeUnit)}
+	o := opener{relocator: newRelocator(f, size), order: d.order}
 	var err error
-	if d.info, err = d.openInfo(f, size, ".debug_info"); err != nil {
+	if d.info, err = o.openInfo(".debug_info"); err != nil {
 		return nil, fmt.Errorf("section .debug_info: %w", err)
 	}
 	if d.info == nil {
 		return d, nil
 	}
-	if d.types, err = d.openInfo(f, size, ".debug_types"); err != nil {
+	if d.types, err = o.openInfo(".debug_types"); err != nil {
 		lost.loss("section .debug_types", err)
 	}
 	load := func(name string) []byte {
-		b, err := d.load(f, size, name)
+		b, err := o.load(name)
 		if err != nil {
 			lost.loss("section "+name, err)
 		}
@@ -140,62 +141,94 @@ func openDebug(f *elf.File, size int64, lost *damage) (*debugFile, error) {
 // text returns what load returned without the slack.
 func text(b []byte) string { return string(b[:max(len(b)-slack, 0)]) }
 
-// debugSection returns the section of the given name, which may go by the old
-// name of compressed ones, .zdebug_*. It is nil where there is none with data.
-func debugSection(f *elf.File, name string) *elf.Section {
-	s := f.Section(name)
-	if s == nil {
-		s = f.Section(".z" + name[1:])
+// An opener opens the sections of a file.
+type opener struct {
+	*relocator
+	order byteOrder
+}
+
+// sections returns the indexes of the sections of the given name, which may go by the
+// old name of compressed ones, .zdebug_*, but for those without data. There is one at
+// most, save that each type unit of a relocatable object has one of its own.
+func (o opener) sections(name string) []int {
+	var found []int
+	for i, s := range o.file.Sections {
+		if (s.Name == name || s.Name == ".z"+name[1:]) && s.Type != elf.SHT_NOBITS && s.FileSize > 0 {
+			found = append(found, i)
+		}
 	}
-	if s == nil || s.Type == elf.SHT_NOBITS || s.FileSize == 0 {
-		return nil
-	}
-	return s
+	return found
 }
 
 // load returns the bytes of a section, inflated and relocated and followed by
 // slack, and nil where there is none.
-func (d *debugFile) load(f *elf.File, size int64, name string) ([]byte, error) {
-	s := debugSection(f, name)
-	if s == nil {
+func (o opener) load(name string) ([]byte, error) {
+	found := o.sections(name)
+	if len(found) == 0 {
 		return nil, nil
 	}
-	b, err := inflateSection(s, size)
+	b, err := inflateSection(o.file.Sections[found[0]], o.size)
 	if err != nil {
 		return nil, err
 	}
-	relocs, err := relocations(f, s, size)
+	relocs, err := o.of(found[0])
 	if err != nil {
 		return nil, err
 	}
 	n := uint64(len(b) - slack)
-	(&infoSection{relocs: relocs, order: d.order}).relocate(b, 0, n)
+	(&infoSection{relocs: relocs, order: o.order}).relocate(b, 0, n)
 	return b, nil
 }
 
-// openInfo opens a section of units. Only a compressed one is held in memory.
-func (d *debugFile) openInfo(f *elf.File, size int64, name string) (*infoSection, error) {
-	s := debugSection(f, name)
-	if s == nil {
+// openInfo opens the sections of units with the given name, several as if they were
+// one. Only then and if it is compressed it is held in memory.
+func (o opener) openInfo(name string) (*infoSection, error) {
+	found := o.sections(name)
+	if len(found) == 0 {
 		return nil, nil
 	}
-	info := &infoSection{name: name, types: name == ".debug_types", order: d.order}
-	var err error
-	if info.relocs, err = relocations(f, s, size); err != nil {
-		return nil, err
-	}
-	if !isCompressed(s) {
-		if !inFile(s, size) {
+	info := &infoSection{name: name, types: name == ".debug_types", order: o.order}
+	if s := o.file.Sections[found[0]]; len(found) == 1 && !isCompressed(s) {
+		if !inFile(s, o.size) {
 			return nil, errSection
 		}
 		info.r, info.size = s, s.Size
-		return info, nil
+		var err error
+		info.relocs, err = o.of(found[0])
+		return info, err
 	}
-	if info.mem, err = inflateSection(s, size); err != nil {
-		return nil, err
+	for _, i := range found {
+		if err := o.join(info, i); err != nil {
+			return nil, err
+		}
 	}
-	info.size = uint64(len(info.mem) - slack)
+	info.mem = append(info.mem, make([]byte, slack)...)
 	return info, nil
+}
+
+// join appends the section with the given index to info.
+func (o opener) join(info *infoSection, index int) error {
+	b, err := inflateSection(o.file.Sections[index], o.size)
+	if err != nil {
+		return err
+	}
+	b = b[:len(b)-slack]
+	relocs, err := o.of(index)
+	if err != nil {
+		return err
+	}
+	for _, r := range relocs {
+		if r.off < uint64(len(b)) {
+			r.off += info.size
+			info.relocs = append(info.relocs, r)
+		}
+	}
+	info.mem = append(info.mem, b...)
+	info.size = uint64(len(info.mem))
+	if info.size > bound(o.size) {
+		return errLimit
+	}
+	return nil
 }
 
 func isCompressed(s *elf.Section) bool {
@@ -214,6 +247,9 @@ const (
 	minBound = 16 << 20
 )
 
+// bound returns how many bytes a section of a file of size bytes may hold.
+func bound(size int64) uint64 { return min(maxSection, maxRatio*uint64(size)+minBound) }
+
 // inflateStep is how much room is made at first for what a section says to hold.
 const inflateStep = 64 << 20
 
@@ -223,7 +259,7 @@ func inflateSection(s *elf.Section, size int64) ([]byte, error) {
 		return nil, errSection
 	}
 	r := s.Open() // for .zdebug_*, sets Size
-	if s.Size > maxSection || s.Size > maxRatio*uint64(size)+minBound {
+	if s.Size > bound(size) {
 		return nil, fmt.Errorf("%d bytes: %w", s.Size, errLimit)
 	}
 	b := make([]byte, 0, min(s.Size, inflateStep)+slack)

@@ -43,7 +43,7 @@ func (c *conversion) readSymtab() {
 			bind:  elf.ST_BIND(b[pos+4]),
 		}
 		section := elf.SectionIndex(order.u16(b, pos+6))
-		if section == elf.SHN_UNDEF || section == elf.SHN_COMMON || sym.typ == elf.STT_SECTION || sym.typ == elf.STT_FILE {
+		if sym.typ == elf.STT_SECTION || sym.typ == elf.STT_FILE || !inMemory(f, section) {
 			continue
 		}
 		if sym.name, err = cstring(names, order.u32(b, pos)); err != nil {
@@ -56,6 +56,15 @@ func (c *conversion) readSymtab() {
 		}
 	}
 	c.syms = syms
+}
+
+// inMemory reports whether the symbols of a section are of something at an address: the
+// signatures of section groups are not, and what other files define.
+func inMemory(f *elf.File, section elf.SectionIndex) bool {
+	if section == elf.SHN_UNDEF || section == elf.SHN_COMMON {
+		return false
+	}
+	return int(section) >= len(f.Sections) || f.Sections[section].Flags&elf.SHF_ALLOC != 0
 }
 
 func symtabData(f *elf.File, s *elf.Section, size int64) (b []byte, names string, err error) {
