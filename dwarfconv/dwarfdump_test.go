@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -237,7 +238,7 @@ func (d *dump) read(r io.Reader) error {
 	for {
 		line, err := b.ReadSlice('\n')
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			return fmt.Errorf("line of a megabyte")
 		case err == io.EOF && len(line) == 0:
 			return d.flush()
