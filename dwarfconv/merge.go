@@ -68,6 +68,9 @@ var errTwice = errors.New("more than one")
 // onlyLast returns s with only the last of several elements of one name, as isf wants it
 // and dwarf2json has it, and calls twice for each of the others. C has no such types.
 func onlyLast[T any](s []T, name func(T) string, twice func(name string)) []T {
+	if len(s) <= fewNames && distinct(s, name) {
+		return s
+	}
 	seen := make(map[string]bool, len(s))
 	kept := len(s) // where those kept begin
 	for _, v := range slices.Backward(s) {
@@ -81,6 +84,21 @@ func onlyLast[T any](s []T, name func(T) string, twice func(name string)) []T {
 		s[kept] = v
 	}
 	return s[kept:]
+}
+
+// fewNames is how many names are told apart the fastest by comparing each with each.
+const fewNames = 24
+
+// distinct reports whether no two of a few elements have the same name.
+func distinct[T any](s []T, name func(T) string) bool {
+	var names [fewNames]string
+	for i := range s {
+		names[i] = name(s[i])
+		if slices.Contains(names[:i], names[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // joined returns every distinct variant once, with the units of all workers.
