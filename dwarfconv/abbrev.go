@@ -106,6 +106,9 @@ func compileAbbrevs(data []byte, off uint64, e encoding) (*abbrevTable, int, err
 	for pos := int(off); pos < end; {
 		var code uint64
 		code, pos = uleb(data, pos)
+		if pos > end {
+			break
+		}
 		if code == 0 {
 			return c.abbrevTable, pos, nil
 		}

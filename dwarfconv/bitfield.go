@@ -56,7 +56,7 @@ func bigEndianBits(d *die, length int64, storage uint64) (offset uint64, pos int
 
 // sizeOf returns the size in bytes of a scalar type, 0 if it is none.
 func (c *collector) sizeOf(u *unit, ref typeRef, depth int) uint64 {
-	if ref == 0 || depth == maxDepth {
+	if ref == 0 || depth == maxChain {
 		return 0
 	}
 	u, i, err := c.resolve(u, ref)

@@ -14,7 +14,6 @@ type collector struct {
 	names     *nameTable
 	types     map[uint64]*isf.Type // by hash
 	anonymous map[uint64]string    // names by the hash of the content
-	depth     int                  // of typeOf
 
 	unit    unit
 	pending []pending // of the unit at hand
@@ -79,7 +78,7 @@ func newCollector(f *debugFile, seed maphash.Seed) *collector {
 // collect reads the unit at off of section s.
 func (c *collector) collect(s *infoSection, off uint64) error {
 	u := &c.unit
-	c.pending, c.found = c.pending[:0], c.found[:0]
+	c.pending, c.found, c.foreign.fresh = c.pending[:0], c.found[:0], 0
 	if err := u.load(c.file, s, off); err != nil {
 		return err
 	}

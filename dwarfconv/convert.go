@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -42,8 +41,9 @@ type Options struct {
 	// "unpack" or "units". The total of the former is that of the packed file.
 	// Calls do not overlap. Nil: nobody is told.
 	Progress func(stage string, done, total int64)
-	// Warn is told what was lost: a *UnitError for each unit skipped, in the
-	// order of the file, before Convert returns. Nil: nobody is told.
+	// Warn is told what was lost, before Convert returns: a *UnitError for each
+	// unit skipped, in the order of the file, and a *LossError for what else was.
+	// Nil: nobody is told.
 	Warn func(error)
 }
 
@@ -95,11 +95,9 @@ type conversion struct {
 	syms []symbol
 	hash string // of the file as given
 
-	done atomic.Int64 // bytes of units
-
-	mu     sync.Mutex // guards what follows
-	damage []*UnitError
-	lost   int // damaged units that damage has no room for
+	done   atomic.Int64 // bytes of units
+	whole  atomic.Int64 // units read
+	damage damage
 }
 
 func convert(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*isf.File, error) {
@@ -110,6 +108,7 @@ func convert(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*is
 	c.told.tellFunc = c.opts.Progress
 	wait := c.startHash(r, size)
 	contents, err := c.run(r, size)
+	c.damage.tell(c.opts.Warn)
 	hash, hashErr := wait()
 	if err := cmp.Or(err, hashErr); err != nil {
 		return nil, err
@@ -130,16 +129,14 @@ func (c *conversion) run(r io.ReaderAt, size int64) (*isf.Contents, error) {
 	if c.elf, err = openELF(in, in.size); err != nil {
 		return nil, err
 	}
-	debug, err := openDebug(c.elf, in.size)
+	debug, err := openDebug(c.elf, in.size, &c.damage)
 	if err != nil {
 		return nil, err
 	}
 	if debug.info == nil {
 		return nil, c.noDWARF()
 	}
-	if c.syms, err = readSymtab(c.elf, in.size); err != nil {
-		return nil, err
-	}
+	c.readSymtab()
 	if len(c.syms) > 0 && !isKernel(c.elf, c.syms) {
 		return nil, ErrNotKernel
 	}
@@ -186,14 +183,14 @@ func (c *conversion) harvest(debug *debugFile) (*harvest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return merge(collectors), nil
+	return merge(collectors, &c.damage), nil
 }
 
 // collect reads all units.
 func (c *conversion) collect(debug *debugFile) ([]*collector, error) {
 	for _, s := range []*infoSection{debug.info, debug.types} {
 		if s != nil {
-			c.note(s.enumerate(debug))
+			c.damage.unit(s.enumerate(debug))
 		}
 	}
 	seed := maphash.MakeSeed()
@@ -209,7 +206,9 @@ func (c *conversion) collect(debug *debugFile) ([]*collector, error) {
 	if err := c.ctx.Err(); err != nil {
 		return nil, err
 	}
-	c.warn()
+	if e := c.damage.first(); e != nil && c.whole.Load() == 0 {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, e.Err)
+	}
 	return collectors, nil
 }
 
@@ -233,43 +232,11 @@ func (c *conversion) work(w *collector, debug *debugFile, next *atomic.Int64) {
 			return
 		}
 		if err := w.collect(s, s.starts[i]); err != nil {
-			c.note(&UnitError{Section: s.name, Unit: s.starts[i], Err: err})
+			c.damage.unit(&UnitError{Section: s.name, Unit: s.starts[i], Err: err})
+		} else {
+			c.whole.Add(1)
 		}
 		c.told.tell("units", c.done.Add(int64(w.unit.size)), int64(debug.info.size))
-	}
-}
-
-// maxDamage is how many damaged units are kept; of others only the number is.
-const maxDamage = 1 << 16
-
-// note keeps err, which is nil or a *UnitError.
-func (c *conversion) note(err error) {
-	e, ok := errors.AsType[*UnitError](err)
-	if !ok {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.damage) < maxDamage {
-		c.damage = append(c.damage, e)
-	} else {
-		c.lost++
-	}
-}
-
-// warn tells what was lost, in the order of the file.
-func (c *conversion) warn() {
-	if c.opts.Warn == nil {
-		return
-	}
-	slices.SortFunc(c.damage, func(a, b *UnitError) int {
-		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Unit, b.Unit))
-	})
-	for _, e := range c.damage {
-		c.opts.Warn(e)
-	}
-	if c.lost > 0 {
-		c.opts.Warn(fmt.Errorf("dwarfconv: %d more units skipped", c.lost))
 	}
 }
 

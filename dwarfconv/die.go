@@ -52,5 +52,8 @@ func (m memberBits) size() uint64    { return uint64(m & 0xff) }
 func (m memberBits) storage() uint64 { return uint64(m >> 8 & 0xff) }
 func (m memberBits) offset() int64   { return int64(m) >> 16 }
 
+// isUser reports whether d is a struct, union, class or enumeration.
+func (d *die) isUser() bool { return d.kind >= kindStruct && d.kind <= kindEnum }
+
 // isStub reports whether a user type is only a reference to a type unit.
 func (d *die) isStub() bool { return d.aux != 0 }

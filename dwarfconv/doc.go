@@ -14,6 +14,7 @@
 // imported units; sections compressed by zlib or zstd; relocations of modules (ET_REL),
 // but not those that a vmlinux keeps although they are applied. The file may be
 // compressed as a whole by xz, gzip, bzip2 or zstd, or be inside a Debian -dbg package.
+// A System.map can add symbols and move them.
 // A boot image (vmlinuz), a stripped file and a file that is no kernel are refused with
 // an error that says what to give instead.
 //
@@ -29,6 +30,14 @@
 // # Damage
 //
 // A unit that can't be read is skipped and told to Options.Warn; the rest is converted.
+// So is one with a type that nests deeper than isf.MaxTypeDepth, for ISF has no room for
+// it. Of two members or constants of one name, which C does not have, the last holds, as
+// it does for dwarf2json, and that is told as well. A damaged symbol table, or part of
+// one, costs the symbols alone.
+//
+// Files may be hostile: no count in one sizes an allocation, and time and memory are
+// bounded by its size. What a conversion returns, isf can write and, up to its limit of
+// 2 GiB, read again.
 //
 // # Not supported
 //

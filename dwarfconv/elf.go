@@ -118,11 +118,11 @@ func constantData(f *elf.File, s symbol, size uint64) ([]byte, error) {
 		return nil, nil
 	}
 	if off > section.Size || size > min(section.Size-off, maxConstant) {
-		return nil, fmt.Errorf("%s of %d bytes: %w", s.name, size, errLimit)
+		return nil, fmt.Errorf("%d bytes: %w", size, errLimit)
 	}
 	b := make([]byte, size)
 	if _, err := section.ReadAt(b, int64(off)); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.name, err)
+		return nil, err
 	}
 	return b, nil
 }

@@ -89,5 +89,8 @@ func (s *scanner) function(u *unit, d *die) bool {
 		return false
 	}
 	d.flags |= isStatic
+	if len(s.stack) == 1 {
+		d.flags |= isTop
+	}
 	return true
 }

@@ -21,7 +21,8 @@ var (
 	// ErrNotKernel: the file has debug information, but of something else than a
 	// Linux kernel or a part of it.
 	ErrNotKernel = errors.New("not a Linux kernel: give a vmlinux or a kernel module")
-	// ErrDamaged: not a single unit of the debug information could be read.
+	// ErrDamaged: not a single unit of the debug information could be read. The
+	// reason for the first one comes with it.
 	ErrDamaged = errors.New("debug information damaged from the start")
 )
 
@@ -44,3 +45,17 @@ func (e *UnitError) Error() string {
 
 // Unwrap returns the reason.
 func (e *UnitError) Unwrap() error { return e.Err }
+
+// A LossError says what else of a file could not be taken as it is: a symbol, a section
+// beside the units, or one of several members of one name, of which the last holds as it
+// does for dwarf2json.
+type LossError struct {
+	Object string // such as "struct page" or "symbol 12"
+	Err    error
+}
+
+// Error implements the error interface.
+func (e *LossError) Error() string { return fmt.Sprintf("dwarfconv: %s: %v", e.Object, e.Err) }
+
+// Unwrap returns the reason.
+func (e *LossError) Unwrap() error { return e.Err }

@@ -3,6 +3,7 @@ package dwarfconv
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 var (
@@ -15,6 +16,8 @@ var (
 type foreignCache struct {
 	units map[foreignKey]*unit
 	bytes uint64
+	fresh uint64 // bytes read for the sake of the unit at hand, which keeps what it refers to
+	dies  []die  // of the unit being read, for reuse
 }
 
 type foreignKey struct {
@@ -22,8 +25,12 @@ type foreignKey struct {
 	off   uint64
 }
 
-// maxForeign bounds the bytes of the units in a foreignCache.
-const maxForeign = 16 << 20
+// Bounds of the bytes of units in a foreignCache, and of those that one unit may have
+// read. In memory units take up to some fifteen times as much.
+const (
+	maxForeign = 16 << 20
+	maxFresh   = 2 * maxForeign
+)
 
 // resolve returns the entry that ref, found in u, refers to: its unit and index.
 func (s *scanner) resolve(u *unit, ref typeRef) (*unit, int, error) {
@@ -78,18 +85,22 @@ func (s *scanner) foreignUnit(section *infoSection, start uint64) (*unit, error)
 	if u, ok := s.foreign.units[key]; ok {
 		return u, nil
 	}
-	u := new(unit)
+	u := &unit{sparse: true}
 	if err := u.load(s.file, section, start); err != nil {
 		return nil, err
 	}
-	if s.file.foreignBudget.Add(-int64(u.size)) < 0 {
-		return nil, errLimit
+	if s.foreign.fresh += u.size; s.foreign.fresh > maxFresh || s.file.foreignBudget.Add(-int64(u.size)) < 0 {
+		return nil, fmt.Errorf("references to other units: %w", errLimit)
 	}
-	if err := s.scan(u); err != nil {
+	u.dies = s.foreign.dies[:0]
+	err := s.scan(u)
+	s.foreign.dies = u.dies
+	if err != nil {
 		return nil, err
 	}
+	u.dies = slices.Clone(u.dies)
 	if s.foreign.units == nil || s.foreign.bytes+u.size > maxForeign {
-		s.foreign = foreignCache{units: make(map[foreignKey]*unit)}
+		s.foreign.units, s.foreign.bytes = make(map[foreignKey]*unit), 0
 	}
 	s.foreign.units[key] = u
 	s.foreign.bytes += u.size

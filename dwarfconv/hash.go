@@ -3,6 +3,8 @@ package dwarfconv
 import (
 	"errors"
 	"math/bits"
+
+	"github.com/nodelens/nodelens/isf"
 )
 
 // Definitions are compared by hashes of what a conversion makes of them: units
@@ -12,9 +14,13 @@ import (
 
 var errDepth = errors.New("types nested too deep, or in a cycle")
 
-// maxDepth bounds how many types hang on each other without a name in between.
-// The lowest byte of a type's hash counts them.
-const maxDepth = 200
+// maxDepth bounds how many types hang on each other without a name in between: the
+// last of them has a name or needs none. The lowest byte of a type's hash counts them.
+const maxDepth = isf.MaxTypeDepth - 1
+
+// maxChain bounds how far the entries of a type are followed, typedefs and qualifiers
+// included, of which a type has none.
+const maxChain = 1000
 
 // over returns the hash h of a type as that of one built upon another type.
 func over(h, elem uint64) (uint64, error) {
@@ -58,7 +64,7 @@ func (c *collector) entryHash(u *unit, i, depth int) (uint64, error) {
 	if d.hash != 0 {
 		return d.hash, nil
 	}
-	if depth == maxDepth {
+	if depth == maxChain {
 		return 0, errDepth
 	}
 	h, err := c.newEntryHash(u, i, depth+1)

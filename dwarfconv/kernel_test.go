@@ -117,7 +117,7 @@ func allVariants(t *testing.T, k kernel) []*variant {
 	if c.elf, err = openELF(f, info.Size()); err != nil {
 		t.Fatal(err)
 	}
-	debug, err := openDebug(c.elf, info.Size())
+	debug, err := openDebug(c.elf, info.Size(), &c.damage)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package dwarfconv
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/nodelens/nodelens/isf"
@@ -18,16 +20,22 @@ type harvest struct {
 }
 
 // merge joins what the workers found. The result does not depend on which worker
-// read what.
-func merge(collectors []*collector) *harvest {
+// read what. What of it can't be kept is noted among the damage.
+func merge(collectors []*collector, lost *damage) *harvest {
 	h := &harvest{declared: make(map[string]*isf.Type), ambiguous: make(map[string]bool)}
 	for _, v := range chosen(joined(collectors)) {
 		switch def := v.def.(type) {
 		case *isf.UserType:
 			def.Name = v.name
+			def.Fields = onlyLast(def.Fields, func(f isf.Field) string { return f.Name }, func(name string) {
+				lost.loss(kindNames[def.Kind]+" "+def.Name, fmt.Errorf("%w member %q", errTwice, name))
+			})
 			h.types = append(h.types, *def)
 		case *isf.Enum:
 			def.Name = v.name
+			def.Constants = onlyLast(def.Constants, func(c isf.Constant) string { return c.Name }, func(name string) {
+				lost.loss("enum "+def.Name, fmt.Errorf("%w constant %q", errTwice, name))
+			})
 			h.enums = append(h.enums, *def)
 		case *isf.BaseType:
 			def.Name = v.name
@@ -53,6 +61,44 @@ func merge(collectors []*collector) *harvest {
 	}
 	h.implied(pointer)
 	return h
+}
+
+var errTwice = errors.New("more than one")
+
+// onlyLast returns s with only the last of several elements of one name, as isf wants it
+// and dwarf2json has it, and calls twice for each of the others. C has no such types.
+func onlyLast[T any](s []T, name func(T) string, twice func(name string)) []T {
+	if len(s) <= fewNames && distinct(s, name) {
+		return s
+	}
+	seen := make(map[string]bool, len(s))
+	kept := len(s) // where those kept begin
+	for _, v := range slices.Backward(s) {
+		n := name(v)
+		if seen[n] {
+			twice(n)
+			continue
+		}
+		seen[n] = true
+		kept--
+		s[kept] = v
+	}
+	return s[kept:]
+}
+
+// fewNames is how many names are told apart the fastest by comparing each with each.
+const fewNames = 24
+
+// distinct reports whether no two of a few elements have the same name.
+func distinct[T any](s []T, name func(T) string) bool {
+	var names [fewNames]string
+	for i := range s {
+		names[i] = name(s[i])
+		if slices.Contains(names[:i], names[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // joined returns every distinct variant once, with the units of all workers.

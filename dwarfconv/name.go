@@ -24,7 +24,15 @@ const (
 	nameInline             // a position in the unit
 )
 
-var errName = errors.New("name outside its section")
+// maxName is the longest name in bytes; the kernel's own limit for symbols is 512
+// (KSYM_NAME_LEN). Names may share memory, so that without a limit those of a small
+// file could have any length together.
+const maxName = 1 << 12
+
+var (
+	errName     = errors.New("name outside its section")
+	errLongName = errors.New("name longer than 4096 bytes")
+)
 
 // name returns the name at ref, which shares memory with the section's string.
 func (u *unit) name(ref nameRef) (string, error) {
@@ -49,22 +57,29 @@ func cstring(s string, off uint64) (string, error) {
 		return "", fmt.Errorf("%w at %#x", errName, off)
 	}
 	s = s[off:]
-	name, _, ok := strings.Cut(s, "\x00")
-	if !ok {
-		return "", fmt.Errorf("%w at %#x", errName, off)
+	n := strings.IndexByte(s[:min(len(s), maxName+1)], 0)
+	switch {
+	case n >= 0:
+		return s[:n], nil
+	case len(s) > maxName:
+		return "", fmt.Errorf("%w at %#x", errLongName, off)
 	}
-	return name, nil
+	return "", fmt.Errorf("%w at %#x", errName, off)
 }
 
 func (u *unit) inlineName(pos uint64) (string, error) {
 	if pos > uint64(u.end) {
 		return "", fmt.Errorf("%w at %#x", errName, pos)
 	}
-	n := bytes.IndexByte(u.data[pos:u.end], 0)
-	if n < 0 {
-		return "", fmt.Errorf("%w at %#x", errName, pos)
+	b := u.data[pos:u.end]
+	n := bytes.IndexByte(b[:min(len(b), maxName+1)], 0)
+	switch {
+	case n >= 0:
+		return string(b[:n]), nil
+	case len(b) > maxName:
+		return "", fmt.Errorf("%w at %#x", errLongName, pos)
 	}
-	return string(u.data[pos : int(pos)+n]), nil
+	return "", fmt.Errorf("%w at %#x", errName, pos)
 }
 
 // strOffset looks up index i of the unit's part of .debug_str_offsets.

@@ -35,8 +35,11 @@ var samples = []sample{
 	{name: "gcc5-zlib-gnu.elf"},
 	{name: "gcc5-zstd.elf"},
 	{name: "gcc4-dwz.elf"},
+	{name: "gcc5-dwz.elf"},
 	{name: "types4.elf"},
 	{name: "types5.elf"},
+	{name: "types4.ko"},
+	{name: "types5.ko"},
 	{name: "clang4.elf", clang: true},
 	{name: "clang5.elf", clang: true},
 	{name: "clang4.ko", clang: true},
@@ -46,6 +49,19 @@ var samples = []sample{
 	{name: "s390x-gcc3.elf", big: true},
 	{name: "s390x-gcc5.elf", big: true},
 	{name: "s390x-gcc5.ko", big: true},
+}
+
+// sampleNames returns the names of all files in testdata.
+func sampleNames(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "*.zst"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no samples", err)
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(f), ".zst")
+	}
+	return files
 }
 
 // unpacked returns the bytes of a file in testdata.
@@ -315,7 +331,8 @@ func TestSampleAddresses(t *testing.T) {
 			}
 			want := map[string]uint64{}
 			for _, sym := range syms {
-				if typ := elf.ST_TYPE(sym.Info); typ != elf.STT_FILE && typ != elf.STT_SECTION && sym.Section != elf.SHN_UNDEF {
+				allocated := int(sym.Section) >= len(file.Sections) || file.Sections[sym.Section].Flags&elf.SHF_ALLOC != 0
+				if typ := elf.ST_TYPE(sym.Info); typ != elf.STT_FILE && typ != elf.STT_SECTION && sym.Section != elf.SHN_UNDEF && allocated {
 					want[sym.Name] = sym.Value
 				}
 			}
@@ -328,4 +345,14 @@ func TestSampleAddresses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// writeSample writes a file of testdata as it was before it was compressed.
+func writeSample(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, unpacked(t, name), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

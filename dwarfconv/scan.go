@@ -15,7 +15,7 @@ var (
 // Bounds far above what compilers write, so that a hostile unit ends.
 const (
 	maxNesting = 1 << 12
-	maxDies    = 1 << 22
+	maxDies    = 1 << 21
 )
 
 // A scanner reads units into their entries. It belongs to one worker.
@@ -43,7 +43,7 @@ func (s *scanner) scan(u *unit) error {
 	if s.table, err = s.tables.get(u); err != nil {
 		return err
 	}
-	if len(u.at) < u.end {
+	if !u.sparse && len(u.at) < u.end {
 		u.at = make([]uint32, u.end+u.end/4)
 	}
 	s.stack = s.stack[:0]
@@ -149,7 +149,9 @@ func (s *scanner) record(u *unit, k kind, pos int) (int32, error) {
 	case kindMember:
 		err = s.member(u, &d)
 	case kindUnit:
-		s.unitEntry(u)
+		if keep = len(u.dies) == 0; keep { // not one inside the unit
+			s.unitEntry(u)
+		}
 	case kindStruct, kindUnion, kindClass, kindEnum:
 		d.val, d.aux = s.get(slotByteSize), s.get(slotSignature)
 		d.declare(s.get(slotDeclaration))
@@ -169,7 +171,9 @@ func (s *scanner) record(u *unit, k kind, pos int) (int32, error) {
 	}
 	index := int32(len(u.dies))
 	u.dies = append(u.dies, d)
-	u.at[pos] = uint32(index)
+	if !u.sparse {
+		u.at[pos] = uint32(index)
+	}
 	s.link(u, k, index)
 	return index, nil
 }

@@ -74,7 +74,7 @@ func (s *infoSection) read(off, n uint64, buf *[]byte) ([]byte, error) {
 
 // enumerate finds the units of the section. An error says where the next one
 // could not be found; those before it are there.
-func (s *infoSection) enumerate(f *debugFile) error {
+func (s *infoSection) enumerate(f *debugFile) *UnitError {
 	var buf []byte
 	for off := uint64(0); off < s.size; {
 		b, err := s.read(off, min(headerSize, s.size-off), &buf)
@@ -109,104 +109,126 @@ func (s *infoSection) unitAt(off uint64) (uint64, bool) {
 	return s.starts[i], true
 }
 
-// openDebug opens the debug information of f, a file of size bytes.
-func openDebug(f *elf.File, size int64) (*debugFile, error) {
+// openDebug opens the debug information of f, a file of size bytes. Without a section
+// that can't be read, the units that need it will be damaged.
+func openDebug(f *elf.File, size int64, lost *damage) (*debugFile, error) {
 	d := &debugFile{order: f.ByteOrder == elfBigEndian, signatures: make(map[uint64]typeUnit)}
+	o := opener{relocator: newRelocator(f, size), order: d.order}
 	var err error
-	if d.info, err = d.openInfo(f, size, ".debug_info"); err != nil {
-		return nil, err
-	}
-	if d.types, err = d.openInfo(f, size, ".debug_types"); err != nil {
-		return nil, err
+	if d.info, err = o.openInfo(".debug_info"); err != nil {
+		return nil, fmt.Errorf("section .debug_info: %w", err)
 	}
 	if d.info == nil {
 		return d, nil
 	}
-	for _, s := range []struct {
-		name string
-		data *[]byte
-	}{
-		{".debug_abbrev", &d.abbrev}, {".debug_str_offsets", &d.strOffsets}, {".debug_addr", &d.addr},
-	} {
-		if *s.data, err = d.load(f, size, s.name); err != nil {
-			return nil, err
+	if d.types, err = o.openInfo(".debug_types"); err != nil {
+		lost.loss("section .debug_types", err)
+	}
+	load := func(name string) []byte {
+		b, err := o.load(name)
+		if err != nil {
+			lost.loss("section "+name, err)
 		}
+		return b
 	}
-	if d.str, err = d.loadString(f, size, ".debug_str"); err != nil {
-		return nil, err
-	}
-	if d.lineStr, err = d.loadString(f, size, ".debug_line_str"); err != nil {
-		return nil, err
-	}
+	d.abbrev, d.strOffsets, d.addr = load(".debug_abbrev"), load(".debug_str_offsets"), load(".debug_addr")
+	d.str, d.lineStr = text(load(".debug_str")), text(load(".debug_line_str"))
 	d.abbrevBudget.Store(64*int64(len(d.abbrev)) + 1<<26)
-	d.foreignBudget.Store(64*int64(d.info.size) + 1<<26)
+	d.foreignBudget.Store(8*int64(d.info.size) + 1<<26)
 	return d, nil
 }
 
-// debugSection returns the section of the given name, which may go by the old
-// name of compressed ones, .zdebug_*. It is nil where there is none with data.
-func debugSection(f *elf.File, name string) *elf.Section {
-	s := f.Section(name)
-	if s == nil {
-		s = f.Section(".z" + name[1:])
+// text returns what load returned without the slack.
+func text(b []byte) string { return string(b[:max(len(b)-slack, 0)]) }
+
+// An opener opens the sections of a file.
+type opener struct {
+	*relocator
+	order byteOrder
+}
+
+// sections returns the indexes of the sections of the given name, which may go by the
+// old name of compressed ones, .zdebug_*, but for those without data. There is one at
+// most, save that each type unit of a relocatable object has one of its own.
+func (o opener) sections(name string) []int {
+	var found []int
+	for i, s := range o.file.Sections {
+		if (s.Name == name || s.Name == ".z"+name[1:]) && s.Type != elf.SHT_NOBITS && s.FileSize > 0 {
+			found = append(found, i)
+		}
 	}
-	if s == nil || s.Type == elf.SHT_NOBITS || s.FileSize == 0 {
-		return nil
-	}
-	return s
+	return found
 }
 
 // load returns the bytes of a section, inflated and relocated and followed by
 // slack, and nil where there is none.
-func (d *debugFile) load(f *elf.File, size int64, name string) ([]byte, error) {
-	s := debugSection(f, name)
-	if s == nil {
+func (o opener) load(name string) ([]byte, error) {
+	found := o.sections(name)
+	if len(found) == 0 {
 		return nil, nil
 	}
-	b, err := inflateSection(s, size)
+	b, err := inflateSection(o.file.Sections[found[0]], o.size)
 	if err != nil {
-		return nil, fmt.Errorf("section %s: %w", name, err)
+		return nil, err
 	}
-	relocs, err := relocations(f, s, size)
+	relocs, err := o.of(found[0])
 	if err != nil {
-		return nil, fmt.Errorf("section %s: %w", name, err)
+		return nil, err
 	}
 	n := uint64(len(b) - slack)
-	(&infoSection{relocs: relocs, order: d.order}).relocate(b, 0, n)
+	(&infoSection{relocs: relocs, order: o.order}).relocate(b, 0, n)
 	return b, nil
 }
 
-func (d *debugFile) loadString(f *elf.File, size int64, name string) (string, error) {
-	b, err := d.load(f, size, name)
-	if err != nil || b == nil {
-		return "", err
-	}
-	return string(b[:len(b)-slack]), nil
-}
-
-// openInfo opens a section of units. Only a compressed one is held in memory.
-func (d *debugFile) openInfo(f *elf.File, size int64, name string) (*infoSection, error) {
-	s := debugSection(f, name)
-	if s == nil {
+// openInfo opens the sections of units with the given name, several as if they were
+// one. Only then and if it is compressed it is held in memory.
+func (o opener) openInfo(name string) (*infoSection, error) {
+	found := o.sections(name)
+	if len(found) == 0 {
 		return nil, nil
 	}
-	info := &infoSection{name: name, types: name == ".debug_types", order: d.order}
-	var err error
-	if info.relocs, err = relocations(f, s, size); err != nil {
-		return nil, fmt.Errorf("section %s: %w", name, err)
-	}
-	if !isCompressed(s) {
-		if !inFile(s, size) {
-			return nil, fmt.Errorf("section %s: %w", name, errSection)
+	info := &infoSection{name: name, types: name == ".debug_types", order: o.order}
+	if s := o.file.Sections[found[0]]; len(found) == 1 && !isCompressed(s) {
+		if !inFile(s, o.size) {
+			return nil, errSection
 		}
 		info.r, info.size = s, s.Size
-		return info, nil
+		var err error
+		info.relocs, err = o.of(found[0])
+		return info, err
 	}
-	if info.mem, err = inflateSection(s, size); err != nil {
-		return nil, fmt.Errorf("section %s: %w", name, err)
+	for _, i := range found {
+		if err := o.join(info, i); err != nil {
+			return nil, err
+		}
 	}
-	info.size = uint64(len(info.mem) - slack)
+	info.mem = append(info.mem, make([]byte, slack)...)
 	return info, nil
+}
+
+// join appends the section with the given index to info.
+func (o opener) join(info *infoSection, index int) error {
+	b, err := inflateSection(o.file.Sections[index], o.size)
+	if err != nil {
+		return err
+	}
+	b = b[:len(b)-slack]
+	relocs, err := o.of(index)
+	if err != nil {
+		return err
+	}
+	for _, r := range relocs {
+		if r.off < uint64(len(b)) {
+			r.off += info.size
+			info.relocs = append(info.relocs, r)
+		}
+	}
+	info.mem = append(info.mem, b...)
+	info.size = uint64(len(info.mem))
+	if info.size > bound(o.size) {
+		return errLimit
+	}
+	return nil
 }
 
 func isCompressed(s *elf.Section) bool {
@@ -218,8 +240,18 @@ func inFile(s *elf.Section, size int64) bool {
 	return s.Offset <= uint64(size) && s.FileSize <= uint64(size)-s.Offset
 }
 
-// maxRatio is more than zlib can shrink anything by.
-const maxRatio = 2048
+// Bounds of what a compressed section may hold. Debug information shrinks to a third
+// or a tenth; what zlib can shrink to a thousandth is no such thing.
+const (
+	maxRatio = 64 // times the size of the file
+	minBound = 16 << 20
+)
+
+// bound returns how many bytes a section of a file of size bytes may hold.
+func bound(size int64) uint64 { return min(maxSection, maxRatio*uint64(size)+minBound) }
+
+// inflateStep is how much room is made at first for what a section says to hold.
+const inflateStep = 64 << 20
 
 // inflateSection returns the bytes of a section, followed by slack.
 func inflateSection(s *elf.Section, size int64) ([]byte, error) {
@@ -227,12 +259,16 @@ func inflateSection(s *elf.Section, size int64) ([]byte, error) {
 		return nil, errSection
 	}
 	r := s.Open() // for .zdebug_*, sets Size
-	if s.Size > maxSection || s.Size > maxRatio*s.FileSize {
+	if s.Size > bound(size) {
 		return nil, fmt.Errorf("%d bytes: %w", s.Size, errLimit)
 	}
-	b := make([]byte, s.Size+slack)
-	if _, err := io.ReadFull(r, b[:s.Size]); err != nil {
-		return nil, err
+	b := make([]byte, 0, min(s.Size, inflateStep)+slack)
+	for n := uint64(0); n < s.Size; n = uint64(len(b)) {
+		more := min(s.Size-n, max(n, inflateStep))
+		b = slices.Grow(b, int(more)+slack)[:n+more]
+		if _, err := io.ReadFull(r, b[n:]); err != nil {
+			return nil, err
+		}
 	}
-	return b, nil
+	return append(b, make([]byte, slack)...), nil
 }

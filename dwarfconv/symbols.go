@@ -49,14 +49,15 @@ func (c *conversion) symbols(h *harvest) ([]isf.Symbol, error) {
 		all = append(all, isf.Symbol{Name: s.name, Address: s.value, Type: h.typeOf(s)})
 	}
 	slices.SortFunc(all, func(a, b isf.Symbol) int { return cmp.Compare(a.Name, b.Name) })
-	return all, c.addBanner(all, picked[bannerName])
+	c.addBanner(all, picked[bannerName])
+	return all, nil
 }
 
 // addBanner gives the banner its constant data.
-func (c *conversion) addBanner(all []isf.Symbol, banner symbol) error {
+func (c *conversion) addBanner(all []isf.Symbol, banner symbol) {
 	i, found := slices.BinarySearchFunc(all, bannerName, func(s isf.Symbol, name string) int { return cmp.Compare(s.Name, name) })
 	if !found {
-		return nil
+		return
 	}
 	s := &all[i]
 	size := banner.size
@@ -64,8 +65,9 @@ func (c *conversion) addBanner(all []isf.Symbol, banner symbol) error {
 		size = s.Type.Count
 	}
 	var err error
-	s.ConstantData, err = constantData(c.elf, banner, size)
-	return err
+	if s.ConstantData, err = constantData(c.elf, banner, size); err != nil {
+		c.damage.loss("data of "+bannerName, err)
+	}
 }
 
 // typeOf returns the type of the object that s is, nil where it is not known.

@@ -19,17 +19,19 @@ type symbol struct {
 // symSize is that of an Elf64_Sym.
 const symSize = 24
 
-// readSymtab returns the symbols that stand for something at an address: not
-// those of files, sections and what other files define. The names share memory
-// with one string.
-func readSymtab(f *elf.File, size int64) ([]symbol, error) {
+// readSymtab reads the symbols that stand for something at an address: not those of
+// files, sections and what other files define. The names share memory with one
+// string.
+func (c *conversion) readSymtab() {
+	f := c.elf
 	s := f.SectionByType(elf.SHT_SYMTAB)
 	if s == nil || s.Size == 0 {
-		return nil, nil
+		return
 	}
-	b, names, err := symtabData(f, s, size)
+	b, names, err := symtabData(f, s, c.size)
 	if err != nil {
-		return nil, fmt.Errorf("section %s: %w", s.Name, err)
+		c.damage.loss("section "+s.Name, err)
+		return
 	}
 	order := byteOrder(f.ByteOrder == elfBigEndian)
 	syms := make([]symbol, 0, (len(b)-slack)/symSize)
@@ -41,18 +43,28 @@ func readSymtab(f *elf.File, size int64) ([]symbol, error) {
 			bind:  elf.ST_BIND(b[pos+4]),
 		}
 		section := elf.SectionIndex(order.u16(b, pos+6))
-		if section == elf.SHN_UNDEF || section == elf.SHN_COMMON || sym.typ == elf.STT_SECTION || sym.typ == elf.STT_FILE {
+		if sym.typ == elf.STT_SECTION || sym.typ == elf.STT_FILE || !inMemory(f, section) {
 			continue
 		}
 		if sym.name, err = cstring(names, order.u32(b, pos)); err != nil {
-			return nil, fmt.Errorf("section %s: %w", s.Name, err)
+			c.damage.loss(fmt.Sprintf("symbol %d of %s", pos/symSize, s.Name), err)
+			continue
 		}
 		sym.key = sectionBase(f, section) + sym.value
 		if sym.name != "" {
 			syms = append(syms, sym)
 		}
 	}
-	return syms, nil
+	c.syms = syms
+}
+
+// inMemory reports whether the symbols of a section are of something at an address: the
+// signatures of section groups are not, and what other files define.
+func inMemory(f *elf.File, section elf.SectionIndex) bool {
+	if section == elf.SHN_UNDEF || section == elf.SHN_COMMON {
+		return false
+	}
+	return int(section) >= len(f.Sections) || f.Sections[section].Flags&elf.SHF_ALLOC != 0
 }
 
 func symtabData(f *elf.File, s *elf.Section, size int64) (b []byte, names string, err error) {
@@ -85,9 +97,6 @@ const sectionShift = 40
 // symbolValues returns the values that relocations against the symbol table
 // with the given section index use.
 func symbolValues(f *elf.File, link uint32, size int64) ([]uint64, error) {
-	if int(link) >= len(f.Sections) {
-		return nil, errSection
-	}
 	b, err := inflateSection(f.Sections[link], size)
 	if err != nil {
 		return nil, fmt.Errorf("section %s: %w", f.Sections[link].Name, err)

@@ -1,7 +1,8 @@
 package dwarfconv
 
 import (
-	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -15,21 +16,13 @@ func (c *collector) typeOf(u *unit, ref typeRef) (*isf.Type, error) {
 	if t, ok := c.types[h]; ok {
 		return t, nil
 	}
-	if c.depth == maxChain {
-		return nil, errDepth
-	}
-	c.depth++
 	t, err := c.newType(u, ref)
-	c.depth--
 	if err != nil {
 		return nil, err
 	}
 	c.types[h] = t
 	return t, nil
 }
-
-// maxChain bounds how many typedefs and the like stand before a type.
-const maxChain = 1000
 
 var isfKinds = [kinds]isf.Kind{
 	kindBase:   isf.KindBase,
@@ -39,31 +32,30 @@ var isfKinds = [kinds]isf.Kind{
 	kindEnum:   isf.KindEnum,
 }
 
-// newType is typeOf for a type that has not come up yet.
+// newType is typeOf for a type that has not come up yet. Its hash is known, so it does
+// not nest without end.
 func (c *collector) newType(u *unit, ref typeRef) (*isf.Type, error) {
-	if ref == 0 {
-		return &isf.Type{Kind: isf.KindVoid, Name: "void"}, nil
-	}
-	u, i, err := c.resolve(u, ref)
-	if err != nil {
-		return nil, err
+	u, i, err := c.aliased(u, ref)
+	if err != nil || u == nil {
+		return &isf.Type{}, err
 	}
 	d := &u.dies[i]
 	switch d.kind {
 	case kindBase:
 		name, err := u.optionalName(d.name)
+		if name == "void" {
+			return &isf.Type{}, err
+		}
 		return &isf.Type{Kind: isf.KindBase, Name: name}, err
 	case kindStruct, kindUnion, kindClass, kindEnum:
 		return c.newUserType(u, i)
 	case kindTypedef:
 		k, err := c.aliasKind(u, d)
-		if err != nil || k == kindOther {
-			return c.typeOf(u, d.typ)
+		if err != nil {
+			return nil, err
 		}
 		name, err := u.name(d.name)
 		return &isf.Type{Kind: isfKinds[k], Name: name}, err
-	case kindQualifier:
-		return c.typeOf(u, d.typ)
 	case kindPointer:
 		elem, err := c.typeOf(u, d.typ)
 		return &isf.Type{Kind: isf.KindPointer, Elem: elem}, err
@@ -72,7 +64,36 @@ func (c *collector) newType(u *unit, ref typeRef) (*isf.Type, error) {
 	case kindFunction:
 		return &isf.Type{Kind: isf.KindFunction}, nil
 	}
-	return &isf.Type{Kind: isf.KindVoid, Name: "void"}, nil
+	return &isf.Type{}, nil
+}
+
+// aliased returns the entry that ref in u refers to behind what makes no type of its
+// own: typedefs that name none, qualifiers, references to type units. The unit is nil
+// where that is void.
+func (c *collector) aliased(u *unit, ref typeRef) (*unit, int, error) {
+	for ref != 0 {
+		var i int
+		var err error
+		if u, i, err = c.resolve(u, ref); err != nil {
+			return nil, 0, err
+		}
+		d := &u.dies[i]
+		switch {
+		case d.kind == kindQualifier:
+			ref = d.typ
+		case d.isUser() && d.name == 0 && d.isStub():
+			ref = typeRef(d.aux)
+		case d.kind == kindTypedef:
+			k, err := c.aliasKind(u, d)
+			if err != nil || k != kindOther {
+				return u, i, err
+			}
+			ref = d.typ
+		default:
+			return u, i, nil
+		}
+	}
+	return nil, 0, nil
 }
 
 func (c *collector) newUserType(u *unit, i int) (*isf.Type, error) {
@@ -80,9 +101,6 @@ func (c *collector) newUserType(u *unit, i int) (*isf.Type, error) {
 	if d.name != 0 {
 		name, err := u.name(d.name)
 		return &isf.Type{Kind: isfKinds[d.kind], Name: name}, err
-	}
-	if d.isStub() {
-		return c.typeOf(u, typeRef(d.aux))
 	}
 	name, err := c.anonymousName(u, i)
 	return &isf.Type{Kind: isfKinds[d.kind], Name: name}, err
@@ -121,20 +139,43 @@ func (u *unit) optionalName(ref nameRef) (string, error) {
 func (c *collector) userType(u *unit, i int) (*isf.UserType, error) {
 	d := &u.dies[i]
 	t := &isf.UserType{Kind: isfKinds[d.kind], Size: d.val}
-	unnamed := 0
 	for j := d.first; j != 0; j = u.dies[j].next {
 		f, err := c.field(u, &u.dies[j])
 		if err != nil {
 			return nil, err
 		}
-		if f.Name == "" {
-			f.Name = fmt.Sprintf("unnamed_field_%x", unnamed)
-			f.Anonymous = isUser(f.Type)
-			unnamed++
-		}
 		t.Fields = append(t.Fields, f)
 	}
+	nameUnnamed(t.Fields)
 	return t, nil
+}
+
+const unnamedPrefix = "unnamed_field_"
+
+// nameUnnamed gives names to members without, by counting: those that dwarf2json gives
+// unless C has such a name there, when dwarf2json loses one of the two.
+func nameUnnamed(fields []isf.Field) {
+	var taken map[string]bool
+	for i := range fields {
+		if strings.HasPrefix(fields[i].Name, unnamedPrefix) {
+			if taken == nil {
+				taken = make(map[string]bool)
+			}
+			taken[fields[i].Name] = true
+		}
+	}
+	unnamed := int64(0)
+	for i := range fields {
+		f := &fields[i]
+		if f.Name != "" {
+			continue
+		}
+		for f.Name == "" || taken[f.Name] {
+			f.Name = unnamedPrefix + strconv.FormatInt(unnamed, 16)
+			unnamed++
+		}
+		f.Anonymous = isUser(f.Type)
+	}
 }
 
 func isUser(t *isf.Type) bool {

@@ -1,8 +1,10 @@
 package dwarfconv
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // The unit types of DWARF 5, section 7.5.1, that matter here.
@@ -116,11 +118,12 @@ type unit struct {
 	dies []die // the first is the unit's own
 	// at has the index in dies of the entry at each position. It is never
 	// cleared: an index counts only if the entry there is at that position.
-	at []uint32
+	at     []uint32
+	sparse bool // there is no at: few entries will be looked up, by searching
 }
 
 // maxUnit bounds a unit's size; the largest of a kernel have about a megabyte.
-const maxUnit = 1 << 28
+const maxUnit = 1 << 26
 
 // load reads the unit at off of section s into u, whose buffers are used again.
 func (u *unit) load(f *debugFile, s *infoSection, off uint64) error {
@@ -160,6 +163,13 @@ func (u *unit) defaultBases() (strOffsets, addrBase uint64) {
 // find returns the index of the entry at off of the unit, and -1 if that is none
 // of those that were recorded.
 func (u *unit) find(off uint64) int {
+	if u.sparse {
+		i, found := slices.BinarySearchFunc(u.dies, off, func(d die, off uint64) int { return cmp.Compare(uint64(d.off), off) })
+		if !found {
+			return -1
+		}
+		return i
+	}
 	if off >= uint64(len(u.at)) {
 		return -1
 	}

@@ -234,7 +234,9 @@ func shallow(f *isf.File, t *isf.Type) string {
 		return fmt.Sprintf("[%d]%s", t.Count, shallow(f, t.Elem))
 	case t.Kind == isf.KindFunction:
 		return "func"
-	case t.Kind == isf.KindVoid || t.Kind == isf.KindBase:
+	case t.Kind == isf.KindVoid:
+		return "void"
+	case t.Kind == isf.KindBase:
 		return t.Name
 	}
 	var size uint64

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +123,22 @@ func TestFieldAllocates(t *testing.T) {
 	for path, want := range map[string]float64{"comm": 0, "tasks.prev": 0, "comm[3]": 0} {
 		if got := testing.AllocsPerRun(100, func() { _, _ = f.Field("task", path) }); got != want {
 			t.Errorf("%s: %v allocations, want %v", path, got, want)
+		}
+	}
+}
+
+// BenchmarkNew makes a database of what comes in an order of its own, as kallsyms does.
+func BenchmarkNew(b *testing.B) {
+	f := mustDecode(b, bulk(10_000))
+	order := rand.New(rand.NewPCG(1, 2)).Perm(len(f.symbols))
+	b.ReportAllocs()
+	for b.Loop() {
+		symbols := make([]Symbol, len(order))
+		for i, j := range order {
+			symbols[i] = f.symbols[j]
+		}
+		if _, err := New(Contents{Types: slices.Clone(f.types), Symbols: symbols}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -284,7 +284,7 @@ func clone[T any](s []T) []T {
 
 func (d *decoder) field(name string) Field {
 	f := Field{Name: name}
-	placed := false
+	placed, told := false, false
 	for ok := d.object("field"); ok; ok = d.more('{') {
 		switch string(d.member()) {
 		case "offset":
@@ -292,7 +292,7 @@ func (d *decoder) field(name string) Field {
 		case "type":
 			f.Type = d.typ()
 		case "anonymous":
-			f.Anonymous = d.boolean("anonymous")
+			f.Anonymous, told = d.boolean("anonymous"), true
 		default:
 			d.skip()
 		}
@@ -301,10 +301,16 @@ func (d *decoder) field(name string) Field {
 		d.complain("field without offset or type")
 		return f
 	}
-	if f.Type.Kind.aggregate() && strings.HasPrefix(name, unnamedPrefix) {
-		f.Anonymous = true
+	if !told {
+		f.Anonymous = f.looksAnonymous()
 	}
 	return f
+}
+
+// looksAnonymous reports whether the member is one without a name as far as name and
+// type tell: old versions of dwarf2json say no more.
+func (f *Field) looksAnonymous() bool {
+	return f.Type.Kind.aggregate() && strings.HasPrefix(f.Name, unnamedPrefix)
 }
 
 func (d *decoder) enum(name string) {

@@ -68,8 +68,8 @@ func (d *decoder) typeOf(x *typeText) *Type {
 		d.complain("incomplete type of kind %v", t.Kind)
 		return nil
 	}
-	if t.depth() > maxTypeDepth {
-		d.complain("type nested deeper than %d", maxTypeDepth)
+	if t.depth() > MaxTypeDepth {
+		d.complain("type nested deeper than %d", MaxTypeDepth)
 		return nil
 	}
 	return d.internType(t)

@@ -224,8 +224,11 @@ func (e *encoder) userType(i int, u *UserType) {
 	for i, m := range fields {
 		e.key(i, m.Name)
 		e.raw("{")
-		if m.Anonymous {
+		switch {
+		case m.Anonymous:
 			e.raw(`"anonymous":true,`)
+		case m.looksAnonymous():
+			e.raw(`"anonymous":false,`)
 		}
 		e.raw(`"offset":`)
 		e.uint(m.Offset)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -149,4 +150,47 @@ func TestWriteFile(t *testing.T) {
 	if err := f.WriteFile(filepath.Join(dir, "absent", "a.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
+}
+
+// What is there already keeps its name and its mode, a link stays one, a device is not
+// replaced, and nothing else is left behind.
+func TestWriteFileReplaces(t *testing.T) {
+	dir := t.TempDir()
+	f := file62(t)
+	path := filepath.Join(dir, "a.json")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link.json")
+	if err := os.Symlink("a.json", link); err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{link, os.DevNull} {
+		if err := f.WriteFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(b, encode(t, f)) {
+		t.Errorf("%v; %d bytes that are not what was written", err, len(b))
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
+		t.Errorf("%v, %v", info, err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[1].Type() != os.ModeSymlink {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// A member that C calls as dwarf2json calls those without a name has one.
+func TestEncodeNamedAsUnnamed(t *testing.T) {
+	f, err := New(Contents{Types: []UserType{{Name: "u", Kind: KindStruct, Fields: []Field{
+		{Name: "unnamed_field_7", Type: structure("v")},
+		{Offset: 8, Type: structure("v"), Anonymous: true},
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, contents(f), contents(mustDecode(t, encode(t, f))))
 }

@@ -51,19 +51,19 @@ func New(c Contents) (*File, error) {
 func build(c Contents, twice func(in, name string)) *File {
 	f := &File{metadata: c.Metadata, bases: c.Bases, types: c.Types, enums: c.Enums, symbols: c.Symbols}
 	f.metadata.Format = cmp.Or(f.metadata.Format, version)
-	f.bases = byName("base types", f.bases, func(b *BaseType) string { return b.Name }, twice)
-	f.types = byName("user types", f.types, func(u *UserType) string { return u.Name }, twice)
-	f.enums = byName("enums", f.enums, func(e *Enum) string { return e.Name }, twice)
-	f.symbols = byName("symbols", f.symbols, func(s *Symbol) string { return s.Name }, twice)
+	f.bases = byName("", "base types", f.bases, func(b BaseType) string { return b.Name }, twice)
+	f.types = byName("", "user types", f.types, func(u UserType) string { return u.Name }, twice)
+	f.enums = byName("", "enums", f.enums, func(e Enum) string { return e.Name }, twice)
+	f.symbols = byName("", "symbols", f.symbols, func(s Symbol) string { return s.Name }, twice)
 	for i := range f.types {
 		u := &f.types[i]
-		u.Fields = byName(u.Name+": members", u.Fields, func(m *Field) string { return m.Name }, twice)
+		u.Fields = byName(u.Name, ": members", u.Fields, func(m Field) string { return m.Name }, twice)
 		slices.SortFunc(u.Fields, compareFields)
 	}
 	for i := range f.enums {
 		e := &f.enums[i]
 		e.Base = cmp.Or(e.Base, "void")
-		e.Constants = byName(e.Name+": constants", e.Constants, func(c *Constant) string { return c.Name }, twice)
+		e.Constants = byName(e.Name, ": constants", e.Constants, func(c Constant) string { return c.Name }, twice)
 		slices.SortFunc(e.Constants, compareConstants)
 	}
 	return f
@@ -71,27 +71,58 @@ func build(c Contents, twice func(in, name string)) *File {
 
 // byName sorts s, most often sorted already, and drops all but the last of
 // elements with one name. It returns what is left, and calls twice for each that
-// is not.
-func byName[T any](in string, s []T, name func(*T) string, twice func(in, name string)) []T {
-	inOrder := func(i int) bool { return name(&s[i-1]) < name(&s[i]) }
+// is not, with owner and what joined.
+func byName[T any](owner, what string, s []T, name func(T) string, twice func(in, name string)) []T {
 	i := 1
-	for i < len(s) && inOrder(i) {
+	for i < len(s) && name(s[i-1]) < name(s[i]) {
 		i++
 	}
 	if i >= len(s) {
 		return s
 	}
-	slices.SortStableFunc(s, func(a, b T) int { return strings.Compare(name(&a), name(&b)) })
+	s = sortedBy(s, name)
 	kept := s[:0]
 	for i := range s {
-		if i+1 < len(s) && name(&s[i]) == name(&s[i+1]) {
-			twice(in, name(&s[i]))
+		if i+1 < len(s) && name(s[i]) == name(s[i+1]) {
+			twice(owner+what, name(s[i]))
 			continue
 		}
 		kept = append(kept, s[i])
 	}
 	clear(s[len(kept):])
 	return kept
+}
+
+// maxInserted is the number of elements up to which a stable sort, which inserts, is
+// the fastest.
+const maxInserted = 16
+
+// sortedBy returns the elements of s by name, and those of one name in the order they
+// have. It may use s for that.
+func sortedBy[T any](s []T, name func(T) string) []T {
+	if len(s) <= maxInserted {
+		slices.SortStableFunc(s, func(a, b T) int { return strings.Compare(name(a), name(b)) })
+		return s
+	}
+	type key struct {
+		name string
+		i    int
+	}
+	keys := make([]key, len(s))
+	for i := range s {
+		keys[i] = key{name(s[i]), i}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if c := strings.Compare(a.name, b.name); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.i, b.i)
+	})
+	sorted := make([]T, len(s))
+	for i, k := range keys {
+		sorted[i] = s[k.i]
+	}
+	return sorted
 }
 
 func compareFields(a, b Field) int {
@@ -174,9 +205,9 @@ func (p *problems) check(c *Contents) {
 }
 
 // isSound reports whether all that ISF needs of t is there, and no deeper than
-// maxTypeDepth.
+// MaxTypeDepth.
 func isSound(t *Type) bool {
-	for range maxTypeDepth {
+	for range MaxTypeDepth {
 		switch {
 		case t == nil || int(t.Kind) >= len(kindNames):
 			return false

@@ -78,7 +78,7 @@ func TestNewRefuses(t *testing.T) {
 	endless := &Type{Kind: KindPointer}
 	endless.Elem = &Type{Kind: KindArray, Elem: endless}
 	deep := voidType
-	for range maxTypeDepth {
+	for range MaxTypeDepth {
 		deep = pointer(deep)
 	}
 	typed := func(fields ...Field) Contents {

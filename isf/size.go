@@ -9,7 +9,7 @@ import "math/bits"
 func (f *File) SizeOf(t *Type) (uint64, error) {
 	count := uint64(1)
 	elem := t
-	for range maxTypeDepth {
+	for range MaxTypeDepth {
 		if elem == nil {
 			break
 		}

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// maxTypeDepth is how deep types nest in one another, by Elem. The kernel has
-// less than ten levels; the limit keeps recursion and cycles in bounds.
-const maxTypeDepth = 100
+// MaxTypeDepth is how deep types nest in one another, by Elem: that of a char is 1,
+// of a pointer to it 2. The kernel has less than ten levels; the limit keeps
+// recursion and cycles in bounds. New and Decode refuse what is deeper.
+const MaxTypeDepth = 100
 
 var kindNames = [...]string{
 	KindVoid: "void", KindBase: "base", KindPointer: "pointer", KindArray: "array", KindStruct: "struct", KindUnion: "union",
@@ -35,10 +36,10 @@ func (k BaseKind) String() string {
 	return "BaseKind(" + strconv.Itoa(int(k)) + ")"
 }
 
-// depth returns how many types t nests, itself included: more than maxTypeDepth
+// depth returns how many types t nests, itself included: more than MaxTypeDepth
 // where they are more, or have no end.
 func (t *Type) depth() (n int) {
-	for ; t != nil && n <= maxTypeDepth; n++ {
+	for ; t != nil && n <= MaxTypeDepth; n++ {
 		t = t.Elem
 	}
 	return n
@@ -46,7 +47,7 @@ func (t *Type) depth() (n int) {
 
 // String returns the type much as C writes it, read from left to right:
 // "struct list_head", "char *[4]", "unsigned int:3".
-func (t *Type) String() string { return t.describe(maxTypeDepth) }
+func (t *Type) String() string { return t.describe(MaxTypeDepth) }
 
 func (t *Type) describe(depth int) string {
 	if t == nil || depth == 0 {

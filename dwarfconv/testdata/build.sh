@@ -24,7 +24,7 @@ for dw in 4 5; do
 	compile clang$dw clang-16 -gdwarf-$dw -mcmodel=kernel
 	compile types$dw gcc-12 -gdwarf-$dw -mcmodel=kernel -fdebug-types-section
 	for c in gcc$dw clang$dw types$dw; do kernel $c $T/$c.elf; keep $T/$c.elf $c.elf; done
-	for c in gcc$dw clang$dw; do module $c $T/$c.ko; keep $T/$c.ko $c.ko; done
+	for c in gcc$dw clang$dw types$dw; do module $c $T/$c.ko; keep $T/$c.ko $c.ko; done
 done
 compile old gcc-12 -gdwarf-2 -gstrict-dwarf -mcmodel=kernel; kernel old $T/old.elf; keep $T/old.elf gcc2.elf
 compile wide gcc-12 -gdwarf-5 -gdwarf64 -mcmodel=kernel; kernel wide $T/wide.elf; keep $T/wide.elf gcc5-64bit.elf
@@ -37,5 +37,24 @@ for z in zlib zlib-gnu zstd; do objcopy --compress-debug-sections=$z $T/gcc5.elf
 objcopy --compress-debug-sections=zlib $T/clang5.ko $T/z.ko; keep $T/z.ko clang5-zlib.ko
 objcopy --strip-all --keep-section=.debug* $T/gcc5.elf $T/nosym.elf 2>/dev/null; keep $T/nosym.elf gcc5-nosymtab.elf
 strip -o $T/stripped.elf $T/gcc5.elf; keep $T/stripped.elf stripped.elf
+# A unit with two members and two constants of one name, and one with a type too deep, beside whole ones.
+for c in gcc-12 clang-16; do
+	for f in first second third deepest deep; do $c $flags -gdwarf-5 -mcmodel=kernel -fdebug-prefix-map="$PWD"=. -c $f.c -o $T/odd.$f.o; done
+	$c $flags -gdwarf-5 -mcmodel=kernel -fdebug-prefix-map="$PWD"=. -S odd.c -o - | sed 's/"first"/"second"/; s/"FIRST"/"SECOND"/' >$T/odd.s
+	$c $flags -c outside.S -o $T/odd.outside.o; $c -c $T/odd.s -o $T/odd.odd.o
+	ld -e enter -Ttext=0xffffffff81000000 -o $T/odd.elf $T/odd.*.o; keep $T/odd.elf odd-${c%-*}5.elf
+done
 # dwz drops relocations, so it takes a kernel without.
-ld -e enter -Ttext=0xffffffff81000000 -o $T/dwz.elf $(objects gcc4) && dwz $T/dwz.elf && keep $T/dwz.elf gcc4-dwz.elf
+for dw in 4 5; do ld -e enter -Ttext=0xffffffff81000000 -o $T/dwz.elf $(objects gcc$dw) && dwz $T/dwz.elf && keep $T/dwz.elf gcc$dw-dwz.elf; done
+# Packed in other ways: as a whole, and in Debian packages as linux-image-*-dbg has it.
+for z in xz gzip bzip2; do $z -9 -c $T/gcc5.elf >gcc5.elf.$z; done
+nm -n $T/gcc5.elf >gcc5.map
+P=$T/package; mkdir -p $P/DEBIAN $P/usr/lib/debug/boot $P/usr/lib/debug/lib/modules/0.0.0-test/kernel $P/usr/share/doc
+printf '%s\n' 'Package: linux-image-0.0.0-test-dbg' 'Version: 0.0.0-1' 'Architecture: amd64' 'Maintainer: nobody <nobody@nowhere>' 'Description: test' >$P/DEBIAN/control
+cp $T/gcc5.ko $P/usr/lib/debug/lib/modules/0.0.0-test/kernel/first.ko; echo >$P/usr/share/doc/vmlinux.txt
+dpkg-deb --root-owner-group -Zxz -b $P empty.deb >/dev/null
+cp $T/gcc5.elf $P/usr/lib/debug/boot/vmlinux-0.0.0-test
+for z in xz zstd gzip; do dpkg-deb --root-owner-group -Z$z -b $P $z.deb >/dev/null; done
+mv $P/usr/lib/debug/boot/vmlinux-0.0.0-test $P/usr/lib/debug/lib/modules/0.0.0-test/vmlinux
+ln -s ../lib/modules/0.0.0-test/vmlinux $P/usr/lib/debug/boot/vmlinux-0.0.0-test
+dpkg-deb --root-owner-group -Zxz -b $P link.deb >/dev/null
