@@ -1,0 +1,291 @@
+package cos
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A packing makes a file in another format of an image, by a tool that is not ours.
+type packing struct {
+	name    string
+	format  string // what Open calls the result
+	command string // of the shell, from $in to $out; skipped where its first word is not to be found
+}
+
+// packingsOfLiME are the formats that a LiME image can be made to.
+var packingsOfLiME = []packing{
+	{"lz4", "LiME, LZ4", `lz4 -q -1 -c "$in" > "$out"`},
+	{"lz4 linked", "LiME, LZ4", `lz4 -q -1 -BD -c "$in" > "$out"`},
+	{"gzip", "LiME, gzip", `gzip -1 -c "$in" > "$out"`},
+	{"pigz", "LiME, gzip", `pigz -1 -i -c "$in" > "$out"`},
+	{"zlib", "LiME, zlib", pythonZlib},
+	{"zstd", "LiME, zstd", `zstd -q -1 -c "$in" > "$out"`},
+	{"zstd long", "LiME, zstd", `zstd -q -1 --long=27 -T2 -c "$in" > "$out"`},
+	{"pzstd", "LiME, zstd", `pzstd -q -1 -c "$in" > "$out"`},
+	{"xz", "LiME, xz", `xz -0 -T1 -c "$in" > "$out"`},
+	{"xz blocks", "LiME, xz", `xz -0 -T2 --block-size=16MiB -c "$in" > "$out"`},
+	{"avml", "AVML", `avml convert --source-format lime --format lime_compressed "$in" "$out"`},
+	{"avml in zstd", "AVML, zstd", `avml convert --source-format lime --format lime_compressed "$in" "$out.avml" && zstd -q -1 "$out.avml" -o "$out" && rm "$out.avml"`},
+	// This version writes headers of AVML before plain memory.
+	{"avml 0.17", "AVML", `avml-convert-0.17 --source-format lime --format lime_compressed "$in" "$out.avml" && avml-convert-0.17 --format lime "$out.avml" "$out" && rm "$out.avml"`},
+	{"padded", "raw memory", `avml convert --source-format lime --format raw "$in" "$out"`},
+	{"padded in gzip", "raw memory, gzip", `avml convert --source-format lime --format raw "$in" "$out.raw" && gzip -1 -c "$out.raw" > "$out" && rm "$out.raw"`},
+}
+
+// pythonZlib compresses as LiME's compress=1 does: windows of 2 KiB, memory level 5.
+const pythonZlib = `python3 -c 'import sys, zlib
+z = zlib.compressobj(level=-1, wbits=11, memLevel=5)
+with open(sys.argv[1], "rb") as r, open(sys.argv[2], "wb") as w:
+    while b := r.read(1 << 20):
+        w.write(z.compress(b))
+    w.write(z.flush())' "$in" "$out"`
+
+// dumps are the formats that makedumpfile can make of an ELF core, by its options. Page
+// compressions that it is built without it leaves away.
+var dumps = []struct{ options, format string }{
+	{"-E -d 0", "ELF core"},
+	{"-c -d 0", "kdump, zlib"},
+	{"-l -d 0", "kdump, lzo"},
+	{"-p -d 0", "kdump"},
+	{"-z -d 0", "kdump"},
+	{"-c -d 1", "kdump, zlib"},
+	{"-F -c -d 0", "kdump, zlib, flattened"},
+}
+
+// TestOneMemory opens the memory of one image in every format that the tools on this
+// machine can make of it: it must be the same memory, and give the same report.
+func TestOneMemory(t *testing.T) {
+	t.Run("LiME", func(t *testing.T) {
+		testPackings(t, plainLiME(t), packingsOfLiME)
+	})
+	t.Run("ELF", func(t *testing.T) {
+		for _, img := range testimages.All(t) {
+			if filepath.Ext(img.Path) != ".elf" {
+				continue
+			}
+			for _, d := range dumps {
+				t.Run(d.options, func(t *testing.T) {
+					dump := testimages.Makedumpfile(t, img, strings.Fields(d.options)...)
+					compareImages(t, img.Path, dump, d.format, ramOf(t, img))
+				})
+			}
+			return
+		}
+		t.Skip("there is no ELF core among the images")
+	})
+}
+
+// TestOneMemoryDumped compares the formats in which QEMU dumped the memory of one guest
+// at one moment: files beside the image NAME.elf that are called NAME.kdump-zlib and so on.
+func TestOneMemoryDumped(t *testing.T) {
+	found := false
+	for _, img := range testimages.All(t) {
+		others, err := filepath.Glob(strings.TrimSuffix(img.Path, filepath.Ext(img.Path)) + ".kdump-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range others {
+			found = true
+			t.Run(filepath.Base(other), func(t *testing.T) { compareImages(t, img.Path, other, "kdump", nil) })
+		}
+	}
+	if !found {
+		t.Skip("there are no dumps of QEMU in two formats")
+	}
+}
+
+// plainLiME returns the name of the bundled image without its compression.
+func plainLiME(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "node.lime")
+	run(t, packing{command: `lz4 -q -d -c "$in" > "$out"`}, bundled(t).Path, name)
+	return name
+}
+
+// run runs the command of a packing, and skips the test where the tool is not there.
+func run(t *testing.T, p packing, in, out string) {
+	t.Helper()
+	tool, _, _ := strings.Cut(p.command, " ")
+	if _, err := exec.LookPath(tool); err != nil {
+		t.Skipf("%s is not on this machine", tool)
+	}
+	c := exec.CommandContext(t.Context(), "sh", "-c", p.command)
+	c.Env = append(os.Environ(), "in="+in, "out="+out)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	if err := c.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s", p.command, err, stderr.Bytes())
+	}
+}
+
+func testPackings(t *testing.T, plain string, packings []packing) {
+	for _, p := range packings {
+		t.Run(p.name, func(t *testing.T) {
+			packed := filepath.Join(t.TempDir(), "packed")
+			run(t, p, plain, packed)
+			compareImages(t, plain, packed, p.format, nil)
+		})
+	}
+}
+
+// ramOf returns the RAM of a node by its own /proc/iomem: makedumpfile leaves out what has
+// no struct page, such as the memory of the graphics card.
+func ramOf(t *testing.T, img testimages.Image) []vmem.Range[vmem.PhysAddr] {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(img.Truth, "proc", "iomem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources, err := kcore.ParseIOMem(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kcore.SystemRAM(resources)
+}
+
+// compareImages compares the memory in two files, all or the given ranges, and the reports
+// about it.
+func compareImages(t *testing.T, plain, packed, format string, ranges []vmem.Range[vmem.PhysAddr]) {
+	t.Helper()
+	want := openImage(t, plain)
+	got := openImage(t, packed)
+	if !strings.HasPrefix(got.Format, format) {
+		t.Errorf("taken for %q, want %q", got.Format, format)
+	}
+	if ranges == nil {
+		ranges = want.Memory.Ranges()
+	}
+	compareMemory(t, want.Memory, got.Memory, ranges)
+	comparePlaces(t, want.Memory, got.Memory, ranges)
+	if diff := cmp.Diff(reportOf(t, plain), reportOf(t, packed)); diff != "" {
+		t.Errorf("report (-plain +packed):\n%s", diff)
+	}
+}
+
+func openImage(t *testing.T, name string) *ImageFile {
+	t.Helper()
+	f, err := Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// compareMemory compares all of the ranges. What got has not must be zeros, which is what
+// some formats leave out.
+func compareMemory(t *testing.T, want, got vmem.Memory, ranges []vmem.Range[vmem.PhysAddr]) {
+	t.Helper()
+	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
+	for _, r := range ranges {
+		for off := uint64(0); off < r.Size; off += uint64(len(a)) {
+			n := min(uint64(len(a)), r.Size-off)
+			at := int64(r.Start) + int64(off)
+			if err := same(want, got, a[:n], b[:n], at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// comparePlaces compares pieces of random places and sizes.
+func comparePlaces(t *testing.T, want, got vmem.Memory, ranges []vmem.Range[vmem.PhysAddr]) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		r := ranges[rng.IntN(len(ranges))]
+		off := rng.Uint64N(r.Size)
+		n := min(1+rng.Uint64N(3*vmem.PageSize), r.Size-off)
+		if err := same(want, got, make([]byte, n), make([]byte, n), int64(r.Start)+int64(off)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// same reads the same memory of both, into a and b, and compares it.
+func same(want, got vmem.Memory, a, b []byte, at int64) error {
+	if _, err := want.ReadAt(a, at); err != nil {
+		return fmt.Errorf("plain image: %w", err)
+	}
+	for done := 0; done < len(b); {
+		n, err := got.ReadAt(b[done:], at+int64(done))
+		done += n
+		if errors.Is(err, vmem.ErrNotCaptured) && a[done] == 0 { // what is left out is zeros
+			b[done], err = 0, nil
+			done++
+		}
+		if err != nil && (done < len(b) || !errors.Is(err, io.EOF)) {
+			return fmt.Errorf("packed image at %#x: %w", at+int64(done), err)
+		}
+	}
+	if !bytes.Equal(a, b) {
+		return fmt.Errorf("packed image differs within %d bytes at %#x", len(a), at)
+	}
+	return nil
+}
+
+// reportOf returns the JSON of the report about an image without its notes on the image,
+// as values to compare.
+func reportOf(t *testing.T, name string) any {
+	t.Helper()
+	r, err := AnalyzeNode(t.Context(), File(name), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report map[string]any
+	if err := json.Unmarshal([]byte(asJSON(t, r)), &report); err != nil {
+		t.Fatal(err)
+	}
+	notes, _ := report["notes"].([]any)
+	report["notes"] = slices.DeleteFunc(notes, func(note any) bool {
+		return strings.HasPrefix(fmt.Sprint(note), "the image ")
+	})
+	return report
+}
+
+// TestConcatenated opens the memory of the bundled image as LiME's format=raw writes it:
+// the ranges one after the other, without their addresses.
+func TestConcatenated(t *testing.T) {
+	plain := plainLiME(t)
+	data, err := os.ReadFile(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "concatenated")
+	if err := os.WriteFile(name, withoutHeaders(t, data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	compareImages(t, plain, name, "raw memory", nil)
+}
+
+// withoutHeaders returns what the records of a LiME image hold.
+func withoutHeaders(t *testing.T, image []byte) []byte {
+	t.Helper()
+	var memory []byte
+	for len(image) > 0 {
+		if magic := binary.LittleEndian.Uint32(image); magic != 0x4C694D45 {
+			t.Fatalf("no LiME header but %#x", magic)
+		}
+		size := binary.LittleEndian.Uint64(image[16:]) + 1 - binary.LittleEndian.Uint64(image[8:])
+		memory = append(memory, image[32:32+size]...)
+		image = image[32+size:]
+	}
+	return memory
+}
