@@ -22,6 +22,7 @@ const pageBytes = 256
 type pageLayout struct {
 	size                               uint64
 	flags, typ, mapping, head, private field
+	index                              field // of the page in its mapping
 	folioMapcount                      field // folio._large_mapcount, since 6.10
 	host, mode                         field // address_space.host, inode.i_mode
 }
@@ -35,6 +36,7 @@ func newPageLayout(r resolver) pageLayout {
 		// compound_info since 7.1.
 		head:          r.need("page", "compound_info", "compound_head"),
 		private:       r.need("page", "private"),
+		index:         r.opt("page", "index", "__folio_index"), // renamed in 6.16
 		folioMapcount: r.opt("folio", "_large_mapcount"),
 		host:          r.need("address_space", "host"),
 		mode:          r.need("inode", "i_mode"),
