@@ -25,9 +25,10 @@ type File struct {
 	segments []Segment
 	notes    []Note
 	gaps     []vmem.Gap
+	live     bool
 }
 
-var _ vmem.Memory = (*File)(nil)
+var _ vmem.Live = (*File)(nil)
 
 // startKernelMap is __START_KERNEL_map, above which the kernel's image is mapped
 // (arch/x86/include/asm/page_64_types.h).
@@ -128,6 +129,9 @@ func (f *File) Gaps() []vmem.Gap {
 	}
 	return append(slices.Clip(f.gaps), f.source.Gaps(f.table)...)
 }
+
+// Live reports whether the memory is that of the running machine.
+func (f *File) Live() bool { return f.live }
 
 // Segments returns the program headers in the order of the file. The caller must not
 // change the slice.

@@ -20,8 +20,8 @@ const kcoreName = "proc/kcore"
 // The memory changes while it is read, and two reads of one address may differ. What
 // can't be read, because the kernel holds no page there, unmapped it or knows it to be
 // broken, the kernel gives as zeros and not as an error (read_kcore_iter of
-// fs/proc/kcore.c): zeros read live prove nothing. A [vmem.Physical] above the File
-// keeps the frames that it has read, and shows a state that may be old.
+// fs/proc/kcore.c): zeros read live prove nothing. The File is [vmem.Live], so that a
+// [vmem.Physical] above it does not keep what it has read.
 //
 // Only kernels since 4.11 say in /proc/kcore where its segments are in physical memory,
 // and only those since 4.19 have VMCOREINFO there. Errors are *Refusal where the kernel
@@ -60,5 +60,9 @@ func newLive(file fs.File, root fs.FS) (*File, error) {
 	case n == 0:
 		return nil, refuseOpen(root, err)
 	}
-	return NewFile(r, math.MaxInt64)
+	f, err := NewFile(r, math.MaxInt64)
+	if err == nil {
+		f.live = true
+	}
+	return f, err
 }
