@@ -43,6 +43,11 @@ type CaptureOptions struct {
 	// Tool is what to call the capturing program in the manifest, with its version.
 	Tool string
 
+	// Planned, if not nil, is called before anything is written, with the bytes that the
+	// image will have if all memory can be read, or -1 where that is not known before: of
+	// images that are compressed, and where the use of pages matters.
+	Planned func(size int64)
+
 	// Progress, if not nil, is called after each piece of at most 16 MiB with how many
 	// bytes of RAM of how many have been dealt with. It must return soon.
 	Progress func(done, total int64)
@@ -183,8 +188,19 @@ func wholePages(r vmem.Range[vmem.PhysAddr]) []vmem.Range[vmem.PhysAddr] {
 	return []vmem.Range[vmem.PhysAddr]{{Start: r.Start + vmem.PhysAddr(skip), Size: (r.Size - skip) &^ (pageSize - 1)}}
 }
 
+// plannedSize returns how long the image will be if all can be read, or -1.
+func (c *capture) plannedSize() int64 {
+	if c.opts.Format != FormatLiME || c.opts.Order != OrderAscending || len(c.opts.LeaveOut) > 0 {
+		return -1
+	}
+	return c.total + int64(len(c.chunks))*recordHeaderSize
+}
+
 // write captures all chunks in all passes.
 func (c *capture) write(ctx context.Context, out *meter) error {
+	if c.opts.Planned != nil {
+		c.opts.Planned(c.plannedSize())
+	}
 	enc, err := newEncoder(c.opts.Format, out)
 	if err != nil {
 		return err

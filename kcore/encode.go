@@ -41,10 +41,13 @@ func newEncoder(f Format, w io.Writer) (encoder, error) {
 	return nil, fmt.Errorf("kcore: %w: %v", ErrUnknownFormat, f)
 }
 
+// recordHeaderSize is the length of a recordHeader.
+const recordHeaderSize = 32
+
 // recordHeader is lime_mem_range_header, which AVML took over: its end is inclusive.
 func recordHeader(magic, version uint32, r vmem.Range[vmem.PhysAddr]) []byte {
 	le := binary.LittleEndian
-	b := le.AppendUint32(make([]byte, 0, 32), magic)
+	b := le.AppendUint32(make([]byte, 0, recordHeaderSize), magic)
 	b = le.AppendUint32(b, version)
 	b = le.AppendUint64(b, uint64(r.Start))
 	b = le.AppendUint64(b, uint64(r.Last()))
