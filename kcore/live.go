@@ -22,7 +22,8 @@ const kcoreName = "proc/kcore"
 // can't be read, because the kernel holds no page there, unmapped it or knows it to be
 // broken, the kernel gives as zeros and not as an error (read_kcore_iter of
 // fs/proc/kcore.c): zeros read live prove nothing. The File is [vmem.Live], so that a
-// [vmem.Physical] above it does not keep what it has read.
+// [vmem.Physical] above it does not keep what it has read. It is safe for concurrent use,
+// which one open file of /proc/kcore is not: so it opens several.
 //
 // Only kernels since 4.11 say in /proc/kcore where its segments are in physical memory,
 // and only those since 4.19 have VMCOREINFO there. Errors are *Refusal where the kernel
