@@ -17,7 +17,7 @@ const maxAnswer = 512
 
 // errShort is what became of a request whose length was said before: some memory could not
 // be read.
-var errShort = errors.New("the image is shorter than was said, for some memory could not be read")
+var errShort = errors.New("some memory is unreadable, so the image is shorter than was said")
 
 // errServer is what a server that does not take the image says.
 var errServer = errors.New("the server does not take the image")
