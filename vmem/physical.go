@@ -22,12 +22,12 @@ type Physical struct {
 	mem    Memory
 	ranges []Range[PhysAddr]
 	live   bool
+	epoch  atomic.Uint32 // how often frames were dropped: only those of this epoch count
 
 	// The cache, set-associative. A slot changes only by a whole frame taking the
 	// place of another.
 	sets   [frameSets][frameWays]atomic.Pointer[frame]
 	victim atomic.Uint32 // the way that the next frame displaces
-	epoch  atomic.Uint32 // how often frames were dropped: only those of this epoch count
 }
 
 var _ Memory = (*Physical)(nil)
