@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
@@ -65,5 +66,8 @@ func (f *filter) apply(ctx context.Context, root string, o *kcore.CaptureOptions
 		return nil, err
 	}
 	o.Pages, o.LeaveOut = pages, f.classes
+	// The symbols took a hundred megabytes of the node's memory, and would be captured as
+	// that of a process.
+	debug.FreeOSMemory()
 	return done, nil
 }
