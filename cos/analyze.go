@@ -172,7 +172,7 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	r.Gaps = append(r.Gaps, gaps...)
-	readAttribution(all)
+	readAttribution(all, k.Live())
 	pods := attributePods(all, r.Hostname)
 	r.Pods, r.Notes = pods.pods, pods.notes
 	for i := range all {

@@ -74,7 +74,7 @@ func incomplete(pods []Pod) bool {
 
 // readAttribution reads what the attribution needs beyond the report: of containerd
 // its database, of each container its mounts and its node name.
-func readAttribution(all []facts) {
+func readAttribution(all []facts, live bool) {
 	nodeMounts := uint32(0)
 	for i := range all {
 		if all[i].PID == 1 {
@@ -87,10 +87,10 @@ func readAttribution(all []facts) {
 		v := view{f.ContainerID, f.Namespaces.Mnt}
 		switch {
 		case isContainerd(&f.Process):
-			f.readDatabase()
+			*f = settle(live, func() facts { return f.withDatabase() })
 		case f.PodUID != "" && v.mnt != 0 && v.mnt != nodeMounts && !seen[v]:
 			seen[v] = true
-			f.readMounts()
+			*f = settle(live, func() facts { return f.withMounts() })
 		}
 	}
 }
@@ -101,7 +101,8 @@ type view struct {
 	mnt       uint32
 }
 
-func (f *facts) readMounts() {
+func (f facts) withMounts() facts {
+	f.gaps = slices.Clip(f.gaps)
 	for m, err := range f.task.Mounts() {
 		f.lose(err)
 		if err == nil {
@@ -111,13 +112,15 @@ func (f *facts) readMounts() {
 	var err error
 	f.uts, err = f.task.UTSName()
 	f.lose(err)
+	return f
 }
 
-func (f *facts) readDatabase() {
+func (f facts) withDatabase() facts {
 	f.containerd = true
 	mm, err := f.task.MM()
 	if err != nil || mm == nil {
-		return // a gap of the process already
+		return f // a gap of the process already
 	}
 	f.records, f.recordErr = metadataClaims(f.PID, mm)
+	return f
 }

@@ -10,6 +10,10 @@ import (
 	"github.com/nodelens/nodelens/linux"
 )
 
+// ErrEnded is the reason of a gap where a process of a running machine ended while it was
+// read, and its memory may have been given to another.
+var ErrEnded = errors.New("ended while it was read")
+
 // facts are what is read of one process, for the report and for its attribution.
 type facts struct {
 	Process
@@ -59,7 +63,7 @@ func processes(ctx context.Context, k *linux.Kernel) ([]facts, []linux.Gap, erro
 	all := make([]facts, len(tasks))
 	parallel(len(tasks), func(i int) {
 		if ctx.Err() == nil {
-			all[i] = readProcess(tasks[i])
+			all[i] = settle(k.Live(), func() facts { return readProcess(tasks[i]) })
 		}
 	})
 	return all, gaps, ctx.Err()
@@ -77,6 +81,28 @@ func parallel(n int, do func(int)) {
 		})
 	}
 	wg.Wait()
+}
+
+// readTries is how often what is read of a process of a running machine is read, if there
+// are gaps in it: it may have changed on the way.
+const readTries = 3
+
+// settle returns what read does, of a running machine the try with the fewest gaps. That
+// a process ended while it was read is then the one gap: nothing else is sure of it.
+func settle(live bool, read func() facts) facts {
+	f := read()
+	if !live {
+		return f
+	}
+	for try := 1; len(f.gaps) > 0 && try < readTries; try++ {
+		if again := read(); len(again.gaps) < len(f.gaps) {
+			f = again
+		}
+	}
+	if f.task.Changed() {
+		f.gaps = []linux.Gap{{Object: f.task.String(), Addr: f.Address, Err: ErrEnded}}
+	}
+	return f
 }
 
 func readProcess(t *linux.Task) facts {

@@ -33,9 +33,8 @@ type CaptureOptions struct {
 	// be empty, and OrderKernelFirst puts the kernel's image first and nothing else.
 	Pages PageClassifier
 
-	// LeaveOut lists the classes of pages not to capture. A few such pages between others
-	// are captured all the same, where a record of their own would cost more. PageOther
-	// can't be left out.
+	// LeaveOut lists the classes of pages not to capture, but for those pages that come
+	// into other use while their piece is read. PageOther can't be left out.
 	LeaveOut []PageClass
 
 	// Node is what to call the node in the manifest, besides what it calls itself.
@@ -43,6 +42,11 @@ type CaptureOptions struct {
 
 	// Tool is what to call the capturing program in the manifest, with its version.
 	Tool string
+
+	// Planned, if not nil, is called before anything is written, with the bytes that the
+	// image will have if all memory can be read, or -1 where that is not known before: of
+	// images that are compressed, and where the use of pages matters.
+	Planned func(size int64)
 
 	// Progress, if not nil, is called after each piece of at most 16 MiB with how many
 	// bytes of RAM of how many have been dealt with. It must return soon.
@@ -89,11 +93,12 @@ type capture struct {
 	core     *File
 	chunks   []*chunk
 	passes   []pass
-	total    int64     // bytes of memory in chunks
-	manifest *Manifest // of the reading goroutine until it ends
-	leftOut  map[PageClass]uint64
-	classes  []PageClass // of the chunk being read
-	unknown  int         // chunks that could not be classified
+	total    int64               // bytes of memory in chunks
+	manifest *Manifest           // of the reading goroutine until it ends
+	leftOut  [pageClasses]uint64 // pages
+	kept     [pageClasses]uint64 // pages that were read in passes that classify
+	classes  []PageClass         // of the chunk being read
+	unknown  int                 // chunks that could not be classified
 }
 
 func newCapture(o CaptureOptions) (*capture, error) {
@@ -101,7 +106,7 @@ func newCapture(o CaptureOptions) (*capture, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &capture{opts: o, core: core, leftOut: map[PageClass]uint64{}}
+	c := &capture{opts: o, core: core}
 	if err := c.plan(); err != nil {
 		return nil, errors.Join(err, core.Close())
 	}
@@ -122,7 +127,7 @@ func (c *capture) plan() error {
 		Schema: ManifestSchema, Tool: c.opts.Tool, Node: readNode(c.opts.Root, c.opts.Node),
 		Image: Image{Format: c.opts.Format}, Order: c.opts.Order, Began: time.Now(),
 		Headers: c.core.Segments(), IOMem: text, RAM: extentsOf(ram),
-		Edges: []Extent{}, Pieces: []Piece{}, Missing: []Missing{}, LeftOut: []LeftOut{}, Notes: []string{},
+		Edges: []Extent{}, Pieces: []Piece{}, Missing: []Missing{}, LeftOut: []ClassSize{}, Kept: []ClassSize{}, Notes: []string{},
 	}
 	if v, err := c.core.VMCoreInfo(); err == nil {
 		c.manifest.VMCoreInfo = v.Text()
@@ -183,8 +188,19 @@ func wholePages(r vmem.Range[vmem.PhysAddr]) []vmem.Range[vmem.PhysAddr] {
 	return []vmem.Range[vmem.PhysAddr]{{Start: r.Start + vmem.PhysAddr(skip), Size: (r.Size - skip) &^ (pageSize - 1)}}
 }
 
+// plannedSize returns how long the image will be if all can be read, or -1.
+func (c *capture) plannedSize() int64 {
+	if c.opts.Format != FormatLiME || c.opts.Order != OrderAscending || len(c.opts.LeaveOut) > 0 {
+		return -1
+	}
+	return c.total + int64(len(c.chunks))*recordHeaderSize
+}
+
 // write captures all chunks in all passes.
 func (c *capture) write(ctx context.Context, out *meter) error {
+	if c.opts.Planned != nil {
+		c.opts.Planned(c.plannedSize())
+	}
 	enc, err := newEncoder(c.opts.Format, out)
 	if err != nil {
 		return err
@@ -217,10 +233,8 @@ func (c *capture) write(ctx context.Context, out *meter) error {
 
 // sum enters what was counted on the way.
 func (c *capture) sum() {
-	for class := range PageClass(len(classNames)) {
-		if n := c.leftOut[class]; n > 0 {
-			c.manifest.LeftOut = append(c.manifest.LeftOut, LeftOut{class, n})
-		}
+	if len(c.opts.LeaveOut) > 0 {
+		c.manifest.LeftOut, c.manifest.Kept = classSizes(&c.leftOut), classSizes(&c.kept)
 	}
 	if c.unknown > 1 {
 		c.note("in all %d pieces of memory have pages whose use is not known", c.unknown)

@@ -66,7 +66,7 @@ func TestCaptureLiME(t *testing.T) {
 			{Extent: Extent{0x100000, 0x40000}, Pass: "all", Memory: 0x40000},
 			{Extent: Extent{0x200000, 0x10000}, Pass: "all", Memory: 0x10000},
 		},
-		Missing: []Missing{}, LeftOut: []LeftOut{}, Notes: []string{},
+		Missing: []Missing{}, LeftOut: []ClassSize{}, Kept: []ClassSize{}, Notes: []string{},
 		Image: Image{Memory: 0x58000},
 	}
 	opts := cmp.Options{cmpopts.IgnoreTypes(time.Time{}), cmpopts.IgnoreFields(Image{}, "Bytes", "SHA256")}
@@ -263,15 +263,21 @@ func TestCaptureFiltered(t *testing.T) {
 	}
 	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []PageClass{PageFree}})
 	want := m.all()
+	delete(want, 0x3000)
 	for at := vmem.PhysAddr(0x120000); at < 0x13f000; at += pageSize {
-		delete(want, at) // 0x3000 stays: it would cost a record
+		delete(want, at)
 	}
 	pages, _ := parseLiME(t, image)
 	if d := cmp.Diff(want, pages); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff([]LeftOut{{PageFree, 0x1f000}}, manifest.LeftOut); d != "" {
-		t.Errorf("left out (-want +got):\n%s", d)
+	left := []ClassSize{{PageFree, 0x20, 0x20000}}
+	kept := []ClassSize{{PageOther, 0x37, 0x37000}, {PageCleanFile, 1, 0x1000}}
+	if d := cmp.Diff([][]ClassSize{left, kept}, [][]ClassSize{manifest.LeftOut, manifest.Kept}); d != "" {
+		t.Errorf("left out, kept (-want +got):\n%s", d)
+	}
+	if manifest.Late != 0 {
+		t.Errorf("%d bytes are said to have come into use", manifest.Late)
 	}
 	notes := []string{"the use of pages in memory [0x200000, 0x20ffff] is not known: unknown"}
 	if d := cmp.Diff(notes, manifest.Notes); d != "" {
@@ -281,6 +287,54 @@ func TestCaptureFiltered(t *testing.T) {
 		if _, err := Capture(t.Context(), io.Discard, &o); err == nil {
 			t.Errorf("with %v: pages of unknown use were left out", o.LeaveOut)
 		}
+	}
+}
+
+// A turning classifies differently from one call to the next.
+type turning struct {
+	before, after classes
+	calls         map[vmem.PhysAddr]int
+}
+
+func (u *turning) ClassifyPages(classes []PageClass, start vmem.PhysAddr) error {
+	u.calls[start]++
+	if u.calls[start] == 1 {
+		return u.before.ClassifyPages(classes, start)
+	}
+	return u.after.ClassifyPages(classes, start)
+}
+
+// TestCaptureLate has pages come into use, and others be freed, while their piece is read.
+func TestCaptureLate(t *testing.T) {
+	m := newMachine()
+	use := &turning{before: classes{}, after: classes{0x101000: PageFree, 0x112000: PageSlab}, calls: map[vmem.PhysAddr]int{}}
+	for at := vmem.PhysAddr(0x110000); at < 0x120000; at += pageSize {
+		use.before[at] = PageFree
+		if at != 0x112000 {
+			use.after[at] = PageCleanFile
+		}
+	}
+	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []PageClass{PageFree, PageCleanFile}})
+	want := m.all()
+	for at := vmem.PhysAddr(0x110000); at < 0x120000; at += pageSize {
+		if at != 0x112000 {
+			delete(want, at)
+		}
+	}
+	pages, order := parseLiME(t, image)
+	if d := cmp.Diff(want, pages); d != "" {
+		t.Errorf("pages (-want +got):\n%s", d)
+	}
+	if !slices.IsSorted(order) {
+		t.Errorf("order %v", order)
+	}
+	left := []ClassSize{{PageCleanFile, 15, 0xf000}}
+	kept := []ClassSize{{PageOther, 0x48, 0x48000}, {PageSlab, 1, 0x1000}}
+	if d := cmp.Diff([][]ClassSize{left, kept}, [][]ClassSize{manifest.LeftOut, manifest.Kept}); d != "" {
+		t.Errorf("left out, kept (-want +got):\n%s", d)
+	}
+	if manifest.Late != 0x1000 {
+		t.Errorf("%d bytes came late", manifest.Late)
 	}
 }
 

@@ -1,18 +1,15 @@
 package kcore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/nodelens/nodelens/vmem"
 )
-
-// joinPages is how many pages that are to be left out, at most, are captured between two
-// that are not: a record costs a header, a line in every reader's index and, compressed,
-// a stream of its own.
-const joinPages = 8
 
 // A chunk is memory that is dealt with at a time: whole pages, of maxRecord bytes at most.
 type chunk struct {
@@ -115,11 +112,9 @@ func (c *capture) read(k *chunk, p *pass, buf []byte) batch {
 	b := batch{buf: buf}
 	piece := Piece{Extent: Extent{k.start, uint64(k.pages * pageSize)}, Pass: p.name, Began: time.Now()}
 	c.classify(k, p)
-	for _, r := range c.choose(k, p) {
-		data := buf[r.first*pageSize : r.end*pageSize]
-		b.records = append(b.records, c.readRun(data, k.addr(r.first))...)
-		b.settled += int64(len(data))
-		k.markDone(r)
+	c.readChosen(k, p, &b)
+	if p.last && p.classify {
+		c.readLate(k, p, &b)
 	}
 	if p.last {
 		b.settled += c.countLeftOut(k)
@@ -132,6 +127,35 @@ func (c *capture) read(k *chunk, p *pass, buf []byte) batch {
 		c.manifest.Pieces = append(c.manifest.Pieces, piece)
 	}
 	return b
+}
+
+// readChosen reads the pages of a chunk that a pass wants by their classes.
+func (c *capture) readChosen(k *chunk, p *pass, b *batch) {
+	for _, r := range c.choose(k, p) {
+		data := b.buf[r.first*pageSize : r.end*pageSize]
+		b.records = append(b.records, c.readRun(data, k.addr(r.first))...)
+		b.settled += int64(len(data))
+		k.markDone(r)
+		for _, class := range c.classes[r.first:r.end] {
+			c.kept[class]++
+		}
+	}
+}
+
+// readLate reads what came into use since the pages of a chunk were classified: a machine
+// goes on, and what is on a page that was free is as new as what points to it.
+func (c *capture) readLate(k *chunk, p *pass, b *batch) {
+	if k.done != nil && !slices.Contains(k.done, false) {
+		return
+	}
+	before := b.settled
+	c.classify(k, p)
+	c.readChosen(k, p, b)
+	if b.settled == before {
+		return
+	}
+	c.manifest.Late += uint64(b.settled - before)
+	slices.SortFunc(b.records, func(x, y record) int { return cmp.Compare(x.memory.Start, y.memory.Start) })
 }
 
 // classify finds out the classes of the pages of k, if that matters.
@@ -150,17 +174,13 @@ func (c *capture) classify(k *chunk, p *pass) {
 // choose returns the runs of pages of k that a pass is to read.
 func (c *capture) choose(k *chunk, p *pass) []run {
 	var runs []run
-	joinable := 0 // pages before i, in a row, that may be read too
 	for i := range k.pages {
 		switch {
-		case k.done != nil && k.done[i]:
-			joinable = -k.pages // joins nothing: it would be in the image twice
-		case !p.wants(k.addr(i), c.classes[i], c.opts.LeaveOut):
-			joinable++
-		case len(runs) > 0 && joinable >= 0 && joinable <= joinPages:
-			runs[len(runs)-1].end, joinable = i+1, 0
+		case k.done != nil && k.done[i], !p.wants(k.addr(i), c.classes[i], c.opts.LeaveOut):
+		case len(runs) > 0 && runs[len(runs)-1].end == i:
+			runs[len(runs)-1].end = i + 1
 		default:
-			runs, joinable = append(runs, run{i, i + 1}), 0
+			runs = append(runs, run{i, i + 1})
 		}
 	}
 	return runs
@@ -181,7 +201,7 @@ func (c *capture) countLeftOut(k *chunk) int64 {
 	var left int64
 	for i := range k.pages {
 		if k.done == nil || !k.done[i] {
-			c.leftOut[c.classes[i]] += pageSize
+			c.leftOut[c.classes[i]]++
 			left += pageSize
 		}
 	}

@@ -32,7 +32,8 @@
 // disk. A Manifest goes with the image: what /proc/kcore and /proc/iomem said, which image
 // formats do not keep, what was read when, what could not be read, and the node's
 // identity. Given a PageClassifier, such as the Pages of package linux, it can take the
-// kernel's own memory first and leave out pages that are free or on disk.
+// kernel's own memory first and leave out classes of pages, such as those that are free or
+// on disk; the manifest says how much of which.
 //
 // A node goes on while it is captured, and structures change between two reads. Nothing
 // but the order of reading can be done about that from inside.

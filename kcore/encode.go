@@ -1,16 +1,12 @@
 package kcore
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
-
-	"github.com/klauspost/compress/s2"
-	"github.com/pierrec/lz4/v4"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -38,21 +34,20 @@ func newEncoder(f Format, w io.Writer) (encoder, error) {
 	case FormatLiME:
 		return &limeEncoder{w}, nil
 	case FormatAVML:
-		e := &avmlEncoder{w: w}
-		e.frames = s2.NewWriter(&e.stream, s2.WriterSnappyCompat(), s2.WriterBlockSize(64<<10))
-		return e, nil
+		return newAVMLEncoder(w), nil
 	case FormatLiMELZ4:
-		z := lz4.NewWriter(w)
-		err := z.Apply(lz4.BlockSizeOption(lz4.Block4Mb), lz4.ConcurrencyOption(-1))
-		return &lz4Encoder{limeEncoder{z}, z}, err
+		return newLZ4Encoder(w)
 	}
 	return nil, fmt.Errorf("kcore: %w: %v", ErrUnknownFormat, f)
 }
 
+// recordHeaderSize is the length of a recordHeader.
+const recordHeaderSize = 32
+
 // recordHeader is lime_mem_range_header, which AVML took over: its end is inclusive.
 func recordHeader(magic, version uint32, r vmem.Range[vmem.PhysAddr]) []byte {
 	le := binary.LittleEndian
-	b := le.AppendUint32(make([]byte, 0, 32), magic)
+	b := le.AppendUint32(make([]byte, 0, recordHeaderSize), magic)
 	b = le.AppendUint32(b, version)
 	b = le.AppendUint64(b, uint64(r.Start))
 	b = le.AppendUint64(b, uint64(r.Last()))
@@ -70,40 +65,6 @@ func (e *limeEncoder) record(r vmem.Range[vmem.PhysAddr], data []byte) error {
 }
 
 func (e *limeEncoder) close() error { return nil }
-
-// An avmlEncoder writes records of a header, Snappy frames and their length.
-type avmlEncoder struct {
-	w      io.Writer
-	frames *s2.Writer // into stream
-	stream bytes.Buffer
-}
-
-func (e *avmlEncoder) record(r vmem.Range[vmem.PhysAddr], data []byte) error {
-	e.stream.Reset()
-	e.frames.Reset(&e.stream)
-	if err := e.frames.EncodeBuffer(data); err != nil {
-		return err
-	}
-	if err := e.frames.Close(); err != nil {
-		return err
-	}
-	size := uint64(e.stream.Len())
-	e.stream.Write(binary.LittleEndian.AppendUint64(nil, size))
-	if _, err := e.w.Write(recordHeader(magicAVML, 2, r)); err != nil {
-		return err
-	}
-	_, err := e.w.Write(e.stream.Bytes())
-	return err
-}
-
-func (e *avmlEncoder) close() error { return nil }
-
-type lz4Encoder struct {
-	limeEncoder
-	frame *lz4.Writer
-}
-
-func (e *lz4Encoder) close() error { return e.frame.Close() }
 
 // A meter counts and hashes what is written.
 type meter struct {

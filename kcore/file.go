@@ -26,9 +26,10 @@ type File struct {
 	notes    []Note
 	excluded []vmem.Range[vmem.PhysAddr] // in the order of the file
 	gaps     []vmem.Gap
+	live     bool
 }
 
-var _ vmem.Memory = (*File)(nil)
+var _ vmem.Live = (*File)(nil)
 
 // startKernelMap is __START_KERNEL_map, above which the kernel's image is mapped
 // (arch/x86/include/asm/page_64_types.h).
@@ -158,6 +159,9 @@ func (f *File) Excluded() []vmem.Range[vmem.PhysAddr] {
 	}
 	return left
 }
+
+// Live reports whether the memory is that of the running machine.
+func (f *File) Live() bool { return f.live }
 
 // Segments returns the program headers in the order of the file. The caller must not
 // change the slice.

@@ -18,8 +18,9 @@ const (
 	// FormatAVML is AVML, version 2: records as LiME's, each with Snappy frames. Blocks
 	// that hold only zeros, which AVML itself leaves out, are there.
 	FormatAVML
-	// FormatLiMELZ4 is a LiME image in one LZ4 frame, and behind it the manifest in a
-	// skippable frame (LZ4 Frame Format, "Skippable Frames"), which unpacking drops.
+	// FormatLiMELZ4 is a LiME image in one LZ4 frame of blocks of 256 KiB with checksums,
+	// and behind it the manifest in a skippable frame (LZ4 Frame Format, "Skippable
+	// Frames"), which unpacking drops.
 	FormatLiMELZ4
 )
 

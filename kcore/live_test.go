@@ -3,10 +3,14 @@ package kcore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
@@ -162,4 +166,59 @@ func TestHeadersOfKernels(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A bouncing is a machine whose /proc/kcore spoils what two read through one open file at
+// the same time, as the kernel's does.
+type bouncing struct{ *machine }
+
+type bounceFile struct {
+	fs.File
+	r    io.ReaderAt
+	busy atomic.Int32
+}
+
+func (b bouncing) Open(name string) (fs.File, error) {
+	f, err := b.machine.Open(name)
+	if err != nil || name != kcoreName {
+		return f, err
+	}
+	return &bounceFile{File: f, r: f.(io.ReaderAt)}, nil
+}
+
+func (f *bounceFile) ReadAt(b []byte, off int64) (int, error) {
+	if f.busy.Add(1) > 1 {
+		clear(b)
+		return len(b), nil
+	}
+	defer f.busy.Add(-1)
+	runtime.Gosched()
+	return f.r.ReadAt(b, off)
+}
+
+// TestLiveConcurrently reads by many at the same time.
+func TestLiveConcurrently(t *testing.T) {
+	m := newMachine()
+	f, err := OpenLive(bouncing{m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !f.Live() {
+		t.Error("it does not run")
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			got := make([]byte, 0x1000)
+			for i := range 2000 {
+				off := i * 0x1000 % 0x8000
+				if _, err := f.ReadAt(got, int64(0x100000+off)); err != nil || string(got) != string(m.ram[0x100000][off:off+0x1000]) {
+					t.Errorf("page %d: other bytes, %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -28,12 +28,14 @@ type Manifest struct {
 	VMCoreInfo string    `json:"vmcoreinfo"`      // the text, or empty where the kernel gave none
 	IOMem      string    `json:"iomem"`           // the text of /proc/iomem
 
-	RAM     []Extent  `json:"ram"`      // System RAM, of /proc/iomem
-	Edges   []Extent  `json:"edges"`    // of RAM, less than a page: not in the image, nor used by the kernel
-	Pieces  []Piece   `json:"pieces"`   // what was read when, in the order of reading
-	Missing []Missing `json:"missing"`  // RAM that the image lacks though nothing was to be left out there
-	LeftOut []LeftOut `json:"left_out"` // what was left out as asked: all RAM that is neither in the image nor in Missing
-	Notes   []string  `json:"notes"`    // what else went other than it should
+	RAM     []Extent    `json:"ram"`      // System RAM, of /proc/iomem
+	Edges   []Extent    `json:"edges"`    // of RAM, less than a page: not in the image, nor used by the kernel
+	Pieces  []Piece     `json:"pieces"`   // what was read when, in the order of reading
+	Missing []Missing   `json:"missing"`  // RAM that the image lacks though nothing was to be left out there
+	LeftOut []ClassSize `json:"left_out"` // what was left out as asked: all RAM that is neither in the image nor in Missing
+	Kept    []ClassSize `json:"kept"`     // what was read, of captures that leave something out
+	Late    uint64      `json:"late"`     // bytes of Kept that came into use while the rest of their piece was read, and were read after it
+	Notes   []string    `json:"notes"`    // what else went other than it should
 }
 
 // An Image is the file that was written.
@@ -65,10 +67,23 @@ type Missing struct {
 	Reason string `json:"reason"`
 }
 
-// LeftOut is how much memory of a class was left out.
-type LeftOut struct {
+// A ClassSize is how much memory of a class was left out, or kept. The class is the one
+// that the pages had when that was decided.
+type ClassSize struct {
 	Class PageClass `json:"class"`
+	Pages uint64    `json:"pages"`
 	Bytes uint64    `json:"bytes"`
+}
+
+// classSizes lists what was counted by class.
+func classSizes(pages *[pageClasses]uint64) []ClassSize {
+	sizes := []ClassSize{}
+	for class, n := range pages {
+		if n > 0 {
+			sizes = append(sizes, ClassSize{PageClass(class), n, n * pageSize})
+		}
+	}
+	return sizes
 }
 
 // Whole reports whether the image has all that was to be captured.

@@ -17,8 +17,11 @@ const (
 	PageSlab
 	// PageTable is for page tables.
 	PageTable
-	// PageAnon is memory of processes without a file.
+	// PageAnon is memory of processes without a file, but for PageStack.
 	PageAnon
+	// PageStack is that of the stacks of processes' first threads, which begin with their
+	// arguments and environment.
+	PageStack
 	// PageFile is for file contents in the page cache that are mapped by a process,
 	// changed, or exist nowhere else.
 	PageFile
@@ -27,10 +30,12 @@ const (
 	PageCleanFile
 	// PageFree is free; what was there may still be.
 	PageFree
+
+	pageClasses = iota // how many there are
 )
 
 // classNames are the names of the classes, by their values.
-var classNames = []string{"other", "slab", "page table", "anonymous", "file", "clean file", "free"}
+var classNames = []string{"other", "slab", "page table", "anonymous", "stack", "file", "clean file", "free"}
 
 // String returns the name of the class in a manifest, such as clean file.
 func (c PageClass) String() string {

@@ -66,7 +66,7 @@ func (t *Task) CgroupPaths() ([]CgroupPath, error) {
 	if !l.ok() || !k.layout.task.cgroups.ok() {
 		return nil, newGap(object, t.Addr, fmt.Errorf("%w: css_set", ErrUnsupported))
 	}
-	r := k.reader()
+	r := k.fresh()
 	set := r.ptr(t.Addr, k.layout.task.cgroups)
 	if r.err != nil || !plausible(set) {
 		return nil, newGap(object, t.Addr, cmp.Or(r.err, errPointer("css_set", set)))

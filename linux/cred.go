@@ -25,7 +25,7 @@ type Cred struct {
 
 // Cred reads the task's credentials.
 func (t *Task) Cred() (Cred, error) {
-	l, r := &t.k.layout.cred, t.k.reader()
+	l, r := &t.k.layout.cred, t.k.fresh()
 	cred := r.ptr(t.Addr, t.k.layout.task.realCred)
 	c := Cred{
 		UID: r.u32(cred, l.uid), EUID: r.u32(cred, l.euid), SUID: r.u32(cred, l.suid), FSUID: r.u32(cred, l.fsuid),

@@ -49,7 +49,7 @@ type FD struct {
 // Volatility shows the like). Errors are *Gap and do not end the walk.
 func (t *Task) Files() iter.Seq2[FD, error] {
 	return func(yield func(FD, error) bool) {
-		l, r := &t.k.layout.files, t.k.reader()
+		l, r := &t.k.layout.files, t.k.fresh()
 		files := r.ptr(t.Addr, t.k.layout.task.files)
 		if files == 0 && r.err == nil { // exited
 			return

@@ -191,7 +191,7 @@ func (k *Kernel) nsName(inode vmem.VirtAddr) (string, error) {
 // Exe returns the path of the program that the process runs (mm_struct.exe_file), as
 // the link /proc/PID/exe. It is empty for a task without one.
 func (t *Task) Exe() (string, error) {
-	r := t.k.reader()
+	r := t.k.fresh()
 	mm := r.ptr(t.Addr, t.k.layout.task.mm)
 	if mm == 0 || t.KernelThread {
 		return "", t.lost("program", t.Addr, r.err)
@@ -213,7 +213,7 @@ func (t *Task) Cwd() (string, error) { return t.fsPath("working directory", t.k.
 func (t *Task) Root() (string, error) { return t.fsPath("root directory", t.k.layout.fs.root) }
 
 func (t *Task) fsPath(what string, f field) (string, error) {
-	r := t.k.reader()
+	r := t.k.fresh()
 	fs := r.ptr(t.Addr, t.k.layout.task.fs)
 	if fs == 0 || r.err != nil {
 		return "", t.lost(what, t.Addr, r.err)

@@ -64,7 +64,7 @@ type MM struct {
 // MM returns the user address space of the task, or nil for one that has none: a
 // kernel thread, or a task that has exited.
 func (t *Task) MM() (*MM, error) {
-	r := t.k.reader()
+	r := t.k.fresh()
 	addr := r.ptr(t.Addr, t.k.layout.task.mm)
 	if r.err != nil {
 		return nil, t.lost("mm", t.Addr, r.err)
@@ -114,6 +114,7 @@ func (m *MM) Space() *vmem.AddressSpace { return m.space }
 // Pages that can't be read are Gaps. A string that leads into one is cut short, and
 // what follows the lost part starts a string of its own.
 func (m *MM) Args() ([]string, []Gap) {
+	m.k.phys.Refresh()
 	start, end := m.ArgStart, m.ArgEnd
 	if start == 0 || end <= start {
 		return nil, nil
@@ -162,7 +163,10 @@ func (m *MM) mapped(addr vmem.VirtAddr) bool {
 
 // Env returns the environment that the process started with, as /proc/PID/environ
 // shows it now. Gaps are as with Args.
-func (m *MM) Env() ([]string, []Gap) { return m.strings("env", m.EnvStart, m.EnvEnd) }
+func (m *MM) Env() ([]string, []Gap) {
+	m.k.phys.Refresh()
+	return m.strings("env", m.EnvStart, m.EnvEnd)
+}
 
 // strings reads the NUL-separated strings from start up to end, exclusive.
 func (m *MM) strings(what string, start, end vmem.VirtAddr) ([]string, []Gap) {

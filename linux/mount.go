@@ -69,7 +69,7 @@ func (t *Task) Mounts() iter.Seq2[Mount, error] {
 func (t *Task) mounts() (mounts []Mount, gaps []*Gap) {
 	k := t.k
 	object := "mounts of " + t.String()
-	r := k.reader()
+	r := k.fresh()
 	proxy := r.ptr(t.Addr, k.layout.task.nsproxy)
 	if proxy == 0 && r.err == nil {
 		return nil, nil

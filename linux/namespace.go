@@ -48,7 +48,7 @@ type Namespaces struct {
 // Namespaces reads the task's namespaces. The PID namespace is the one that the task
 // runs in, not the one that its children would.
 func (t *Task) Namespaces() (Namespaces, error) {
-	l, r := &t.k.layout.ns, t.k.reader()
+	l, r := &t.k.layout.ns, t.k.fresh()
 	var n Namespaces
 	if proxy := r.ptr(t.Addr, t.k.layout.task.nsproxy); proxy != 0 {
 		n.Net = r.inum(proxy, l.net, l.netNS)
@@ -92,7 +92,7 @@ func (k *Kernel) pidNamespace(r *reader, task vmem.VirtAddr) uint32 {
 // UTSName returns the node name of the task's UTS namespace, and the empty string if
 // the task has none any more.
 func (t *Task) UTSName() (string, error) {
-	l, r := &t.k.layout.ns, t.k.reader()
+	l, r := &t.k.layout.ns, t.k.fresh()
 	proxy := r.ptr(t.Addr, t.k.layout.task.nsproxy)
 	if proxy == 0 && r.err == nil {
 		return "", nil

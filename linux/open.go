@@ -39,7 +39,7 @@ type Info struct {
 }
 
 // A Kernel is the running kernel of an image. It is immutable and safe for concurrent
-// use.
+// use. Of a machine that runs, each method reads anew what it returns.
 type Kernel struct {
 	info    Info
 	symbols *isf.File
@@ -111,6 +111,10 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	k := &Kernel{symbols: opts.Symbols, layout: layout, phys: f.phys, space: loc.space, mask: loc.mask, info: loc.info()}
 	return k, k.anchor()
 }
+
+// Live reports whether the memory is that of a machine that runs, where two reads of one
+// object may differ: see [vmem.Live].
+func (k *Kernel) Live() bool { return k.phys.Live() }
 
 // anchor finds the objects that all walks start from.
 func (k *Kernel) anchor() error {

@@ -22,6 +22,7 @@ const pageBytes = 256
 type pageLayout struct {
 	size                               uint64
 	flags, typ, mapping, head, private field
+	index                              field // of the page in its mapping
 	folioMapcount                      field // folio._large_mapcount, since 6.10
 	host, mode                         field // address_space.host, inode.i_mode
 }
@@ -35,6 +36,7 @@ func newPageLayout(r resolver) pageLayout {
 		// compound_info since 7.1.
 		head:          r.need("page", "compound_info", "compound_head"),
 		private:       r.need("page", "private"),
+		index:         r.opt("page", "index", "__folio_index"), // renamed in 6.16
 		folioMapcount: r.opt("folio", "_large_mapcount"),
 		host:          r.need("address_space", "host"),
 		mode:          r.need("inode", "i_mode"),
@@ -124,6 +126,7 @@ func newPageTypes(symbols *isf.File) pageTypes {
 // kernel keeps of them. It is a [kcore.PageClassifier]. It is immutable and safe for
 // concurrent use; of a running machine it reads the array anew each time.
 type Pages struct {
+	phys   *vmem.Physical // of space
 	space  *vmem.AddressSpace
 	layout pageLayout
 	flags  pageFlags
@@ -137,7 +140,7 @@ var _ kcore.PageClassifier = (*Pages)(nil)
 // symbols lack what it needs, and with ErrCorrupt where what is there is no such array.
 func (k *Kernel) Pages() (*Pages, error) {
 	r := resolver{isf.NewResolver(k.symbols)}
-	p := &Pages{space: k.space, layout: newPageLayout(r), types: newPageTypes(k.symbols), base: vmemmap4}
+	p := &Pages{phys: k.phys, space: k.space, layout: newPageLayout(r), types: newPageTypes(k.symbols), base: vmemmap4}
 	if err := r.Err(); err != nil {
 		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
 	}
@@ -185,6 +188,7 @@ func (p *Pages) pageOf(pa vmem.PhysAddr) vmem.VirtAddr {
 // whose head lies outside of what is asked for is PageOther, and so is a free page that no
 // block of the buddy allocator in it has: those on the lists of a CPU.
 func (p *Pages) ClassifyPages(classes []kcore.PageClass, start vmem.PhysAddr) error {
+	p.phys.Refresh()
 	buf := make([]byte, uint64(len(classes))*p.layout.size)
 	n, err := p.space.ReadVirt(buf, p.pageOf(start))
 	s := pageArray{Pages: p, first: start, data: buf[:uint64(n)/p.layout.size*p.layout.size]}

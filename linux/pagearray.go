@@ -82,7 +82,9 @@ func (s *pageArray) class(i int) kcore.PageClass {
 		return kcore.PageTable
 	case flags&s.flags.lru == 0 || mapping == 0:
 		return kcore.PageOther
-	case mapping&mappingAnon != 0:
+	case mapping&mappingFlags == mappingAnon:
+		return s.anonymous(head)
+	case mapping&mappingAnon != 0: // of KSM
 		return kcore.PageAnon
 	case mapping&mappingFlags != 0:
 		return kcore.PageOther
@@ -94,6 +96,28 @@ func (s *pageArray) class(i int) kcore.PageClass {
 		return kcore.PageFile
 	}
 	return kcore.PageCleanFile
+}
+
+// stackPages is how far below the end of user memory the kernel puts nothing but stacks,
+// in pages: the least that it leaves between there and what is mapped (MIN_GAP of
+// arch/x86/mm/mmap.c).
+const stackPages = 128 << 20 / pageSize
+
+// anonymous returns the class of an anonymous page. Its index is that of its address, but
+// for what was moved: execve fills a stack at the very end of user memory, and moves it
+// from there to its place (STACK_TOP_MAX, __bprm_mm_init and shift_arg_pages of
+// fs/exec.c), which leaves the index as it was.
+func (s *pageArray) anonymous(head int) kcore.PageClass {
+	if !s.layout.index.ok() {
+		return kcore.PageStack // it may be, and is not to be lost then
+	}
+	index := s.u64(head, s.layout.index)
+	for _, end := range []uint64{1 << 47 / pageSize, 1 << 56 / pageSize} { // with 4 levels, with 5
+		if index < end && index >= end-stackPages {
+			return kcore.PageStack
+		}
+	}
+	return kcore.PageAnon
 }
 
 // ofRegularFile reports whether an address_space is that of a regular file. Pages of a

@@ -46,7 +46,7 @@ func newTestPages(t *testing.T, pages []testPage) *Pages {
 	k.put(0x9000, 0x81a4) // i_mode
 	k.put(0x9100, 0x61b0)
 	return &Pages{
-		space: k.space, base: base,
+		phys: k.phys, space: k.space, base: base,
 		layout: pageLayout{size: 64, flags: 0, typ: 48, mapping: 24, head: 8, private: 40, host: 0, mode: 0, folioMapcount: 64 + 48}, // in the first tail, where the type is
 		flags:  pageFlags{lru: lru, unclean: dirty, uptodate: uptodate, reserved: reserved, slab: slab, swapBacked: swapBacked, head: headFlag, private: private},
 		types:  pageTypes{buddy: pageType{0xf0000080, 0xf0000000}, table: pageType{0xf0000200, 0xf0000000}},

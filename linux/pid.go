@@ -92,7 +92,7 @@ func (k *Kernel) pidLeader(e xaEntry) (vmem.VirtAddr, error) {
 // NamespacedPIDs returns the task's PID in every PID namespace that it is visible
 // in, from the initial one to its own, as NSpid of /proc/PID/status.
 func (t *Task) NamespacedPIDs() ([]int32, error) {
-	l, r := &t.k.layout.pid, t.k.reader()
+	l, r := &t.k.layout.pid, t.k.fresh()
 	pid := r.ptr(t.Addr, t.k.layout.task.threadPID)
 	level := r.u32(pid, l.level)
 	if r.err != nil || level > maxPIDLevel {

@@ -15,6 +15,13 @@ type reader struct {
 
 func (k *Kernel) reader() reader { return reader{as: k.space} }
 
+// fresh returns a reader, at the beginning of a walk: what it reads of a running machine
+// is not older than now.
+func (k *Kernel) fresh() reader {
+	k.phys.Refresh()
+	return k.reader()
+}
+
 func (r *reader) u64(base vmem.VirtAddr, f field) uint64 {
 	if r.err != nil || !f.ok() {
 		return 0

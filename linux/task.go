@@ -136,6 +136,17 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 	return t, nil
 }
 
+// Changed reports whether the machine runs and the task_struct is no longer what it was
+// when the task was found: the task has ended, and its memory was given to another.
+func (t *Task) Changed() bool {
+	if !t.k.phys.Live() {
+		return false
+	}
+	l, r := &t.k.layout.task, t.k.fresh()
+	same := r.i32(t.Addr, l.pid) == t.PID && r.i32(t.Addr, l.tgid) == t.TGID && time.Duration(r.u64(t.Addr, l.startBoottime)) == t.SinceBoot
+	return !same || r.err != nil
+}
+
 // tgidOf returns the process id of the task at addr, or -1.
 func (k *Kernel) tgidOf(addr vmem.VirtAddr) int32 {
 	r := k.reader()

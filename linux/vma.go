@@ -71,6 +71,7 @@ type VMA struct {
 // the walk; a count that differs from mm_struct.map_count is one, at the end.
 func (m *MM) VMAs() iter.Seq2[VMA, error] {
 	return func(yield func(VMA, error) bool) {
+		m.k.phys.Refresh()
 		n, stopped := 0, false
 		each := func(addr vmem.VirtAddr, err error) bool {
 			var v VMA

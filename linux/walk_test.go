@@ -27,11 +27,12 @@ func newTestKernel(t *testing.T) *testKernel {
 	tables := pagetest.NewTables(mem, 4, 0x1000)
 	tables.Map(base, 0x200000, 2, pagetest.Present|pagetest.Write)
 	mem.Zero(0x200000, 64<<10)
-	space, err := newSpace(vmem.NewPhysical(mem), tables.Root(), 4, 0)
+	phys := vmem.NewPhysical(mem)
+	space, err := newSpace(phys, tables.Root(), 4, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &testKernel{&Kernel{layout: new(layouts), space: space}, t, mem}
+	return &testKernel{&Kernel{layout: new(layouts), phys: phys, space: space}, t, mem}
 }
 
 // put writes words from off on, counted from base.

@@ -9,6 +9,7 @@ import (
 // it is in the cache, so that readers need no lock.
 type frame struct {
 	addr  PhysAddr
+	epoch uint32 // of the Physical, when it was read
 	holes []hole // ascending; nil if all of the frame is readable
 	data  [PageSize]byte
 }

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Memory is the physical memory of one machine at one instant, as far as it was
-// captured. The offset of ReadAt is the physical address; 52 bits fit an int64.
+// Memory is the physical memory of one machine, as far as it was captured: at one
+// instant, but for memory that is [Live]. The offset of ReadAt is the physical address; 52 bits fit an int64.
 //
 // ReadAt follows [io.ReaderAt] with one rule more: where the bytes asked for are
 // not all captured it returns the number of bytes before the first one that is
@@ -19,6 +19,15 @@ type Memory interface {
 	// Ranges returns what was captured: ascending, disjoint, adjacent ranges
 	// merged. The caller must not change the slice.
 	Ranges() []Range[PhysAddr]
+}
+
+// A Live memory may be that of a machine that runs: it changes while it is read, and what
+// was read is soon out of date.
+type Live interface {
+	Memory
+
+	// Live reports whether the machine runs.
+	Live() bool
 }
 
 // PageSize is the size in bytes of a frame of physical memory and of the smallest

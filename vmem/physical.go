@@ -14,13 +14,15 @@ const (
 // Physical is the physical memory of a machine behind a bounded cache of frames.
 // It is a [Memory] itself. All address spaces of one machine should share one.
 //
-// A frame is read once and kept until others displace it; so of a live memory a
-// Physical sees a state that may be old, and parts of it from different times.
+// A frame is read once and kept until others displace it; of memory that is [Live], until
+// the next Refresh. So of such memory a Physical sees a state that is as old as that.
 //
 // A Physical is safe for concurrent use; reading a cached frame takes no lock.
 type Physical struct {
 	mem    Memory
 	ranges []Range[PhysAddr]
+	live   bool
+	epoch  atomic.Uint32 // how often frames were dropped: only those of this epoch count
 
 	// The cache, set-associative. A slot changes only by a whole frame taking the
 	// place of another.
@@ -36,7 +38,21 @@ func NewPhysical(m Memory) *Physical {
 	if p, ok := m.(*Physical); ok {
 		return p
 	}
-	return &Physical{mem: m, ranges: NormalizeRanges(m.Ranges())}
+	l, ok := m.(Live)
+	return &Physical{mem: m, ranges: NormalizeRanges(m.Ranges()), live: ok && l.Live()}
+}
+
+// Live reports whether the memory is that of a machine that runs: see [Live].
+func (p *Physical) Live() bool { return p.live }
+
+// Refresh drops all frames of a memory that is live, so that what is read from now on is
+// not older than now. Walks over structures that change call it when they begin: what is
+// read in one go should be of about one time. Of other memory it does nothing. The
+// translations that an [AddressSpace] keeps stay.
+func (p *Physical) Refresh() {
+	if p.live {
+		p.epoch.Add(1)
+	}
 }
 
 // Ranges returns what was captured, as [Memory] says.
@@ -143,7 +159,7 @@ func (p *Physical) frame(addr PhysAddr) (*frame, error) {
 func (p *Physical) cached(addr PhysAddr) *frame {
 	set := &p.sets[addr/PageSize%frameSets]
 	for i := range set {
-		if f := set[i].Load(); f != nil && f.addr == addr {
+		if f := set[i].Load(); f != nil && f.addr == addr && f.epoch == p.epoch.Load() {
 			return f
 		}
 	}
@@ -157,11 +173,12 @@ func (p *Physical) load(addr PhysAddr) (*frame, error) {
 	if i == len(p.ranges) || p.ranges[i].Start > addr+(PageSize-1) {
 		return nil, ErrNotCaptured
 	}
-	f := &frame{addr: addr}
+	f := &frame{addr: addr, epoch: p.epoch.Load()} // before it is read
 	f.load(p.mem, p.ranges[i:])
 	set := &p.sets[addr/PageSize%frameSets]
 	for i := range set {
-		if set[i].CompareAndSwap(nil, f) {
+		old := set[i].Load()
+		if (old == nil || old.epoch != f.epoch) && set[i].CompareAndSwap(old, f) {
 			return f, nil
 		}
 	}

@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
@@ -15,7 +14,7 @@ import (
 )
 
 // leaveOut maps what -leave-out takes to the classes of pages.
-var leaveOut = map[string]kcore.PageClass{"free": kcore.PageFree, "clean-files": kcore.PageCleanFile}
+var leaveOut = map[string]kcore.PageClass{"free": kcore.PageFree, "clean-files": kcore.PageCleanFile, "anon": kcore.PageAnon}
 
 // A filter is what the command line says of pages to leave out.
 type filter struct {
@@ -24,8 +23,8 @@ type filter struct {
 }
 
 func (f *filter) define(flags *flag.FlagSet) {
-	flags.StringVar(&f.symbols, "isf", "", "symbols of the running kernel, which -leave-out needs and -order kernel-first can use: an ISF `FILE`")
-	flags.Func("leave-out", "`PAGES` not to capture: free, clean-files, or free,clean-files", f.parse)
+	flags.StringVar(&f.symbols, "isf", "", "symbols of the running kernel for -leave-out and -order kernel-first: an ISF `FILE`; default: for -leave-out, those in its memory")
+	flags.Func("leave-out", "`PAGES` not to capture, such as free,clean-files: free ones, contents of files that are on disk and not mapped (clean-files), memory of processes but for stacks and files (anon)", f.parse)
 }
 
 func (f *filter) parse(list string) error {
@@ -39,22 +38,17 @@ func (f *filter) parse(list string) error {
 	return nil
 }
 
-func (f *filter) check() error {
-	if len(f.classes) > 0 && f.symbols == "" {
-		return errors.New("-leave-out needs -isf")
-	}
-	return nil
-}
-
-// apply finds the running kernel, if its symbols are given, and has it say what pages are
-// used for. The caller must call done after the capture.
+// apply finds the running kernel, if that is needed, and has it say what pages are used
+// for. The caller must call done after the capture.
 func (f *filter) apply(ctx context.Context, root string, o *kcore.CaptureOptions) (done func(), err error) {
-	if f.symbols == "" {
+	if f.symbols == "" && len(f.classes) == 0 {
 		return func() {}, nil
 	}
-	symbols, err := isf.Open(f.symbols)
-	if err != nil {
-		return nil, err
+	var symbols *isf.File // nil: those in memory
+	if f.symbols != "" {
+		if symbols, err = isf.Open(f.symbols); err != nil {
+			return nil, err
+		}
 	}
 	live, err := kcore.OpenLive(os.DirFS(root))
 	if err != nil {
@@ -64,7 +58,7 @@ func (f *filter) apply(ctx context.Context, root string, o *kcore.CaptureOptions
 	k, err := linux.Open(ctx, live, &linux.Options{Symbols: symbols})
 	if err != nil {
 		done()
-		return nil, fmt.Errorf("%s: %w", filepath.Base(f.symbols), err)
+		return nil, fmt.Errorf("what pages are used for is not known: %w", err)
 	}
 	pages, err := k.Pages()
 	if err != nil {
@@ -72,5 +66,8 @@ func (f *filter) apply(ctx context.Context, root string, o *kcore.CaptureOptions
 		return nil, err
 	}
 	o.Pages, o.LeaveOut = pages, f.classes
+	// The symbols took a hundred megabytes of the node's memory, and would be captured as
+	// that of a process.
+	debug.FreeOSMemory()
 	return done, nil
 }

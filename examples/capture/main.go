@@ -5,9 +5,10 @@
 //	capture -o - | ...
 //	capture -url URL
 //
-// The URL is one that takes a PUT of the whole image without more, and without its length
-// before, such as a signed URL of a bucket of Google Cloud Storage; with -resumable it is
-// the session of a resumable upload there. Nothing is written to disk then.
+// The URL is one that takes a PUT of the whole image without more, such as a signed URL of
+// a bucket of Google Cloud Storage; with -resumable it is the session of a resumable upload
+// there. Nothing is written to disk then. The length of the image is sent before only where
+// it is known: of a whole one in the format lime. Amazon S3 takes no others.
 //
 // It exits with 0 if the image has all memory that was asked for, with 3 if it lacks some,
 // for reasons that are in the manifest, with 4 if the machine withholds its memory, with 1
@@ -36,6 +37,7 @@ const (
 )
 
 func main() {
+	smallPages()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -152,7 +152,7 @@ func TestRefused(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"-o", "-", "-url", "http://127.0.0.1"}, {"-o", "-", "more"}, {"-o", "-", "-format", "raw"}, {"-o", "-", "-resumable"},
-		{"-o", "-", "-leave-out", "free"}, {"-o", "-", "-leave-out", "slab", "-isf", "x"}, {"-o", "-", "-order", "random"},
+		{"-o", "-", "-leave-out", "slab"}, {"-o", "-", "-order", "random"},
 	} {
 		capture(t, exitUsage, args...)
 	}

@@ -15,6 +15,10 @@ import (
 // maxAnswer is how much of a server's answer to an error is shown.
 const maxAnswer = 512
 
+// errShort is what became of a request whose length was said before: some memory could not
+// be read.
+var errShort = errors.New("some memory is unreadable, so the image is shorter than was said")
+
 // errServer is what a server that does not take the image says.
 var errServer = errors.New("the server does not take the image")
 
@@ -33,12 +37,14 @@ func (e *httpError) temporary() bool {
 	return e.status >= 500 || e.status == http.StatusRequestTimeout || e.status == http.StatusTooManyRequests
 }
 
-// capturePut captures to a PUT request, in chunks of unknown number. What was sent can't
-// be sent again, for it is nowhere kept and memory has moved on: where the connection
-// breaks or the server has trouble, the whole capture begins anew, so many times.
+// capturePut captures to a PUT request. Its length is said before, where it is known, as
+// S3 demands. What was sent can't be sent again, for it is nowhere kept and memory has moved
+// on: where the connection breaks or the server has trouble, the whole capture begins anew,
+// so many times; after memory that can't be read, in chunks of unknown number.
 func capturePut(ctx context.Context, to string, retries int, opts *kcore.CaptureOptions, stderr io.Writer) (*kcore.Manifest, error) {
-	for {
-		m, err := putOnce(ctx, to, opts)
+	for sized := true; ; {
+		m, err := putOnce(ctx, to, sized, opts)
+		sized = sized && !errors.Is(err, errShort)
 		if err == nil || retries == 0 || ctx.Err() != nil || !worthRetrying(err) {
 			return m, err
 		}
@@ -54,10 +60,10 @@ func worthRetrying(err error) bool {
 		return e.temporary()
 	}
 	_, ok := errors.AsType[*url.Error](err)
-	return ok
+	return ok || errors.Is(err, errShort)
 }
 
-func putOnce(ctx context.Context, to string, opts *kcore.CaptureOptions) (*kcore.Manifest, error) {
+func putOnce(ctx context.Context, to string, sized bool, opts *kcore.CaptureOptions) (*kcore.Manifest, error) {
 	pr, pw := io.Pipe()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, pr)
 	if err != nil {
@@ -65,12 +71,24 @@ func putOnce(ctx context.Context, to string, opts *kcore.CaptureOptions) (*kcore
 	}
 	req.Header.Set("Content-Type", "application/octet-stream")
 	sent := make(chan error, 1)
-	go func() {
-		err := do(req)
-		pr.Close() // ends a capture that goes on
-		sent <- err
-	}()
-	m, err := kcore.Capture(ctx, pw, opts)
+	o := *opts
+	o.Planned = func(size int64) {
+		if sized {
+			req.ContentLength = size // -1 is not known
+		}
+		go func() {
+			err := do(req)
+			pr.Close() // ends a capture that goes on
+			sent <- err
+		}()
+	}
+	m, err := kcore.Capture(ctx, pw, &o)
+	if m == nil {
+		return nil, err // nothing was begun
+	}
+	if err == nil && req.ContentLength > 0 && m.Image.Bytes != req.ContentLength {
+		err = errShort
+	}
 	pw.CloseWithError(err) // nil ends the body; else the request fails, and no short image is stored
 	if sendErr := <-sent; sendErr != nil && (err == nil || errors.Is(err, io.ErrClosedPipe)) {
 		return m, sendErr

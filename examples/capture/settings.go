@@ -61,7 +61,7 @@ func (s *settings) check(rest []string) error {
 	case s.resumable && s.url == "":
 		return errors.New("-resumable needs -url")
 	}
-	return s.filter.check()
+	return nil
 }
 
 // options returns how to capture. The caller must call done after the capture.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 type bucket struct {
 	mu     sync.Mutex
 	object []byte
+	length int64 // that the request said before; -1 is none
 	tries  int
 	answer func(try int, body io.Reader) int // a status; 0 means to store the body
 }
@@ -36,7 +38,7 @@ func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
-	b.object = body
+	b.object, b.length = body, r.ContentLength
 }
 
 // stored returns what was stored, and how many requests there were.
@@ -86,6 +88,43 @@ func TestPut(t *testing.T) {
 				checkImage(t, object, ram, read(t, manifest))
 			} else if object != nil {
 				t.Error("something was stored")
+			}
+		})
+	}
+}
+
+// TestPutLength looks at whether a request says how long its body is.
+func TestPutLength(t *testing.T) {
+	tests := []struct {
+		name   string
+		lost   int // pages at the end of RAM
+		args   []string
+		status int
+		known  bool
+	}{
+		{"whole, not compressed", 0, nil, exitWhole, true},
+		{"compressed", 0, []string{"-format", "lime.lz4"}, exitWhole, false},
+		{"another order", 0, []string{"-order", "kernel-first"}, exitWhole, false},
+		{"with a page that can't be read: captured anew", 1, nil, exitNotWhole, false},
+		{"nothing anew", 1, []string{"-retries", "0"}, exitFailed, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			root, _ := newRoot(t)
+			if err := os.Truncate(filepath.Join(root, "proc", "kcore"), int64(0x1000+ramSize-tt.lost*0x1000)); err != nil {
+				t.Fatal(err)
+			}
+			b := new(bucket)
+			s := httptest.NewServer(b)
+			defer s.Close()
+			args := append([]string{"-root", root, "-url", s.URL, "-manifest", filepath.Join(t.TempDir(), "m")}, tt.args...)
+			capture(t, tt.status, args...)
+			object, _ := b.stored()
+			if (object == nil) != (tt.status == exitFailed) {
+				t.Fatalf("%d bytes were stored", len(object))
+			}
+			if known := b.length == int64(len(object)); object != nil && known != tt.known {
+				t.Errorf("a request for %d bytes said %d", len(object), b.length)
 			}
 		})
 	}

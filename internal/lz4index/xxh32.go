@@ -21,6 +21,21 @@ func xxh32(p []byte) uint32 {
 	return d.sum()
 }
 
+// XXH32 returns the XXH32 of p with seed 0: the checksum of blocks and frames.
+func XXH32(p []byte) uint32 { return xxh32(p) }
+
+// A Digest computes the XXH32 with seed 0 of what is added to it, for who writes frames.
+type Digest struct{ d *digest }
+
+// NewDigest returns the Digest of nothing.
+func NewDigest() Digest { return Digest{newDigest()} }
+
+// Add adds p to what the digest is of.
+func (d Digest) Add(p []byte) { d.d.add(p) }
+
+// Sum returns the digest of what was added so far.
+func (d Digest) Sum() uint32 { return d.d.sum() }
+
 // A digest computes the XXH32 with seed 0 of what is added to it.
 type digest struct {
 	lanes [4]uint32

@@ -1,0 +1,68 @@
+package kcore
+
+import (
+	"bytes"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// A blockCoder codes data in blocks of one size, on all cores. Its buffers are kept from
+// one call to the next: memory that is allocated again and again costs a node more than
+// compressing does.
+type blockCoder struct {
+	size  int // of a block of data, at most
+	bound int // of a coded block, at most
+	// code has a function for each worker, which appends the coded form of a block to dst.
+	// That has room for it.
+	code []codeFunc
+
+	zeros []byte   // a block of zeros
+	zero  []byte   // how that is coded
+	out   []byte   // coded blocks, bound bytes for each
+	coded [][]byte // in out
+}
+
+type codeFunc func(dst, block []byte) []byte
+
+// newBlockCoder returns a coder of blocks of size bytes, which take bound bytes at most
+// when coded by what newCode returns.
+func newBlockCoder(size, bound int, newCode func() codeFunc) *blockCoder {
+	c := &blockCoder{size: size, bound: bound, zeros: make([]byte, size)}
+	for range runtime.GOMAXPROCS(0) {
+		c.code = append(c.code, newCode())
+	}
+	c.zero = c.code[0](make([]byte, 0, bound), c.zeros)
+	return c
+}
+
+// encode returns the coded blocks of data, until it is called again.
+func (c *blockCoder) encode(data []byte) []byte {
+	n := (len(data) + c.size - 1) / c.size
+	if need := n * c.bound; need > len(c.out) {
+		c.out, c.coded = make([]byte, need), make([][]byte, n)
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, code := range c.code[:min(n, len(c.code))] {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				c.coded[i] = c.block(i, data[i*c.size:min(len(data), (i+1)*c.size)], code)
+			}
+		})
+	}
+	wg.Wait()
+	end := 0 // at most where the next coded block begins
+	for _, b := range c.coded[:n] {
+		end += copy(c.out[end:], b)
+	}
+	return c.out[:end]
+}
+
+// block codes block i. Much of a machine's memory is zeros.
+func (c *blockCoder) block(i int, block []byte, code codeFunc) []byte {
+	if len(block) == c.size && bytes.Equal(block, c.zeros) {
+		return c.zero
+	}
+	return code(c.out[i*c.bound:i*c.bound:(i+1)*c.bound], block)
+}
