@@ -66,7 +66,7 @@ func readPlaces(r io.ReaderAt, entries io.Reader, size int, end int64) (places [
 			if stored < minFrame || off+stored > end || !frameAt(r, off, listed) {
 				return nil, 0, false
 			}
-			if listed > 0 || off == 0 {
+			if off == 0 || listed > 0 && content > 0 { // an empty first frame and the next begin at the same content
 				places = append(places, newPlace(off, content, listed))
 			}
 			off += stored
