@@ -112,7 +112,7 @@ func TestOneMemoryDumped(t *testing.T) {
 }
 
 // plainLiME returns the name of the bundled image without its compression.
-func plainLiME(t *testing.T) string {
+func plainLiME(t testing.TB) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "node.lime")
 	run(t, packing{command: `lz4 -q -d -c "$in" > "$out"`}, bundled(t).Path, name)
@@ -120,7 +120,7 @@ func plainLiME(t *testing.T) string {
 }
 
 // run runs the command of a packing, and skips the test where the tool is not there.
-func run(t *testing.T, p packing, in, out string) {
+func run(t testing.TB, p packing, in, out string) {
 	t.Helper()
 	tool, _, _ := strings.Cut(p.command, " ")
 	if _, err := exec.LookPath(tool); err != nil {
@@ -179,7 +179,7 @@ func compareImages(t *testing.T, plain, packed, format string, ranges []vmem.Ran
 	}
 }
 
-func openImage(t *testing.T, name string) *ImageFile {
+func openImage(t testing.TB, name string) *ImageFile {
 	t.Helper()
 	f, err := Open(name)
 	if err != nil {
