@@ -42,12 +42,16 @@
 //
 // A file that ends too early is read as far as it goes, and Gaps says what is
 // missing. What a segment has in memory but not in the file was left out on purpose: that
-// is no damage, and Excluded lists it. What a file claims is checked against its size before memory is allocated.
+// is no damage, and Excluded lists it. What a file claims is checked against its size
+// before memory is allocated.
+//
+// # Compression
+//
+// Cores that are compressed as a whole, as LZ4 frames or by gzip, zlib, xz or zstd, are
+// read in place. What kdump compresses is for package kdump.
 //
 // # Not supported
 //
 // 32-bit and big-endian cores, cores of single processes, and /proc/kcore of kernels
-// before 4.11, which has no physical addresses. Cores that are compressed as a whole, as
-// LZ4 frames or by gzip, zlib, xz or zstd, are read. What kdump compresses is for package
-// kdump.
+// before 4.11, which has no physical addresses.
 package kcore
