@@ -72,6 +72,9 @@ var dumps = []struct{ options, format string }{
 // TestOneMemory opens the memory of one image in every format that the tools on this
 // machine can make of it: it must be the same memory, and give the same report.
 func TestOneMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	t.Run("LiME", func(t *testing.T) {
 		testPackings(t, plainLiME(t), packingsOfLiME)
 	})
@@ -95,6 +98,9 @@ func TestOneMemory(t *testing.T) {
 // TestOneMemoryDumped compares the formats in which QEMU dumped the memory of one guest
 // at one moment: files beside the image NAME.elf that are called NAME.kdump-zlib and so on.
 func TestOneMemoryDumped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	found := false
 	for _, img := range testimages.All(t) {
 		others, err := filepath.Glob(strings.TrimSuffix(img.Path, filepath.Ext(img.Path)) + ".kdump-*")
@@ -263,6 +269,9 @@ func reportOf(t *testing.T, name string) any {
 // TestConcatenated opens the memory of the bundled image as LiME's format=raw writes it:
 // the ranges one after the other, without their addresses.
 func TestConcatenated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	plain := plainLiME(t)
 	data, err := os.ReadFile(plain)
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 // A real node's memory, which QEMU dumped as an ELF core, comes back from what
 // makedumpfile made of that.
 func TestRealImage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	image := testimages.Named(t, "s-6.12-la57")
 	for _, args := range [][]string{{"-c", "-d", "1"}, {"-l", "-d", "31"}, {"-F", "-l", "-d", "0"}} {
 		f, err := Open(testimages.Makedumpfile(t, image, args...))

@@ -72,6 +72,9 @@ var options = [][]string{
 
 // TestCommand takes up files made by the xz command at every checkpoint.
 func TestCommand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	for _, size := range []int{1, 5, 2 << 20} {
 		content := memory(size)
 		for _, o := range options {
@@ -85,6 +88,9 @@ func TestCommand(t *testing.T) {
 
 // TestImage decodes a part of an image that xz packs, and takes it up at many places.
 func TestImage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	want := image(t, 64<<20)
 	for _, o := range [][]string{{"-1"}, {"-0", "-T2", "--block-size=16000000"}} {
 		checkWhole(t, command(t, bytes.NewReader(want), o...), want)

@@ -12,6 +12,9 @@ import (
 // TestImage packs a stretch of a memory image in many ways with the zstd command, and
 // goes on from a few stops.
 func TestImage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	const size = 6 << 20
 	want := stretch(t, size)
 	for _, options := range []string{
