@@ -94,6 +94,7 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 	c := &cursor{r: x, dec: d}
 	if ix, ok := d.(checkpoint.Indexed); ok {
 		x.index(ix)
+		x.file.furthest.Store(0) // indexes are at the end of a file, and no progress
 	}
 	if err := c.more(); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
