@@ -130,35 +130,14 @@ func TestRawImages(t *testing.T) {
 	}
 }
 
-// checkSameMemory compares the memory of two images.
+// checkSameMemory compares the memory of two images, and which they have.
 func checkSameMemory(t *testing.T, image, other string) {
 	t.Helper()
-	a, err := Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := Open(other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	if diff := cmp.Diff(a.Memory.Ranges(), b.Memory.Ranges()); diff != "" {
+	want, got := openImage(t, image).Memory, openImage(t, other).Memory
+	if diff := cmp.Diff(want.Ranges(), got.Ranges()); diff != "" {
 		t.Errorf("ranges (-want +got):\n%s", diff)
 	}
-	want, got := make([]byte, 1<<20), make([]byte, 1<<20)
-	for _, r := range a.Memory.Ranges() {
-		for off := uint64(0); off < r.Size; off += uint64(len(want)) {
-			n := min(uint64(len(want)), r.Size-off)
-			at := int64(r.Start) + int64(off)
-			if _, err := a.Memory.ReadAt(want[:n], at); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := b.Memory.ReadAt(got[:n], at); err != nil || !bytes.Equal(got[:n], want[:n]) {
-				t.Fatalf("memory at %#x: %v, or other bytes", at, err)
-			}
-		}
-	}
+	compareMemory(t, want, got, want.Ranges())
 }
 
 // A raw image that is cut off has what precedes the cut, and says so.
