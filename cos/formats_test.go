@@ -74,17 +74,19 @@ func TestOneMemory(t *testing.T) {
 		t.Skip("whole images take long")
 	}
 	t.Run("LiME", func(t *testing.T) {
-		testPackings(t, plainLiME(t), packingsOfLiME)
+		testPackings(t, originalOf(t, plainLiME(t)), packingsOfLiME)
 	})
 	t.Run("ELF", func(t *testing.T) {
 		for _, img := range testimages.All(t) {
 			if filepath.Ext(img.Path) != ".elf" {
 				continue
 			}
+			plain := originalOf(t, img.Path)
+			plain.ranges = ramOf(t, img)
 			for _, d := range dumps {
 				t.Run(d.options, func(t *testing.T) {
 					dump := testimages.Makedumpfile(t, img, strings.Fields(d.options)...)
-					compareImages(t, img.Path, dump, d.format, ramOf(t, img))
+					compareImages(t, plain, dump, d.format)
 				})
 			}
 			return
@@ -107,7 +109,7 @@ func TestOneMemoryDumped(t *testing.T) {
 		}
 		for _, other := range others {
 			found = true
-			t.Run(filepath.Base(other), func(t *testing.T) { compareImages(t, img.Path, other, "kdump", nil) })
+			t.Run(filepath.Base(other), func(t *testing.T) { compareImages(t, originalOf(t, img.Path), other, "kdump") })
 		}
 	}
 	if !found {
@@ -139,12 +141,12 @@ func run(t testing.TB, p packing, in, out string) {
 	}
 }
 
-func testPackings(t *testing.T, plain string, packings []packing) {
+func testPackings(t *testing.T, plain original, packings []packing) {
 	for _, p := range packings {
 		t.Run(p.name, func(t *testing.T) {
 			packed := filepath.Join(t.TempDir(), "packed")
-			run(t, p, plain, packed)
-			compareImages(t, plain, packed, p.format, nil)
+			run(t, p, plain.path, packed)
+			compareImages(t, plain, packed, p.format)
 		})
 	}
 }
@@ -164,21 +166,33 @@ func ramOf(t *testing.T, img testimages.Image) []vmem.Range[vmem.PhysAddr] {
 	return kcore.SystemRAM(resources)
 }
 
-// compareImages compares the memory in two files, all or the given ranges, and the reports
-// about it.
-func compareImages(t *testing.T, plain, packed, format string, ranges []vmem.Range[vmem.PhysAddr]) {
+// An original is an image to compare others with.
+type original struct {
+	path   string
+	report string
+	ranges []vmem.Range[vmem.PhysAddr] // to compare; nil for all
+}
+
+func originalOf(t *testing.T, path string) original {
 	t.Helper()
-	want := openImage(t, plain)
+	return original{path: path, report: withoutNotes(t, analyze(t, path))}
+}
+
+// compareImages compares the memory in two files, and the reports about it.
+func compareImages(t *testing.T, plain original, packed, format string) {
+	t.Helper()
+	want := openImage(t, plain.path)
 	got := openImage(t, packed)
 	if !strings.HasPrefix(got.Format, format) {
 		t.Errorf("taken for %q, want %q", got.Format, format)
 	}
+	ranges := plain.ranges
 	if ranges == nil {
 		ranges = want.Memory.Ranges()
 	}
 	compareMemory(t, want.Memory, got.Memory, ranges)
 	comparePlaces(t, want.Memory, got.Memory, ranges)
-	if diff := cmp.Diff(withoutNotes(t, analyze(t, plain)), withoutNotes(t, analyze(t, packed))); diff != "" {
+	if diff := cmp.Diff(plain.report, withoutNotes(t, analyze(t, packed))); diff != "" {
 		t.Errorf("report (-plain +packed):\n%s", diff)
 	}
 }
