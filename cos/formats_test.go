@@ -34,7 +34,7 @@ var packingsOfLiME = []packing{
 	{"pigz", "LiME, gzip", `pigz -1 -i -c "$in" > "$out"`},
 	{"zlib", "LiME, zlib", pythonZlib},
 	{"zstd", "LiME, zstd", `zstd -q -1 -c "$in" > "$out"`},
-	{"zstd long", "LiME, zstd", `zstd -q -1 --long=27 -T2 -c "$in" > "$out"`},
+	{"zstd long", "LiME, zstd", `zstd -q -1 --long=24 -T2 -c "$in" > "$out"`},
 	{"pzstd", "LiME, zstd", `pzstd -q -1 -c "$in" > "$out"`},
 	{"xz", "LiME, xz", `xz -0 -T1 -c "$in" > "$out"`},
 	{"xz blocks", "LiME, xz", `xz -0 -T2 --block-size=16MiB -c "$in" > "$out"`},
