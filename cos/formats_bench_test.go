@@ -17,6 +17,9 @@ import (
 // opens it, reads pages at random (cold: most have to be decoded; warm: none) and all of
 // it in order, against the speed of copying memory.
 func BenchmarkFormats(b *testing.B) {
+	if testing.Short() {
+		b.Skip("packing takes long")
+	}
 	plain := plainLiME(b)
 	b.Run("copy", func(b *testing.B) {
 		from, to := make([]byte, 64<<20), make([]byte, 64<<20)
