@@ -4,45 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
-	"encoding/binary"
 	"io"
-	"math/rand/v2"
 	"os"
 	"testing"
 
 	kflate "github.com/klauspost/compress/flate"
-)
 
-// memory returns n bytes that compress about as the memory of a machine does: of
-// each four pages one is zeros, one text, one of pointers, one without pattern.
-func memory(n int) []byte {
-	b := make([]byte, 0, n)
-	rng := rand.New(rand.NewPCG(1, 2))
-	for page := 0; len(b) < n; page++ {
-		end := len(b) + 4096
-		switch page % 4 {
-		case 0:
-			b = append(b, make([]byte, 4096)...)
-		case 1:
-			b = append(b, text()[rng.IntN(100_000):][:4096]...)
-		case 2:
-			for len(b) < end {
-				b = binary.LittleEndian.AppendUint64(b, 0xffff888000000000|rng.Uint64N(1<<20)<<6)
-			}
-		default:
-			for len(b) < end {
-				b = binary.LittleEndian.AppendUint64(b, rng.Uint64())
-			}
-		}
-	}
-	return b
-}
+	"github.com/nodelens/nodelens/internal/packtest"
+)
 
 // BenchmarkDecode compares this decoder, with and without its checksum, with those of the
 // standard library and of klauspost/compress. A file that NODELENS_BENCH names, such as
 // a memory image, is taken instead of a made one.
 func BenchmarkDecode(b *testing.B) {
-	content := memory(32 << 20)
+	content := packtest.Memory(32 << 20)
 	if name := os.Getenv("NODELENS_BENCH"); name != "" {
 		var err error
 		if content, err = os.ReadFile(name); err != nil {

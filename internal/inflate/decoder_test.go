@@ -3,8 +3,6 @@ package inflate
 import (
 	"bytes"
 	"compress/flate"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,34 +16,16 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 )
 
 // The inputs that testdata/README.md describes.
 var (
-	text  = sync.OnceValue(makeText)
+	text  = packtest.Text
 	yes   = sync.OnceValue(func() []byte { return bytes.Repeat([]byte("nodelens\n"), 1000000) })
-	mixed = sync.OnceValue(func() []byte { return bytes.Join([][]byte{text(), noise(70000), text()}, nil) })
+	mixed = sync.OnceValue(func() []byte { return bytes.Join([][]byte{text(), packtest.Noise(70000), text()}, nil) })
 	twice = sync.OnceValue(func() []byte { return bytes.Join([][]byte{text(), text()}, nil) })
 )
-
-func makeText() []byte {
-	var b bytes.Buffer
-	for i := range 3500 {
-		fmt.Fprintf(&b, "page frame %016d is mapped, dirty and referenced\n", i+1)
-	}
-	return b.Bytes()
-}
-
-// noise returns n bytes of the AES-128 key stream of an all-zero key.
-func noise(n int) []byte {
-	c, err := aes.NewCipher(make([]byte, 16))
-	if err != nil {
-		panic(err)
-	}
-	b := make([]byte, n)
-	cipher.NewCTR(c, make([]byte, 16)).XORKeyStream(b, b)
-	return b
-}
 
 // fixtures says what the files in testdata decode to.
 var fixtures = map[string]func() []byte{

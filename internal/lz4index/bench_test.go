@@ -2,38 +2,14 @@ package lz4index
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/pierrec/lz4/v4"
-)
 
-// memory returns n bytes that compress about as the memory of a machine does: of
-// each four pages one is zeros, one text, one of pointers, one without pattern.
-func memory(n int) []byte {
-	b := make([]byte, 0, n)
-	rng := rand.New(rand.NewPCG(1, 2))
-	for page := 0; len(b) < n; page++ {
-		end := len(b) + 4096
-		switch page % 4 {
-		case 0:
-			b = append(b, make([]byte, 4096)...)
-		case 1:
-			b = append(b, text()[rng.IntN(100_000):][:4096]...)
-		case 2:
-			for len(b) < end {
-				b = binary.LittleEndian.AppendUint64(b, 0xffff888000000000|rng.Uint64N(1<<20)<<6)
-			}
-		default:
-			for len(b) < end {
-				b = binary.LittleEndian.AppendUint64(b, rng.Uint64())
-			}
-		}
-	}
-	return b
-}
+	"github.com/nodelens/nodelens/internal/packtest"
+)
 
 func compress(b *testing.B, content []byte, opts ...lz4.Option) []byte {
 	b.Helper()
@@ -56,7 +32,7 @@ const benchSize = 64 << 20
 var benchBlocks = []lz4.BlockSize{lz4.Block64Kb, lz4.Block4Mb}
 
 func BenchmarkNew(b *testing.B) {
-	content := memory(benchSize)
+	content := packtest.Memory(benchSize)
 	for _, size := range []uint64{0, benchSize} {
 		for _, block := range benchBlocks {
 			file := compress(b, content, lz4.BlockSizeOption(block), lz4.SizeOption(size))
@@ -74,7 +50,7 @@ func BenchmarkNew(b *testing.B) {
 // BenchmarkReadAt reads 4 KiB at random places: cold, where the block is never in
 // the cache, and warm, where it always is.
 func BenchmarkReadAt(b *testing.B) {
-	content := memory(benchSize)
+	content := packtest.Memory(benchSize)
 	for _, block := range benchBlocks {
 		file := compress(b, content, lz4.BlockSizeOption(block))
 		for name, cache := range map[string]int64{"cold": 1, "warm": 2 * benchSize} {
@@ -106,7 +82,7 @@ func benchReads(b *testing.B, r *Reader) {
 }
 
 func BenchmarkReadAtSequential(b *testing.B) {
-	file := compress(b, memory(benchSize), lz4.BlockSizeOption(lz4.Block4Mb))
+	file := compress(b, packtest.Memory(benchSize), lz4.BlockSizeOption(lz4.Block4Mb))
 	r := open(b, file, &Options{CacheBytes: 16 << 20})
 	p := make([]byte, 1<<20)
 	b.SetBytes(benchSize)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/nodelens/nodelens/internal/packtest"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -97,7 +98,7 @@ func TestOverwrittenAnywhere(t *testing.T) {
 			for range 40 {
 				bad := bytes.Clone(file)
 				at := 15 + rng.IntN(len(bad)-15)
-				copy(bad[at:], noise(1+rng.IntN(512)))
+				copy(bad[at:], packtest.Noise(1+rng.IntN(512)))
 				r := open(t, bad, nil)
 				lost := survey(t, r, want)
 				checkListed(t, r, lost)

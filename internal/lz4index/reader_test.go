@@ -2,10 +2,7 @@ package lz4index
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -16,34 +13,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/internal/packtest"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // The inputs that testdata/README.md describes.
 var (
-	text  = sync.OnceValue(makeText)
+	text  = packtest.Text
 	yes   = sync.OnceValue(func() []byte { return bytes.Repeat([]byte("nodelens\n"), 1000000) })
-	mixed = sync.OnceValue(func() []byte { return bytes.Join([][]byte{text(), noise(70000), text()}, nil) })
+	mixed = sync.OnceValue(func() []byte { return bytes.Join([][]byte{text(), packtest.Noise(70000), text()}, nil) })
 )
-
-func makeText() []byte {
-	var b bytes.Buffer
-	for i := range 3500 {
-		fmt.Fprintf(&b, "page frame %016d is mapped, dirty and referenced\n", i+1)
-	}
-	return b.Bytes()
-}
-
-// noise returns n bytes of the AES-128 key stream of an all-zero key.
-func noise(n int) []byte {
-	c, err := aes.NewCipher(make([]byte, 16))
-	if err != nil {
-		panic(err)
-	}
-	b := make([]byte, n)
-	cipher.NewCTR(c, make([]byte, 16)).XORKeyStream(b, b)
-	return b
-}
 
 // fixtures says what the files in testdata decode to.
 var fixtures = map[string]func() []byte{
@@ -107,28 +86,12 @@ func TestFixtures(t *testing.T) {
 			checkContent(t, open(t, file, nil), want)
 
 			r := open(t, file, nil)
-			checkRandomReads(t, r, want, rand.New(rand.NewPCG(1, 2)), 200)
+			packtest.CheckRandomReads(t, r, want, rand.New(rand.NewPCG(1, 2)), 200, 9000)
 			r = open(t, file, &Options{CacheBytes: 1})
-			checkRandomReads(t, r, want, rand.New(rand.NewPCG(3, 4)), 50)
+			packtest.CheckRandomReads(t, r, want, rand.New(rand.NewPCG(3, 4)), 50, 9000)
 		})
 	}
 }
-
-func checkRandomReads(t *testing.T, r *Reader, want []byte, rng *rand.Rand, times int) {
-	p := make([]byte, 9000)
-	for range times {
-		off := rng.IntN(len(want) + 100)
-		q := p[:rng.IntN(len(p))]
-		n, err := r.ReadAt(q, int64(off))
-		rest := want[min(off, len(want)):]
-		rest = rest[:min(len(rest), len(q))]
-		if !bytes.Equal(q[:n], rest) || (err == nil) != (n == len(q)) || err != nil && !errors.Is(err, io.EOF) {
-			t.Errorf("ReadAt(%d bytes, %d) = %d, %v", len(q), off, n, err)
-			return
-		}
-	}
-}
-
 func TestConcurrentReaders(t *testing.T) {
 	for _, name := range []string{"b4.lz4", "b4-linked.lz4", "b20000-linked.lz4", "stored-linked.lz4"} {
 		for _, cache := range []int64{1, 200_000, 0} {
@@ -136,7 +99,7 @@ func TestConcurrentReaders(t *testing.T) {
 			want := fixtures[name]()
 			var wg sync.WaitGroup
 			for i := range 8 {
-				wg.Go(func() { checkRandomReads(t, r, want, rand.New(rand.NewPCG(uint64(i), 0)), 100) })
+				wg.Go(func() { packtest.CheckRandomReads(t, r, want, rand.New(rand.NewPCG(uint64(i), 0)), 100, 9000) })
 			}
 			wg.Wait()
 		}
@@ -260,12 +223,12 @@ func TestXXH32(t *testing.T) {
 		}
 	}
 	d := newDigest()
-	for p := noise(1000); len(p) > 0; {
+	for p := packtest.Noise(1000); len(p) > 0; {
 		n := min(len(p), len(p)%37+1)
 		d.add(p[:n])
 		p = p[n:]
 	}
-	if got, want := d.sum(), xxh32(noise(1000)); got != want {
+	if got, want := d.sum(), xxh32(packtest.Noise(1000)); got != want {
 		t.Errorf("digest in pieces = %#x, in one %#x", got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 	"github.com/nodelens/nodelens/internal/seekable"
 )
 
@@ -18,7 +19,7 @@ func image(b *testing.B) []byte {
 	b.Helper()
 	name := os.Getenv("NODELENS_BENCH")
 	if name == "" {
-		return memory(64 << 20)
+		return packtest.Memory(64 << 20)
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
+	"github.com/nodelens/nodelens/internal/packtest"
 	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -15,7 +16,7 @@ import (
 // FuzzReader checks that what is read of any gzip file from its end to its beginning is
 // what the decoder makes of it in one go, and that a file that is damaged says so.
 func FuzzReader(f *testing.F) {
-	whole := gzipped(f, memory(100_000))
+	whole := gzipped(f, packtest.Memory(100_000))
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
 	f.Add(bytes.Join([][]byte{gzipped(f, []byte("nodelens\n")), whole, gzipped(f, make([]byte, 3<<20))}, nil))

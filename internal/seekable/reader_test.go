@@ -2,9 +2,7 @@ package seekable_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"sync"
@@ -19,39 +17,12 @@ import (
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/inflate"
+	"github.com/nodelens/nodelens/internal/packtest"
 	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/internal/xzdec"
 	"github.com/nodelens/nodelens/internal/zstddec"
 	"github.com/nodelens/nodelens/vmem"
 )
-
-// memory returns n bytes that compress about as the memory of a machine does: of
-// each four pages one is zeros, one text, one of pointers, one without pattern.
-func memory(n int) []byte {
-	b := make([]byte, 0, n)
-	rng := rand.New(rand.NewPCG(1, 2))
-	for page := 0; len(b) < n; page++ {
-		end := len(b) + 4096
-		switch page % 4 {
-		case 0:
-			b = append(b, make([]byte, 4096)...)
-		case 1:
-			for len(b) < end {
-				b = fmt.Appendf(b, "page frame %016d is mapped, dirty and referenced\n", rng.IntN(10000))
-			}
-			b = b[:end]
-		case 2:
-			for len(b) < end {
-				b = binary.LittleEndian.AppendUint64(b, 0xffff888000000000|rng.Uint64N(1<<20)<<6)
-			}
-		default:
-			for len(b) < end {
-				b = binary.LittleEndian.AppendUint64(b, rng.Uint64())
-			}
-		}
-	}
-	return b[:n]
-}
 
 func gzipped(t testing.TB, content []byte) []byte {
 	t.Helper()
@@ -87,21 +58,6 @@ func checkContent(t *testing.T, r *seekable.Reader, want []byte) {
 	n, err := r.ReadAt(got, 0)
 	if !errors.Is(err, io.EOF) || !bytes.Equal(got[:n], want) {
 		t.Errorf("read %d bytes, %v; want %d equal bytes and EOF", n, err, len(want))
-	}
-}
-
-func checkRandomReads(t *testing.T, r *seekable.Reader, want []byte, rng *rand.Rand, times int) {
-	p := make([]byte, 90_000)
-	for range times {
-		off := rng.IntN(len(want) + 100)
-		q := p[:rng.IntN(len(p))]
-		n, err := r.ReadAt(q, int64(off))
-		rest := want[min(off, len(want)):]
-		rest = rest[:min(len(rest), len(q))]
-		if !bytes.Equal(q[:n], rest) || (err == nil) != (n == len(q)) || err != nil && !errors.Is(err, io.EOF) {
-			t.Errorf("ReadAt(%d bytes, %d) = %d, %v", len(q), off, n, err)
-			return
-		}
 	}
 }
 
@@ -143,12 +99,12 @@ func packedAll(t testing.TB, content []byte) map[string]packed {
 }
 
 func TestReader(t *testing.T) {
-	content := memory(4<<20 + 12345)
+	content := packtest.Memory(4<<20 + 12345)
 	for name, p := range packedAll(t, content) {
 		for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 2 << 20}} {
 			checkContent(t, open(t, p.format, p.file, opts), content)
 			r := open(t, p.format, p.file, opts)
-			checkRandomReads(t, r, content, rand.New(rand.NewPCG(1, 2)), 10)
+			packtest.CheckRandomReads(t, r, content, rand.New(rand.NewPCG(1, 2)), 10, 90_000)
 			checkContent(t, r, content)
 			if d := r.Damage(); len(d) > 0 {
 				t.Errorf("damage %v", d)
@@ -162,7 +118,7 @@ func TestReader(t *testing.T) {
 
 // A read decodes no more of a file than it needs.
 func TestLazy(t *testing.T) {
-	file := gzipped(t, memory(8<<20))
+	file := gzipped(t, packtest.Memory(8<<20))
 	counted := &countingReader{r: bytes.NewReader(file)}
 	r, err := seekable.New(inflate.Gzip, counted, int64(len(file)), nil)
 	if err != nil {
@@ -195,14 +151,14 @@ func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestConcurrentReaders(t *testing.T) {
-	content := memory(9 << 20)
+	content := packtest.Memory(9 << 20)
 	file := gzipped(t, content)
 	chunks := toyOf(content)
 	for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 1 << 20}} {
 		for _, r := range []*seekable.Reader{open(t, inflate.Gzip, file, opts), open(t, chunks, chunks.file, opts)} {
 			var wg sync.WaitGroup
 			for i := range 8 {
-				wg.Go(func() { checkRandomReads(t, r, content, rand.New(rand.NewPCG(uint64(i), 0)), 20) })
+				wg.Go(func() { packtest.CheckRandomReads(t, r, content, rand.New(rand.NewPCG(uint64(i), 0)), 20, 90_000) })
 			}
 			wg.Wait()
 		}
@@ -210,7 +166,7 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	content := memory(5 << 20)
+	content := packtest.Memory(5 << 20)
 	enc, err := zstd.NewWriter(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +191,7 @@ func checkProgress(t *testing.T, format checkpoint.Format, file []byte) {
 }
 
 func TestTruncated(t *testing.T) {
-	content := memory(3 << 20)
+	content := packtest.Memory(3 << 20)
 	file := gzipped(t, content)
 	for _, cut := range []int{len(file) / 3, len(file) / 2, len(file) - 9, len(file) - 1} {
 		r := open(t, inflate.Gzip, file[:cut], smallest)
@@ -253,7 +209,7 @@ func TestTruncated(t *testing.T) {
 }
 
 func TestMismatch(t *testing.T) {
-	content := memory(1 << 20)
+	content := packtest.Memory(1 << 20)
 	file := gzipped(t, content)
 	file[len(file)-8] ^= 1
 	r := open(t, inflate.Gzip, file, nil)
@@ -282,7 +238,7 @@ func (f *failAt) ReadAt(p []byte, off int64) (int, error) {
 
 func TestReadErrors(t *testing.T) {
 	broken := errors.New("broken disk")
-	content := memory(4 << 20)
+	content := packtest.Memory(4 << 20)
 	file := gzipped(t, content)
 	disk := &failAt{bytes.NewReader(file), 5, broken}
 	if _, err := seekable.New(inflate.Gzip, disk, int64(len(file)), nil); !errors.Is(err, broken) {
@@ -390,7 +346,7 @@ func (d *toyDecoder) Index() (places []checkpoint.Place, size int64, ok bool) {
 // A file with an index loses no more than the parts that are damaged, each up to the
 // next place, wherever reading begins.
 func TestIndexed(t *testing.T) {
-	content := memory(10 * toyChunk)
+	content := packtest.Memory(10 * toyChunk)
 	for name, damaged := range map[string][]int{"none": nil, "first": {0}, "two": {3, 4}, "last": {9}, "some": {1, 5, 9}} {
 		chunks := toyOf(content)
 		var want []seekable.Damage
@@ -440,7 +396,7 @@ func survey(t *testing.T, r *seekable.Reader, content []byte, lost []seekable.Da
 
 // What the index tells of and is not there is lost.
 func TestIndexTooLong(t *testing.T) {
-	content := memory(2*toyChunk + 100)
+	content := packtest.Memory(2*toyChunk + 100)
 	chunks := toyOf(content)
 	chunks.size += 50_000
 	r := open(t, chunks, chunks.file, nil)

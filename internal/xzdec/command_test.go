@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 	"github.com/nodelens/nodelens/internal/testimages"
 )
 
@@ -19,7 +20,7 @@ import (
 func memory(n int) []byte {
 	b := make([]byte, 0, n+4096)
 	rng := rand.New(rand.NewPCG(1, 2))
-	lines, opcodes := text(), code()
+	lines, opcodes := packtest.Text(), code()
 	for len(b) < n {
 		end := len(b) + 4096
 		switch rng.IntN(6) {

@@ -2,8 +2,6 @@ package xzdec
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,31 +13,15 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 )
 
-// text, noise, mixed and code are the contents of the fixtures: testdata/README.md.
-func text() []byte {
-	var b bytes.Buffer
-	for i := range 3500 {
-		fmt.Fprintf(&b, "page frame %016d is mapped, dirty and referenced\n", i+1)
-	}
-	return b.Bytes()
+func mixed() []byte {
+	return bytes.Join([][]byte{packtest.Text(), packtest.Noise(70000), packtest.Text()}, nil)
 }
-
-func noise() []byte {
-	b := make([]byte, 70000)
-	c, err := aes.NewCipher(make([]byte, 16))
-	if err != nil {
-		panic(err)
-	}
-	cipher.NewCTR(c, make([]byte, 16)).XORKeyStream(b, b)
-	return b
-}
-
-func mixed() []byte { return bytes.Join([][]byte{text(), noise(), text()}, nil) }
 
 func code() []byte {
-	b := noise()[:12000]
+	b := packtest.Noise(70000)[:12000]
 	for i, c := range b {
 		b[i] = [8]byte{0xe8, 0xe9, 0, 0, 0xff, 0xff, 'U', 'U'}[c/32]
 	}
@@ -52,12 +34,12 @@ func yes() []byte { return bytes.Repeat([]byte("nodelens\n"), 1_000_000) }
 func contents() map[string][]byte {
 	all := map[string][]byte{
 		"yes": yes(), "stored": mixed(), "x86": code(), "x86delta": code(), "empty": {},
-		"streams": append(text(), text()...), "small": text()[:3000], "smallx86": code()[:3000],
+		"streams": append(packtest.Text(), packtest.Text()...), "small": packtest.Text()[:3000], "smallx86": code()[:3000],
 	}
 	for _, name := range []string{
 		"preset0", "preset6", "preset9e", "none", "crc32", "sha256", "blocks", "threads", "lc0", "lc4", "smalldict", "delta",
 	} {
-		all[name] = text()
+		all[name] = packtest.Text()
 	}
 	return all
 }
@@ -223,18 +205,18 @@ func TestMismatch(t *testing.T) {
 		before int // the end of the file
 		want   checkpoint.Mismatch
 	}{
-		{"crc32", 12 + 12 + 1, checkpoint.Mismatch{What: "CRC-32", Size: int64(len(text()))}},
-		{"preset6", 12 + 12 + 1, checkpoint.Mismatch{What: "CRC-64", Size: int64(len(text()))}},
-		{"sha256", 12 + 12 + 1, checkpoint.Mismatch{What: "SHA-256", Size: int64(len(text()))}},
-		{"preset6", 12 + 10, checkpoint.Mismatch{What: "index", Size: int64(len(text()))}},
-		{"preset6", 12 + 1, checkpoint.Mismatch{What: "index", Size: int64(len(text()))}},
-		{"preset6", 7, checkpoint.Mismatch{What: "stream footer", Size: int64(len(text()))}},
+		{"crc32", 12 + 12 + 1, checkpoint.Mismatch{What: "CRC-32", Size: int64(len(packtest.Text()))}},
+		{"preset6", 12 + 12 + 1, checkpoint.Mismatch{What: "CRC-64", Size: int64(len(packtest.Text()))}},
+		{"sha256", 12 + 12 + 1, checkpoint.Mismatch{What: "SHA-256", Size: int64(len(packtest.Text()))}},
+		{"preset6", 12 + 10, checkpoint.Mismatch{What: "index", Size: int64(len(packtest.Text()))}},
+		{"preset6", 12 + 1, checkpoint.Mismatch{What: "index", Size: int64(len(packtest.Text()))}},
+		{"preset6", 7, checkpoint.Mismatch{What: "stream footer", Size: int64(len(packtest.Text()))}},
 	} {
 		file := fixture(t, c.name)
 		file[len(file)-c.before] ^= 0x10
 		file = append(file, fixture(t, "none")...)
 		got, doubts, err := rest(open(t, file, nil))
-		if err != nil || len(doubts) != 1 || !bytes.Equal(got, append(text(), text()...)) {
+		if err != nil || len(doubts) != 1 || !bytes.Equal(got, append(packtest.Text(), packtest.Text()...)) {
 			t.Errorf("%s: %d bytes, %v, %v", c.name, len(got), doubts, err)
 			continue
 		}
@@ -282,10 +264,10 @@ func TestDictionary(t *testing.T) {
 	putCRC(file[20:], file[12:20])
 	d := open(t, file, nil)
 	got, doubts, err := rest(d)
-	if err != nil || doubts != nil || !bytes.Equal(got, text()) {
+	if err != nil || doubts != nil || !bytes.Equal(got, packtest.Text()) {
 		t.Errorf("%d bytes, %v, %v", len(got), doubts, err)
 	}
-	if n := len(d.(*decoder).win.buf); n > 4*len(text()) {
-		t.Errorf("%d bytes of memory for %d of content", n, len(text()))
+	if n := len(d.(*decoder).win.buf); n > 4*len(packtest.Text()) {
+		t.Errorf("%d bytes of memory for %d of content", n, len(packtest.Text()))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 )
 
 func index(t *testing.T, file []byte) (places []checkpoint.Place, size int64, ok bool) {
@@ -23,13 +24,13 @@ func index(t *testing.T, file []byte) (places []checkpoint.Place, size int64, ok
 func TestIndex(t *testing.T) {
 	blocks := []int64{0, 50000, 100000, 150000, 200000}
 	var twice []int64
-	twice = append(append(twice, blocks...), int64(len(text())))
+	twice = append(append(twice, blocks...), int64(len(packtest.Text())))
 	for name, want := range map[string][]int64{
 		"blocks": blocks, "threads": blocks, "streams": twice, "yes": {0}, "empty": {0}, "arm": {0},
 	} {
 		file, content := fixture(t, name), contents()[name]
 		if name == "arm" {
-			content = text()
+			content = packtest.Text()
 		}
 		places, size, ok := index(t, file)
 		if !ok || size != int64(len(content)) {

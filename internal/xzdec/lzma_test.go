@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+
+	"github.com/nodelens/nodelens/internal/packtest"
 )
 
 func TestRepeat(t *testing.T) {
-	random := noise()
+	random := packtest.Noise(70000)
 	for distance := 1; distance <= 40; distance++ {
 		for length := 1; length <= 273; length++ {
 			got := append(bytes.Clone(random[:distance]), make([]byte, length)...)

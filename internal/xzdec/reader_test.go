@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 )
 
 func TestReader(t *testing.T) {
@@ -45,7 +46,7 @@ func TestReaderMismatch(t *testing.T) {
 	file := fixture(t, "crc32")
 	file[len(file)-25] ^= 1
 	got, err := io.ReadAll(NewReader(bytes.NewReader(file)))
-	if _, ok := errors.AsType[*checkpoint.Mismatch](err); !ok || !bytes.Equal(got, text()) {
+	if _, ok := errors.AsType[*checkpoint.Mismatch](err); !ok || !bytes.Equal(got, packtest.Text()) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 )
 
 func TestDecode(t *testing.T) {
@@ -134,11 +135,11 @@ func TestMismatch(t *testing.T) {
 			break
 		}
 	}
-	want := []checkpoint.Mismatch{{Offset: int64(sum), What: "XXH64", Size: int64(len(text()))}}
+	want := []checkpoint.Mismatch{{Offset: int64(sum), What: "XXH64", Size: int64(len(packtest.Text()))}}
 	if diff := cmp.Diff(want, doubts); diff != "" {
 		t.Errorf("doubts (-want +got):\n%s", diff)
 	}
-	if !bytes.Equal(got, append(text(), mixed()...)) {
+	if !bytes.Equal(got, append(packtest.Text(), mixed()...)) {
 		t.Error("content differs")
 	}
 }
@@ -169,7 +170,7 @@ func TestTruncated(t *testing.T) {
 
 // TestTruncatedRaw cuts a block that isn't compressed: what there is of it is returned.
 func TestTruncatedRaw(t *testing.T) {
-	want := random()
+	want := packtest.Noise(15000)
 	file := frameOf(block(blockRaw, true, len(want), want...))
 	for _, lost := range []int{1, 5000, len(want) - 1} {
 		got, _, err := drain(t, open(t, file[:len(file)-lost], nil))

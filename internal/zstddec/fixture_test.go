@@ -2,8 +2,6 @@ package zstddec
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,46 +12,27 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
+	"github.com/nodelens/nodelens/internal/packtest"
 )
 
-// The inputs that testdata/README.md describes.
-
-func text() []byte {
-	var b []byte
-	for n := 1; n <= 3500; n++ {
-		b = fmt.Appendf(b, "page frame %016d is mapped, dirty and referenced\n", n)
-	}
-	return b
-}
-
-func random() []byte {
-	block, err := aes.NewCipher(make([]byte, 16))
-	if err != nil {
-		panic(err)
-	}
-	b := make([]byte, 15000)
-	cipher.NewCTR(block, make([]byte, 16)).XORKeyStream(b, b)
-	return b
-}
-
 func mixed() []byte {
-	b := append(text(), random()...)
+	b := append(packtest.Text(), packtest.Noise(15000)...)
 	b = append(b, make([]byte, 200_000)...)
-	for p := []byte(base64.StdEncoding.EncodeToString(random())); len(p) > 0; p = p[min(60, len(p)):] {
+	for p := []byte(base64.StdEncoding.EncodeToString(packtest.Noise(15000))); len(p) > 0; p = p[min(60, len(p)):] {
 		b = append(append(b, p[:min(60, len(p))]...), '\n')
 	}
-	for i, c := range text()[:16*1500] {
+	for i, c := range packtest.Text()[:16*1500] {
 		b = fmt.Appendf(b, " %02x", c)
 		if i%16 == 15 {
 			b = append(b, '\n')
 		}
 	}
-	return append(append(b, random()...), text()...)
+	return append(append(b, packtest.Noise(15000)...), packtest.Text()...)
 }
 
 func low() []byte {
 	var b []byte
-	for _, c := range random() {
+	for _, c := range packtest.Noise(15000) {
 		b = append(b, c>>4&3, c&3)
 	}
 	return b
@@ -63,7 +42,7 @@ func low() []byte {
 func input(name string) []byte {
 	what, _, _ := strings.Cut(strings.TrimSuffix(name, ".zst"), "-")
 	return map[string]func() []byte{
-		"text":  text,
+		"text":  packtest.Text,
 		"mixed": mixed,
 		"low":   low,
 		"zeros": func() []byte { return make([]byte, 9_000_000) },
