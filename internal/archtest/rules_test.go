@@ -39,14 +39,15 @@ var house = map[string]room{
 	"kdump":     {rooms: []string{"kcore", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, delve}},
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
-	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "vmem"}},
+	"kstruct":   {rooms: []string{"isf", "vmem"}},
+	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "kstruct", "vmem"}},
 	"cos":       {rooms: library, foreign: []string{compress, lz4, mmap}},
 	"examples":  {rooms: append([]string{"cos"}, library...), foreign: []string{xz}},
 	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }
 
 // library is what lies below cos.
-var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "kdump", "lime", "linux", "raw", "vmem"}
+var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "raw", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the
