@@ -156,6 +156,9 @@ func TestAVMLDamage(t *testing.T) {
 		{"cut off before the length", file[:block2-8], []physRange{pattern1}, nil},
 		{"cut off behind a header: not taken for zeros", image(low, avmlHead(zeros1)), []physRange{pattern1},
 			[]lost{{block2 + 32, zeros1, ErrDamaged}}},
+		{"a broken chunk, and the file cut off in the next block",
+			image(avmlHead(mem(0, 0x1000)), []byte(streamID+"\x02\x01\x00\x00"), low[:chunk2+0x100]), []physRange{first},
+			[]lost{{42, mem(0, 0x1000), ErrDamaged}, {int64(46 + chunk2), rest, ErrTruncated}}},
 		{"a piece missing, up to the next header", image(low[:chunk2+0x10], mid), []physRange{first, random},
 			[]lost{{int64(chunk2), rest, ErrDamaged}}},
 	}

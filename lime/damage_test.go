@@ -70,6 +70,66 @@ var damageTests = []damageTest{
 		[]lost{{32 + 0x400, mem(0x1400, 0x100), ErrShort}}},
 }
 
+// What is damaged in two places, or in all, costs those places.
+var p1, p2, p3 = mem(0x1000, 0x3000), mem(0x100000, 0x4000), mem(0x200000, 0x8000)
+
+// headTo is a record header whose range has so many bytes more.
+func headTo(r physRange, more int64) []byte {
+	return head(physRange{Start: r.Start, Size: uint64(int64(r.Size) + more)})
+}
+
+// without is a record, less so many bytes at its end.
+func without(r physRange, n int) []byte {
+	b := record(r)
+	return b[:len(b)-n]
+}
+
+const end12 = 2*32 + 0x3000 + 0x4000 // of the first two records
+
+var severalFaultsTests = []damageTest{
+	{"short by a page, and the file cut off",
+		image(record(p1), without(p2, 0x1000), without(p3, 100)),
+		[]physRange{p1, mem(0x100000, 0x3000), mem(0x200000, 0x8000-100)},
+		[]lost{{end12 - 0x1000, mem(0x103000, 0x1000), ErrShort}, {32 + end12 + 0x7000 - 100, mem(0x208000-100, 100), ErrTruncated}}},
+	{"all short by pages",
+		image(without(p1, 0x1000), without(p2, 0x2000), without(p3, 0x3000)),
+		[]physRange{mem(0x1000, 0x2000), mem(0x100000, 0x2000), mem(0x200000, 0x5000)},
+		[]lost{{32 + 0x2000, mem(0x3000, 0x1000), ErrShort}, {end12 - 0x3000, mem(0x102000, 0x2000), ErrShort},
+			{32 + end12 + 0x2000, mem(0x205000, 0x3000), ErrTruncated}}},
+	{"every end one too high",
+		image(headTo(p1, 1), contents(p1), headTo(p2, 1), contents(p2), headTo(p3, 1), contents(p3)),
+		[]physRange{p1, p2, p3},
+		[]lost{{32 + 0x3000, mem(0x4000, 1), ErrShort}, {end12, mem(0x104000, 1), ErrShort}, {32 + end12 + 0x8000, mem(0x208000, 1), ErrTruncated}}},
+	{"every end one too high, with another machine's header in the last",
+		image(headTo(p1, 1), contents(p1), headTo(p2, 1), withCopy(p2, 0x10, mem(0x90000000, 0x1000))[32:]),
+		[]physRange{p1, p2},
+		[]lost{{32 + 0x3000, mem(0x4000, 1), ErrShort}, {end12, mem(0x104000, 1), ErrTruncated}}},
+	{"every end one too low",
+		image(headTo(p1, -1), contents(p1), headTo(p2, -1), contents(p2), headTo(p3, -1), contents(p3)),
+		[]physRange{mem(0x1000, 0x2fff), mem(0x100000, 0x3fff), mem(0x200000, 0x7fff)},
+		[]lost{{32 + 0x2fff, physRange{}, ErrNoHeader}, {end12 - 1, physRange{}, ErrNoHeader}, {32 + end12 + 0x7fff, physRange{}, ErrNoHeader}}},
+	{"a header overwritten, and the file cut off",
+		image(record(p1), flip(record(p2), 2), without(p3, 100)),
+		[]physRange{p1, mem(0x200000, 0x8000-100)},
+		[]lost{{32 + 0x3000, physRange{}, ErrNoHeader}, {32 + end12 + 0x8000 - 100, mem(0x208000-100, 100), ErrTruncated}}},
+	{"a header overwritten before one that is short",
+		image(record(p1), flip(record(p2), 2), without(p3, 0x1000), record(mem(0x300000, 0x10))),
+		[]physRange{p1, mem(0x200000, 0x7000), mem(0x300000, 0x10)},
+		[]lost{{32 + 0x3000, physRange{}, ErrNoHeader}, {32 + end12 + 0x7000, mem(0x207000, 0x1000), ErrShort}}},
+}
+
+func TestSeveralFaults(t *testing.T) {
+	for _, tt := range severalFaultsTests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := open(t, tt.file)
+			if d := cmp.Diff(tt.ranges, f.Ranges()); d != "" {
+				t.Errorf("ranges (-want +got):\n%s", d)
+			}
+			checkGaps(t, f, tt.gaps)
+		})
+	}
+}
+
 func TestDamage(t *testing.T) {
 	for _, tt := range damageTests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,6 +162,10 @@ var copyTests = []damageTest{
 		image(withCopy(low, 0x10, mem(0x90000, 0x1000))[:32+0x123], record(mid), record(high)),
 		[]physRange{mem(0x1000, 0x10), mid, high},
 		[]lost{{32 + 0x10, mem(0x1010, 0x400-0x10), ErrAmbiguous}}},
+	{"a copy of the next header, as it is in the page cache, in a record that is cut off",
+		image(record(p1), withCopy(p2, 32+0x3000-0x1000, p3)[:32+0x2800]),
+		[]physRange{p1, mem(0x100000, 0x2020)},
+		[]lost{{2*32 + 0x3000 + 0x2020, mem(0x102020, 0x1fe0), ErrAmbiguous}}},
 	{"another machine's header in one that is cut off",
 		image(record(low), withCopy(mid, 0x10, mem(0x90000, 0x1000))[:32+0x123]),
 		[]physRange{low, mem(0x8000, 0x10)},

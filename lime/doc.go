@@ -66,7 +66,16 @@
 //     firmware splits RAM anywhere. A copy's range looks like that of the original.)
 //   - is believed if, besides, the record ends exactly where the file ends, or where
 //     another plausible header is whose range is higher yet; or if it is the first in a
-//     run of headers without content, of ever higher ranges, before such a record.
+//     run of headers without content, of ever higher ranges, before such a record;
+//   - is believed, too, where it stands by the broken record's claim: a whole number of
+//     pages before the end of it, or one byte before or behind it, or a whole number of
+//     pages and one header, which was overwritten, behind it. So a record that is
+//     damaged itself, or cut off with the file, is still found. A copy in the page cache
+//     does not stand there: it is at its place in a page of a file, and pages of memory
+//     are not at such places in this one, because of the headers before them.
+//
+// One byte is what a tool has wrong in each record that takes inclusive ends for
+// exclusive ones. Then that byte is the gap, and nothing else.
 //
 // The content of the broken record ends at the first plausible header, or where it
 // says if there is none before; reading goes on at the first that is believed. What
@@ -76,7 +85,8 @@
 // A compressed record is broken if its chunks make no sense or are not those of as much
 // memory as the header says, or if no header follows the length. Then it is decoded at
 // once, and ends before the first chunk that is not whole or has another checksum. The
-// next header is searched for from there on, by the same rules; so the rest of the record
+// next header is searched for from there on, by the same rules, but that an AVML header is
+// believed as well if its chunks reach to the end of the file; so the rest of the record
 // is lost, even if later chunks are whole. A length that is wrong by itself is a gap
 // without a range, and loses nothing. A wrong checksum in a record that is not broken is
 // found in reading: it loses that chunk, which is then among the Gaps.

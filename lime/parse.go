@@ -147,7 +147,9 @@ func (p *parser) resync(off int64, h header, rec body, reason error) (int64, hea
 			reason = fmt.Errorf("%w: %w", reason, ErrAmbiguous)
 		}
 	} else {
-		s.run(rec.data)
+		if s.claimed = rec.end; !s.near() {
+			s.run(rec.data)
+		}
 		rec, reason = p.cut(rec, s, reason)
 	}
 	p.add(off, h, rec)
@@ -172,7 +174,9 @@ func (p *parser) cut(rec body, s search, reason error) (body, error) {
 	} else if rec.end == size {
 		reason = ErrTruncated
 	}
-	if s.found && s.plausible < rec.end {
+	// Where the file is a byte from its claimed end, and no more, there is no record inside.
+	byteOff := s.believed == size && (claimed-size == 1 || size-claimed == 1)
+	if s.found && s.plausible < rec.end && !byteOff {
 		rec.end, reason = s.plausible, ErrAmbiguous
 		if s.plausible == s.believed {
 			reason = ErrShort

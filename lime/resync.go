@@ -2,6 +2,8 @@ package lime
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"sort"
 
 	"github.com/nodelens/nodelens/vmem"
@@ -11,10 +13,39 @@ import (
 type search struct {
 	p         *parser
 	after     vmem.Range[vmem.PhysAddr] // memory of the broken record
+	claimed   int64                     // offset of its end, by its header; 0 if the header does not tell
 	found     bool                      // a plausible header was
 	plausible int64                     // offset of the first
 	believed  int64                     // offset of the first that is believed; the size of the file if none is
 	header    header                    // the one that is believed
+}
+
+// near looks whether the next header is one byte before or behind where it belongs, as all
+// are where a tool mistook inclusive ends for exclusive ones, or the other way.
+func (s *search) near() bool {
+	for _, off := range []int64{s.claimed - 1, s.claimed + 1} {
+		if h, err := s.p.header(off); err == nil && h.plausibleAfter(s.after) {
+			s.found, s.plausible, s.believed, s.header = true, off, off, h
+			return true
+		}
+	}
+	return false
+}
+
+// placed reports whether a header at offset off is so many pages before the end that the
+// broken record claims, or so many after it and one header, which was overwritten. So are
+// true headers, where pages are missing; copies, in the page cache, are not: before them
+// are as many headers as before the originals, and those of this file before the page.
+func (s *search) placed(off int64) bool {
+	if s.claimed == 0 {
+		return false
+	}
+	missing := s.claimed - off
+	if missing < 0 {
+		missing += headerSize
+		return missing < 0 && missing%vmem.PageSize == 0
+	}
+	return missing%vmem.PageSize == 0
 }
 
 // window is how much is searched at once, in bytes.
@@ -87,7 +118,7 @@ func (s *search) consider(off int64, h header) bool {
 	if !s.found {
 		s.found, s.plausible = true, off
 	}
-	if !s.fits(off, h) {
+	if !s.fits(off, h) && !s.placed(off) {
 		return false
 	}
 	s.believed, s.header = off, h
@@ -95,7 +126,8 @@ func (s *search) consider(off int64, h header) bool {
 }
 
 // fits reports whether the record at offset off ends where the file does, or at another
-// plausible header. So does one in a run of headers alone before a record that fits.
+// plausible header. So does one in a run of headers alone before a record that fits, and
+// one whose chunks reach to the end of the file.
 func (s *search) fits(off int64, h header) bool {
 	s.p.cost = 1
 	defer func() { s.p.cost = 0 }()
@@ -103,6 +135,9 @@ func (s *search) fits(off int64, h header) bool {
 		rec, next, err := s.p.body(off, h)
 		if err == nil {
 			return s.p.ends(rec.end) || next.plausibleAfter(h.memory)
+		}
+		if rec.packed && len(rec.chunks) > 0 && errors.Is(err, io.ErrUnexpectedEOF) {
+			return true
 		}
 		off += headerSize
 		if next, err = s.p.header(off); h.avml || err != nil || !next.plausibleAfter(h.memory) {
