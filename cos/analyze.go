@@ -107,16 +107,12 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 }
 
 // imageGaps returns what the image itself is known to have lost.
-func imageGaps(mem vmem.Memory) []linux.Gap {
+func imageGaps(mem vmem.Memory) []vmem.Gap {
 	m, ok := mem.(interface{ Gaps() []vmem.Gap })
 	if !ok {
 		return nil
 	}
-	var gaps []linux.Gap
-	for _, g := range m.Gaps() {
-		gaps = append(gaps, linux.Gap{Object: "image", Addr: vmem.VirtAddr(g.Range.Start), Err: &g})
-	}
-	return gaps
+	return m.Gaps()
 }
 
 // notWhole says that the image has lost something, where it has: that may be why there is
@@ -126,7 +122,7 @@ func notWhole(mem vmem.Memory) string {
 	if len(gaps) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (the image is not whole: %d gaps, the last: %v)", len(gaps), gaps[len(gaps)-1].Err)
+	return fmt.Sprintf(" (the image is not whole: %d gaps, the last: %v)", len(gaps), gaps[len(gaps)-1])
 }
 
 // namedSymbols are symbols and where they are from; nil if the image is to give its own.
@@ -162,10 +158,10 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	}}
 	var err error
 	if r.Hostname, err = k.Hostname(); err != nil {
-		r.Gaps = append(r.Gaps, asGap("host name", err))
+		r.Gaps = append(r.Gaps, vmem.NewGap("host name", vmem.Place{}, err))
 	}
 	if r.BootTime, err = k.BootTime(); err != nil {
-		r.Gaps = append(r.Gaps, asGap("boot time", err))
+		r.Gaps = append(r.Gaps, vmem.NewGap("boot time", vmem.Place{}, err))
 	}
 	all, gaps, err := processes(ctx, k)
 	if err != nil {

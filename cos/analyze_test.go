@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -21,16 +22,16 @@ type lossy struct{ vmem.Memory }
 
 func (lossy) Gaps() []vmem.Gap {
 	return []vmem.Gap{
-		{Range: vmem.Range[vmem.PhysAddr]{Start: 0x1000, Size: 0x2000}, Offset: 7, Err: vmem.ErrNotCaptured},
-		{Offset: 9, Err: fs.ErrInvalid},
+		{Object: "image", Place: vmem.PhysicalPlace(vmem.Range[vmem.PhysAddr]{Start: 0x1000, Size: 0x2000}, 7), Err: vmem.ErrNotCaptured},
+		{Object: "image", Place: vmem.ImagePlace(9), Err: fs.ErrInvalid},
 	}
 }
 
 func TestImageGaps(t *testing.T) {
 	got := imageGaps(lossy{})
 	want := []string{
-		"image at 0x1000: physical memory [0x1000, 0x2fff], image offset 0x7: not captured",
-		"image at 0x0: image offset 0x9: invalid argument",
+		"image at physical address 0x1000+0x2000, file offset 0x7: not captured",
+		"image at file offset 0x9: invalid argument",
 	}
 	var text []string
 	for _, g := range got {
@@ -39,7 +40,7 @@ func TestImageGaps(t *testing.T) {
 	if diff := cmp.Diff(want, text); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
-	if len(got) == 2 && !errors.Is(&got[0], vmem.ErrNotCaptured) {
+	if len(got) == 2 && !errors.Is(got[0], vmem.ErrNotCaptured) {
 		t.Error("the first gap does not wrap its reason")
 	}
 }
@@ -65,7 +66,7 @@ func TestAnalyzeNodeFails(t *testing.T) {
 		"no vmlinux":         {image, &Options{VMLinux: "missing"}, fs.ErrNotExist},
 		"no symbol file":     {image, &Options{SymbolFile: "missing.isf.json.xz"}, fs.ErrNotExist},
 		"not an image":       {File(put(t, "image", []byte("text"))), &Options{Symbols: noKernel(t)}, ErrImageFormat},
-		"symbols of nothing": {image, &Options{Symbols: noKernel(t)}, linux.ErrUnsupported},
+		"symbols of nothing": {image, &Options{Symbols: noKernel(t)}, kstruct.ErrUnsupported},
 	} {
 		if r, err := AnalyzeNode(t.Context(), test.image, test.opts); !errors.Is(err, test.want) || r != nil {
 			t.Errorf("%s: %v, %v, want %v", name, r, err, test.want)
@@ -103,7 +104,7 @@ func TestUnread(t *testing.T) {
 		if len(a.gaps) != test.gaps || len(a.notes) != test.notes {
 			t.Errorf("%s: gaps %v, notes %q", name, a.gaps, a.notes)
 		}
-		want := []linux.Gap{{Object: "database of containerd, in task 9 (containerd)", Addr: 0x1000, Err: test.err}}
+		want := []vmem.Gap{{Object: "database of containerd, in task 9 (containerd)", Place: vmem.KernelPlace(0x1000), Err: test.err}}
 		if diff := cmp.Diff(want[:test.gaps], a.gaps, cmpopts.EquateErrors(), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: gaps (-want +got):\n%s", name, diff)
 		}

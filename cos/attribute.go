@@ -2,31 +2,29 @@ package cos
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // ErrConflict is the reason of a gap where sources disagree about a pod. The value
 // that the report has is then that of the source that comes first in the order of
 // [Source]'s constants.
-var ErrConflict = errors.New("sources disagree")
+var ErrConflict = vmem.NewReason("conflict", "sources disagree")
 
 // ErrAmbiguous is the reason of a gap where it is known which containers a pod has
 // and how they are called, but not which is which.
-var ErrAmbiguous = errors.New("ambiguous")
+var ErrAmbiguous = vmem.NewReason("ambiguous", "ambiguous")
 
 // sourceOrder is the order in which sources are believed: what the kubelet and the
 // runtime had the kernel do before what they wrote down.
 var sourceOrder = map[Source]int{FromCgroup: 1, FromMount: 2, FromLogFile: 3, FromMetadata: 4, FromMetadataPage: 5, HintShim: 6, HintUTSName: 7}
 
 // attribute joins the claims of all sources by pod UID and container ID.
-func attribute(processes []Process, claims []claim) ([]Pod, []linux.Gap) {
+func attribute(processes []Process, claims []claim) ([]Pod, []vmem.Gap) {
 	claims = slices.Clone(claims)
 	slices.SortStableFunc(claims, func(a, b claim) int {
 		return cmp.Or(cmp.Compare(sourceOrder[a.source], sourceOrder[b.source]), cmp.Compare(a.pid, b.pid))
@@ -47,7 +45,7 @@ func attribute(processes []Process, claims []claim) ([]Pod, []linux.Gap) {
 // group sorts claims and processes into pods. A claim that gives a container to
 // another pod than the container's cgroup does is a conflict, and left out; so is a pod
 // that only pages tell of which may be from long ago.
-func group(processes []Process, claims []claim) (map[string]*podJoin, []linux.Gap) {
+func group(processes []Process, claims []claim) (map[string]*podJoin, []vmem.Gap) {
 	joins := map[string]*podJoin{}
 	owner := map[string]string{} // pod UID of each container that has processes
 	known := map[string]bool{}   // UIDs of pods that there are
@@ -59,13 +57,13 @@ func group(processes []Process, claims []claim) (map[string]*podJoin, []linux.Ga
 			known[c.podUID] = true
 		}
 	}
-	var gaps []linux.Gap
+	var gaps []vmem.Gap
 	for _, c := range claims {
 		if !known[c.podUID] {
 			continue
 		}
 		if uid := owner[c.containerID]; uid != "" && uid != c.podUID {
-			gaps = append(gaps, linux.Gap{
+			gaps = append(gaps, vmem.Gap{
 				Object: "container " + c.containerID,
 				Err:    fmt.Errorf("%w: it is in the cgroup of pod %s, of pod %s by %s", ErrConflict, uid, c.podUID, c.source),
 			})
@@ -94,7 +92,7 @@ type podJoin struct {
 	claims []claim            // in sourceOrder
 	pids   map[string][]int32 // by container ID; of no container, by the empty string
 	at     vmem.VirtAddr      // of a task of the pod, to say where a gap is
-	gaps   []linux.Gap
+	gaps   []vmem.Gap
 }
 
 func (j *podJoin) pod() Pod {
@@ -153,8 +151,11 @@ func (e Evidence) repeats(o Evidence) bool {
 }
 
 func (j *podJoin) gap(object string, reason error, format string, args ...any) {
-	err := fmt.Errorf("%w: "+format, append([]any{reason}, args...)...)
-	j.gaps = append(j.gaps, linux.Gap{Object: object, Addr: j.at, Err: err})
+	var at vmem.Place
+	if j.at != 0 {
+		at = vmem.KernelPlace(j.at)
+	}
+	j.gaps = append(j.gaps, vmem.NewGap(object, at, fmt.Errorf("%w: "+format, append([]any{reason}, args...)...)))
 }
 
 // sandbox settles which container is the pod's sandbox. The mounts of running

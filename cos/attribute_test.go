@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // Container IDs that are easy to tell apart.
@@ -204,14 +204,14 @@ func TestAttribute(t *testing.T) {
 	}
 }
 
-func checkGaps(t *testing.T, gaps []linux.Gap, want []error) {
+func checkGaps(t *testing.T, gaps []vmem.Gap, want []error) {
 	t.Helper()
 	if len(gaps) != len(want) {
 		t.Fatalf("gaps %v, want %v", gaps, want)
 	}
 	for i, g := range gaps {
 		if !errors.Is(g.Err, want[i]) || g.Object == "" {
-			t.Errorf("gap %v, want %v", &g, want[i])
+			t.Errorf("gap %v, want %v", g, want[i])
 		}
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // attribution is what is known of the node's pods, and why not more.
 type attribution struct {
 	pods  []Pod
-	gaps  []linux.Gap
+	gaps  []vmem.Gap
 	notes []string
 }
 
@@ -56,7 +55,7 @@ func (a *attribution) unread(f *facts) {
 		a.notes = append(a.notes, fmt.Sprintf("%s: not all in memory, so containers that have exited may be missing: %v", object, f.recordErr))
 		return
 	}
-	a.gaps = append(a.gaps, linux.Gap{Object: object, Addr: f.Address, Err: f.recordErr})
+	a.gaps = append(a.gaps, vmem.Gap{Object: object, Place: vmem.KernelPlace(f.Address), Err: f.recordErr})
 }
 
 // incomplete reports whether a name is missing that containerd's database would have.

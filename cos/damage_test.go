@@ -171,7 +171,7 @@ func (u *undamaged) checkLoss(t *testing.T, r *NodeReport, err error) {
 	for _, g := range u.report.Gaps {
 		known[g.Error()] = true
 	}
-	if slices.ContainsFunc(r.Gaps, func(g linux.Gap) bool { return !known[g.Error()] }) {
+	if slices.ContainsFunc(r.Gaps, func(g vmem.Gap) bool { return !known[g.Error()] }) {
 		return
 	}
 	if diff := gocmp.Diff(u.report, r, cmpopts.IgnoreFields(NodeReport{}, "Gaps")); diff != "" {

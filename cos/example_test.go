@@ -21,7 +21,7 @@ func ExampleAnalyzeNode() {
 		}
 	}
 	for _, g := range report.Gaps {
-		fmt.Println("lost:", &g)
+		fmt.Println("lost:", g)
 	}
 }
 

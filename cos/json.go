@@ -32,6 +32,13 @@ func (w *jsonWriter) number(name string, n int64) {
 	w.integer(n)
 }
 
+// nonzero leaves out a number that is not known.
+func (w *jsonWriter) nonzero(name string, n int64) {
+	if n != 0 {
+		w.number(name, n)
+	}
+}
+
 func (w *jsonWriter) stringKey(name, s string) {
 	w.key(name)
 	w.string(s)

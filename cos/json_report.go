@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // MarshalJSON returns the report in the form that [Schema] names: the same bytes for
@@ -177,10 +178,15 @@ func (w *jsonWriter) fd(f linux.FD) {
 	w.raw("}")
 }
 
-func (w *jsonWriter) gap(g linux.Gap) {
+func (w *jsonWriter) gap(g vmem.Gap) {
 	w.raw("{")
 	w.stringKey("object", g.Object)
-	w.stringKey("address", g.Addr.String())
+	w.stringKey("place", g.Place.Kind.String())
+	w.stringKey("address", hex(g.Place.Addr))
+	w.nonzero("size", int64(g.Place.Size))
+	w.nonzero("offset", g.Place.Offset)
+	w.nonzero("pid", int64(g.Place.PID))
+	w.stringKey("reason", string(g.Reason()))
 	w.stringKey("error", g.Err.Error())
 	w.raw("}")
 }

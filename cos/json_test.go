@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 var stringTests = []struct{ bytes, json string }{
@@ -114,7 +115,7 @@ func wholeReport() *NodeReport {
 				FDs: []linux.FD{{FD: 0, Path: "/dev/null"}, {FD: 3}}, Sources: linux.InTaskList | linux.InPIDIDR, Address: 0xffff888000000000},
 			{PID: 8, PPID: -1, State: linux.Zombie, KernelThread: true},
 		},
-		Gaps:  []linux.Gap{{Object: "task list", Addr: 0x10, Err: errors.New("broke \"off\"")}},
+		Gaps:  []vmem.Gap{{Object: "task list", Place: vmem.KernelPlace(0x10), Err: errors.New("broke \"off\"")}},
 		Notes: []string{"of \xff"},
 	}
 }
@@ -144,7 +145,7 @@ const wholeJSON = `{
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
    "fds": [], "address": "0x0", "sources": "none"}
  ],
- "gaps": [{"object": "task list", "address": "0x10", "error": "broke \"off\""}],
+ "gaps": [{"object": "task list", "place": "kernel", "address": "0x10", "reason": "other", "error": "broke \"off\""}],
  "notes": ["of \udcff"]
 }`
 

@@ -2,23 +2,23 @@ package cos
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // ErrEnded is the reason of a gap where a process of a running machine ended while it was
 // read, and its memory may have been given to another.
-var ErrEnded = errors.New("ended while it was read")
+var ErrEnded = vmem.NewReason("ended", "ended while it was read")
 
 // facts are what is read of one process, for the report and for its attribution.
 type facts struct {
 	Process
 	task *linux.Task
-	gaps []linux.Gap
+	gaps []vmem.Gap
 
 	// Of one process for each container and mount namespace.
 	mounts []linux.Mount
@@ -33,29 +33,21 @@ type facts struct {
 // lose adds err to the gaps, if it is one.
 func (f *facts) lose(err error) {
 	if err != nil {
-		f.gaps = append(f.gaps, asGap(f.task.String(), err))
+		f.gaps = append(f.gaps, vmem.NewGap(f.task.String(), vmem.KernelPlace(f.Address), err))
 	}
-}
-
-// asGap returns the Gap that err is, or makes one of it.
-func asGap(object string, err error) linux.Gap {
-	if g, ok := errors.AsType[*linux.Gap](err); ok {
-		return *g
-	}
-	return linux.Gap{Object: object, Err: err}
 }
 
 // processes reads all processes, by ascending PID. Gaps of the walk come first, then
 // those of each process in turn.
-func processes(ctx context.Context, k *linux.Kernel) ([]facts, []linux.Gap, error) {
+func processes(ctx context.Context, k *linux.Kernel) ([]facts, []vmem.Gap, error) {
 	var tasks []*linux.Task
-	var gaps []linux.Gap
+	var gaps []vmem.Gap
 	for t, err := range k.Processes(ctx) {
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, ctx.Err()
 		case err != nil:
-			gaps = append(gaps, asGap("tasks", err))
+			gaps = append(gaps, vmem.NewGap("tasks", vmem.Place{}, err))
 		default:
 			tasks = append(tasks, t)
 		}
@@ -100,7 +92,7 @@ func settle(live bool, read func() facts) facts {
 		}
 	}
 	if f.task.Changed() {
-		f.gaps = []linux.Gap{{Object: f.task.String(), Addr: f.Address, Err: ErrEnded}}
+		f.gaps = []vmem.Gap{{Object: f.task.String(), Place: vmem.KernelPlace(f.Address), Err: ErrEnded}}
 	}
 	return f
 }
@@ -125,7 +117,7 @@ func (f *facts) readMM() {
 	if mm == nil {
 		return
 	}
-	var gaps []linux.Gap
+	var gaps []vmem.Gap
 	f.Args, gaps = mm.Args()
 	f.gaps = append(f.gaps, gaps...)
 	f.Env, gaps = mm.Env()
@@ -177,6 +169,6 @@ func (f *facts) readCgroups() {
 	f.Cgroups, err = f.task.CgroupPaths()
 	f.lose(err)
 	if err := setCgroup(&f.Process); err != nil {
-		f.gaps = append(f.gaps, linux.Gap{Object: "cgroup of " + f.task.String(), Addr: f.Address, Err: err})
+		f.gaps = append(f.gaps, vmem.Gap{Object: "cgroup of " + f.task.String(), Place: vmem.KernelPlace(f.Address), Err: err})
 	}
 }

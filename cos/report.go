@@ -15,12 +15,12 @@ const Schema = "nodelens/node/v1"
 // UTF-8 or not.
 type NodeReport struct {
 	Kernel    Kernel
-	Hostname  string      // of the initial UTS namespace; empty if it can't be read
-	BootTime  time.Time   // zero if it can't be read
-	Pods      []Pod       // by ascending namespace, name and UID
-	Processes []Process   // by ascending PID
-	Gaps      []linux.Gap // what was lost, in the order of the walk
-	Notes     []string    // what is not known although nothing was lost
+	Hostname  string     // of the initial UTS namespace; empty if it can't be read
+	BootTime  time.Time  // zero if it can't be read
+	Pods      []Pod      // by ascending namespace, name and UID
+	Processes []Process  // by ascending PID
+	Gaps      []vmem.Gap // what was lost, in the order of the walk
+	Notes     []string   // what is not known although nothing was lost
 }
 
 // Whole reports whether nothing was lost: all walks came to their ends, all views of

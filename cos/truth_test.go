@@ -24,7 +24,7 @@ func checkReport(t *testing.T, node *truth.Node, r *NodeReport) {
 	}
 	t.Logf("%d processes compared; only in the image: %v; only in the truth: %v", result.Compared, result.Came, result.Gone)
 	for _, g := range r.Gaps {
-		t.Logf("gap: %v", &g)
+		t.Logf("gap: %v", g)
 	}
 	if diff := cmp.Diff(truePods(node, result.Came), r.Pods, ignoreEvidence...); diff != "" {
 		t.Errorf("pods (-truth +found):\n%s", diff)

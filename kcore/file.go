@@ -128,7 +128,7 @@ func (f *File) load(s Segment, size int64) []extent.Extent {
 // lose records that all of r but its first have bytes is lost.
 func (f *File) lose(r vmem.Range[vmem.PhysAddr], s Segment, have uint64, err error) {
 	r.Start, r.Size = r.Start+vmem.PhysAddr(have), r.Size-have
-	f.gaps = append(f.gaps, vmem.Gap{Range: r, Offset: int64(min(s.Offset, 1<<62) + have), Err: err})
+	f.gaps = append(f.gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, int64(min(s.Offset, 1<<62)+have)), Err: err})
 }
 
 // ReadAt reads physical memory, as [vmem.Memory] says.

@@ -123,7 +123,7 @@ func TestSegments(t *testing.T) {
 			}
 			var gaps []lost
 			for _, g := range f.Gaps() {
-				gaps = append(gaps, lost{g.Range, g.Offset})
+				gaps = append(gaps, lost{g.Place.Physical(), g.Place.Offset})
 			}
 			if d := cmp.Diff(tt.gaps, gaps); d != "" {
 				t.Errorf("gaps (-want +got):\n%s", d)
@@ -147,7 +147,7 @@ func TestReadAtEndsWhereMemoryDoes(t *testing.T) {
 func TestProgramHeadersCutOff(t *testing.T) {
 	c := core{segments: []Segment{load(0, 0x40, 8, 8), load(0x1000, 0x40, 8, 8), load(0x2000, 0x40, 8, 8)}}
 	f := open(t, c.bytes()[:64+2*56+20])
-	if len(f.Segments()) != 2 || len(f.Gaps()) != 1 || f.Gaps()[0].Offset != 64+2*56 {
+	if len(f.Segments()) != 2 || len(f.Gaps()) != 1 || f.Gaps()[0].Place.Offset != 64+2*56 {
 		t.Errorf("segments %v, gaps %v", f.Segments(), f.Gaps())
 	}
 }

@@ -132,7 +132,7 @@ func readTable(r io.ReaderAt, size int64, off, count uint64) ([]Segment, *vmem.G
 		return segments, nil, nil
 	}
 	lost := fmt.Errorf("%d of %d program headers: %w", got, count, unexpected(err))
-	return segments, &vmem.Gap{Offset: int64(off + got*phdrSize), Err: lost}, nil
+	return segments, &vmem.Gap{Object: "image", Place: vmem.ImagePlace(int64(off + got*phdrSize)), Err: lost}, nil
 }
 
 func newSegment(b []byte) Segment {

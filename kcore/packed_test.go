@@ -76,9 +76,9 @@ func checkBeginning(t *testing.T, f *File, data []byte, cut bool) {
 	}
 	var lost []rng
 	for _, g := range f.Gaps() {
-		lost = append(lost, g.Range)
-		if !errors.Is(&g, vmem.ErrNotCaptured) || !errors.Is(&g, io.ErrUnexpectedEOF) {
-			t.Errorf("gap %v", &g)
+		lost = append(lost, g.Place.Physical())
+		if !errors.Is(g, vmem.ErrNotCaptured) || !errors.Is(g, io.ErrUnexpectedEOF) {
+			t.Errorf("gap %v", g)
 		}
 	}
 	if d := cmp.Diff(want, lost); d != "" {

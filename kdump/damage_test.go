@@ -20,7 +20,7 @@ func sumOf(f *File) (have, lost uint64) {
 		have += r.Size
 	}
 	for _, g := range f.Gaps() {
-		lost += g.Range.Size
+		lost += g.Place.Physical().Size
 	}
 	return have, lost
 }
@@ -52,10 +52,10 @@ func TestCut(t *testing.T) {
 				if !errors.Is(g.Err, ErrTruncated) && !errors.Is(g.Err, ErrNotWritten) {
 					t.Errorf("%s cut to %d bytes: gap %v", name, cut, g.Error())
 				}
-				if g.Range.Size == 0 {
+				if g.Place.Physical().Size == 0 {
 					continue
 				}
-				if n, err := f.ReadAt(make([]byte, 1), int64(g.Range.Start)); n != 0 || !errors.Is(err, vmem.ErrNotCaptured) {
+				if n, err := f.ReadAt(make([]byte, 1), int64(g.Place.Physical().Start)); n != 0 || !errors.Is(err, vmem.ErrNotCaptured) {
 					t.Errorf("%s cut to %d bytes: read in a gap: %d, %v", name, cut, n, err)
 				}
 			}
@@ -78,7 +78,7 @@ func TestIncomplete(t *testing.T) {
 		if !errors.Is(g.Err, ErrNotWritten) && !errors.Is(g.Err, ErrTruncated) {
 			t.Error(g.Error())
 		}
-		if n, err := f.ReadAt(make([]byte, 1), int64(g.Range.Start)); n != 0 || !errors.Is(err, vmem.ErrNotCaptured) {
+		if n, err := f.ReadAt(make([]byte, 1), int64(g.Place.Physical().Start)); n != 0 || !errors.Is(err, vmem.ErrNotCaptured) {
 			t.Errorf("read in a gap: %d, %v", n, err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestDamagedPage(t *testing.T) {
 			}
 		}
 		gaps := f.Gaps()
-		if len(gaps) != 1 || gaps[0].Range != mem(page*blockSize, blockSize) {
+		if len(gaps) != 1 || gaps[0].Place.Physical() != mem(page*blockSize, blockSize) {
 			t.Errorf("%s: gaps %v", name, gaps)
 		}
 		if n, err := f.ReadAt(make([]byte, blockSize), (page+1)*blockSize); err != nil {

@@ -247,7 +247,7 @@ func checkGaps(t *testing.T, f *File, want []lostPages) {
 		return
 	}
 	for i, g := range gaps {
-		if g.Range != want[i].memory || !errors.Is(g.Err, want[i].reason) {
+		if g.Place.Physical() != want[i].memory || !errors.Is(g.Err, want[i].reason) {
 			t.Errorf("gap %v, want %v", g.Error(), want[i])
 		}
 	}

@@ -85,7 +85,7 @@ func checkRange(t *testing.T, f *File, m physRange) {
 // hasGap reports whether a page is among the gaps.
 func hasGap(f *File, a vmem.PhysAddr) bool {
 	for _, g := range f.Gaps() {
-		if g.Range.Contains(a) {
+		if g.Place.Physical().Contains(a) {
 			return true
 		}
 	}

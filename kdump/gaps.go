@@ -22,7 +22,7 @@ func (f *File) Gaps() []vmem.Gap {
 
 // lose lists memory that is lost, and where in the image that shows.
 func (f *File) lose(r vmem.Range[vmem.PhysAddr], off int64, err error) {
-	f.gaps = append(f.gaps, vmem.Gap{Range: r, Offset: off, Err: err})
+	f.gaps = append(f.gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, off), Err: err})
 }
 
 // summarize lists what is missing from the image by intent.
@@ -134,9 +134,11 @@ func (v *verifier) page(pfn uint64, at int64, reason error) {
 		}
 		return
 	}
-	if i := len(v.gaps) - 1; i >= 0 && v.gaps[i].Range.Size > 0 && v.gaps[i].Range.Last()+1 == r.Start && sameReason(v.gaps[i].Err, reason) {
-		v.gaps[i].Range.Size += r.Size
-		return
+	if i := len(v.gaps) - 1; i >= 0 && sameReason(v.gaps[i].Err, reason) {
+		if last := &v.gaps[i].Place; last.Size > 0 && last.Physical().Last()+1 == r.Start {
+			last.Size += r.Size
+			return
+		}
 	}
 	if len(v.gaps) >= maxGaps {
 		v.more++
@@ -191,10 +193,10 @@ func (l *damage) gaps() []vmem.Gap {
 	defer l.mu.Unlock()
 	var gaps []vmem.Gap
 	for _, pfn := range slices.Sorted(maps.Keys(l.pages)) {
-		gaps = append(gaps, vmem.Gap{Range: frames(pfn, pfn+1), Err: l.pages[pfn]})
+		gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(frames(pfn, pfn+1), 0), Err: l.pages[pfn]})
 	}
 	if l.more > 0 {
-		gaps = append(gaps, vmem.Gap{Err: fmt.Errorf("%w: damaged pages were met %d times more", ErrTooMany, l.more)})
+		gaps = append(gaps, vmem.Gap{Object: "image", Err: fmt.Errorf("%w: damaged pages were met %d times more", ErrTooMany, l.more)})
 	}
 	return gaps
 }

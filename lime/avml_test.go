@@ -205,7 +205,7 @@ func TestAVMLCut(t *testing.T) {
 		checkMachine(t, f, f.Ranges())
 		have := slices.Clone(f.Ranges())
 		for _, g := range f.Gaps() {
-			have = append(have, g.Range)
+			have = append(have, g.Place.Physical())
 		}
 		want := []physRange{pattern1, random, pattern2}
 		want = want[:1+b2i(size >= block2+32)+b2i(size >= block3+32)]

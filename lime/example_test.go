@@ -38,5 +38,5 @@ func Example() {
 	}
 	// Output:
 	// [0x1000, 0x101b]: "Linux version 6.6.87+ (lakit" <nil>
-	// lost: physical memory [0x101c, 0x101d], image offset 0x7c: not captured: the file ends inside the record
+	// lost: image at physical address 0x101c+0x2, file offset 0x7c: not captured: the file ends inside the record
 }

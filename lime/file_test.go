@@ -118,8 +118,8 @@ func checkGaps(t *testing.T, f *File, want []lost) {
 	t.Helper()
 	var got []lost
 	for _, g := range f.Gaps() {
-		got = append(got, lost{g.Offset, g.Range, g.Err})
-		if g.Range.Size > 0 && !errors.Is(&g, vmem.ErrNotCaptured) {
+		got = append(got, lost{g.Place.Offset, g.Place.Physical(), g.Err})
+		if g.Place.Physical().Size > 0 && !errors.Is(g, vmem.ErrNotCaptured) {
 			t.Errorf("%v does not wrap ErrNotCaptured", g)
 		}
 	}
@@ -175,10 +175,10 @@ func checkAccounted(t *testing.T, f *File, claimed []physRange) {
 	t.Helper()
 	have := append([]physRange(nil), f.Ranges()...)
 	for _, g := range f.Gaps() {
-		if g.Range.Size == 0 || errors.Is(&g, ErrAmbiguous) {
+		if g.Place.Physical().Size == 0 || errors.Is(g, ErrAmbiguous) {
 			return
 		}
-		have = append(have, g.Range)
+		have = append(have, g.Place.Physical())
 	}
 	if d := cmp.Diff(vmem.NormalizeRanges(claimed), vmem.NormalizeRanges(have)); d != "" {
 		t.Errorf("claimed and accounted for (-want +got):\n%s", d)

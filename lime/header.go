@@ -23,19 +23,19 @@ var (
 	// ErrFormat: the file is neither a LiME nor an AVML image.
 	ErrFormat = errors.New("not a LiME or AVML image")
 	// ErrTruncated: the file ends inside a record.
-	ErrTruncated = errors.New("the file ends inside the record")
+	ErrTruncated = vmem.NewReason("truncated", "the file ends inside the record")
 	// ErrShort: a record is shorter than its header says; the next one follows.
-	ErrShort = errors.New("the record ends early, another follows")
+	ErrShort = vmem.NewReason("short", "the record ends early, another follows")
 	// ErrAmbiguous: there may be the header of a record, or the copy of one in the
 	// memory that the record before it holds.
-	ErrAmbiguous = errors.New("a record header, or a copy of one in memory, whose record does not fit")
+	ErrAmbiguous = vmem.NewReason("ambiguous", "a record header, or a copy of one in memory, whose record does not fit")
 	// ErrDamaged: the compressed content of a record makes no sense, or does not match
 	// its checksum.
-	ErrDamaged = errors.New("damaged block")
+	ErrDamaged = vmem.NewReason("damaged", "damaged block")
 	// ErrNoHeader: a record ends, and what follows is no record.
-	ErrNoHeader = errors.New("no record header")
+	ErrNoHeader = vmem.NewReason("no-header", "no record header")
 	// ErrTooMany: there are more records than any machine has ranges of memory.
-	ErrTooMany = errors.New("too many records")
+	ErrTooMany = vmem.NewReason("too-many", "too many records")
 )
 
 // A header is the head of a record.

@@ -52,7 +52,7 @@ func checkWhatIsLeft(t *testing.T, f *File) (left int) {
 	for _, r := range lostAt {
 		listed := false
 		for _, g := range gaps {
-			listed = listed || g.Range.ContainsRange(r)
+			listed = listed || g.Place.Physical().ContainsRange(r)
 		}
 		if !listed {
 			t.Fatalf("memory at %v can't be read and is in no gap", r.Start)

@@ -79,8 +79,8 @@ func checkCut(t *testing.T, f *File, all []physRange, left int) {
 	t.Helper()
 	lost, ended := 0, false
 	for _, g := range f.Gaps() {
-		lost += int(g.Range.Size)
-		ended = ended || errors.Is(&g, vmem.ErrNotCaptured) && errors.Is(&g, io.ErrUnexpectedEOF)
+		lost += int(g.Place.Physical().Size)
+		ended = ended || errors.Is(g, vmem.ErrNotCaptured) && errors.Is(g, io.ErrUnexpectedEOF)
 	}
 	total := 0
 	for _, r := range all {

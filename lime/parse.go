@@ -131,7 +131,7 @@ func (p *parser) add(off int64, h header, rec body) {
 
 // lose lists memory that the image says it has at offset off, and does not.
 func (p *parser) lose(off int64, memory vmem.Range[vmem.PhysAddr], err error) {
-	p.gaps = append(p.gaps, vmem.Gap{Range: memory, Offset: off, Err: err})
+	p.gaps = append(p.gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(memory, off), Err: err})
 }
 
 // resync lists what there is of the record at offset off, which is broken for the reason

@@ -110,7 +110,7 @@ func (c *payload) gaps(t *extent.Table) []vmem.Gap {
 	for _, i := range slices.Sorted(maps.Keys(c.late)) {
 		k := c.chunks[i]
 		for _, r := range t.Physical(k.content, c.chunks[i+1].content-k.content) {
-			gaps = append(gaps, vmem.Gap{Range: r, Offset: k.src, Err: c.late[i]})
+			gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, k.src), Err: c.late[i]})
 		}
 	}
 	return gaps

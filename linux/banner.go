@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -94,7 +95,7 @@ func findMapping(space *vmem.AddressSpace, p vmem.PhysAddr) (vmem.VirtAddr, erro
 			return m.Range.Start + vmem.VirtAddr(p-m.Phys), nil
 		}
 	}
-	return 0, fmt.Errorf("%w: the page tables do not map it", ErrCorrupt)
+	return 0, fmt.Errorf("%w: the page tables do not map it", kstruct.ErrCorrupt)
 }
 
 // scanChunk is how much of memory is searched at a time.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -64,7 +65,7 @@ func (t *Task) CgroupPaths() ([]CgroupPath, error) {
 	k, l := t.k, &t.k.layout.cgroup
 	object := "cgroup of " + t.String()
 	if !l.ok() || !k.layout.task.cgroups.ok() {
-		return nil, newGap(object, t.Addr, fmt.Errorf("%w: css_set", ErrUnsupported))
+		return nil, newGap(object, t.Addr, fmt.Errorf("%w: css_set", kstruct.ErrUnsupported))
 	}
 	r := k.fresh()
 	set := r.ptr(t.Addr, k.layout.task.cgroups)
@@ -149,5 +150,5 @@ func (k *Kernel) kernfsPath(kn vmem.VirtAddr) (string, error) {
 		names = append(names, r.cstring(r.ptr(kn, l.knName), nameMax+1))
 		kn = parent
 	}
-	return "", fmt.Errorf("%w: cgroup of more than %d levels", ErrTooLong, maxCgroupDepth)
+	return "", fmt.Errorf("%w: cgroup of more than %d levels", kstruct.ErrTooLong, maxCgroupDepth)
 }

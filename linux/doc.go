@@ -24,7 +24,7 @@
 // Memory that was captured from a running machine is smeared: lists break off,
 // pointers lead nowhere, counts lie. Each walk verifies what it steps on, has a
 // budget, and goes on after a loss where the structure allows it; each loss is a
-// *Gap, yielded where an iterator meets it.
+// [vmem.Gap], yielded where an iterator meets it.
 //
 // Strings that come from the image are the bytes that were found, whether UTF-8
 // or not.

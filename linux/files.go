@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -46,7 +47,7 @@ type FD struct {
 }
 
 // Files yields the open files of the task by ascending descriptor (linux.lsof of
-// Volatility shows the like). Errors are *Gap and do not end the walk.
+// Volatility shows the like). Errors are [vmem.Gap] and do not end the walk.
 func (t *Task) Files() iter.Seq2[FD, error] {
 	return func(yield func(FD, error) bool) {
 		l, r := &t.k.layout.files, t.k.fresh()
@@ -61,7 +62,7 @@ func (t *Task) Files() iter.Seq2[FD, error] {
 			return
 		}
 		if n > maxFDs {
-			err := fmt.Errorf("%w: descriptor table of %d entries", ErrCorrupt, n)
+			err := fmt.Errorf("%w: descriptor table of %d entries", kstruct.ErrCorrupt, n)
 			yield(FD{}, t.lost("open files", fdt, err))
 			return
 		}
@@ -91,7 +92,7 @@ func (t *Task) fdArray(array vmem.VirtAddr, n int, yield func(FD, error) bool) {
 				continue
 			}
 			if bad++; bad == maxBadFDs {
-				err := fmt.Errorf("%w: %d entries that are no files", ErrCorrupt, bad)
+				err := fmt.Errorf("%w: %d entries that are no files", kstruct.ErrCorrupt, bad)
 				yield(FD{}, t.lost(fmt.Sprintf("open files from %d on", first+i+1), addr, err))
 				return
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -84,9 +85,9 @@ func (f *finder) verify(l *location) error {
 	case err != nil:
 		return fmt.Errorf("linux_banner: %w", err)
 	case !strings.HasPrefix(got, "Linux version "):
-		return fmt.Errorf("%w: linux_banner reads %.40q", ErrCorrupt, got)
+		return fmt.Errorf("%w: linux_banner reads %.40q", kstruct.ErrCorrupt, got)
 	case want != "" && got != want:
-		return fmt.Errorf("%w: the image runs %q, the symbols are of %q", ErrCorrupt, strings.TrimSpace(got), strings.TrimSpace(want))
+		return fmt.Errorf("%w: the image runs %q, the symbols are of %q", kstruct.ErrCorrupt, strings.TrimSpace(got), strings.TrimSpace(want))
 	}
 	init, err := f.symbols.Symbol("init_task")
 	if err != nil {
@@ -97,7 +98,7 @@ func (f *finder) verify(l *location) error {
 		return fmt.Errorf("init_task: %w", err)
 	}
 	if !strings.HasPrefix(comm, "swapper") {
-		return fmt.Errorf("%w: init_task is named %q", ErrCorrupt, comm)
+		return fmt.Errorf("%w: init_task is named %q", kstruct.ErrCorrupt, comm)
 	}
 	l.space, l.banner = space, got
 	return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -121,7 +122,7 @@ func (k *Kernel) prependPath(p path) (string, error) {
 		names = append(names, name)
 		p.dentry = parent
 	}
-	return "", fmt.Errorf("%w: path of more than %d components", ErrTooLong, maxDepth)
+	return "", fmt.Errorf("%w: path of more than %d components", kstruct.ErrTooLong, maxDepth)
 }
 
 // join makes a path of its components, last first.
@@ -137,7 +138,7 @@ func (k *Kernel) dentryName(dentry vmem.VirtAddr) (string, error) {
 	l, r := &k.layout.fs, k.reader()
 	n := r.u32(dentry, l.nameLen)
 	if n > nameMax {
-		return "", fmt.Errorf("%w: dentry %v with a name of %d bytes", ErrCorrupt, dentry, n)
+		return "", fmt.Errorf("%w: dentry %v with a name of %d bytes", kstruct.ErrCorrupt, dentry, n)
 	}
 	name, _, _ := bytes.Cut(r.bytes(r.ptr(dentry, l.name), int(n)), []byte{0})
 	return string(name), r.err
@@ -180,7 +181,7 @@ func (k *Kernel) dynamicName(dentry vmem.VirtAddr) (string, error) {
 func (k *Kernel) nsName(inode vmem.VirtAddr) (string, error) {
 	l, r := &k.layout.ns, k.reader()
 	if !l.inum.ok() || !l.ops.ok() || !l.opsName.ok() {
-		return "", fmt.Errorf("%w: ns_common.ops", ErrUnsupported)
+		return "", fmt.Errorf("%w: ns_common.ops", kstruct.ErrUnsupported)
 	}
 	ns := r.ptr(inode, k.layout.fs.private)
 	name := r.cstring(r.ptr(r.ptr(ns, l.ops), l.opsName), nameMax)

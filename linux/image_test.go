@@ -14,6 +14,7 @@ import (
 	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -81,16 +82,16 @@ func (n *node) open(m vmem.Memory) (*Kernel, error) {
 }
 
 // walk returns all processes, by PID, and the Gaps.
-func walk(t *testing.T, k *Kernel) (map[int32]*Task, []*Gap) {
+func walk(t *testing.T, k *Kernel) (map[int32]*Task, []vmem.Gap) {
 	t.Helper()
 	tasks := map[int32]*Task{}
-	var gaps []*Gap
+	var gaps []vmem.Gap
 	for p, err := range k.Processes(context.Background()) {
 		if err == nil {
 			tasks[p.PID] = p
 			continue
 		}
-		g, ok := errors.AsType[*Gap](err)
+		g, ok := errors.AsType[vmem.Gap](err)
 		if !ok {
 			t.Fatalf("%v is no Gap", err)
 		}
@@ -147,7 +148,7 @@ func TestHiddenProcess(t *testing.T) {
 			if got := tasks[victim.PID]; got == nil || got.Sources != tt.sources {
 				t.Errorf("the hidden process: %v, want it from the %v", got, tt.sources)
 			}
-			if len(gaps) != 1 || !errors.Is(gaps[0], ErrDisagree) || gaps[0].Addr != victim.Addr {
+			if len(gaps) != 1 || !errors.Is(gaps[0], ErrDisagree) || gaps[0].Place != vmem.KernelPlace(victim.Addr) {
 				t.Errorf("gaps: %v", gaps)
 			}
 		})
@@ -302,7 +303,7 @@ func TestNoKernel(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = Open(context.Background(), n.mem, &Options{Symbols: empty})
-		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "task_struct") {
+		if !errors.Is(err, kstruct.ErrUnsupported) || !strings.Contains(err.Error(), "task_struct") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -381,7 +382,7 @@ func TestHugeArgs(t *testing.T) {
 	for _, a := range args {
 		size += len(a) + 1
 	}
-	if size > maxArea+pageSize || !slices.ContainsFunc(gaps, func(g Gap) bool { return errors.Is(&g, ErrTooLong) }) {
+	if size > maxArea+pageSize || !slices.ContainsFunc(gaps, func(g vmem.Gap) bool { return errors.Is(g, kstruct.ErrTooLong) }) {
 		t.Errorf("%d bytes of args, gaps %v", size, gaps)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -40,13 +41,13 @@ type resource struct {
 
 // IOMem walks the kernel's map of physical addresses (iomem_resource of kernel/resource.c)
 // and yields who has which, in the order and with the names of /proc/iomem; of these,
-// [kcore.SystemRAM] selects the memory. An error is a *Gap: a part of the tree that can't
+// [kcore.SystemRAM] selects the memory. An error is a [vmem.Gap]: a part of the tree that can't
 // be read or contradicts itself, and is left out.
 func (k *Kernel) IOMem() iter.Seq2[kcore.Resource, error] {
 	return func(yield func(kcore.Resource, error) bool) {
 		root, err := k.Symbol("iomem_resource")
 		if err == nil && !k.layout.resource.ok() {
-			err = ErrUnsupported
+			err = kstruct.ErrUnsupported
 		}
 		if err != nil {
 			yield(kcore.Resource{}, newGap("iomem", root, err))
@@ -95,14 +96,14 @@ func (w *resourceWalk) siblings(parent, addr vmem.VirtAddr, depth int) bool {
 }
 
 // step counts the resource at addr, and returns a Gap if the walk must not go there.
-func (w *resourceWalk) step(addr vmem.VirtAddr, depth int) *Gap {
+func (w *resourceWalk) step(addr vmem.VirtAddr, depth int) error {
 	switch {
 	case !plausible(addr):
 		return newGap("iomem", addr, errPointer("resource", addr))
 	case w.seen[addr]:
-		return newGap("iomem", addr, ErrCycle)
+		return newGap("iomem", addr, kstruct.ErrCycle)
 	case len(w.seen) > maxResources || depth > maxResourceDepth:
-		return newGap("iomem", addr, ErrTooLong)
+		return newGap("iomem", addr, kstruct.ErrTooLong)
 	}
 	w.seen[addr] = true
 	return nil
@@ -118,7 +119,7 @@ func (k *Kernel) resource(addr vmem.VirtAddr) (resource, error) {
 		n.Name = r.cstring(name, maxResourceName)
 	}
 	if r.err == nil && (end < start || end-start == ^uint64(0)) {
-		return n, gapf("iomem", addr, ErrCorrupt, "a resource from %#x to %#x", start, end)
+		return n, gapf("iomem", addr, kstruct.ErrCorrupt, "a resource from %#x to %#x", start, end)
 	}
 	n.Range = vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(start), Size: end - start + 1}
 	return n, r.err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -93,7 +94,7 @@ func walkAsFile(t *testing.T, n *node, m vmem.Memory, nodes []vmem.VirtAddr) {
 	if len(p.RAM) > len(w.nodes) || len(p.Places) != len(w.nodes) {
 		t.Fatalf("%d ranges of RAM and %d places of %d entries", len(p.RAM), len(p.Places), len(w.nodes))
 	}
-	if _, err := w.firmwareRAM(); err != nil && !errors.Is(err, ErrCorrupt) {
+	if _, err := w.firmwareRAM(); err != nil && !errors.Is(err, kstruct.ErrCorrupt) {
 		t.Fatal(err)
 	}
 }

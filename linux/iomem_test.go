@@ -12,19 +12,20 @@ import (
 	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // iomem returns the resources of a kernel, and the Gaps.
-func iomem(t *testing.T, k *Kernel) (resources []kcore.Resource, gaps []*Gap) {
+func iomem(t *testing.T, k *Kernel) (resources []kcore.Resource, gaps []vmem.Gap) {
 	t.Helper()
 	for r, err := range k.IOMem() {
 		if err == nil {
 			resources = append(resources, r)
 			continue
 		}
-		g, ok := errors.AsType[*Gap](err)
+		g, ok := errors.AsType[vmem.Gap](err)
 		if !ok {
 			t.Fatalf("%v is no Gap", err)
 		}
@@ -111,13 +112,13 @@ func TestIOMemDamaged(t *testing.T) {
 		keep  int
 		want  error
 	}{
-		"a cycle":               {second + vmem.VirtAddr(l.sibling), uint64(first), 2, ErrCycle},
-		"its own child":         {second + vmem.VirtAddr(l.child), uint64(second), len(whole), ErrCycle},
-		"another parent":        {second + vmem.VirtAddr(l.parent), uint64(first), 1, ErrCorrupt},
-		"no pointer":            {second + vmem.VirtAddr(l.sibling), 0x1234, 2, ErrCorrupt},
+		"a cycle":               {second + vmem.VirtAddr(l.sibling), uint64(first), 2, kstruct.ErrCycle},
+		"its own child":         {second + vmem.VirtAddr(l.child), uint64(second), len(whole), kstruct.ErrCycle},
+		"another parent":        {second + vmem.VirtAddr(l.parent), uint64(first), 1, kstruct.ErrCorrupt},
+		"no pointer":            {second + vmem.VirtAddr(l.sibling), 0x1234, 2, kstruct.ErrCorrupt},
 		"nowhere":               {second + vmem.VirtAddr(l.sibling), 0xffff000000001000, 2, vmem.ErrNonCanonical},
-		"ends before it begins": {second + vmem.VirtAddr(l.end), 0, 1, ErrCorrupt},
-		"no first":              {root + vmem.VirtAddr(l.child), 8, 0, ErrCorrupt},
+		"ends before it begins": {second + vmem.VirtAddr(l.end), 0, 1, kstruct.ErrCorrupt},
+		"no first":              {root + vmem.VirtAddr(l.child), 8, 0, kstruct.ErrCorrupt},
 	} {
 		m := smeartest.New(n.mem)
 		n.put(t, m, test.at, test.value)

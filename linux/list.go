@@ -3,6 +3,7 @@ package linux
 import (
 	"iter"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -64,9 +65,9 @@ const (
 )
 
 // walkList goes from head in one direction until it is back. Where it has to stop
-// before, it returns the node that it did not step on, and why. A nil Gap means that
+// before, it returns the node that it did not step on, and why. A nil error means that
 // the whole list was walked, or that yield asked to end.
-func (k *Kernel) walkList(object string, head vmem.VirtAddr, dir field, yield func(vmem.VirtAddr) bool) (vmem.VirtAddr, *Gap) {
+func (k *Kernel) walkList(object string, head vmem.VirtAddr, dir field, yield func(vmem.VirtAddr) bool) (vmem.VirtAddr, error) {
 	r := k.reader()
 	at := head
 	for range maxNodes {
@@ -82,14 +83,14 @@ func (k *Kernel) walkList(object string, head vmem.VirtAddr, dir field, yield fu
 			return 0, newGap(object, next, r.err)
 		}
 		if from != at {
-			return next, gapf(object, next, ErrCorrupt, "list node points back to %v, not to %v", from, at)
+			return next, gapf(object, next, kstruct.ErrCorrupt, "list node points back to %v, not to %v", from, at)
 		}
 		if next == head || !yield(next) {
 			return 0, nil
 		}
 		at = next
 	}
-	return 0, gapf(object, at, ErrTooLong, "list of more than %d nodes", maxNodes)
+	return 0, gapf(object, at, kstruct.ErrTooLong, "list of more than %d nodes", maxNodes)
 }
 
 // component returns n and all nodes that hang together with it by links that point both

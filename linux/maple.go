@@ -3,6 +3,7 @@ package linux
 import (
 	"fmt"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -41,7 +42,7 @@ func newMapleLayout(r resolver) mapleLayout {
 func (k *Kernel) mapleTree(tree vmem.VirtAddr, each func(vmem.VirtAddr, error) bool) {
 	l, r := &k.layout.maple, k.reader()
 	if !l.root.ok() || !l.parent.ok() || l.rangeSlots == 0 || l.arangeSlots == 0 {
-		each(tree, fmt.Errorf("%w: maple_node", ErrUnsupported))
+		each(tree, fmt.Errorf("%w: maple_node", kstruct.ErrUnsupported))
 		return
 	}
 	root := r.ptr(tree, l.root)
@@ -75,9 +76,9 @@ func (w *mapleWalk) node(e, parent vmem.VirtAddr, lo, hi uint64, depth int) bool
 	case r.err != nil:
 		return w.each(addr, r.err)
 	case up != parent&^0xff:
-		return w.each(addr, fmt.Errorf("%w: maple node with parent %v under %v", ErrCorrupt, up, parent&^0xff))
+		return w.each(addr, fmt.Errorf("%w: maple node with parent %v under %v", kstruct.ErrCorrupt, up, parent&^0xff))
 	case w.seen[addr] || depth > maxMapleHeight:
-		return w.each(addr, fmt.Errorf("%w: maple node", ErrCycle))
+		return w.each(addr, fmt.Errorf("%w: maple node", kstruct.ErrCycle))
 	}
 	w.seen[addr] = true
 	pivot, slot, n := l.rangePivot, l.rangeSlot, l.rangeSlots
@@ -86,7 +87,7 @@ func (w *mapleWalk) node(e, parent vmem.VirtAddr, lo, hi uint64, depth int) bool
 	case mapleArange64:
 		pivot, slot, n = l.arangePivot, l.arangeSlot, l.arangeSlots
 	default:
-		return w.each(addr, fmt.Errorf("%w: maple node of type %d", ErrCorrupt, kind))
+		return w.each(addr, fmt.Errorf("%w: maple node of type %d", kstruct.ErrCorrupt, kind))
 	}
 	for i := range n {
 		last := hi
@@ -106,7 +107,7 @@ func (w *mapleWalk) node(e, parent vmem.VirtAddr, lo, hi uint64, depth int) bool
 			return true
 		}
 		if last < lo {
-			return w.each(addr, fmt.Errorf("%w: maple node with pivot %#x below %#x", ErrCorrupt, last, lo))
+			return w.each(addr, fmt.Errorf("%w: maple node with pivot %#x below %#x", kstruct.ErrCorrupt, last, lo))
 		}
 		lo = last + 1
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -58,7 +59,8 @@ type MM struct {
 
 	space *vmem.AddressSpace
 	k     *Kernel
-	name  string
+	name  string // of the task, and its PID
+	pid   int32
 }
 
 // MM returns the user address space of the task, or nil for one that has none: a
@@ -72,17 +74,17 @@ func (t *Task) MM() (*MM, error) {
 	if addr == 0 || t.KernelThread {
 		return nil, nil
 	}
-	mm, err := t.k.newMM(addr, t.String())
+	mm, err := t.k.newMM(addr, t)
 	if err != nil {
 		return nil, t.lost("mm", addr, err)
 	}
 	return mm, nil
 }
 
-func (k *Kernel) newMM(addr vmem.VirtAddr, name string) (*MM, error) {
+func (k *Kernel) newMM(addr vmem.VirtAddr, t *Task) (*MM, error) {
 	l, r := &k.layout.mm, k.reader()
 	m := &MM{
-		Addr: addr, k: k, name: name,
+		Addr: addr, k: k, name: t.String(), pid: t.PID,
 		ArgStart: r.ptr(addr, l.argStart), ArgEnd: r.ptr(addr, l.argEnd),
 		EnvStart: r.ptr(addr, l.envStart), EnvEnd: r.ptr(addr, l.envEnd),
 		StartBrk: r.ptr(addr, l.startBrk), Brk: r.ptr(addr, l.brk),
@@ -113,7 +115,7 @@ func (m *MM) Space() *vmem.AddressSpace { return m.space }
 //
 // Pages that can't be read are Gaps. A string that leads into one is cut short, and
 // what follows the lost part starts a string of its own.
-func (m *MM) Args() ([]string, []Gap) {
+func (m *MM) Args() ([]string, []vmem.Gap) {
 	m.k.phys.Refresh()
 	start, end := m.ArgStart, m.ArgEnd
 	if start == 0 || end <= start {
@@ -132,7 +134,7 @@ func (m *MM) Args() ([]string, []Gap) {
 
 // title follows get_mm_proctitle of fs/proc/base.c: one page at the most, up to the
 // first NUL.
-func (m *MM) title(start, end vmem.VirtAddr) ([]string, []Gap) {
+func (m *MM) title(start, end vmem.VirtAddr) ([]string, []vmem.Gap) {
 	b := make([]byte, min(pageSize, uint64(end-start)))
 	n, err := m.space.ReadVirt(b, start)
 	if i := bytes.IndexByte(b[:n], 0); i >= 0 {
@@ -143,11 +145,11 @@ func (m *MM) title(start, end vmem.VirtAddr) ([]string, []Gap) {
 
 // areaGap adds a Gap for user memory at addr that could not be read, unless the process
 // has no mapping there: then there is nothing to lose, and /proc shows nothing either.
-func (m *MM) areaGap(gaps []Gap, what string, addr vmem.VirtAddr, err error) []Gap {
+func (m *MM) areaGap(gaps []vmem.Gap, what string, addr vmem.VirtAddr, err error) []vmem.Gap {
 	if err == nil || errors.Is(err, vmem.ErrNotPresent) && !m.mapped(addr) {
 		return gaps
 	}
-	return append(gaps, *newGap(what+" of "+m.name, addr, err))
+	return append(gaps, vmem.NewGap(what+" of "+m.name, vmem.UserPlace(addr, m.pid), err))
 }
 
 // mapped reports whether a mapping of the process holds addr; where the mappings can't
@@ -163,19 +165,20 @@ func (m *MM) mapped(addr vmem.VirtAddr) bool {
 
 // Env returns the environment that the process started with, as /proc/PID/environ
 // shows it now. Gaps are as with Args.
-func (m *MM) Env() ([]string, []Gap) {
+func (m *MM) Env() ([]string, []vmem.Gap) {
 	m.k.phys.Refresh()
 	return m.strings("env", m.EnvStart, m.EnvEnd)
 }
 
 // strings reads the NUL-separated strings from start up to end, exclusive.
-func (m *MM) strings(what string, start, end vmem.VirtAddr) ([]string, []Gap) {
+func (m *MM) strings(what string, start, end vmem.VirtAddr) ([]string, []vmem.Gap) {
 	if start == 0 || end <= start {
 		return nil, nil
 	}
-	var gaps []Gap
+	var gaps []vmem.Gap
 	if uint64(end-start) > maxArea {
-		gaps = append(gaps, *gapf(what+" of "+m.name, start+maxArea, ErrTooLong, "area of %d bytes", uint64(end-start)))
+		err := fmt.Errorf("%w: area of %d bytes", kstruct.ErrTooLong, uint64(end-start))
+		gaps = append(gaps, vmem.NewGap(what+" of "+m.name, vmem.UserPlace(start+maxArea, m.pid), err))
 		end = start + maxArea
 	}
 	var all []string

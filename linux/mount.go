@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -49,7 +50,7 @@ type Mount struct {
 }
 
 // Mounts yields the mounts of the task's mount namespace by ascending ID. Errors are
-// *Gap, come before the mounts, and do not end the walk.
+// [vmem.Gap], come before the mounts, and do not end the walk.
 func (t *Task) Mounts() iter.Seq2[Mount, error] {
 	return func(yield func(Mount, error) bool) {
 		mounts, gaps := t.mounts()
@@ -66,7 +67,7 @@ func (t *Task) Mounts() iter.Seq2[Mount, error] {
 	}
 }
 
-func (t *Task) mounts() (mounts []Mount, gaps []*Gap) {
+func (t *Task) mounts() (mounts []Mount, gaps []vmem.Gap) {
 	k := t.k
 	object := "mounts of " + t.String()
 	r := k.fresh()
@@ -76,7 +77,7 @@ func (t *Task) mounts() (mounts []Mount, gaps []*Gap) {
 	}
 	ns := r.ptr(proxy, k.layout.ns.mnt)
 	if r.err != nil {
-		return nil, []*Gap{newGap(object, t.Addr, r.err)}
+		return nil, []vmem.Gap{newGap(object, t.Addr, r.err)}
 	}
 	for addr, err := range k.mountAddrs(object, ns) {
 		var m Mount
@@ -113,7 +114,7 @@ func (k *Kernel) mountAddrs(object string, ns vmem.VirtAddr) iter.Seq2[vmem.Virt
 				}
 			}
 		default:
-			yield(0, newGap(object, ns, fmt.Errorf("%w: mnt_namespace.mounts", ErrUnsupported)))
+			yield(0, newGap(object, ns, fmt.Errorf("%w: mnt_namespace.mounts", kstruct.ErrUnsupported)))
 		}
 	}
 }
@@ -135,9 +136,9 @@ func (k *Kernel) rbTree(top vmem.VirtAddr, each func(vmem.VirtAddr, error) bool)
 		case !plausible(n):
 			err = errPointer("rb_node", n)
 		case seen[n]:
-			err = fmt.Errorf("%w: rb_node reached twice", ErrCycle)
+			err = fmt.Errorf("%w: rb_node reached twice", kstruct.ErrCycle)
 		case len(seen) >= maxNodes:
-			err = fmt.Errorf("%w: tree of more than %d nodes", ErrTooLong, maxNodes)
+			err = fmt.Errorf("%w: tree of more than %d nodes", kstruct.ErrTooLong, maxNodes)
 		}
 		if !each(n, err) {
 			return
@@ -187,5 +188,5 @@ func (k *Kernel) fsPath(dentry vmem.VirtAddr) (string, error) {
 		}
 		names, dentry = append(names, name), parent
 	}
-	return "", fmt.Errorf("%w: path of more than %d components", ErrTooLong, maxDepth)
+	return "", fmt.Errorf("%w: path of more than %d components", kstruct.ErrTooLong, maxDepth)
 }

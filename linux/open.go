@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -66,7 +67,7 @@ type Kernel struct {
 //
 // VMCOREINFO, where the image or its memory has it, says where the kernel is;
 // otherwise the banner is searched for. An error that wraps ErrNoKernel says what was
-// tried and why nothing passed; one that wraps ErrUnsupported names types that the
+// tried and why nothing passed; one that wraps kstruct.ErrUnsupported names types that the
 // symbols lack; a [*btfconv.MissingError] says what the image lacks to give its own
 // symbols, and what to give instead.
 func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
@@ -101,7 +102,7 @@ func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int6
 func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
 	layout, err := newLayouts(opts.Symbols)
 	if err != nil {
-		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
+		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)
 	}
 	f := &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: opts.Symbols, layout: layout, progress: opts.Progress}
 	loc, err := f.find(ctx)

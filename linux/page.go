@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -57,7 +58,7 @@ func newPageFlags(symbols *isf.File) (pageFlags, error) {
 		for _, name := range names {
 			bit, lookup := symbols.Constant("pageflags", name)
 			if lookup != nil || bit < 0 || bit > 63 {
-				err = fmt.Errorf("%w: enum pageflags: %s", ErrUnsupported, name)
+				err = fmt.Errorf("%w: enum pageflags: %s", kstruct.ErrUnsupported, name)
 			}
 			mask |= 1 << (bit & 63)
 		}
@@ -136,20 +137,20 @@ type Pages struct {
 
 var _ kcore.PageClassifier = (*Pages)(nil)
 
-// Pages finds the array of struct page (vmemmap). It fails with ErrUnsupported where the
-// symbols lack what it needs, and with ErrCorrupt where what is there is no such array.
+// Pages finds the array of struct page (vmemmap). It fails with kstruct.ErrUnsupported where the
+// symbols lack what it needs, and with kstruct.ErrCorrupt where what is there is no such array.
 func (k *Kernel) Pages() (*Pages, error) {
 	r := resolver{isf.NewResolver(k.symbols)}
 	p := &Pages{phys: k.phys, space: k.space, layout: newPageLayout(r), types: newPageTypes(k.symbols), base: vmemmap4}
 	if err := r.Err(); err != nil {
-		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
+		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)
 	}
 	var err error
 	if p.flags, err = newPageFlags(k.symbols); err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
 	if l := p.layout; l.size == 0 || l.size > pageBytes || uint64(max(l.flags, l.typ, l.mapping, l.head, l.private))+8 > l.size {
-		return nil, fmt.Errorf("linux: %w: struct page of %d bytes", ErrUnsupported, l.size)
+		return nil, fmt.Errorf("linux: %w: struct page of %d bytes", kstruct.ErrUnsupported, l.size)
 	}
 	if sym, err := k.Symbol("vmemmap_base"); err == nil {
 		base, err := k.space.Uint64(sym)
@@ -174,7 +175,7 @@ func (p *Pages) verify(k *Kernel) error {
 		return newGap("struct page of init_task", addr, err)
 	}
 	if flags&p.flags.reserved == 0 {
-		return gapf("struct page of init_task", addr, ErrCorrupt, "flags %#x: the page is not reserved", flags)
+		return gapf("struct page of init_task", addr, kstruct.ErrCorrupt, "flags %#x: the page is not reserved", flags)
 	}
 	return nil
 }

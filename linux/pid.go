@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -76,7 +77,7 @@ func (k *Kernel) pidLeader(e xaEntry) (vmem.VirtAddr, error) {
 		return 0, r.err
 	}
 	if uint64(uint32(nr)) != e.index {
-		return 0, fmt.Errorf("%w: struct pid %v is of PID %d", ErrCorrupt, e.ptr, nr)
+		return 0, fmt.Errorf("%w: struct pid %v is of PID %d", kstruct.ErrCorrupt, e.ptr, nr)
 	}
 	if first == 0 || group == 0 {
 		return 0, nil
@@ -84,7 +85,7 @@ func (k *Kernel) pidLeader(e xaEntry) (vmem.VirtAddr, error) {
 	// hlist_entry(first, struct task_struct, pid_links[PIDTYPE_PID]) of pid_task().
 	addr := first - vmem.VirtAddr(k.layout.task.pidLinks) - 16*pidtypePID
 	if pid := r.i32(addr, k.layout.task.pid); r.err != nil || uint64(uint32(pid)) != e.index {
-		return 0, cmp.Or(r.err, fmt.Errorf("%w: task of PID %d has pid %d", ErrCorrupt, e.index, pid))
+		return 0, cmp.Or(r.err, fmt.Errorf("%w: task of PID %d has pid %d", kstruct.ErrCorrupt, e.index, pid))
 	}
 	return addr, nil
 }
@@ -96,7 +97,7 @@ func (t *Task) NamespacedPIDs() ([]int32, error) {
 	pid := r.ptr(t.Addr, t.k.layout.task.threadPID)
 	level := r.u32(pid, l.level)
 	if r.err != nil || level > maxPIDLevel {
-		return nil, newGap("PIDs of "+t.String(), pid, cmp.Or(r.err, fmt.Errorf("%w: PID namespace level %d", ErrCorrupt, level)))
+		return nil, newGap("PIDs of "+t.String(), pid, cmp.Or(r.err, fmt.Errorf("%w: PID namespace level %d", kstruct.ErrCorrupt, level)))
 	}
 	pids := make([]int32, 0, level+1)
 	for i := range field(level) + 1 {

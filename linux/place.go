@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -64,7 +65,7 @@ func Place(ctx context.Context, mem vmem.Memory, opts *Options) (*Placement, err
 	}
 	layout, err := newLayouts(p.Symbols)
 	if err != nil {
-		return nil, fmt.Errorf("linux: %w: %w", ErrUnsupported, err)
+		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)
 	}
 	f := &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: p.Symbols, layout: layout, progress: o.Progress}
 	k, err := f.placeKernel(ctx)
@@ -144,7 +145,7 @@ func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {
 	shift := init - task.Address
 	load := shift + base
 	if load%kernelAlign != 0 || shift%kernelAlign != 0 {
-		return nil, fmt.Errorf("%w: KASLR shift %#x, phys_base %#x", ErrCorrupt, shift, base)
+		return nil, fmt.Errorf("%w: KASLR shift %#x, phys_base %#x", kstruct.ErrCorrupt, shift, base)
 	}
 	addr := vmem.PhysAddr(banner.Address - startKernelMap + load)
 	k := &placed{banner: FilePlace{int64(hit), addr}, shift: int64(addr - hit)}
@@ -153,7 +154,7 @@ func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {
 	moved.phys = vmem.NewPhysical(moved.mem)
 	k.location, err = moved.loadedAt(load, top, banner.Address, addr)
 	if err == nil && k.location.shift != shift {
-		err = fmt.Errorf("%w: KASLR shift %#x, and %#x by the page tables", ErrCorrupt, shift, k.location.shift)
+		err = fmt.Errorf("%w: KASLR shift %#x, and %#x by the page tables", kstruct.ErrCorrupt, shift, k.location.shift)
 	}
 	return k, err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -50,7 +51,7 @@ func (w *placeWalk) firmwareRAM() ([]kcore.Resource, error) {
 		}
 	}
 	if len(resources) == 0 {
-		return nil, fmt.Errorf("%w: no RAM in boot_params", ErrCorrupt)
+		return nil, fmt.Errorf("%w: no RAM in boot_params", kstruct.ErrCorrupt)
 	}
 	return resources, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -46,7 +47,7 @@ func (w *placeWalk) run(ctx context.Context, p *Placement) error {
 		return err
 	}
 	if !w.layout.resource.ok() {
-		return ErrUnsupported
+		return kstruct.ErrUnsupported
 	}
 	w.root = vmem.VirtAddr(root.Address + w.kernel.location.shift)
 	w.direct = w.directMap()
@@ -66,7 +67,7 @@ func (w *placeWalk) run(ctx context.Context, p *Placement) error {
 	// lost when a file is cut off.
 	ram, err := w.firmwareRAM()
 	if err != nil {
-		return fmt.Errorf("%w: the map of memory is not whole, and the firmware's: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: the map of memory is not whole, and the firmware's: %w", kstruct.ErrCorrupt, err)
 	}
 	p.RAM, p.Map, p.Places = ram, mapFirmware, []FilePlace{w.kernel.banner}
 	return nil

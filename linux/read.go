@@ -3,6 +3,7 @@ package linux
 import (
 	"fmt"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -83,5 +84,5 @@ func plausible(a vmem.VirtAddr) bool {
 
 // errPointer describes a pointer that can't be one.
 func errPointer(what string, a vmem.VirtAddr) error {
-	return fmt.Errorf("%w: %s pointer %v", ErrCorrupt, what, a)
+	return fmt.Errorf("%w: %s pointer %v", kstruct.ErrCorrupt, what, a)
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -102,7 +103,7 @@ type Task struct {
 	Sources      TaskSources   // of thread group leaders; 0 for other threads
 
 	k    *Kernel
-	gaps []*Gap // what of the fields above could not be read
+	gaps []vmem.Gap // what of the fields above could not be read
 }
 
 // task reads the task_struct at addr. It returns an error if the structure can't be
@@ -122,11 +123,11 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 		return nil, r.err
 	}
 	if t.PID < 0 || t.PID >= pidMax || t.TGID < 0 || t.TGID >= pidMax || t.SinceBoot < 0 {
-		return nil, fmt.Errorf("%w: task_struct with pid %d, tgid %d", ErrCorrupt, t.PID, t.TGID)
+		return nil, fmt.Errorf("%w: task_struct with pid %d, tgid %d", kstruct.ErrCorrupt, t.PID, t.TGID)
 	}
 	t.KernelThread = t.Flags&pfKthread != 0
 	if t.PPID = k.tgidOf(parent); t.PPID < 0 {
-		t.gaps = append(t.gaps, gapf("parent of task "+strconv.Itoa(int(t.PID)), addr, ErrCorrupt, "real_parent leads to no task"))
+		t.gaps = append(t.gaps, gapf("parent of task "+strconv.Itoa(int(t.PID)), addr, kstruct.ErrCorrupt, "real_parent leads to no task"))
 	}
 	var err error
 	if t.Comm, err = k.procComm(t, comm); err != nil {

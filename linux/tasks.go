@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -14,7 +15,7 @@ import (
 // (init_pid_ns.idr), which is how a process shows that was unlinked from one of
 // them. The idle task (PID 0) is not among them.
 //
-// Errors are *Gap, come before all tasks, and do not end the walk: where a view
+// Errors are [vmem.Gap], come before all tasks, and do not end the walk: where a view
 // broke off, where a task could not be read, and one for each task that one view
 // alone has. A cancelled context ends it with the context's error.
 func (k *Kernel) Processes(ctx context.Context) iter.Seq2[*Task, error] {
@@ -42,7 +43,7 @@ func (k *Kernel) Processes(ctx context.Context) iter.Seq2[*Task, error] {
 // fewest counts; what is hidden from a view is so in all of them.
 const unionTries = 4
 
-func (k *Kernel) settled(ctx context.Context) ([]*Task, []*Gap) {
+func (k *Kernel) settled(ctx context.Context) ([]*Task, []vmem.Gap) {
 	tasks, gaps := k.union(ctx)
 	for try := 1; k.phys.Live() && len(gaps) > 0 && try < unionTries && ctx.Err() == nil; try++ {
 		if t, g := k.union(ctx); len(g) < len(gaps) {
@@ -52,9 +53,9 @@ func (k *Kernel) settled(ctx context.Context) ([]*Task, []*Gap) {
 	return tasks, gaps
 }
 
-func (k *Kernel) union(ctx context.Context) ([]*Task, []*Gap) {
+func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
 	var tasks []*Task
-	var gaps []*Gap
+	var gaps []vmem.Gap
 	index := map[vmem.VirtAddr]*Task{}
 	add := func(from TaskSources, addr vmem.VirtAddr, err error) {
 		t := index[addr]
@@ -93,8 +94,8 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []*Gap) {
 }
 
 // disagreements returns a Gap for each task that one view alone holds.
-func disagreements(tasks []*Task) []*Gap {
-	var gaps []*Gap
+func disagreements(tasks []*Task) []vmem.Gap {
+	var gaps []vmem.Gap
 	for _, t := range tasks {
 		if t.Sources != InTaskList|InPIDIDR {
 			gaps = append(gaps, gapf(t.String(), t.Addr, ErrDisagree, "only in the %v", t.Sources))
@@ -120,7 +121,7 @@ func (k *Kernel) taskList() iter.Seq2[vmem.VirtAddr, error] {
 
 // Threads yields all tasks of the thread group that t belongs to, the leader among
 // them, in the order in which the kernel links them (signal_struct.thread_head).
-// Errors are *Gap and do not end the walk.
+// Errors are [vmem.Gap] and do not end the walk.
 func (t *Task) Threads() iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
 		k := t.k
@@ -143,7 +144,7 @@ func (t *Task) Threads() iter.Seq2[*Task, error] {
 	}
 }
 
-func yieldGaps(gaps []*Gap, yield func(*Task, error) bool) bool {
+func yieldGaps(gaps []vmem.Gap, yield func(*Task, error) bool) bool {
 	for _, g := range gaps {
 		if !yield(nil, g) {
 			return false
@@ -162,7 +163,7 @@ func (k *Kernel) thread(t *Task, addr vmem.VirtAddr) (*Task, error) {
 		return nil, newGap("thread of "+t.String(), addr, err)
 	}
 	if thread.TGID != t.TGID {
-		return nil, gapf("thread of "+t.String(), addr, ErrCorrupt, "task %d is of thread group %d", thread.PID, thread.TGID)
+		return nil, gapf("thread of "+t.String(), addr, kstruct.ErrCorrupt, "task %d is of thread group %d", thread.PID, thread.TGID)
 	}
 	return thread, nil
 }

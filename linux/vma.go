@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -67,7 +68,7 @@ type VMA struct {
 }
 
 // VMAs yields the mappings by ascending address, from the maple tree that the kernel
-// has kept them in since 6.1 or from the list before. Errors are *Gap and do not end
+// has kept them in since 6.1 or from the list before. Errors are [vmem.Gap] and do not end
 // the walk; a count that differs from mm_struct.map_count is one, at the end.
 func (m *MM) VMAs() iter.Seq2[VMA, error] {
 	return func(yield func(VMA, error) bool) {
@@ -112,7 +113,7 @@ func (m *MM) vmaList(each func(vmem.VirtAddr, error) bool) {
 			break
 		}
 		if start < last || last != 0 && start == last { // addresses must ascend, so no cycle goes unseen
-			each(at, fmt.Errorf("%w: mapping at %v follows one at %v", ErrCorrupt, start, last))
+			each(at, fmt.Errorf("%w: mapping at %v follows one at %v", kstruct.ErrCorrupt, start, last))
 			return
 		}
 		if !each(at, nil) {
@@ -135,7 +136,7 @@ func (m *MM) vma(addr vmem.VirtAddr) (VMA, error) {
 		return VMA{}, r.err
 	}
 	if mm != m.Addr || end <= start || (start|end)%pageSize != 0 {
-		return VMA{}, fmt.Errorf("%w: vm_area_struct %v of mm %v, [%v, %v)", ErrCorrupt, addr, mm, start, end)
+		return VMA{}, fmt.Errorf("%w: vm_area_struct %v of mm %v, [%v, %v)", kstruct.ErrCorrupt, addr, mm, start, end)
 	}
 	v.Range = vmem.Range[vmem.VirtAddr]{Start: start, Size: uint64(end - start)}
 	if file == 0 {

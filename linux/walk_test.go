@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/pagetest"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -60,7 +61,7 @@ func offsets(t *testing.T, walk func(func(vmem.VirtAddr, error) bool)) (found []
 			found = append(found, uint64(a-base))
 			continue
 		}
-		for _, reason := range []error{ErrCorrupt, ErrCycle, ErrTooLong, ErrUnsupported, vmem.ErrNotPresent, vmem.ErrNotCaptured} {
+		for _, reason := range []error{kstruct.ErrCorrupt, kstruct.ErrCycle, kstruct.ErrTooLong, kstruct.ErrUnsupported, vmem.ErrNotPresent, vmem.ErrNotCaptured} {
 			if errors.Is(err, reason) {
 				reasons = append(reasons, reason)
 			}
@@ -81,23 +82,23 @@ func TestList(t *testing.T) {
 		{"next leads nowhere", func(k *testKernel) { k.put(0x200, 0xffffc90000000000) },
 			[]uint64{0x100, 0x200, 0x400, 0x300}, []error{vmem.ErrNotPresent}},
 		{"next is no pointer", func(k *testKernel) { k.put(0x200, 0x4141414141414141) },
-			[]uint64{0x100, 0x200, 0x400, 0x300}, []error{ErrCorrupt}},
+			[]uint64{0x100, 0x200, 0x400, 0x300}, []error{kstruct.ErrCorrupt}},
 		{"node overwritten with zeros", func(k *testKernel) { k.put(0x200, 0, 0) },
-			[]uint64{0x100, 0x400, 0x300}, []error{ErrCorrupt}},
+			[]uint64{0x100, 0x400, 0x300}, []error{kstruct.ErrCorrupt}},
 		{"next goes back: a cycle", func(k *testKernel) { k.put(0x300, at(0x100)) },
-			[]uint64{0x100, 0x200, 0x300, 0x400}, []error{ErrCorrupt}},
+			[]uint64{0x100, 0x200, 0x300, 0x400}, []error{kstruct.ErrCorrupt}},
 		{"inserted while captured", func(k *testKernel) { k.put(0x500, at(0x300), at(0x200)); k.put(0x200, at(0x500)) },
-			[]uint64{0x100, 0x200, 0x500, 0x300, 0x400}, []error{ErrCorrupt}},
+			[]uint64{0x100, 0x200, 0x500, 0x300, 0x400}, []error{kstruct.ErrCorrupt}},
 		{"a stretch skipped, and cut off from the head", func(k *testKernel) {
 			k.put(0x100, at(0x300)) // past 0x200, which is still linked to 0x300
 			k.put(0, at(0x100), at(0x600))
-		}, []uint64{0x100, 0x300, 0x400, 0x200}, []error{ErrCorrupt}},
+		}, []uint64{0x100, 0x300, 0x400, 0x200}, []error{kstruct.ErrCorrupt}},
 		{"next was removed", func(k *testKernel) {
 			k.put(0x200, at(0x700))
 			k.put(0x700, at(0x300), at(0x100)) // neither points back
-		}, []uint64{0x100, 0x200, 0x400, 0x300}, []error{ErrCorrupt}},
+		}, []uint64{0x100, 0x200, 0x400, 0x300}, []error{kstruct.ErrCorrupt}},
 		{"head points to itself one way", func(k *testKernel) { k.put(0, at(0)) },
-			[]uint64{0x400, 0x300, 0x200, 0x100}, []error{ErrCorrupt}},
+			[]uint64{0x400, 0x300, 0x200, 0x100}, []error{kstruct.ErrCorrupt}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,11 +145,11 @@ func TestXarray(t *testing.T) {
 		{"whole", func(*testKernel) {}, whole, nil},
 		{"one entry without a node", func(k *testKernel) { k.put(8, at(0x8)) }, []xaEntry{{0, base + 0x8}}, nil},
 		{"empty", func(k *testKernel) { k.put(8, 0) }, nil, nil},
-		{"node shared by two slots", func(k *testKernel) { k.put(0x1000+16+2*8, at(0x2000)|node) }, whole[:2], ErrCycle},
-		{"node points up", func(k *testKernel) { k.put(0x3000+16, at(0x1000)|node) }, whole, ErrCycle},
-		{"foreign node", func(k *testKernel) { k.put(0x3008, at(0x2000)) }, whole[:2], ErrCorrupt},
-		{"shift does not fall", func(k *testKernel) { k.put(0x2000, 6) }, whole[2:], ErrCorrupt},
-		{"node pointer is garbage", func(k *testKernel) { k.put(0x1000+16, 0x41414142) }, whole[2:], ErrCorrupt},
+		{"node shared by two slots", func(k *testKernel) { k.put(0x1000+16+2*8, at(0x2000)|node) }, whole[:2], kstruct.ErrCycle},
+		{"node points up", func(k *testKernel) { k.put(0x3000+16, at(0x1000)|node) }, whole, kstruct.ErrCycle},
+		{"foreign node", func(k *testKernel) { k.put(0x3008, at(0x2000)) }, whole[:2], kstruct.ErrCorrupt},
+		{"shift does not fall", func(k *testKernel) { k.put(0x2000, 6) }, whole[2:], kstruct.ErrCorrupt},
+		{"node pointer is garbage", func(k *testKernel) { k.put(0x1000+16, 0x41414142) }, whole[2:], kstruct.ErrCorrupt},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -213,13 +214,13 @@ func TestMapleTree(t *testing.T) {
 		{"whole, stale slots passed over", func(*testKernel) {}, []uint64{0x5000, 0x5100, 0x5200}, nil},
 		{"empty", func(k *testKernel) { k.put(8, 0) }, nil, nil},
 		{"one entry without a node", func(k *testKernel) { k.put(8, at(0x5000)) }, []uint64{0x5000}, nil},
-		{"node of another tree", func(k *testKernel) { k.put(0x2000, at(0x4000)) }, []uint64{0x5200}, []error{ErrCorrupt}},
+		{"node of another tree", func(k *testKernel) { k.put(0x2000, at(0x4000)) }, []uint64{0x5200}, []error{kstruct.ErrCorrupt}},
 		{"node that holds itself", func(k *testKernel) {
 			k.put(8, at(0x3000)|arange|root)
 			k.mapleNode(0x3000, 0x3000, true, nil, []uint64{at(0x3000) | arange})
-		}, nil, []error{ErrCorrupt}},
-		{"unknown type", func(k *testKernel) { k.put(0x1000+80, at(0x2000)|9<<3|4) }, []uint64{0x5200}, []error{ErrCorrupt}},
-		{"pivots fall", func(k *testKernel) { k.put(0x2008, 0xfff, 0x800) }, []uint64{0x5200}, []error{ErrCorrupt}},
+		}, nil, []error{kstruct.ErrCorrupt}},
+		{"unknown type", func(k *testKernel) { k.put(0x1000+80, at(0x2000)|9<<3|4) }, []uint64{0x5200}, []error{kstruct.ErrCorrupt}},
+		{"pivots fall", func(k *testKernel) { k.put(0x2008, 0xfff, 0x800) }, []uint64{0x5200}, []error{kstruct.ErrCorrupt}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -246,7 +247,7 @@ func TestRBTree(t *testing.T) {
 	if d := cmp.Diff([]uint64{0x100, 0x200, 0x300}, found); d != "" {
 		t.Errorf("nodes (-want +got):\n%s", d)
 	}
-	if len(reasons) != 2 || !errors.Is(reasons[0], vmem.ErrNotPresent) || !errors.Is(reasons[1], ErrCycle) {
+	if len(reasons) != 2 || !errors.Is(reasons[0], vmem.ErrNotPresent) || !errors.Is(reasons[1], kstruct.ErrCycle) {
 		t.Errorf("reasons: %v", reasons)
 	}
 }

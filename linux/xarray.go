@@ -3,6 +3,7 @@ package linux
 import (
 	"iter"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -70,7 +71,7 @@ func (w *xaWalk) entry(e, parent vmem.VirtAddr, index uint64, above uint) bool {
 		return w.yield(xaEntry{}, newGap(w.object, parent, errPointer("xa_node", node)))
 	}
 	if w.seen[node] {
-		return w.yield(xaEntry{}, gapf(w.object, node, ErrCycle, "xa_node reached twice"))
+		return w.yield(xaEntry{}, gapf(w.object, node, kstruct.ErrCycle, "xa_node reached twice"))
 	}
 	w.seen[node] = true
 	return w.node(node, parent, index, above)
@@ -84,7 +85,7 @@ func (w *xaWalk) node(node, parent vmem.VirtAddr, index uint64, above uint) bool
 		return w.yield(xaEntry{}, newGap(w.object, node, r.err))
 	}
 	if shift >= above || shift > 60 || up != parent {
-		return w.yield(xaEntry{}, gapf(w.object, node, ErrCorrupt, "xa_node with shift %d below shift %d, parent %v", shift, above, up))
+		return w.yield(xaEntry{}, gapf(w.object, node, kstruct.ErrCorrupt, "xa_node with shift %d below shift %d, parent %v", shift, above, up))
 	}
 	for i := range l.width {
 		e := r.ptr(node, l.slots+field(i*8))

@@ -2,7 +2,6 @@ package raw
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,11 +14,11 @@ import (
 // The reasons for which an image has gaps.
 var (
 	// ErrTruncated: the file ends inside of a region.
-	ErrTruncated = errors.New("the file ends inside of the region")
+	ErrTruncated = vmem.NewReason("truncated", "the file ends inside of the region")
 	// ErrNoAddress: bytes of the file are in no region.
-	ErrNoAddress = errors.New("the physical address of what follows is not known")
+	ErrNoAddress = vmem.NewReason("no-address", "the physical address of what follows is not known")
 	// ErrTooMany: there is memory outside of RAM in more pieces than any machine has.
-	ErrTooMany = errors.New("too many pieces of memory outside of RAM")
+	ErrTooMany = vmem.NewReason("too-many", "too many pieces of memory outside of RAM")
 )
 
 // A Region says that the memory of Range lies in the file from Offset on.
@@ -121,7 +120,7 @@ func (f *File) records(regions []Region) ([]extent.Extent, error) {
 		have := uint64(max(0, min(f.source.Size()-r.Offset, int64(r.Range.Size))))
 		if have < r.Range.Size {
 			lost := vmem.Range[vmem.PhysAddr]{Start: r.Range.Start + vmem.PhysAddr(have), Size: r.Range.Size - have}
-			f.gaps = append(f.gaps, vmem.Gap{Range: lost, Offset: r.Offset + int64(have), Err: fmt.Errorf("%w: %w", vmem.ErrNotCaptured, ErrTruncated)})
+			f.gaps = append(f.gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(lost, r.Offset+int64(have)), Err: fmt.Errorf("%w: %w", vmem.ErrNotCaptured, ErrTruncated)})
 		}
 		e.Range.Size = have
 		records = append(records, e)
@@ -137,7 +136,7 @@ func (f *File) unplaced(records []extent.Extent) {
 	}
 	all := vmem.Range[vmem.PhysAddr]{Size: uint64(f.source.Size())}
 	for _, r := range vmem.SubtractRanges(all, vmem.NormalizeRanges(used)) {
-		f.gaps = append(f.gaps, vmem.Gap{Offset: int64(r.Start), Err: fmt.Errorf("%d bytes: %w", r.Size, ErrNoAddress)})
+		f.gaps = append(f.gaps, vmem.Gap{Object: "image", Place: vmem.ImagePlace(int64(r.Start)), Err: fmt.Errorf("%d bytes: %w", r.Size, ErrNoAddress)})
 	}
 }
 

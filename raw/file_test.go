@@ -48,7 +48,7 @@ func check(t *testing.T, f *File, ranges []physRange, gaps []lost) {
 	}
 	var got []lost
 	for _, g := range f.Gaps() {
-		got = append(got, lost{g.Offset, g.Range, g.Err})
+		got = append(got, lost{g.Place.Offset, g.Place.Physical(), g.Err})
 	}
 	if diff := cmp.Diff(gaps, got, cmp.AllowUnexported(lost{}), cmpopts.EquateErrors()); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)

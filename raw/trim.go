@@ -52,7 +52,7 @@ func (f *File) outside(kept []extent.Extent, e extent.Extent, buf []byte, limit 
 			page := min(vmem.PageSize-(uint64(e.Range.Start)+at)%vmem.PageSize, n-at)
 			if at+page > uint64(got) || !bytes.Equal(buf[at:at+page], zeroPage[:page]) {
 				if len(kept) == limit {
-					f.gaps = append(f.gaps, vmem.Gap{Offset: e.Offset + int64(at), Err: ErrTooMany})
+					f.gaps = append(f.gaps, vmem.Gap{Object: "image", Place: vmem.ImagePlace(e.Offset + int64(at)), Err: ErrTooMany})
 					return kept
 				}
 				r := vmem.Range[vmem.PhysAddr]{Start: e.Range.Start + vmem.PhysAddr(at), Size: page}

@@ -1,22 +1,78 @@
 package vmem
 
-import "fmt"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
 
-// A Gap is a part of an image that is lost: memory that the image says it has and
-// does not. It is an error, and wraps the reason.
+// A Gap is a loss: something that should be in an image and could not be read, or
+// contradicts what surrounds it. It is an error, and wraps the reason. Gaps are values:
+// errors.AsType[vmem.Gap] finds one in an error.
 type Gap struct {
-	Range  Range[PhysAddr] // the memory; empty where the image does not say which it was
-	Offset int64           // where in the image, in bytes from its start
-	Err    error           // why
+	Object string // what was lost, such as "image", "task list" or "args of task 812"
+	Place  Place  // where reading broke off
+	Err    error  // why
 }
 
-// Error returns the memory, the place in the image and the reason.
-func (g *Gap) Error() string {
-	if g.Range.Size == 0 {
-		return fmt.Sprintf("image offset %#x: %v", g.Offset, g.Err)
+// NewGap returns the loss of object at place because of err. If err holds a Gap already,
+// it returns that one. If err holds a [Fault], that says where reading broke off, and
+// the address in place gives way to it.
+func NewGap(object string, place Place, err error) Gap {
+	if g, ok := errors.AsType[Gap](err); ok {
+		return g
 	}
-	return fmt.Sprintf("physical memory %v, image offset %#x: %v", g.Range, g.Offset, g.Err)
+	if f, ok := errors.AsType[*Fault](err); ok {
+		place = place.at(f)
+	}
+	return Gap{Object: object, Place: place, Err: err}
 }
 
-// Unwrap returns the reason.
-func (g *Gap) Unwrap() error { return g.Err }
+// Error returns the object, the place and the reason.
+func (g Gap) Error() string {
+	at := g.Place.String()
+	if g.Object != "" && at != "" {
+		at = " at " + at
+	}
+	return fmt.Sprintf("%s%s: %v", g.Object, at, g.Err)
+}
+
+// Unwrap returns Err.
+func (g Gap) Unwrap() error { return g.Err }
+
+// Reason returns the code of Err: see [ReasonOf].
+func (g Gap) Reason() Reason { return ReasonOf(g.Err) }
+
+// gapJSON is a Gap in JSON.
+type gapJSON struct {
+	Object string `json:"object"`
+	placeJSON
+	Reason Reason `json:"reason"`
+	Error  string `json:"error"`
+}
+
+// MarshalJSON returns an object with the members object, place (the kind), address, size,
+// offset, pid, reason and error (the text). Of size, offset and pid those are left out
+// that are zero; of none and image places the address too.
+func (g Gap) MarshalJSON() ([]byte, error) {
+	j := gapJSON{Object: g.Object, placeJSON: g.Place.json(), Reason: g.Reason()}
+	if g.Err != nil {
+		j.Error = g.Err.Error()
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON takes what MarshalJSON gives. The Err that comes of it has the text and
+// the reason of the one that was written, and [errors.Is] finds every sentinel with that
+// reason in it.
+func (g *Gap) UnmarshalJSON(b []byte) error {
+	var j gapJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*g = Gap{Object: j.Object, Place: j.place()}
+	if j.Reason != "" || j.Error != "" {
+		g.Err = RecordedError(j.Reason, j.Error)
+	}
+	return nil
+}

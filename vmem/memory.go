@@ -1,9 +1,6 @@
 package vmem
 
-import (
-	"errors"
-	"io"
-)
+import "io"
 
 // Memory is the physical memory of one machine, as far as it was captured: at one
 // instant, but for memory that is [Live]. The offset of ReadAt is the physical address; 52 bits fit an int64.
@@ -38,24 +35,24 @@ const PageSize = 4096
 // the error that a Memory gave, and says where.
 var (
 	// ErrNotCaptured: the physical address is not in the image.
-	ErrNotCaptured = errors.New("not captured")
+	ErrNotCaptured = NewReason("not-captured", "not captured")
 	// ErrNotPresent: a page-table entry on the way is empty, or says no more than
 	// that there is no page.
-	ErrNotPresent = errors.New("not present")
+	ErrNotPresent = NewReason("not-present", "not present")
 	// ErrNonCanonical: the address is in the hole of the virtual address space,
 	// or beyond its end.
-	ErrNonCanonical = errors.New("non-canonical address")
+	ErrNonCanonical = NewReason("non-canonical", "non-canonical address")
 	// ErrSwapped: the page was swapped out; Fault.SwapEntry says where to.
-	ErrSwapped = errors.New("swapped out")
+	ErrSwapped = NewReason("swapped", "swapped out")
 	// ErrMigrating: the page was being migrated; the offset of Fault.SwapEntry
 	// begins with its frame number.
-	ErrMigrating = errors.New("under migration")
+	ErrMigrating = NewReason("migrating", "under migration")
 	// ErrSpecialEntry: the entry stands for a page that is not in the memory of
 	// the CPU or must not be touched (device memory, hardware poison), or for
 	// something only the layout of the kernel's special entries would tell; see
 	// SwapTypes.
-	ErrSpecialEntry = errors.New("special page-table entry")
+	ErrSpecialEntry = NewReason("special-entry", "special page-table entry")
 	// ErrBadEntry: a page-table entry has reserved bits set, points outside
 	// physical memory, or leads back to its own table.
-	ErrBadEntry = errors.New("malformed page-table entry")
+	ErrBadEntry = NewReason("bad-entry", "malformed page-table entry")
 )

@@ -8,14 +8,16 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // maxGaps is how many gaps are told on stderr; the JSON has all.
 const maxGaps = 20
 
 // explain says why a report isn't whole.
-func explain(stderr io.Writer, gaps []linux.Gap) {
+func explain(stderr io.Writer, gaps []vmem.Gap) {
 	fmt.Fprintf(stderr, "analyzenode: the report is not whole (%d gaps)\n", len(gaps))
 	for i, g := range gaps {
 		if i == maxGaps {
@@ -54,7 +56,7 @@ func advise(err error) string {
 	case errors.Is(err, linux.ErrNoKernel):
 		return "Symbols must be those of the very kernel that ran: compare the release and the build above. If they are, the image may be\n" +
 			"too damaged, or not the memory of a Linux machine."
-	case errors.Is(err, linux.ErrUnsupported):
+	case errors.Is(err, kstruct.ErrUnsupported):
 		return "The symbols lack types that every kernel has. " + adviseSymbols
 	}
 	return ""

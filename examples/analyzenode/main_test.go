@@ -16,7 +16,9 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 const (
@@ -133,7 +135,7 @@ func TestDeliverJSON(t *testing.T) {
 func TestDeliverWithGaps(t *testing.T) {
 	r := node()
 	for i := range maxGaps + 5 {
-		r.Gaps = append(r.Gaps, linux.Gap{Object: fmt.Sprintf("task %d\x07", i), Addr: 0x10, Err: errors.New("broke off")})
+		r.Gaps = append(r.Gaps, vmem.Gap{Object: fmt.Sprintf("task %d\x07", i), Place: vmem.KernelPlace(0x10), Err: errors.New("broke off")})
 	}
 	var stdout, stderr bytes.Buffer
 	status := deliver(r, false, &stdout, &stderr)
@@ -141,7 +143,7 @@ func TestDeliverWithGaps(t *testing.T) {
 		t.Errorf("exit status %d, report:\n%s", status, &stdout)
 	}
 	lines := strings.Split(stderr.String(), "\n")
-	if len(lines) != maxGaps+3 || lines[1] != `  task 0\a at 0x10: broke off` || !strings.Contains(lines[maxGaps+1], "5 more") {
+	if len(lines) != maxGaps+3 || lines[1] != `  task 0\a at kernel address 0x10: broke off` || !strings.Contains(lines[maxGaps+1], "5 more") {
 		t.Errorf("stderr:\n%s", &stderr)
 	}
 }
@@ -196,7 +198,7 @@ func TestAdvise(t *testing.T) {
 		new(btfconv.MissingError): "cos-tools/BUILD/vmlinux",
 		cos.ErrImageFormat:        "LZ4",
 		linux.ErrNoKernel:         "very kernel",
-		linux.ErrUnsupported:      "-vmlinux",
+		kstruct.ErrUnsupported:    "-vmlinux",
 	} {
 		if got := advise(fmt.Errorf("cos: %w", err)); !strings.Contains(got, part) {
 			t.Errorf("%v: %q lacks %q", err, got, part)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -88,7 +87,7 @@ func asJSON(t *testing.T, r *cos.NodeReport) string {
 
 // withoutLost returns the processes, without arguments and environments where gaps say that
 // they were not captured.
-func withoutLost(r *cos.NodeReport, gaps []linux.Gap) []cos.Process {
+func withoutLost(r *cos.NodeReport, gaps []vmem.Gap) []cos.Process {
 	processes := slices.Clone(r.Processes)
 	for i := range processes {
 		p := &processes[i]

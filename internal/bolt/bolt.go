@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // The reasons for which a database can't be read.
 var (
 	// ErrFormat: no meta page is intact, so this is no database, or one that was
 	// never written out.
-	ErrFormat = errors.New("not a bbolt database")
+	ErrFormat = vmem.NewReason("damaged", "not a bbolt database")
 	// ErrDamaged: a page contradicts what points at it.
-	ErrDamaged = errors.New("damaged database page")
+	ErrDamaged = vmem.NewReason("damaged", "damaged database page")
 	// ErrBudget: the walk met more pages than a sane database of this size has.
-	ErrBudget = errors.New("too many pages")
+	ErrBudget = vmem.NewReason("too-long", "too many pages")
 )
 
 // Layout of a page, after internal/common/page.go and meta.go of bbolt.

@@ -2,7 +2,9 @@ package seekable
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -22,6 +24,19 @@ func (d *Damage) Error() string {
 
 // Unwrap returns vmem.ErrNotCaptured and the reason.
 func (d *Damage) Unwrap() []error { return []error{vmem.ErrNotCaptured, d.Err} }
+
+// Reason returns truncated or damaged where Err has no code of its own: see
+// [vmem.ReasonOf].
+func (d *Damage) Reason() vmem.Reason {
+	code := vmem.ReasonOf(d.Err)
+	switch {
+	case errors.Is(d.Err, io.ErrUnexpectedEOF):
+		return "truncated"
+	case code == "other":
+		return "damaged"
+	}
+	return code
+}
 
 // CompareDamage orders damage by its place in the content.
 func CompareDamage(a, b Damage) int {

@@ -108,10 +108,10 @@ func (s *Source) Gaps(t *extent.Table) []vmem.Gap {
 	for _, d := range s.packed.Damage() {
 		lost := t.Physical(d.Start, d.Size)
 		for _, r := range lost {
-			gaps = append(gaps, vmem.Gap{Range: r, Offset: d.Offset, Err: &d})
+			gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, d.Offset), Err: &d})
 		}
 		if len(lost) == 0 {
-			gaps = append(gaps, vmem.Gap{Offset: d.Offset, Err: &d})
+			gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.ImagePlace(d.Offset), Err: &d})
 		}
 	}
 	return gaps
