@@ -1,0 +1,133 @@
+package kstruct_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/linux"
+)
+
+// bundled is the kernel of the bundled image, opened once for all tests.
+var bundled = sync.OnceValues(func() (*linux.Kernel, error) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		return nil, err
+	}
+	mem, err := lime.Open(img.Path)
+	if err != nil {
+		return nil, err
+	}
+	symbols, err := isf.Open(img.ISF)
+	if err != nil {
+		return nil, err
+	}
+	return linux.Open(context.Background(), mem, &linux.Options{Symbols: symbols})
+})
+
+func kernel(t testing.TB) *linux.Kernel {
+	t.Helper()
+	k, err := bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// processOf returns the first process with that name.
+func processOf(t testing.TB, k *linux.Kernel, comm string) *linux.Task {
+	t.Helper()
+	for p, err := range k.Processes(context.Background()) {
+		if err == nil && p.Comm == comm {
+			return p
+		}
+	}
+	t.Fatalf("no process %s", comm)
+	return nil
+}
+
+func TestObject(t *testing.T) {
+	k := kernel(t)
+	uts := k.Object("init_uts_ns")
+	hostname, err := k.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := uts.At("name.nodename").CString(); got != hostname || err != nil {
+		t.Errorf("nodename %q, %v, want %q", got, err, hostname)
+	}
+	addr, err := k.Symbol("init_uts_ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uts.Addr() != addr || uts.Type().Name != "uts_namespace" || uts.Err() != nil {
+		t.Errorf("init_uts_ns: %v at %v, %v; want it at %v", uts.Type(), uts.Addr(), uts.Err(), addr)
+	}
+}
+
+// What the kernel says of a task through its own view is what a Value finds by name.
+func TestStruct(t *testing.T) {
+	k := kernel(t)
+	p := processOf(t, k, "kworker/u4:2")
+	task := k.Struct("task_struct", p.Addr)
+	if pid, err := task.At("pid").Int(); pid != int64(p.PID) || err != nil {
+		t.Errorf("pid %d, %v, want %d", pid, err, p.PID)
+	}
+	if comm, err := task.At("comm").CString(); comm != p.Comm || err != nil {
+		t.Errorf("comm %q, %v", comm, err)
+	}
+	cred, err := p.Cred()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid, err := task.At("real_cred->uid.val").Uint(); uid != uint64(cred.UID) || err != nil {
+		t.Errorf("uid %d, %v", uid, err)
+	}
+	if back := task.At("real_parent->pid"); back.Err() != nil {
+		t.Error(back.Err())
+	}
+	list := task.At("tasks.next").Deref().ContainerOf("task_struct", "tasks")
+	if got := list.At("tasks.prev").Deref().ContainerOf("struct task_struct", "tasks").Addr(); got != p.Addr {
+		t.Errorf("the task before the next one is at %v, %v, want %v", got, list.Err(), p.Addr)
+	}
+}
+
+func TestObjectErrors(t *testing.T) {
+	k := kernel(t)
+	init := k.Object("init_task")
+	tests := []struct {
+		name   string
+		v      kstruct.Value
+		reason error
+		says   []string
+	}{
+		{"per-CPU", k.Object("runqueues").At("nr_running"), kstruct.ErrPerCPU, []string{"runqueues"}},
+		{"no symbol", k.Object("nosuch").At("x"), isf.ErrNotFound, []string{"symbol nosuch"}},
+		{"no type", k.Struct("nosuch", 1).At("x"), isf.ErrNotFound, []string{"nosuch"}},
+		{"no member", init.At("real_cred->uidd.val"), isf.ErrNotFound, []string{"init_task.real_cred->uidd.val", "struct cred", "uidd"}},
+		{"no member later", init.At("real_cred").Deref().At("uidd").At("val").Index(3), isf.ErrNotFound, []string{"init_task.real_cred->uidd:", "struct cred"}},
+		{"dot over a pointer", init.At("real_cred.uid"), kstruct.ErrType, []string{"struct cred *", "->"}},
+		{"arrow over a struct", init.At("tasks->next"), kstruct.ErrType, []string{"list_head", "no pointer"}},
+		{"null", init.At("mm->pgd"), kstruct.ErrNull, []string{"init_task.mm->pgd", "mm_struct *"}},
+		{"index", init.At("comm[16]"), kstruct.ErrRange, []string{"init_task.comm[16]"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := tt.v.Uint()
+			if !errors.Is(err, tt.reason) || err == nil || err.Error() != tt.v.Err().Error() {
+				t.Fatalf("%v, want %v", err, tt.reason)
+			}
+			missing := func(s string) bool { return !strings.Contains(err.Error(), s) }
+			if slices.ContainsFunc(tt.says, missing) {
+				t.Errorf("%q does not say all of %q", err, tt.says)
+			}
+		})
+	}
+}
