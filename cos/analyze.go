@@ -1,22 +1,19 @@
 package cos
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
-	"sync"
 
-	"github.com/nodelens/nodelens/dwarfconv"
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// Options are the settings of AnalyzeNode. Symbols come from the first of the first
-// three that is set; if none is, from the image itself: see [btfconv.FromMemory].
+// Options are the settings of AnalyzeNode and OpenNode. Symbols come from the first of the
+// first three that is set; if none is, from the image itself: see [btfconv.FromMemory].
 type Options struct {
 	// Symbols describes the kernel of the image, exactly.
 	Symbols *isf.File
@@ -24,20 +21,47 @@ type Options struct {
 	// SymbolFile names an ISF file, plain or compressed.
 	SymbolFile string
 
-	// VMLinux names the kernel's vmlinux with DWARF, in any of the forms that
-	// [dwarfconv.ConvertFile] reads.
-	VMLinux string
+	// SymbolSource finds the symbols, given the memory of the image.
+	SymbolSource image.SymbolSource
 
-	// Format is FormatRaw for an image that is nothing but memory, without a header, so
-	// that its content is not asked for a format. Where the kernel in it does not tell
-	// which memory it has, it is taken to begin at physical address 0. Empty: the format
-	// is found by the content. Images of the caller's have none.
+	// Format is [image.FormatRaw] for an image that is nothing but memory, without a
+	// header, so that its content is not asked for a format. Empty: the format is found by
+	// the content. Images of the caller's have none.
 	Format string
 
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
 	// soon.
 	Progress func(stage string, done, total int64)
+}
+
+// image returns the options of opening the image and its kernel.
+func (o *Options) image() *image.Options {
+	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress}
+	switch {
+	case o.Symbols != nil:
+		i.Symbols = givenSymbols{o.Symbols}
+	case o.SymbolFile != "":
+		i.Symbols = symbolFile(o.SymbolFile)
+	}
+	return i
+}
+
+// givenSymbols are symbols that the caller has.
+type givenSymbols struct{ file *isf.File }
+
+// Symbols implements [image.SymbolSource].
+func (s givenSymbols) Symbols(context.Context, vmem.Memory) (*isf.File, string, error) {
+	return s.file, "given", nil
+}
+
+// symbolFile is the name of an ISF file.
+type symbolFile string
+
+// Symbols implements [image.SymbolSource].
+func (s symbolFile) Symbols(context.Context, vmem.Memory) (*isf.File, string, error) {
+	f, err := isf.Open(string(s))
+	return f, "ISF file " + filepath.Base(string(s)), err
 }
 
 // An Image is the memory of a node: a file, or what the caller has opened.
@@ -47,67 +71,33 @@ type Image struct {
 }
 
 // File is the image in the file of that name. Its format is found by its content: see
-// [Open].
+// [image.Open].
 func File(name string) Image { return Image{name: name} }
 
-// Memory is the image that m holds. If m has the methods VMCoreInfo or Gaps, as a
-// [kcore.File] does, what they say is used.
+// Memory is the image that m holds, such as an [image.File], which the caller closes. If m
+// has the methods VMCoreInfo or Gaps, as a [kcore.File] does, what they say is used.
 func Memory(m vmem.Memory) Image { return Image{mem: m} }
 
-// open opens the image. Symbols are asked for only where it takes the kernel to do so.
-func (i Image) open(ctx context.Context, opts *Options, symbols func() (namedSymbols, error)) (*ImageFile, error) {
-	if i.mem != nil {
-		return &ImageFile{Memory: i.mem, closer: io.NopCloser(nil)}, nil
-	}
-	how := opening{format: opts.Format, kernel: func() (*linux.Options, error) {
-		s, err := symbols()
-		return &linux.Options{Symbols: s.file, Progress: opts.Progress}, err
-	}}
-	if opts.Progress != nil {
-		how.unpacking = func(done, total int64) { opts.Progress("unpacking the image", done, total) }
-	}
-	return how.open(ctx, i.name)
-}
-
-// AnalyzeNode reports what ran on the node whose memory image is.
+// AnalyzeNode reads the memory image of a node and reports what ran on it.
 //
 // It returns an error, and no report, only if there is nothing to say: the image can't
 // be opened, the symbols can't be read or are of another kernel, no kernel is in the
 // image, or ctx is done. Whatever else is damaged or missing stands in the report's
 // Gaps.
 func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, error) {
-	if opts == nil {
-		opts = new(Options)
-	}
-	load := sync.OnceValues(func() (namedSymbols, error) { return opts.symbols(ctx) })
-	file, err := image.open(ctx, opts, load)
+	n, err := OpenNode(ctx, image, opts)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	symbols, err := load()
-	if err != nil {
-		return nil, err
-	}
-	if symbols.file == nil {
-		symbols = file.symbols
-	}
-	k, own, notes, err := openKernel(ctx, file.Memory, &linux.Options{Symbols: symbols.file, Progress: opts.Progress})
-	if err != nil {
-		return nil, fmt.Errorf("cos: %w%s", err, notWhole(file.Memory))
-	}
-	r, err := report(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	r.Kernel.Symbols = cmp.Or(symbols.from, own)
-	r.Notes = slices.Concat(file.Notes, notes, r.Notes)
-	r.Gaps = append(imageGaps(file.Memory), r.Gaps...) // only now: reading may have met damage
-	return r, nil
+	defer n.Close()
+	return n.Report(ctx)
 }
 
 // imageGaps returns what the image itself is known to have lost.
 func imageGaps(mem vmem.Memory) []vmem.Gap {
+	if f, ok := mem.(*image.File); ok {
+		mem = f.Unwrap()
+	}
 	m, ok := mem.(interface{ Gaps() []vmem.Gap })
 	if !ok {
 		return nil
@@ -123,30 +113,6 @@ func notWhole(mem vmem.Memory) string {
 		return ""
 	}
 	return fmt.Sprintf(" (the image is not whole: %d gaps, the last: %v)", len(gaps), gaps[len(gaps)-1])
-}
-
-// namedSymbols are symbols and where they are from; nil if the image is to give its own.
-type namedSymbols struct {
-	file *isf.File
-	from string
-}
-
-// symbols reads the symbols that the options name.
-func (o *Options) symbols(ctx context.Context) (s namedSymbols, err error) {
-	switch {
-	case o.Symbols != nil:
-		return namedSymbols{o.Symbols, "given"}, nil
-	case o.SymbolFile != "":
-		s.from = "ISF file " + filepath.Base(o.SymbolFile)
-		s.file, err = isf.Open(o.SymbolFile)
-	case o.VMLinux != "":
-		s.from = "vmlinux " + filepath.Base(o.VMLinux)
-		s.file, err = dwarfconv.ConvertFile(ctx, o.VMLinux, &dwarfconv.Options{Progress: o.Progress})
-	}
-	if err != nil {
-		return namedSymbols{}, fmt.Errorf("cos: symbols: %w", err)
-	}
-	return s, nil
 }
 
 // report reads the report out of a kernel.
@@ -177,4 +143,11 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	}
 	r.Gaps = append(r.Gaps, pods.gaps...)
 	return r, nil
+}
+
+// complete adds to a report what is known of the node's image.
+func (n *Node) complete(r *NodeReport) {
+	r.Kernel.Symbols = n.kernel.From
+	r.Notes = slices.Concat(n.image.Info.Notes, n.kernel.Notes, r.Notes)
+	r.Gaps = append(imageGaps(n.image), r.Gaps...) // only now: reading may have met damage
 }

@@ -5,17 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
+
+// limeImage is one page at 0x10000, after the LiME format's README.
+var limeImage = []byte("EMiL\x01\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\xff\x0f\x01\x00\x00\x00\x00\x00" +
+	"\x00\x00\x00\x00\x00\x00\x00\x00" + strings.Repeat("page", 1024))
+
+func put(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
 
 // lossy is memory that says what it lost.
 type lossy struct{ vmem.Memory }
@@ -56,23 +73,23 @@ func noKernel(t *testing.T) *isf.File {
 }
 
 func TestAnalyzeNodeFails(t *testing.T) {
-	image := File(put(t, "image", limeImage))
+	file := File(put(t, "image", limeImage))
 	for name, test := range map[string]struct {
 		image Image
 		opts  *Options
 		want  error
 	}{
 		"no image":           {Image{}, &Options{Symbols: noKernel(t)}, fs.ErrNotExist},
-		"no vmlinux":         {image, &Options{VMLinux: "missing"}, fs.ErrNotExist},
-		"no symbol file":     {image, &Options{SymbolFile: "missing.isf.json.xz"}, fs.ErrNotExist},
-		"not an image":       {File(put(t, "image", []byte("text"))), &Options{Symbols: noKernel(t)}, ErrImageFormat},
-		"symbols of nothing": {image, &Options{Symbols: noKernel(t)}, kstruct.ErrUnsupported},
+		"no symbols":         {file, &Options{SymbolSource: symbolFile("missing")}, fs.ErrNotExist},
+		"no symbol file":     {file, &Options{SymbolFile: "missing.isf.json.xz"}, fs.ErrNotExist},
+		"not an image":       {File(put(t, "image", []byte("text"))), &Options{Symbols: noKernel(t)}, image.ErrFormat},
+		"symbols of nothing": {file, &Options{Symbols: noKernel(t)}, kstruct.ErrUnsupported},
 	} {
 		if r, err := AnalyzeNode(t.Context(), test.image, test.opts); !errors.Is(err, test.want) || r != nil {
 			t.Errorf("%s: %v, %v, want %v", name, r, err, test.want)
 		}
 	}
-	r, err := AnalyzeNode(t.Context(), image, nil)
+	r, err := AnalyzeNode(t.Context(), file, nil)
 	if _, ok := errors.AsType[*btfconv.MissingError](err); !ok || r != nil {
 		t.Errorf("image without symbols of its own: %v, %v, want a MissingError", r, err)
 	}

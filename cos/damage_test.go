@@ -13,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
@@ -95,7 +96,7 @@ type undamaged struct {
 
 func openUndamaged(t *testing.T, img testimages.Image) *undamaged {
 	t.Helper()
-	f, err := Open(img.Path)
+	f, err := image.Open(t.Context(), img.Path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/vmem"
@@ -183,8 +184,8 @@ func compareImages(t *testing.T, plain original, packed, format string) {
 	t.Helper()
 	want := openImage(t, plain.path)
 	got := openImage(t, packed)
-	if !strings.HasPrefix(got.Format, format) {
-		t.Errorf("taken for %q, want %q", got.Format, format)
+	if !strings.HasPrefix(got.Info.String(), format) {
+		t.Errorf("taken for %q, want %q", got.Info.String(), format)
 	}
 	ranges := plain.ranges
 	if ranges == nil {
@@ -197,9 +198,9 @@ func compareImages(t *testing.T, plain original, packed, format string) {
 	}
 }
 
-func openImage(t testing.TB, name string) *ImageFile {
+func openImage(t testing.TB, name string) *image.File {
 	t.Helper()
-	f, err := Open(name)
+	f, err := image.Open(t.Context(), name, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

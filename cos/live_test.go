@@ -10,6 +10,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -41,7 +42,7 @@ func (m *flickering) ReadAt(p []byte, off int64) (int, error) {
 // runs they are read again, and the result is as without failures; if not, there are gaps.
 func TestLive(t *testing.T) {
 	img := bundled(t)
-	f, err := Open(img.Path)
+	f, err := image.Open(t.Context(), img.Path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func TestLive(t *testing.T) {
 // TestEnded has a process end, and its task_struct be given to another, while it is read.
 func TestEnded(t *testing.T) {
 	img := bundled(t)
-	f, err := Open(img.Path)
+	f, err := image.Open(t.Context(), img.Path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package cos
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
@@ -51,9 +50,9 @@ func blocksOfZeros(w *os.File, r vmem.Range[vmem.PhysAddr], memory io.Reader) er
 }
 
 // write writes the memory of an image in another form, and returns the name of the file.
-func (write aWriter) file(t *testing.T, image string) string {
+func (write aWriter) file(t *testing.T, source string) string {
 	t.Helper()
-	f, err := Open(image)
+	f, err := image.Open(t.Context(), source, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,28 +159,6 @@ func TestRawImageCut(t *testing.T) {
 	}
 }
 
-// TestRawByWord takes an image for raw memory that has another format.
-func TestRawByWord(t *testing.T) {
-	name := put(t, "image", limeImage)
-	f, err := opening{format: FormatRaw, kernel: noOptions}.open(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	want := []vmem.Range[vmem.PhysAddr]{{Start: 0, Size: uint64(len(limeImage))}}
-	if diff := cmp.Diff(want, f.Memory.Ranges()); diff != "" || f.Format != "raw memory" || len(f.Notes) != 1 {
-		t.Errorf("%s, notes %q; ranges (-want +got):\n%s", f.Format, f.Notes, diff)
-	}
-	if _, err := AnalyzeNode(t.Context(), File(name), &Options{Format: "vmss"}); !errors.Is(err, ErrImageFormat) {
-		t.Errorf("unknown format: %v, want %v", err, ErrImageFormat)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := (opening{kernel: noOptions}).open(ctx, put(t, "text", pageOfImage)); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
-	}
-}
-
 // AVML leaves blocks of zeros out; in the report nothing is missing.
 func TestElidedZeros(t *testing.T) {
 	avml, err := exec.LookPath("avml")
@@ -210,7 +187,7 @@ func convert(t *testing.T, avml string, args ...string) {
 
 // BenchmarkOpenRaw finds the memory of a padded image by the kernel in it.
 func BenchmarkOpenRaw(b *testing.B) {
-	f, err := Open(bundled(b).Path)
+	f, err := image.Open(b.Context(), bundled(b).Path, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -229,7 +206,7 @@ func BenchmarkOpenRaw(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		raw, err := Open(name)
+		raw, err := image.Open(b.Context(), name, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

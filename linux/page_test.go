@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/linux"
@@ -13,7 +13,7 @@ import (
 )
 
 // countPages returns how many pages of each class an image has.
-func countPages(t *testing.T, k *linux.Kernel, img *cos.ImageFile) map[kcore.PageClass]int {
+func countPages(t *testing.T, k *linux.Kernel, img *image.File) map[kcore.PageClass]int {
 	t.Helper()
 	pages, err := k.Pages()
 	if err != nil {
@@ -71,7 +71,7 @@ func countSlack(image string, counters int) int {
 func TestPagesOfImages(t *testing.T) {
 	for _, img := range testimages.All(t) {
 		t.Run(img.Name, func(t *testing.T) {
-			file, err := cos.Open(img.Path)
+			file, err := image.Open(t.Context(), img.Path, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/nodelens/nodelens/btfconv"
-	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -47,7 +47,7 @@ func advise(err error) string {
 		return "Name an image, or run this in a clone of the repository."
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return ""
-	case errors.Is(err, cos.ErrImageFormat):
+	case errors.Is(err, image.ErrFormat):
 		return "Images can be LiME, AVML or ELF cores, kdump files, or nothing but memory, each also compressed by LZ4, gzip, zlib,\n" +
 			"xz or zstd. qemu-img can make these of others.\n" +
 			"If it is memory, symbols of its kernel may help: -vmlinux or -isf."

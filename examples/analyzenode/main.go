@@ -25,6 +25,7 @@ import (
 	"os/signal"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/image"
 )
 
 // Exit statuses.
@@ -63,9 +64,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	meter := newMeter(stderr)
-	opts := &cos.Options{SymbolFile: s.symbols, VMLinux: s.vmlinux, Progress: meter.show}
+	opts := &cos.Options{SymbolFile: s.symbols, Progress: meter.show}
+	if s.vmlinux != "" {
+		opts.SymbolSource = &vmlinux{s.vmlinux, meter.show}
+	}
 	if s.raw {
-		opts.Format = cos.FormatRaw
+		opts.Format = image.FormatRaw
 	}
 	report, err := cos.AnalyzeNode(ctx, cos.File(s.image), opts)
 	meter.clear()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -196,7 +197,7 @@ func TestAdvise(t *testing.T) {
 	for err, part := range map[error]string{
 		errNoBundled:              "clone",
 		new(btfconv.MissingError): "cos-tools/BUILD/vmlinux",
-		cos.ErrImageFormat:        "LZ4",
+		image.ErrFormat:           "LZ4",
 		linux.ErrNoKernel:         "very kernel",
 		kstruct.ErrUnsupported:    "-vmlinux",
 	} {

@@ -41,13 +41,14 @@ var house = map[string]room{
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
 	"kstruct":   {rooms: []string{"isf", "vmem"}},
 	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "kstruct", "vmem"}},
-	"cos":       {rooms: library, foreign: []string{compress, lz4, mmap}},
-	"examples":  {rooms: append([]string{"cos"}, library...), foreign: []string{xz}},
+	"image":     {rooms: []string{"isf", "kcore", "kdump", "lime", "linux", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"cos":       {rooms: []string{"image", "isf", "kstruct", "linux", "vmem"}},
+	"examples":  {rooms: library, foreign: []string{xz}},
 	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }
 
-// library is what lies below cos.
-var library = []string{"btfconv", "dwarfconv", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "raw", "vmem"}
+// library is all that programs are made of.
+var library = []string{"btfconv", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "raw", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the

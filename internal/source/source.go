@@ -31,7 +31,7 @@ type content interface {
 // A Source is the content of an image file. It is safe for concurrent use.
 type Source struct {
 	io.ReaderAt
-	size        int64   // of a plain file
+	size        int64   // of the file
 	packed      content // nil for a plain file
 	compression string
 	closer      io.Closer
@@ -71,7 +71,7 @@ func New(r io.ReaderAt, size int64, opts *Options) (*Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
-		return &Source{ReaderAt: c, packed: c, compression: f.name}, nil
+		return &Source{ReaderAt: c, size: size, packed: c, compression: f.name}, nil
 	}
 	return &Source{ReaderAt: r, size: size}, nil
 }
@@ -84,6 +84,9 @@ func (s *Source) Size() int64 {
 	}
 	return s.packed.Size()
 }
+
+// Stored returns the size of the file in bytes, as it is stored.
+func (s *Source) Stored() int64 { return s.size }
 
 // Reaches reports whether the content goes as far as end. A compressed file is decoded no
 // further than that, so that one who walks over its headers need not have it decoded

@@ -1,4 +1,4 @@
-package cos
+package image
 
 import (
 	"bytes"
@@ -95,13 +95,13 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	for format, data := range files {
-		f, err := Open(put(t, "image.raw", data))
+		f, err := Open(t.Context(), put(t, "image.raw", data), nil)
 		if err != nil {
 			t.Errorf("%s: %v", format, err)
 			continue
 		}
-		if f.Format != format {
-			t.Errorf("%s: taken for %s", format, f.Format)
+		if f.Info.String() != format || f.Info.Size != int64(len(data)) {
+			t.Errorf("%s of %d bytes: taken for %s of %d", format, len(data), f.Info, f.Info.Size)
 		}
 		want := []vmem.Range[vmem.PhysAddr]{{Start: 0x10000, Size: 4096}}
 		if diff := cmp.Diff(want, f.Memory.Ranges()); diff != "" {
@@ -126,14 +126,14 @@ func TestOpenKdump(t *testing.T) {
 	} {
 		dump := kdumpFixture(t, fixture)
 		for suffix, data := range map[string][]byte{"": dump, ", LZ4": packed(t, dump)} {
-			f, err := Open(put(t, "vmcore", data))
+			f, err := Open(t.Context(), put(t, "vmcore", data), nil)
 			if err != nil {
 				t.Errorf("%s: %v", format, err)
 				continue
 			}
 			b := make([]byte, 5)
-			if _, err := f.Memory.ReadAt(b, 1<<20); err != nil || string(b) != "cache" || f.Format != format+suffix {
-				t.Errorf("%s: taken for %s; %q, %v", format+suffix, f.Format, b, err)
+			if _, err := f.Memory.ReadAt(b, 1<<20); err != nil || string(b) != "cache" || f.Info.String() != format+suffix {
+				t.Errorf("%s: taken for %s; %q, %v", format+suffix, f.Info, b, err)
 			}
 			if err := f.Close(); err != nil {
 				t.Error(err)
@@ -148,23 +148,23 @@ func TestOpenFails(t *testing.T) {
 		file string
 		want error
 	}{
-		"empty":       {put(t, "image.lime", nil), ErrImageFormat},
-		"text":        {put(t, "image.lime", []byte("EMI, not EMiL")), ErrImageFormat},
-		"packed text": {put(t, "image.lime.lz4", packed(t, pageOfImage)), ErrImageFormat},
+		"empty":       {put(t, "image.lime", nil), ErrFormat},
+		"text":        {put(t, "image.lime", []byte("EMI, not EMiL")), ErrFormat},
+		"packed text": {put(t, "image.lime.lz4", packed(t, pageOfImage)), ErrFormat},
 		"missing":     {filepath.Join(t.TempDir(), "image.lime"), fs.ErrNotExist},
 		"no name":     {"", fs.ErrNotExist},
 	} {
-		if f, err := Open(test.file); !errors.Is(err, test.want) || f != nil {
+		if f, err := Open(t.Context(), test.file, nil); !errors.Is(err, test.want) || f != nil {
 			t.Errorf("%s: %v, %v, want %v", name, f, err, test.want)
 		}
 	}
-	if f, err := Open(put(t, "image.elf", elfImage[:40])); err == nil {
+	if f, err := Open(t.Context(), put(t, "image.elf", elfImage[:40]), nil); err == nil {
 		t.Errorf("ELF header cut off: %v", f)
 	}
-	if f, err := Open(put(t, "image.lime.lz4", cut)); err == nil {
+	if f, err := Open(t.Context(), put(t, "image.lime.lz4", cut), nil); err == nil {
 		t.Errorf("LZ4 frame cut off: %v", f)
 	}
-	if f, err := Open(put(t, "image.lime.gz", packedBy(t, "gzip", limeImage)[:15])); err == nil {
+	if f, err := Open(t.Context(), put(t, "image.lime.gz", packedBy(t, "gzip", limeImage)[:15]), nil); err == nil {
 		t.Errorf("gzip header cut off: %v", f)
 	}
 }
@@ -173,13 +173,12 @@ func TestOpenFails(t *testing.T) {
 func TestOpenProgress(t *testing.T) {
 	file := packedBy(t, "gzip", limeImage)
 	var stages []string
-	image := File(put(t, "image.lime.gz", file))
-	f, err := image.open(t.Context(), &Options{Progress: func(stage string, done, total int64) {
+	f, err := Open(t.Context(), put(t, "image.lime.gz", file), &Options{Progress: func(stage string, done, total int64) {
 		if total != int64(len(file)) || done > total {
 			t.Errorf("%s: %d of %d; the file has %d bytes", stage, done, total, len(file))
 		}
 		stages = append(stages, stage)
-	}}, nil)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,4 +188,23 @@ func TestOpenProgress(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// kdumpFixture returns a dump of package kdump's tests.
+func kdumpFixture(t *testing.T, name string) []byte {
+	t.Helper()
+	file, err := os.Open(filepath.Join("..", "kdump", "testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dump, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dump
 }

@@ -1,0 +1,17 @@
+// Package image opens memory images, whatever their format, and the kernels in them.
+//
+// [Open] goes by the content of a file, not by its name:
+//
+//	LiME, AVML           package lime
+//	ELF cores            package kcore, and /proc/kcore: the running machine
+//	kdump-compressed     package kdump
+//	nothing but memory   package raw: the kernel in it says where it belongs
+//
+// each also compressed as a whole, by LZ4, gzip, zlib, xz or zstd. A [File] is the memory
+// and what is known of the file; it is a [vmem.Memory] like those of the packages above,
+// and Unwrap gives theirs.
+//
+// [OpenKernel] opens the kernel of an image. It adds what the image leaves out because it
+// is zeros, as far as the kernel's map of RAM makes that certain, and searches for nothing
+// that was found already to open the image.
+package image

@@ -1,0 +1,95 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// ErrFormat: the file is not in a known image format.
+var ErrFormat = errors.New("not in a known image format")
+
+// FormatRaw is the format of memory without headers, for Options.
+const FormatRaw = "raw"
+
+// A SymbolSource finds the types and symbols of a kernel.
+type SymbolSource interface {
+	// Symbols returns what describes the kernel that ran in mem, exactly, and in a few
+	// words where that is from. It returns nil if the image is to give its own symbols.
+	// Of an image that does not say its addresses, those of mem are offsets in the file.
+	Symbols(ctx context.Context, mem vmem.Memory) (f *isf.File, from string, err error)
+}
+
+// Options are the settings of Open, NewFile and OpenKernel. Nil stands for the zero
+// Options.
+type Options struct {
+	// Format is FormatRaw for an image that is nothing but memory, without a header: its
+	// content is not asked for a format. Where the kernel in it does not tell which memory
+	// it has, it is taken to begin at physical address 0. Empty: the format is found by
+	// the content.
+	Format string
+
+	// Symbols gives the symbols of the kernel in the image. It is asked once at most, and
+	// to open an image only where nothing but the kernel tells what memory the image has.
+	// Nil: the image gives its own, see [btfconv.FromMemory].
+	Symbols SymbolSource
+
+	// Progress, if not nil, is called now and then with what is being done and how much
+	// of how much is done, in units that depend on the stage. It must return soon.
+	Progress func(stage string, done, total int64)
+}
+
+// Info says what a file was found to be.
+type Info struct {
+	Name        string   // as it was opened; empty for a file of NewFile
+	Size        int64    // of the file as it is stored, in bytes; 0 for the running machine
+	Format      string   // such as LiME
+	Compression string   // of the file as a whole, such as gzip; empty if there is none
+	Notes       []string // what had to be concluded to open it
+}
+
+// String returns the format and the compression, such as "LiME, gzip".
+func (i Info) String() string {
+	if i.Compression == "" {
+		return i.Format
+	}
+	return i.Format + ", " + i.Compression
+}
+
+// A File is an opened memory image. Its memory is a *lime.File, a *kcore.File, a
+// *kdump.File or a *raw.File. It is safe for concurrent use.
+type File struct {
+	vmem.Memory
+	Info Info
+
+	closer  io.Closer
+	symbols found // of its kernel, where they were needed to open it
+}
+
+// found are symbols and where they are from.
+type found struct {
+	file *isf.File
+	from string
+}
+
+// Unwrap returns the memory, with the methods of its format.
+func (f *File) Unwrap() vmem.Memory { return f.Memory }
+
+// Close releases a file that Open opened. On one of NewFile it does nothing.
+func (f *File) Close() error {
+	if f.closer == nil {
+		return nil
+	}
+	return f.closer.Close()
+}
+
+// ask asks the source of symbols, which may be nil.
+func (o *Options) ask(ctx context.Context, mem vmem.Memory) (s found, err error) {
+	if o.Symbols != nil {
+		s.file, s.from, err = o.Symbols.Symbols(ctx, mem)
+	}
+	return s, err
+}

@@ -1,0 +1,114 @@
+package image
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A Kernel is the kernel of an image.
+type Kernel struct {
+	*linux.Kernel
+
+	From  string   // where its symbols are from
+	Notes []string // what the image leaves out
+}
+
+// OpenKernel opens the kernel of an image: of a [File], or of other memory. What the image
+// leaves out because it holds only zeros is added to the memory, as far as the kernel's
+// map of RAM makes that certain.
+//
+// Of a File whose memory had to be placed by its kernel, the symbols that did it are used
+// again. Errors are those of opts.Symbols and of [linux.Open].
+func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	s, mem, err := opts.symbolsOf(ctx, mem)
+	if err != nil {
+		return nil, fmt.Errorf("image: symbols: %w", err)
+	}
+	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: s.file, Progress: opts.Progress})
+	if err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	kernel := &Kernel{Kernel: k, From: cmp.Or(s.from, k.Info().Symbols)}
+	kernel.noteExcluded(mem)
+	if err := kernel.addZeros(ctx, mem); err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	return kernel, nil
+}
+
+// symbolsOf returns the symbols of the kernel in mem; nil if the image is to give them. It
+// returns the memory of the format, too.
+func (o *Options) symbolsOf(ctx context.Context, mem vmem.Memory) (found, vmem.Memory, error) {
+	if f, ok := mem.(*File); ok {
+		if mem = f.Memory; f.symbols.file != nil {
+			return f.symbols, mem, nil
+		}
+	}
+	s, err := o.ask(ctx, mem)
+	return s, mem, err
+}
+
+// excluding is an image format that says what it leaves out, such as ELF cores.
+type excluding interface {
+	Excluded() []vmem.Range[vmem.PhysAddr]
+}
+
+// noteExcluded notes what an image leaves out that may have been anything.
+func (k *Kernel) noteExcluded(mem vmem.Memory) {
+	m, ok := mem.(excluding)
+	if !ok {
+		return
+	}
+	if left := m.Excluded(); len(left) > 0 {
+		k.notef("the image leaves out %d bytes of memory on purpose, in %d places: what of it was zeros is not known", total(left), len(left))
+	}
+}
+
+// eliding is an image format that leaves out zeros, such as AVML.
+type eliding interface {
+	Elided(ram []vmem.Range[vmem.PhysAddr]) []vmem.Range[vmem.PhysAddr]
+}
+
+// addZeros adds the zeros that an image leaves out to the memory of the kernel.
+func (k *Kernel) addZeros(ctx context.Context, mem vmem.Memory) error {
+	m, ok := mem.(eliding)
+	if !ok {
+		return nil
+	}
+	var resources []kcore.Resource
+	for r, err := range k.IOMem() {
+		if err != nil {
+			k.notef("zeros that the image may leave out are not known: %v", err)
+			return nil
+		}
+		resources = append(resources, r)
+	}
+	zeros := m.Elided(topRAM(resources))
+	if len(zeros) == 0 {
+		return nil
+	}
+	k.notef("the image leaves out %d bytes of RAM in %d places, which AVML does where all is zeros: they are read as zeros", total(zeros), len(zeros))
+	var err error
+	k.Kernel, err = linux.Open(ctx, vmem.WithZeros(mem, zeros), &linux.Options{Symbols: k.Symbols()})
+	return err
+}
+
+func (k *Kernel) notef(format string, args ...any) {
+	k.Notes = append(k.Notes, fmt.Sprintf(format, args...))
+}
+
+func total(ranges []vmem.Range[vmem.PhysAddr]) uint64 {
+	sum := uint64(0)
+	for _, r := range ranges {
+		sum += r.Size
+	}
+	return sum
+}

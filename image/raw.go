@@ -1,0 +1,78 @@
+package image
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodelens/nodelens/internal/source"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/raw"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// openRaw opens a file that has no header. It is an image only if there is a kernel in
+// it, which says where its memory belongs; unless it is one by the word of the caller.
+func (o *Options) openRaw(ctx context.Context, s *source.Source, byWord bool) (*File, error) {
+	file, err := raw.NewFile(s, unknown, nil)
+	if err != nil {
+		return nil, err
+	}
+	image := &File{Memory: file, Info: Info{Format: "raw memory"}}
+	layout := "from address 0, for no kernel tells more"
+	var placed string
+	if image.symbols, err = o.ask(ctx, file); err == nil {
+		placed, err = image.arrange(ctx, file, o.Progress)
+	}
+	switch {
+	case err == nil:
+		layout = placed
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case !byWord:
+		return nil, fmt.Errorf("%w, and no kernel tells what memory it is: %w", ErrFormat, err)
+	}
+	image.Info.Notes = []string{"the image says no addresses; it is read as memory " + layout}
+	return image, nil
+}
+
+// arrange finds out which memory a raw file has where, and returns what to put behind
+// "memory" for that.
+func (f *File) arrange(ctx context.Context, file *raw.File, progress func(string, int64, int64)) (string, error) {
+	p, err := linux.Place(ctx, file, &linux.Options{Symbols: f.symbols.file, Progress: progress})
+	if err != nil {
+		return "", err
+	}
+	m := raw.Machine{RAM: kcore.SystemRAM(p.RAM)}
+	if top := topRAM(p.RAM); len(top) < len(p.RAM) {
+		m.Top = vmem.NormalizeRanges(top)
+	}
+	for _, k := range p.Places {
+		m.Known = append(m.Known, raw.Place(k))
+	}
+	layout, err := raw.FindLayout(file.Size(), m)
+	if err != nil {
+		return "", err
+	}
+	mem, err := file.Arrange(&raw.Options{Regions: layout.Regions, RAM: m.RAM})
+	if err != nil {
+		return "", err
+	}
+	f.Memory = mem
+	if f.symbols.file == nil {
+		f.symbols = found{p.Symbols, p.From}
+	}
+	return layout.Name + ", by its size and the kernel's " + p.Map, nil
+}
+
+// topRAM returns the ranges of RAM that lie in no other resource: what tools find that
+// read only the lines of /proc/iomem that are not indented.
+func topRAM(resources []kcore.Resource) []vmem.Range[vmem.PhysAddr] {
+	var top []vmem.Range[vmem.PhysAddr]
+	for _, r := range resources {
+		if r.Depth == 0 && r.Name == "System RAM" {
+			top = append(top, r.Range)
+		}
+	}
+	return top
+}
