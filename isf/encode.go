@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/nodelens/nodelens/internal/text"
 )
 
 // Encode writes the database as ISF 6.2.0, all maps sorted by key, without white
@@ -71,37 +72,10 @@ func (e *encoder) int(n int64) {
 	_, _ = e.w.Write(e.buf)
 }
 
-// str writes a string. Bytes that are not UTF-8 become lone surrogates (PEP 383).
+// str writes a string. Bytes that are not UTF-8 become lone surrogates (PEP 383), for ISF
+// has no other place for them, and Volatility 3 reads them so.
 func (e *encoder) str(s string) {
-	e.raw(`"`)
-	for len(s) > 0 {
-		n := plainText(s)
-		e.raw(s[:n])
-		if s = s[n:]; s == "" {
-			break
-		}
-		r, size := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			e.raw(fmt.Sprintf(`\udc%02x`, s[0]))
-		case r < 0x80:
-			e.raw(fmt.Sprintf(`\u%04x`, r))
-		default:
-			e.raw(s[:size])
-		}
-		s = s[size:]
-	}
-	e.raw(`"`)
-}
-
-// plainText returns how many bytes of s are ASCII that needs no escape.
-func plainText(s string) int {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return i
-		}
-	}
-	return len(s)
+	_, _ = e.w.Write(text.AppendJSONBytes(e.w.AvailableBuffer(), s))
 }
 
 func (e *encoder) base(i int, b *BaseType) {
