@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -24,13 +25,13 @@ func explain(stderr io.Writer, gaps []vmem.Gap) {
 			fmt.Fprintf(stderr, "  and %d more: -json has all\n", len(gaps)-maxGaps)
 			return
 		}
-		fmt.Fprintf(stderr, "  %s\n", printable(g.Error()))
+		fmt.Fprintf(stderr, "  %s\n", text.Message(g))
 	}
 }
 
 // fail says why there is no report, and what would help.
 func fail(stderr io.Writer, err error) int {
-	fmt.Fprintf(stderr, "analyzenode: %s\n", printable(err.Error()))
+	fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(err))
 	if advice := advise(err); advice != "" {
 		fmt.Fprintln(stderr, advice)
 	}

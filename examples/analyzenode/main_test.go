@@ -94,7 +94,7 @@ pod payments/payments-api  guaranteed c0ffee00-1234-4bcd-8abc-0123456789ab
     685 busybox: /bin/httpd -f  (runs /bin/busybox)
       690 sh: -sh ` + xs + `…
   container (unknown)  77650b3ccf28a
-    813 kworker/u8:3: [kworker/u8:3] stage2\x1b[2J  (runs /memfd:kworker-update (deleted), uid 1000, only in the PID IDR)
+    813 kworker/u8:3: "[kworker/u8:3]" "stage2\x1b[2J"  (runs "/memfd:kworker-update (deleted)", uid 1000, only in the PID IDR)
       815 d\xe9funt  (zombie)
   of no container
     900 conmon  (runs /bin/conmon, uid 5, euid 0)
@@ -109,6 +109,35 @@ node
 
 note: not all\a
 `
+
+// TestImitation checks that what processes and pods call themselves does not pass for what
+// the command says of them.
+func TestImitation(t *testing.T) {
+	args := process(5, 1, "/bin/httpd", "/bin/httpd  (runs /bin/bash)", "-f\n  6 sh")
+	thread := process(6, 1, "")
+	thread.Comm, thread.Args = "[kthreadd]", nil
+	name := process(7, 1, "/tmp/x, uid 0)\u202e", "x")
+	name.Comm = "x  (zombie)"
+	long := process(8, 1, "/bin/y", "/bin/y", strings.Repeat("y", maxLine-20)+"…  (uid 0)"+strings.Repeat("y", 99))
+	for want, p := range map[string]cos.Process{
+		`httpd: "/bin/httpd  (runs /bin/bash)" "-f\n  6 sh"  (runs /bin/httpd)`: args,
+		`"[kthreadd]"`: thread,
+		`"x  (zombie)": x  (runs "/tmp/x, uid 0)\u202e")`:                name,
+		`y: /bin/y "` + strings.Repeat("y", maxLine-20) + `\u2026  (ui…`: long,
+	} {
+		if got := describe(&p); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	r := &cos.NodeReport{Pods: []cos.Pod{{UID: "u", Namespace: "(unknown)", Name: "a/b  guaranteed", Containers: []cos.Container{{Name: "c  (no processes)"}}}}}
+	var out bytes.Buffer
+	deliver(r, false, &out, io.Discard)
+	for _, want := range []string{`pod "(unknown)"/"a/b  guaranteed"  (unknown) u`, `container "c  (no processes)"  (no processes)`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in:\n%s", want, &out)
+		}
+	}
+}
 
 func TestDeliverText(t *testing.T) {
 	var stdout, stderr bytes.Buffer
@@ -250,20 +279,4 @@ func TestMeter(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
-}
-
-func TestPrintable(t *testing.T) {
-	for s, want := range map[string]string{
-		"plain ünïcode 日本":   "plain ünïcode 日本",
-		"a\nb\x00\x1b]0;x\a": `a\nb\x00\x1b]0;x\a`,
-		"\xff\xc0":           `\xff\xc0`,
-		`a\nb`:               `a\\nb`,
-		"\u202egnp.exe":      `\u202egnp.exe`,
-		"\U000e0041":         `\U000e0041`,
-		"\ufffd":             "\ufffd",
-	} {
-		if got := printable(s); got != want {
-			t.Errorf("%q: %s, want %s", s, got, want)
-		}
-	}
 }

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/internal/text"
 )
 
 // printReport prints the kernel, each pod with its containers and their processes, and
@@ -34,7 +34,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	fmt.Fprintln(w, "\nnode")
 	printTree(w, rest, 1)
 	for _, note := range r.Notes {
-		fmt.Fprintf(w, "\nnote: %s\n", printable(note))
+		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))
 	}
 }
 
@@ -44,9 +44,9 @@ type containers map[string][]*cos.Process
 
 func printKernel(w *bufio.Writer, r *cos.NodeReport) {
 	k := r.Kernel
-	fmt.Fprintf(w, "kernel %s, %d-level page tables, KASLR shift %#x\n", printable(k.Release), k.PageTableLevels, k.KASLRShift)
-	fmt.Fprintf(w, "  %s\n", printable(k.Banner))
-	fmt.Fprintf(w, "  symbols from %s\n", printable(k.Symbols))
+	fmt.Fprintf(w, "kernel %s, %d-level page tables, KASLR shift %#x\n", text.Word(k.Release), k.PageTableLevels, k.KASLRShift)
+	fmt.Fprintf(w, "  %s\n", text.Printable(k.Banner))
+	fmt.Fprintf(w, "  symbols from %s\n", text.Line(k.Symbols))
 	booted := "at an unknown time"
 	if !r.BootTime.IsZero() {
 		booted = r.BootTime.UTC().Format(time.DateTime + " MST")
@@ -54,13 +54,19 @@ func printKernel(w *bufio.Writer, r *cos.NodeReport) {
 	fmt.Fprintf(w, "node %s, booted %s: %d pods, %d processes\n", orUnknown(r.Hostname), booted, len(r.Pods), len(r.Processes))
 }
 
-func orUnknown(s string) string { return printable(cmp.Or(s, "(unknown)")) }
+// orUnknown returns a name out of the image. None can pass for the word that stands for none.
+func orUnknown(s string) string {
+	if s == "" {
+		return "(unknown)"
+	}
+	return text.Word(s)
+}
 
 func printPod(w *bufio.Writer, p *cos.Pod, processes containers) {
-	fmt.Fprintf(w, "\npod %s/%s  %s %s\n", orUnknown(p.Namespace), orUnknown(p.Name), orUnknown(string(p.QoS)), printable(p.UID))
+	fmt.Fprintf(w, "\npod %s/%s  %s %s\n", orUnknown(p.Namespace), orUnknown(p.Name), orUnknown(string(p.QoS)), text.Word(p.UID))
 	for _, e := range p.Evidence {
 		if e.Source.Hint() && p.Name == "" && e.Field == "name" {
-			fmt.Fprintf(w, "  perhaps %s, by the %s of process %d\n", printable(e.Value), e.Source, e.PID)
+			fmt.Fprintf(w, "  perhaps %s, by the %s of process %d\n", text.Word(e.Value), e.Source, e.PID)
 		}
 	}
 	if p.SandboxID != "" {
@@ -74,7 +80,7 @@ func printPod(w *bufio.Writer, p *cos.Pod, processes containers) {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(processes)) {
-		fmt.Fprintf(w, "  of %s\n", cmp.Or(shortID(id), "no container"))
+		fmt.Fprintf(w, "  of %s\n", ofContainer(id))
 		processes.print(w, id)
 	}
 }
@@ -91,7 +97,7 @@ func printContainer(w *bufio.Writer, c *cos.Container) {
 		fmt.Fprintf(w, "  %s", shortID(c.ID))
 	}
 	if c.Image != "" {
-		fmt.Fprintf(w, "  %s", printable(c.Image))
+		fmt.Fprintf(w, "  %s", text.Word(c.Image))
 	}
 	if len(c.PIDs) == 0 {
 		fmt.Fprint(w, "  (no processes)")
@@ -99,5 +105,13 @@ func printContainer(w *bufio.Writer, c *cos.Container) {
 	fmt.Fprintln(w)
 }
 
+// ofContainer says of which container processes are that none of the pod's has.
+func ofContainer(id string) string {
+	if id == "" {
+		return "no container"
+	}
+	return shortID(id)
+}
+
 // shortID is how container runtimes abbreviate IDs.
-func shortID(id string) string { return printable(id[:min(len(id), 13)]) }
+func shortID(id string) string { return text.Word(id[:min(len(id), 13)]) }

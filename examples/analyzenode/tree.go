@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/linux"
 )
 
@@ -58,22 +59,22 @@ const maxLine = 140
 // responder should not overlook.
 func describe(p *cos.Process) string {
 	if p.KernelThread {
-		return "[" + printable(p.Comm) + "]"
+		return "[" + text.Printable(p.Comm) + "]"
 	}
-	text := printable(p.Comm)
+	line := text.Word(p.Comm)
 	if len(p.Args) > 0 {
-		text += ": " + short(strings.Join(p.Args, " "), maxLine)
+		line += ": " + text.Words(p.Args, maxLine)
 	}
 	if remarks := remarks(p); len(remarks) > 0 {
-		text += "  (" + strings.Join(remarks, ", ") + ")"
+		line += "  (" + strings.Join(remarks, ", ") + ")"
 	}
-	return text
+	return line
 }
 
 func remarks(p *cos.Process) []string {
 	var all []string
 	if p.Exe != "" && !names(p.Args, p.Exe) {
-		all = append(all, "runs "+printable(p.Exe))
+		all = append(all, "runs "+text.Word(p.Exe))
 	}
 	if p.Cred != nil && p.Cred.UID != 0 {
 		all = append(all, fmt.Sprintf("uid %d", p.Cred.UID))

@@ -24,6 +24,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kcore"
 )
 
@@ -114,7 +115,7 @@ func keeps(f *os.File) bool {
 }
 
 func fail(stderr io.Writer, err error) int {
-	fmt.Fprintln(stderr, "capture:", err)
+	fmt.Fprintln(stderr, "capture:", text.Message(err))
 	if _, ok := errors.AsType[*kcore.Refusal](err); ok {
 		return exitRefused
 	}

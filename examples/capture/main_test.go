@@ -126,6 +126,14 @@ func TestToStandardOutput(t *testing.T) {
 	checkImage(t, []byte(out), ram, msg[strings.Index(msg, "{"):strings.LastIndex(msg, "}")+1])
 }
 
+func TestHostileName(t *testing.T) {
+	root, _ := newRoot(t)
+	_, msg := capture(t, exitWhole, "-root", root, "-node", "n\x7f\u009b2J\u202e", "-o", "-")
+	if !strings.Contains(msg, `"n\u007f\u009b2J\u202e"`) {
+		t.Errorf("message %q", msg)
+	}
+}
+
 func TestNotWhole(t *testing.T) {
 	root, _ := newRoot(t)
 	write(t, root, "proc/iomem", []byte("00100000-00131fff : System RAM\n"))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kcore"
 )
 
@@ -37,6 +38,6 @@ func explain(w io.Writer, m *kcore.Manifest) {
 	}
 	fmt.Fprintf(w, "the image lacks %d KiB in %d places; see the manifest\n", missing>>10, len(m.Missing))
 	for _, n := range m.Notes {
-		fmt.Fprintln(w, n)
+		fmt.Fprintln(w, text.Line(n))
 	}
 }

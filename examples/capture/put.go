@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kcore"
 )
 
@@ -49,7 +50,7 @@ func capturePut(ctx context.Context, to string, retries int, opts *kcore.Capture
 			return m, err
 		}
 		retries--
-		fmt.Fprintf(stderr, "\n%v: capturing anew\n", err)
+		fmt.Fprintf(stderr, "\n%s: capturing anew\n", text.Message(err))
 	}
 }
 
@@ -121,5 +122,5 @@ func roundTrip(req *http.Request) (*http.Response, error) {
 
 func newHTTPError(resp *http.Response) error {
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return &httpError{resp.StatusCode, string(answer)}
+	return &httpError{resp.StatusCode, strings.TrimSpace(string(answer))}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kcore"
 )
 
@@ -46,7 +47,7 @@ func parse(args []string, stderr io.Writer) (*settings, int) {
 		return nil, exitUsage
 	}
 	if err := s.check(flags.Args()); err != nil {
-		fmt.Fprintln(stderr, "capture:", err)
+		fmt.Fprintln(stderr, "capture:", text.Message(err))
 		return nil, exitUsage
 	}
 	return s, exitWhole
@@ -87,17 +88,17 @@ func (s *settings) writeManifest(m *kcore.Manifest, stderr io.Writer) error {
 	if m == nil {
 		return nil
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
+	encoded, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
-	text = append(text, '\n')
+	encoded = append(text.EscapeJSON(encoded), '\n')
 	switch {
 	case s.manifest != "":
-		return os.WriteFile(s.manifest, text, 0o600)
+		return os.WriteFile(s.manifest, encoded, 0o600)
 	case s.out == "" || s.out == "-" || exclusive(s.out) == 0:
-		_, err = stderr.Write(text)
+		_, err = stderr.Write(encoded)
 		return err
 	}
-	return os.WriteFile(s.out+".json", text, 0o600)
+	return os.WriteFile(s.out+".json", encoded, 0o600)
 }

@@ -48,6 +48,18 @@ func (b *bucket) stored() ([]byte, int) {
 	return b.object, b.tries
 }
 
+func TestHostileAnswer(t *testing.T) {
+	root, _ := newRoot(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no\ncaptured \x1b[2K\u202e", http.StatusForbidden)
+	}))
+	defer server.Close()
+	_, msg := capture(t, exitFailed, "-root", root, "-url", server.URL, "-manifest", filepath.Join(t.TempDir(), "m"))
+	if !strings.HasSuffix(msg, `403: no\ncaptured \x1b[2K\u202e`+"\n") {
+		t.Errorf("message %q", msg)
+	}
+}
+
 func TestPut(t *testing.T) {
 	unavailable := func(try int, _ io.Reader) int {
 		if try < 3 {

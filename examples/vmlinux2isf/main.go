@@ -26,6 +26,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/dwarfconv"
+	"github.com/nodelens/nodelens/internal/text"
 )
 
 // Exit statuses.
@@ -60,10 +61,10 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	lost, err := convert(ctx, s, stderr)
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "vmlinux2isf: %v\n", err)
+		fmt.Fprintf(stderr, "vmlinux2isf: %s\n", text.Message(err))
 		return exitNoResult
 	case lost > 0:
-		fmt.Fprintf(stderr, "vmlinux2isf: %s is not whole\n", s.output)
+		fmt.Fprintf(stderr, "vmlinux2isf: %s is not whole\n", text.Printable(s.output))
 		return exitNotWhole
 	}
 	return exitWhole
@@ -111,7 +112,7 @@ func convert(ctx context.Context, s settings, stderr io.Writer) (lost int, err e
 		Progress: show.update,
 		Warn: func(err error) {
 			lost++
-			show.line(err.Error())
+			show.line(text.Message(err))
 		},
 	}
 	if s.systemMap != "" {
@@ -127,6 +128,6 @@ func convert(ctx context.Context, s settings, stderr io.Writer) (lost int, err e
 		show.clear()
 		return lost, err
 	}
-	show.line("writing " + s.output)
+	show.line("writing " + text.Printable(s.output))
 	return lost, f.WriteFile(s.output)
 }

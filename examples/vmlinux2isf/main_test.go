@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/nodelens/nodelens/isf"
+)
+
+// hostile returns an ELF file that gcc made, in which a structure is named so that a
+// terminal obeys, and has two members of one name, which is worth a complaint.
+func hostile(t *testing.T) []byte {
+	t.Helper()
+	packed, err := os.ReadFile(filepath.Join("..", "..", "dwarfconv", "testdata", "gcc5.elf.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	elf, err := r.DecodeAll(packed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{"flexible\x00touch": "\x1b]0;pwn\a\x00touch", "items\x00": "count\x00"} {
+		if bytes.Count(elf, []byte(from)) != 1 {
+			t.Fatalf("the file has %q %d times", from, bytes.Count(elf, []byte(from)))
+		}
+		elf = bytes.Replace(elf, []byte(from), []byte(to), 1)
+	}
+	return elf
+}
+
+func TestHostileNames(t *testing.T) {
+	dir := t.TempDir()
+	vmlinux, out := filepath.Join(dir, "vmlinux"), filepath.Join(dir, "out\x1b[2J.json")
+	if err := os.WriteFile(vmlinux, hostile(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	if status := run(t.Context(), []string{"-o", out, vmlinux}, &stderr); status != exitNotWhole {
+		t.Errorf("exit status %d: %s", status, &stderr)
+	}
+	if text := stderr.String(); strings.ContainsAny(text, "\x1b\a") || !strings.Contains(text, `\x1b]0;pwn\a`) || !strings.Contains(text, `out\x1b[2J.json`) {
+		t.Errorf("standard error: %q", text)
+	}
+	f, err := isf.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.UserType("\x1b]0;pwn\a"); err != nil {
+		t.Errorf("the name of the structure is lost: %v", err)
+	}
+}
