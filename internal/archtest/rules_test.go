@@ -41,6 +41,7 @@ var house = map[string]room{
 	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
 	"kstruct":   {rooms: []string{"isf", "vmem"}},
 	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "kstruct", "vmem"}},
+	"symbols":   {rooms: []string{"btfconv", "dwarfconv", "isf", "kcore", "vmem"}, foreign: []string{compress}},
 	"image":     {rooms: []string{"isf", "kcore", "kdump", "lime", "linux", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"cos":       {rooms: []string{"image", "isf", "kstruct", "linux", "vmem"}},
 	"examples":  {rooms: library, foreign: []string{xz}},
@@ -48,7 +49,7 @@ var house = map[string]room{
 }
 
 // library is all that programs are made of.
-var library = []string{"btfconv", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "raw", "vmem"}
+var library = []string{"btfconv", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "raw", "symbols", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the

@@ -1,0 +1,87 @@
+package symbols
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/nodelens/nodelens/internal/unpack"
+	"github.com/nodelens/nodelens/isf"
+)
+
+// convert makes symbols of a file, whatever it is, and says what it is.
+func (s *search) convert(ctx context.Context, c *Candidate) (f *isf.File, kind string, err error) {
+	head, err := unpackedHead(c.Content, c.Size)
+	if err != nil {
+		return nil, "", err
+	}
+	if isJSON(head) {
+		f, err = isf.Decode(whole(c.Content, c.Size))
+		return f, "ISF file", err
+	}
+	for _, conv := range s.opts.Converters {
+		if !conv.Detect(head) {
+			continue
+		}
+		if err := s.kernel.precheck(ctx, c); err != nil {
+			return nil, "", err
+		}
+		f, err = conv.Convert(ctx, c.Content, c.Size, &ConvertOptions{
+			Name: base(c.Name), TempDir: s.opts.TempDir, Progress: s.opts.Progress,
+		})
+		return f, conv.String(), err
+	}
+	return nil, "", s.unknown(head)
+}
+
+// unknown returns the error for a file that nothing here reads.
+func (s *search) unknown(head []byte) error {
+	known := []string{"ISF"}
+	for _, conv := range s.opts.Converters {
+		known = append(known, conv.String())
+	}
+	return fmt.Errorf("%w: it begins with % x; known are: %s", ErrFormat, head[:min(len(head), 8)], strings.Join(known, ", "))
+}
+
+// unpackedHead returns the first bytes of a file; of one that is compressed as a whole,
+// those that it holds.
+func unpackedHead(r io.ReaderAt, size int64) ([]byte, error) {
+	head, err := readHead(whole(r, size))
+	if err != nil {
+		return nil, err
+	}
+	if len(head) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
+	}
+	format := unpack.Format(head)
+	if format == "" {
+		return head, nil
+	}
+	z, err := unpack.NewReader(whole(r, size), format)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", format, err)
+	}
+	defer z.Close()
+	if head, err = readHead(z); err != nil {
+		return nil, fmt.Errorf("%s: %w", format, err)
+	}
+	return head, nil
+}
+
+func readHead(r io.Reader) ([]byte, error) {
+	head := make([]byte, HeadSize)
+	n, err := io.ReadFull(r, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return head[:n], nil
+}
+
+// isJSON reports whether a file may be ISF. A byte order mark is left to package isf.
+func isJSON(head []byte) bool {
+	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
+	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{"))
+}

@@ -1,0 +1,162 @@
+package symbols
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/isf"
+)
+
+// write puts b into a new file below t's directory and returns its name.
+func write(t testing.TB, name string, b []byte) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// isfFile writes the symbols of a kernel to a file and returns its name.
+func (f fake) isfFile(t testing.TB) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), f.release+".isf.json.xz")
+	if err := f.symbols(t).WriteFile(name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestFindGiven(t *testing.T) {
+	ctx, mem := t.Context(), running.memory()
+	name := running.isfFile(t)
+	found, err := Find(ctx, mem, &Options{Given: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.From != "ISF file "+name || found.File.Banner() != running.banner()+"\n" || len(found.Tried) > 0 {
+		t.Errorf("%+v", found)
+	}
+
+	other := older.isfFile(t)
+	_, err = Find(ctx, mem, &Options{Given: other, Paths: []string{name}})
+	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), other) {
+		t.Errorf("another kernel's: %v", err)
+	}
+	if _, err := Find(ctx, mem, &Options{Given: name + "x"}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+	if _, err := Find(ctx, mem, &Options{Given: t.TempDir()}); !errors.Is(err, errIrregular) {
+		t.Errorf("directory: %v", err)
+	}
+	for _, content := range []string{"", "text", "\x1f\x8b\x08 broken"} {
+		if _, err := Find(ctx, mem, &Options{Given: write(t, "file", []byte(content))}); err == nil {
+			t.Errorf("%q is no error", content)
+		}
+	}
+}
+
+// TestFindOrder: the image is asked first, each refusal is told, and the first that fits
+// is taken.
+func TestFindOrder(t *testing.T) {
+	right, wrong, missing := running.isfFile(t), rebuilt.isfFile(t), filepath.Join(t.TempDir(), "missing")
+	found, err := Find(t.Context(), running.memory(), &Options{Paths: []string{wrong, missing, right, older.isfFile(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.From != "ISF file "+right {
+		t.Errorf("from %s", found.From)
+	}
+	if len(found.Tried) != 3 {
+		t.Fatalf("tried %v", found.Tried)
+	}
+	if _, ok := errors.AsType[*btfconv.MissingError](found.Tried[0].Err); !ok || found.Tried[0].Source != imageName {
+		t.Errorf("first: %v", found.Tried[0])
+	}
+	if a := found.Tried[1]; !errors.Is(a.Err, ErrMismatch) || a.Name != wrong {
+		t.Errorf("second: %v", a)
+	}
+	if a := found.Tried[2]; !errors.Is(a.Err, fs.ErrNotExist) || strings.Count(a.String(), missing) > 2 {
+		t.Errorf("third: %v", a)
+	}
+}
+
+func TestFindNothing(t *testing.T) {
+	_, err := Find(t.Context(), running.memory(), &Options{Paths: []string{t.TempDir()}})
+	e, ok := errors.AsType[*NotFoundError](err)
+	if !ok || e.Release != running.release || e.BuildID != running.buildID {
+		t.Fatalf("%v", err)
+	}
+	if _, ok := errors.AsType[*btfconv.MissingError](err); !ok || !errors.Is(err, ErrNothing) {
+		t.Errorf("not wrapped: %v", err)
+	}
+	for _, part := range []string{running.release, running.buildID, "the image: ", "directory "} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q lacks %q", err, part)
+		}
+	}
+}
+
+func TestFindAccept(t *testing.T) {
+	refusal := errors.New("no such kernel")
+	asked := 0
+	opts := &Options{Given: running.isfFile(t), Accept: func(context.Context, *isf.File) error {
+		asked++
+		return refusal
+	}}
+	if _, err := Find(t.Context(), running.memory(), opts); !errors.Is(err, refusal) || asked != 1 {
+		t.Errorf("%v, asked %d times", err, asked)
+	}
+}
+
+// A textConverter converts files that begin with a word.
+type textConverter struct {
+	fake
+
+	t testing.TB
+}
+
+func (textConverter) String() string { return "text" }
+
+func (textConverter) Detect(head []byte) bool { return strings.HasPrefix(string(head), "SYMBOLS") }
+
+func (c textConverter) Convert(_ context.Context, _ io.ReaderAt, _ int64, opts *ConvertOptions) (*isf.File, error) {
+	opts.Progress("converting", 1, 1)
+	return c.symbols(c.t), nil
+}
+
+func TestFindConverter(t *testing.T) {
+	name := write(t, "some.txt", []byte("SYMBOLS of a kernel"))
+	opts := &Options{Given: name, Converters: []Converter{textConverter{running, t}}}
+	if found, err := Find(t.Context(), running.memory(), opts); err != nil || found.From != "text "+name {
+		t.Errorf("%+v, %v", found, err)
+	}
+	opts.Converters = []Converter{textConverter{older, t}}
+	if _, err := Find(t.Context(), running.memory(), opts); !errors.Is(err, ErrMismatch) {
+		t.Errorf("another kernel's: %v", err)
+	}
+	opts.Converters = nil
+	if _, err := Find(t.Context(), running.memory(), opts); !errors.Is(err, ErrFormat) {
+		t.Errorf("without a converter: %v", err)
+	}
+}
+
+func TestFindCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, opts := range []*Options{nil, {Given: running.isfFile(t)}} {
+		if _, err := Find(ctx, running.memory(), opts); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	}
+}
