@@ -22,9 +22,9 @@ func notesIn(ctx context.Context, mem vmem.Memory) iter.Seq[*kcore.VMCoreInfo] {
 			defer func() { seen[text] = true }()
 			return !seen[text]
 		}
-		if m, ok := mem.(interface {
+		if m, ok := vmem.As[interface {
 			VMCoreInfo() (*kcore.VMCoreInfo, error)
-		}); ok {
+		}](mem); ok {
 			if v, err := m.VMCoreInfo(); err == nil && fresh(v) && !yield(v) {
 				return
 			}

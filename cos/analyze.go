@@ -95,10 +95,7 @@ func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, 
 
 // imageGaps returns what the image itself is known to have lost.
 func imageGaps(mem vmem.Memory) []vmem.Gap {
-	if f, ok := mem.(*image.File); ok {
-		mem = f.Unwrap()
-	}
-	m, ok := mem.(interface{ Gaps() []vmem.Gap })
+	m, ok := vmem.As[vmem.Lossy](mem)
 	if !ok {
 		return nil
 	}

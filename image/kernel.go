@@ -28,7 +28,7 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	if opts == nil {
 		opts = new(Options)
 	}
-	s, mem, err := opts.symbolsOf(ctx, mem)
+	s, err := opts.symbolsOf(ctx, mem)
 	if err != nil {
 		return nil, fmt.Errorf("image: symbols: %w", err)
 	}
@@ -44,26 +44,17 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	return kernel, nil
 }
 
-// symbolsOf returns the symbols of the kernel in mem; nil if the image is to give them. It
-// returns the memory of the format, too.
-func (o *Options) symbolsOf(ctx context.Context, mem vmem.Memory) (found, vmem.Memory, error) {
-	if f, ok := mem.(*File); ok {
-		if mem = f.Memory; f.symbols.file != nil {
-			return f.symbols, mem, nil
-		}
+// symbolsOf returns the symbols of the kernel in mem; nil if the image is to give them.
+func (o *Options) symbolsOf(ctx context.Context, mem vmem.Memory) (found, error) {
+	if f, ok := vmem.As[*File](mem); ok && f.symbols.file != nil {
+		return f.symbols, nil
 	}
-	s, err := o.ask(ctx, mem)
-	return s, mem, err
-}
-
-// excluding is an image format that says what it leaves out, such as ELF cores.
-type excluding interface {
-	Excluded() []vmem.Range[vmem.PhysAddr]
+	return o.ask(ctx, mem)
 }
 
 // noteExcluded notes what an image leaves out that may have been anything.
 func (k *Kernel) noteExcluded(mem vmem.Memory) {
-	m, ok := mem.(excluding)
+	m, ok := vmem.As[vmem.Excluding](mem)
 	if !ok {
 		return
 	}
@@ -72,14 +63,9 @@ func (k *Kernel) noteExcluded(mem vmem.Memory) {
 	}
 }
 
-// eliding is an image format that leaves out zeros, such as AVML.
-type eliding interface {
-	Elided(ram []vmem.Range[vmem.PhysAddr]) []vmem.Range[vmem.PhysAddr]
-}
-
 // addZeros adds the zeros that an image leaves out to the memory of the kernel.
 func (k *Kernel) addZeros(ctx context.Context, mem vmem.Memory) error {
-	m, ok := mem.(eliding)
+	m, ok := vmem.As[vmem.Eliding](mem)
 	if !ok {
 		return nil
 	}

@@ -29,7 +29,11 @@ type File struct {
 	live     bool
 }
 
-var _ vmem.Live = (*File)(nil)
+var (
+	_ vmem.Live      = (*File)(nil)
+	_ vmem.Lossy     = (*File)(nil)
+	_ vmem.Excluding = (*File)(nil)
+)
 
 // startKernelMap is __START_KERNEL_map, above which the kernel's image is mapped
 // (arch/x86/include/asm/page_64_types.h).

@@ -36,7 +36,9 @@ type File struct {
 	late     damage
 }
 
-var _ vmem.Memory = (*File)(nil)
+var (
+	_ vmem.Lossy = (*File)(nil)
+)
 
 // Open opens the named image, plain or compressed as a whole. The caller must Close it, and the
 // file must not shrink before. Errors wrap ErrFormat where the file holds something else.

@@ -22,7 +22,10 @@ type File struct {
 	avml    bool                        // there are AVML headers
 }
 
-var _ vmem.Memory = (*File)(nil)
+var (
+	_ vmem.Lossy   = (*File)(nil)
+	_ vmem.Eliding = (*File)(nil)
+)
 
 // Open opens the named image, plain or compressed as a whole. The caller must Close it, and the
 // file must not shrink before. Errors wrap ErrFormat where the file holds something else.

@@ -114,7 +114,7 @@ type vmcoreInfo interface {
 // earlier kernels leave copies.
 func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
 	var tried []error
-	if m, ok := f.mem.(vmcoreInfo); ok {
+	if m, ok := vmem.As[vmcoreInfo](f.mem); ok {
 		v, err := m.VMCoreInfo()
 		if err == nil {
 			var l *location

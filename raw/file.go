@@ -46,7 +46,9 @@ type File struct {
 	gaps   []vmem.Gap
 }
 
-var _ vmem.Memory = (*File)(nil)
+var (
+	_ vmem.Lossy = (*File)(nil)
+)
 
 // Open opens the named file, plain or compressed as a whole by LZ4, gzip, zlib, xz or
 // zstd. The caller must Close it, and the file must not shrink before. Any file can be

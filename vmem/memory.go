@@ -18,15 +18,6 @@ type Memory interface {
 	Ranges() []Range[PhysAddr]
 }
 
-// A Live memory may be that of a machine that runs: it changes while it is read, and what
-// was read is soon out of date.
-type Live interface {
-	Memory
-
-	// Live reports whether the machine runs.
-	Live() bool
-}
-
 // PageSize is the size in bytes of a frame of physical memory and of the smallest
 // page.
 const PageSize = 4096

@@ -30,7 +30,10 @@ type Physical struct {
 	victim atomic.Uint32 // the way that the next frame displaces
 }
 
-var _ Memory = (*Physical)(nil)
+var (
+	_ Live    = (*Physical)(nil)
+	_ Wrapper = (*Physical)(nil)
+)
 
 // NewPhysical returns a cache of about 16 MiB over m. Where m is a *Physical
 // already it returns m.
@@ -38,9 +41,12 @@ func NewPhysical(m Memory) *Physical {
 	if p, ok := m.(*Physical); ok {
 		return p
 	}
-	l, ok := m.(Live)
+	l, ok := As[Live](m)
 	return &Physical{mem: m, ranges: NormalizeRanges(m.Ranges()), live: ok && l.Live()}
 }
+
+// Unwrap returns the memory behind the cache.
+func (p *Physical) Unwrap() Memory { return p.mem }
 
 // Live reports whether the memory is that of a machine that runs: see [Live].
 func (p *Physical) Live() bool { return p.live }

@@ -11,7 +11,7 @@ type withZeros struct {
 
 // WithZeros returns the memory m together with memory that is known to hold only zeros,
 // though m does not have it: image formats leave such memory out. Where m has a byte, that
-// counts. The caller answers for the zeros: what merely was not captured must not be
+// counts. What m says of itself is there as before: see [As]. The caller answers for the zeros: what merely was not captured must not be
 // among them. If there are none it returns m.
 func WithZeros(m Memory, zeros []Range[PhysAddr]) Memory {
 	if zeros = NormalizeRanges(zeros); len(zeros) == 0 {
@@ -19,6 +19,9 @@ func WithZeros(m Memory, zeros []Range[PhysAddr]) Memory {
 	}
 	return &withZeros{mem: m, zeros: zeros, ranges: NormalizeRanges(slices.Concat(m.Ranges(), zeros))}
 }
+
+// Unwrap implements [Wrapper].
+func (z *withZeros) Unwrap() Memory { return z.mem }
 
 // Ranges implements [Memory].
 func (z *withZeros) Ranges() []Range[PhysAddr] { return z.ranges }
