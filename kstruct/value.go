@@ -9,7 +9,7 @@ import (
 )
 
 // The reasons for which a [Value] can't give what it is asked for, beside those of
-// reading memory and the [*isf.LookupError] for a name that does not exist.
+// reading memory and [ErrUnsupported] for names that the symbols lack.
 var (
 	// ErrNull: a null pointer was to be followed.
 	ErrNull = errors.New("null pointer")
@@ -25,8 +25,8 @@ var (
 //
 // An error sticks: where a step leads nowhere, the Value that it returns holds the error,
 // all further steps pass it on, and whatever is asked of it in the end returns it. So the
-// steps need no checks of their own. The error says the whole path, and where memory
-// could not be read.
+// steps need no checks of their own. Errors are a [vmem.Gap] that says the whole path, and
+// where memory could not be read.
 //
 // A Value is immutable, and safe for concurrent use. The zero Value is an erroneous one.
 type Value struct {
@@ -50,7 +50,7 @@ func (s *Space) Object(symbol string) Value {
 	v := Value{space: s, root: symbol}
 	sym, err := s.types.Symbol(symbol)
 	if err != nil {
-		return v.failed(err)
+		return v.failed(unknown(err))
 	}
 	if s.perCPUSymbol(sym) {
 		return v.failed(fmt.Errorf("%w: it has an address for each CPU", ErrPerCPU))
@@ -74,6 +74,9 @@ func (s *Space) Struct(typ string, addr vmem.VirtAddr) Value {
 	v.typ = t
 	return v
 }
+
+// unknown returns the error for what the types lack.
+func unknown(err error) error { return fmt.Errorf("%w: %w", ErrUnsupported, err) }
 
 // perCPUSymbol reports whether a symbol is a per-CPU variable: its address counts from 0
 // up to 6.14 (x86-64), and lies between two symbols since.
@@ -147,12 +150,16 @@ func (v Value) name() string {
 	return fmt.Sprintf("%s of %s %v", v.path, v.root, v.rootAddr)
 }
 
-// lost returns the error for what v was asked.
+// lost returns the error for what v was asked: a [vmem.Gap].
 func (v Value) lost(err error) error {
 	if v.err != nil {
 		return v.err
 	}
-	return fmt.Errorf("kstruct: %s: %w", v.name(), err)
+	var place vmem.Place
+	if v.addr >= 1<<63 {
+		place = vmem.KernelPlace(v.addr)
+	}
+	return vmem.NewGap(v.name(), place, err)
 }
 
 // failed returns v with the error of a step.

@@ -109,10 +109,10 @@ func TestObjectErrors(t *testing.T) {
 		says   []string
 	}{
 		{"per-CPU", k.Object("runqueues").At("nr_running"), kstruct.ErrPerCPU, []string{"runqueues"}},
-		{"no symbol", k.Object("nosuch").At("x"), isf.ErrNotFound, []string{"symbol nosuch"}},
+		{"no symbol", k.Object("nosuch").At("x"), kstruct.ErrUnsupported, []string{"symbol nosuch"}},
 		{"no type", k.Struct("nosuch", 1).At("x"), isf.ErrNotFound, []string{"nosuch"}},
 		{"no member", init.At("real_cred->uidd.val"), isf.ErrNotFound, []string{"init_task.real_cred->uidd.val", "struct cred", "uidd"}},
-		{"no member later", init.At("real_cred").Deref().At("uidd").At("val").Index(3), isf.ErrNotFound, []string{"init_task.real_cred->uidd:", "struct cred"}},
+		{"no member later", init.At("real_cred").Deref().At("uidd").At("val").Index(3), isf.ErrNotFound, []string{"init_task.real_cred->uidd ", "struct cred"}},
 		{"dot over a pointer", init.At("real_cred.uid"), kstruct.ErrType, []string{"struct cred *", "->"}},
 		{"arrow over a struct", init.At("tasks->next"), kstruct.ErrType, []string{"list_head", "no pointer"}},
 		{"null", init.At("mm->pgd"), kstruct.ErrNull, []string{"init_task.mm->pgd", "mm_struct *"}},

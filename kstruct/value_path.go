@@ -22,10 +22,7 @@ func (v Value) At(path string) Value {
 		return v.failed(v.Err())
 	}
 	w, err := v.walk(path)
-	w.path = v.path + joint(path) + path
-	if v.path == "" || strings.HasSuffix(v.path, "->") {
-		w.path = v.path + path
-	}
+	w.path = join(v.path, path)
 	if err != nil {
 		return w.failed(err)
 	}
@@ -38,6 +35,17 @@ func joint(path string) string {
 		return ""
 	}
 	return "."
+}
+
+// join returns the path that leads on from another one.
+func join(path, more string) string {
+	switch {
+	case path == "":
+		return more
+	case strings.HasSuffix(path, "->"):
+		return path + more
+	}
+	return path + joint(more) + more
 }
 
 // walk takes the steps of a path. With an error it returns where it came to.
@@ -101,7 +109,7 @@ func (v Value) member(name string) (Value, error) {
 	}
 	f, err := v.space.types.Field(v.typ.Name, name)
 	if err != nil {
-		return v, err
+		return v, unknown(err)
 	}
 	return v.displaced(f.Type, f.Offset)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A scalar is how an integer lies in memory.
-type scalar struct {
+// A number is how an integer lies in memory.
+type number struct {
 	size      uint64 // in bytes: 1, 2, 4 or 8
 	shift     uint8  // of a bit field: its lowest bit
 	bits      uint8  // how many there are
@@ -17,32 +17,32 @@ type scalar struct {
 	bigEndian bool
 }
 
-// scalarOf returns how values of type t lie in memory, with ErrType for what is no integer.
-func (s *Space) scalarOf(t *isf.Type) (scalar, error) {
+// numberOf returns how values of type t lie in memory, with ErrType for what is no integer.
+func (s *Space) numberOf(t *isf.Type) (number, error) {
 	size, err := s.types.SizeOf(t)
 	if err != nil {
-		return scalar{}, err
+		return number{}, err
 	}
-	c := scalar{size: size, bits: uint8(min(size*8, 128))}
+	c := number{size: size, bits: uint8(min(size*8, 128))}
 	unit := t
 	if t.Kind == isf.KindBitfield {
 		unit = t.Elem
 		c.shift, c.bits = t.BitPosition, t.BitLength
 	}
 	if err := s.setSign(&c, unit); err != nil {
-		return scalar{}, err
+		return number{}, err
 	}
 	switch {
 	case size != 1 && size != 2 && size != 4 && size != 8:
-		return scalar{}, fmt.Errorf("%w: %s has %d bytes", ErrType, t, size)
+		return number{}, fmt.Errorf("%w: %s has %d bytes", ErrType, t, size)
 	case c.bits == 0 || uint64(c.shift)+uint64(c.bits) > size*8:
-		return scalar{}, fmt.Errorf("%w: %s begins at bit %d of %d", ErrType, t, c.shift, size*8)
+		return number{}, fmt.Errorf("%w: %s begins at bit %d of %d", ErrType, t, c.shift, size*8)
 	}
 	return c, nil
 }
 
 // setSign says what the bits of an integer of type t mean.
-func (s *Space) setSign(c *scalar, t *isf.Type) error {
+func (s *Space) setSign(c *number, t *isf.Type) error {
 	switch t.Kind {
 	case isf.KindPointer:
 		return nil
@@ -77,14 +77,14 @@ func (s *Space) signedEnum(e *isf.Enum) bool {
 
 // integer reads an integer of any kind, with its sign extended.
 func (v Value) integer() (uint64, error) {
-	c, err := v.space.scalarOf(v.typ)
+	c, err := v.space.numberOf(v.typ)
 	if err != nil {
 		return 0, err
 	}
 	return v.read(c)
 }
 
-func (v Value) read(c scalar) (uint64, error) {
+func (v Value) read(c number) (uint64, error) {
 	x, err := v.word(c.size)
 	if err != nil {
 		return 0, err
@@ -123,7 +123,7 @@ func (v Value) Uint() (uint64, error) {
 	if err := v.Err(); err != nil {
 		return 0, err
 	}
-	c, err := v.space.scalarOf(v.typ)
+	c, err := v.space.numberOf(v.typ)
 	if err != nil {
 		return 0, v.lost(err)
 	}
@@ -143,7 +143,7 @@ func (v Value) Int() (int64, error) {
 	if err := v.Err(); err != nil {
 		return 0, err
 	}
-	c, err := v.space.scalarOf(v.typ)
+	c, err := v.space.numberOf(v.typ)
 	if err != nil {
 		return 0, v.lost(err)
 	}
@@ -176,7 +176,7 @@ func (v Value) Pointer() (vmem.VirtAddr, error) {
 	if err := v.Err(); err != nil {
 		return 0, err
 	}
-	c, err := v.space.scalarOf(v.typ)
+	c, err := v.space.numberOf(v.typ)
 	if err == nil && (c.size != 8 || c.bits != 64 || c.signed) {
 		err = fmt.Errorf("%w: %s is no pointer", ErrType, v.typ)
 	}

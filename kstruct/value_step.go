@@ -62,7 +62,7 @@ func (v Value) CastPointer(typ string) Value {
 	if v.Err() != nil {
 		return v.failed(v.Err())
 	}
-	s, err := v.space.scalarOf(v.typ)
+	s, err := v.space.numberOf(v.typ)
 	if err == nil && (s.size != 8 || s.bits != 64) {
 		err = fmt.Errorf("%w: %s is no pointer", ErrType, v.typ)
 	}
@@ -87,7 +87,9 @@ func (v Value) ContainerOf(typ, member string) Value {
 		return v.failed(fmt.Errorf("container_of: %w", err))
 	}
 	f, err := v.space.types.Field(t.Name, member)
-	if err == nil && f.Offset > uint64(v.addr) {
+	if err != nil {
+		err = unknown(err)
+	} else if f.Offset > uint64(v.addr) {
 		err = fmt.Errorf("%w: %#x bytes before %v", ErrRange, f.Offset, v.addr)
 	}
 	if err != nil {

@@ -100,7 +100,7 @@ func (v Value) Enum() (string, error) {
 	}
 	e, err := v.space.types.Enum(t.Name)
 	if err != nil {
-		return "", v.lost(err)
+		return "", v.lost(unknown(err))
 	}
 	if name, ok := constantOf(e, x); ok {
 		return name, nil
@@ -140,7 +140,7 @@ func (v Value) flags(enum string, mask func(int64) uint64) ([]string, error) {
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	c, err := v.space.scalarOf(v.typ)
+	c, err := v.space.numberOf(v.typ)
 	if err != nil {
 		return nil, v.lost(err)
 	}
@@ -150,7 +150,7 @@ func (v Value) flags(enum string, mask func(int64) uint64) ([]string, error) {
 	}
 	e, err := v.space.types.Enum(strings.TrimPrefix(enum, "enum "))
 	if err != nil {
-		return nil, v.lost(err)
+		return nil, v.lost(unknown(err))
 	}
 	var names []string
 	width := uint64(1)<<c.bits - 1 // without the bits that are the sign again

@@ -62,8 +62,10 @@ func (s *Space) namedType(words []string) (*isf.Type, error) {
 	case len(words) == 2 && (words[0] == "struct" || words[0] == "union" || words[0] == "class"):
 		return s.userType(words[1])
 	case len(words) == 2 && words[0] == "enum":
-		_, err := s.types.Enum(words[1])
-		return &isf.Type{Kind: isf.KindEnum, Name: words[1]}, err
+		if _, err := s.types.Enum(words[1]); err != nil {
+			return nil, unknown(err)
+		}
+		return &isf.Type{Kind: isf.KindEnum, Name: words[1]}, nil
 	case name == "void":
 		return &isf.Type{}, nil
 	}
@@ -83,7 +85,7 @@ func (s *Space) namedType(words []string) (*isf.Type, error) {
 func (s *Space) userType(name string) (*isf.Type, error) {
 	u, err := s.types.UserType(name)
 	if err != nil {
-		return nil, err
+		return nil, unknown(err)
 	}
 	return &isf.Type{Kind: u.Kind, Name: u.Name}, nil
 }
