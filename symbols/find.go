@@ -16,6 +16,9 @@ type Options struct {
 	// Find, and nothing else is asked. Empty: there is none.
 	Given string
 
+	// Store is where what was converted or fetched is kept, and looked for. Nil: nowhere.
+	Store *Store
+
 	// Paths are files, and directories of files as [Directory] has them, to be asked in
 	// that order where the image does not give its own symbols.
 	Paths []string
@@ -50,6 +53,26 @@ type Found struct {
 	From string
 	// Tried is what was asked before, in that order.
 	Tried []Attempt
+	// KeepErr is why the symbols could not be put into the store; nil if they were, or
+	// did not have to be.
+	KeepErr error
+}
+
+// String returns From, and what was refused before.
+func (f *Found) String() string {
+	var b strings.Builder
+	b.WriteString(f.From)
+	sep := " (refused: "
+	for _, a := range f.Tried {
+		if !errors.Is(a.Err, ErrNothing) {
+			b.WriteString(sep + a.String())
+			sep = "; "
+		}
+	}
+	if sep == "; " {
+		b.WriteString(")")
+	}
+	return b.String()
 }
 
 // An Attempt is something that was asked for symbols and had none that fit.
@@ -138,6 +161,16 @@ func Find(ctx context.Context, mem vmem.Memory, opts *Options) (*Found, error) {
 	return found, nil
 }
 
+// Symbols calls Find, and returns what [Found.String] does in place of the rest. With it
+// Options are a source of symbols for package image, and for package cos.
+func (o *Options) Symbols(ctx context.Context, mem vmem.Memory) (f *isf.File, from string, err error) {
+	found, err := Find(ctx, mem, o)
+	if err != nil {
+		return nil, "", err
+	}
+	return found.File, found.String(), nil
+}
+
 // A search is one call of Find.
 type search struct {
 	opts   Options
@@ -153,8 +186,18 @@ func (s *search) run(ctx context.Context) (*Found, error) {
 	if found, err := s.image(ctx); found != nil || err != nil {
 		return found, err
 	}
-	for _, source := range s.sources() {
-		if found, err := s.ask(ctx, source); found != nil || err != nil {
+	unlock, found, err := s.stored(ctx)
+	if found != nil || err != nil {
+		return found, err
+	}
+	defer unlock()
+	for _, path := range s.opts.Paths {
+		if found, err := s.ask(ctx, Path(path)); found != nil || err != nil {
+			return found, err
+		}
+	}
+	for _, server := range s.opts.Fetch {
+		if found, err := s.ask(ctx, server); found != nil || err != nil {
 			return found, err
 		}
 	}
@@ -163,21 +206,52 @@ func (s *search) run(ctx context.Context) (*Found, error) {
 
 // given takes the file that the caller insists on.
 func (s *search) given(ctx context.Context) (*Found, error) {
-	source := File(s.opts.Given)
-	found, err := s.ask(ctx, source)
+	found, err := s.ask(ctx, File(s.opts.Given))
 	if found == nil && err == nil {
 		err = fmt.Errorf("%s: %w", s.tried[0].Name, s.tried[0].Err)
 	}
 	return found, err
 }
 
-// sources returns what is asked after the image.
-func (s *search) sources() []Source {
-	var sources []Source
-	for _, path := range s.opts.Paths {
-		sources = append(sources, Path(path))
+// stored asks the store. Where it has nothing, it is locked for the kernel, so that of
+// several programs one alone gets the symbols, and the others find them there.
+func (s *search) stored(ctx context.Context) (unlock func(), found *Found, err error) {
+	unlock = func() {}
+	if s.opts.Store == nil {
+		return unlock, nil, nil
 	}
-	return append(sources, s.opts.Fetch...)
+	if found, err = s.ask(ctx, s.opts.Store); found != nil || err != nil {
+		return unlock, found, err
+	}
+	key, err := s.key(ctx)
+	if err != nil || key == "" || len(s.opts.Paths)+len(s.opts.Fetch) == 0 {
+		return unlock, nil, err
+	}
+	release, err := s.opts.Store.Lock(ctx, key)
+	switch {
+	case ctx.Err() != nil:
+		return unlock, nil, ctx.Err()
+	case err != nil: // a store that can't be written to does not keep from finding symbols elsewhere
+		s.tried = append(s.tried, Attempt{Source: s.opts.Store.String(), Err: err})
+		return unlock, nil, nil
+	}
+	told := s.tried
+	if found, err = s.ask(ctx, s.opts.Store); found != nil || err != nil { // by now
+		release()
+		return unlock, found, err
+	}
+	s.tried = told
+	return release, nil, nil
+}
+
+// key returns what the kernel is called by those who get symbols of it: its build id or
+// its release; it is empty where neither is known.
+func (s *search) key(ctx context.Context) (string, error) {
+	id, err := s.kernel.BuildID(ctx)
+	if id != "" || err != nil {
+		return id, err
+	}
+	return s.kernel.Release(ctx)
 }
 
 // ask returns the first of a source's candidates that fits, nil where none does. The
@@ -206,7 +280,7 @@ func (s *search) ask(ctx context.Context, source Source) (*Found, error) {
 	return nil, ctx.Err()
 }
 
-// take returns the symbols of a candidate if they fit.
+// take returns the symbols of a candidate if they fit, and keeps what was converted.
 func (s *search) take(ctx context.Context, c *Candidate) (*Found, error) {
 	f, kind := c.Symbols, "symbols"
 	if f == nil {
@@ -222,7 +296,31 @@ func (s *search) take(ctx context.Context, c *Candidate) (*Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Found{File: f, From: kind + " " + c.Name}, nil
+	found := &Found{File: f, From: kind + " " + c.Name}
+	if c.Symbols == nil {
+		found.KeepErr = s.keep(ctx, c, f)
+	}
+	return found, nil
+}
+
+// keep puts symbols into the store unless they are there: under the build id that the
+// image says, for by that they are sought.
+func (s *search) keep(ctx context.Context, c *Candidate, f *isf.File) error {
+	if s.opts.Store == nil || f.Banner() == "" {
+		return nil
+	}
+	id, err := s.kernel.BuildID(ctx)
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		id, _ = BuildID(c.Content, c.Size) // of a file that has none, or is none of ELF, it is empty
+	}
+	if s.opts.Store.has(id, f.Banner()) {
+		return nil
+	}
+	_, err = s.opts.Store.Put(f, id)
+	return err
 }
 
 func (s *search) accept(ctx context.Context, f *isf.File) error {

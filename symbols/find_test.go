@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nodelens/nodelens/btfconv"
@@ -133,6 +134,18 @@ func (textConverter) Detect(head []byte) bool { return strings.HasPrefix(string(
 func (c textConverter) Convert(_ context.Context, _ io.ReaderAt, _ int64, opts *ConvertOptions) (*isf.File, error) {
 	opts.Progress("converting", 1, 1)
 	return c.symbols(c.t), nil
+}
+
+// A counting converter counts how often it converts.
+type counting struct {
+	textConverter
+
+	times atomic.Int32
+}
+
+func (c *counting) Convert(ctx context.Context, r io.ReaderAt, size int64, opts *ConvertOptions) (*isf.File, error) {
+	c.times.Add(1)
+	return c.textConverter.Convert(ctx, r, size, opts)
 }
 
 func TestFindConverter(t *testing.T) {
