@@ -25,13 +25,13 @@ func Open(ctx context.Context, name string, opts *Options) (*File, error) {
 		opts = new(Options)
 	}
 	if opts.Format == "" && kcore.IsLive(name) {
-		f, err := kcore.Open(name)
+		f, err := kcore.OpenContext(ctx, name, nil)
 		if err != nil {
 			return nil, fmt.Errorf("image: %w", err)
 		}
 		return &File{Memory: f, Info: Info{Name: name, Format: "running machine"}, closer: f}, nil
 	}
-	s, err := source.Open(name, opts.source())
+	s, err := source.Open(ctx, name, opts.source())
 	if err != nil {
 		return nil, fmt.Errorf("image: %w", err)
 	}
@@ -49,7 +49,7 @@ func NewFile(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*Fi
 	if opts == nil {
 		opts = new(Options)
 	}
-	s, err := source.New(r, size, opts.source())
+	s, err := source.New(ctx, r, size, opts.source())
 	if err != nil {
 		return nil, fmt.Errorf("image: %w", err)
 	}
@@ -80,7 +80,7 @@ func (o *Options) open(ctx context.Context, s *source.Source) (*File, error) {
 	default:
 		err = fmt.Errorf("%w: %q", ErrFormat, o.Format)
 	}
-	if err != nil {
+	if err = cmp.Or(s.Opened(), err); err != nil {
 		return nil, err
 	}
 	f.Info.Size, f.Info.Compression = s.Stored(), s.Compressed()

@@ -54,7 +54,7 @@ func (f *File) arrange(ctx context.Context, file *raw.File, progress func(string
 	if err != nil {
 		return "", err
 	}
-	mem, err := file.Arrange(&raw.Options{Regions: layout.Regions, RAM: m.RAM})
+	mem, err := file.Arrange(ctx, &raw.Options{Regions: layout.Regions, RAM: m.RAM})
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package kcore
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -39,19 +40,33 @@ var (
 // (arch/x86/include/asm/page_64_types.h).
 const startKernelMap = 0xffffffff80000000
 
-// Open opens the named file, plain or compressed as a whole. The caller must Close it, and the
-// file must not shrink before. A name on procfs, such as /proc/kcore, is the running
-// machine, which is read as [OpenLive] does.
-func Open(name string) (*File, error) {
+// Options are the settings of OpenContext. Nil stands for the zero Options.
+type Options struct {
+	// Progress, if not nil, is called now and then while a file that is compressed as a
+	// whole is unpacked, with how many of its bytes were read. It must return soon.
+	Progress func(done, total int64)
+}
+
+// Open opens the named file, plain or compressed as a whole. The caller must Close it. A
+// name on procfs, such as /proc/kcore, is the running machine, which is read as [OpenLive]
+// does.
+func Open(name string) (*File, error) { return OpenContext(context.Background(), name, nil) }
+
+// OpenContext opens the named file as Open does. It ends with ctx, which has no effect
+// on a File that is open.
+func OpenContext(ctx context.Context, name string, opts *Options) (*File, error) {
 	if IsLive(name) {
 		return openLive(os.DirFS(filepath.Dir(name)), filepath.Base(name), os.DirFS("/"))
 	}
-	s, err := source.Open(name, nil)
+	if opts == nil {
+		opts = new(Options)
+	}
+	s, err := source.Open(ctx, name, (*source.Options)(opts))
 	if err != nil {
 		return nil, fmt.Errorf("kcore: %w", err)
 	}
 	f, err := newFile(s, s.Size())
-	if err != nil {
+	if err = cmp.Or(s.Opened(), err); err != nil {
 		return nil, cmp.Or(fmt.Errorf("%s: %w", name, err), s.Close())
 	}
 	f.source, f.closer = s, s
@@ -62,7 +77,7 @@ func Open(name string) (*File, error) {
 // must stay usable as long as the File is. Errors wrap ErrFormat where r holds something
 // else.
 func NewFile(r io.ReaderAt, size int64) (*File, error) {
-	s, err := source.New(r, size, nil)
+	s, err := source.New(context.Background(), r, size, nil)
 	if err != nil {
 		return nil, fmt.Errorf("kcore: %w", err)
 	}

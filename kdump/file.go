@@ -2,6 +2,7 @@ package kdump
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -40,15 +41,29 @@ var (
 	_ vmem.Lossy = (*File)(nil)
 )
 
-// Open opens the named image, plain or compressed as a whole. The caller must Close it, and the
-// file must not shrink before. Errors wrap ErrFormat where the file holds something else.
-func Open(name string) (*File, error) {
-	s, err := source.Open(name, nil)
+// Options are the settings of OpenContext. Nil stands for the zero Options.
+type Options struct {
+	// Progress, if not nil, is called now and then while a file that is compressed as a
+	// whole is unpacked, with how many of its bytes were read. It must return soon.
+	Progress func(done, total int64)
+}
+
+// Open opens the named image, plain or compressed as a whole. The caller must Close it.
+// Errors wrap ErrFormat where the file holds something else.
+func Open(name string) (*File, error) { return OpenContext(context.Background(), name, nil) }
+
+// OpenContext opens the named image as Open does. It ends with ctx, which has no effect
+// on a File that is open.
+func OpenContext(ctx context.Context, name string, opts *Options) (*File, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	s, err := source.Open(ctx, name, (*source.Options)(opts))
 	if err != nil {
 		return nil, fmt.Errorf("kdump: %w", err)
 	}
 	f, err := newFile(s)
-	if err != nil {
+	if err = cmp.Or(s.Opened(), err); err != nil {
 		return nil, cmp.Or(fmt.Errorf("kdump: %s: %w", name, err), s.Close())
 	}
 	return f, nil
@@ -57,7 +72,7 @@ func Open(name string) (*File, error) {
 // NewFile reads an image of size bytes, plain or compressed as a whole, out of r, which must stay
 // usable as long as the File is. Errors wrap ErrFormat where r holds something else.
 func NewFile(r io.ReaderAt, size int64) (*File, error) {
-	s, err := source.New(r, size, nil)
+	s, err := source.New(context.Background(), r, size, nil)
 	if err != nil {
 		return nil, fmt.Errorf("kdump: %w", err)
 	}

@@ -103,7 +103,7 @@ type verifier struct {
 
 // run looks at n pages that follow one another.
 func (v *verifier) run(pfn, n uint64) {
-	for n > 0 {
+	for n > 0 && v.source.Err() == nil {
 		m := min(n, descriptorBatch)
 		at := v.index.descriptors + int64(v.rank)*descriptorSize
 		b := v.buf[:m*descriptorSize]

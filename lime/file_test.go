@@ -257,6 +257,8 @@ type failing struct{ err error }
 
 func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
 
+var errBlock = errors.New("damaged block")
+
 // unreadable is a file of which a part can't be read.
 type unreadable struct {
 	io.ReaderAt
@@ -266,7 +268,7 @@ type unreadable struct {
 func (u unreadable) ReadAt(p []byte, off int64) (int, error) {
 	if off < u.end && off+int64(len(p)) > u.first {
 		n, _ := u.ReaderAt.ReadAt(p[:max(0, u.first-off)], off)
-		return n, errors.New("damaged block")
+		return n, errBlock
 	}
 	return u.ReaderAt.ReadAt(p, off)
 }
@@ -284,6 +286,9 @@ func TestSearchPassesOverUnreadable(t *testing.T) {
 		if d := cmp.Diff([]physRange{mem(0x1000, 0x4000), b, c}, f.Ranges()); d != "" {
 			t.Errorf("ranges (-want +got):\n%s", d)
 		}
-		checkGaps(t, f, []lost{{32 + 0x4000, mem(0x5000, 0x5000), ErrShort}})
+		checkGaps(t, f, []lost{
+			{32 + 0x4000, mem(0x5000, 0x5000), ErrShort},
+			{first, mem(0x1000+uint64(first)-32, 32+0x4000-uint64(first)), errBlock},
+		})
 	}
 }

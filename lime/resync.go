@@ -56,7 +56,7 @@ func (s *search) run(off int64) {
 	size := s.p.r.Size()
 	s.believed = size
 	buf := make([]byte, max(0, min(window, size-off)))
-	for size-off >= headerSize {
+	for size-off >= headerSize && s.p.r.Err() == nil {
 		want := buf[:min(window, size-off)]
 		n, _ := s.p.r.ReadAt(want, off)
 		if s.scan(want[:n], off) {
@@ -75,7 +75,7 @@ func (s *search) run(off int64) {
 // a page that can be read.
 func (s *search) skip(off int64) int64 {
 	unreadable := off
-	for off < s.p.r.Size() && !s.readable(off) {
+	for off < s.p.r.Size() && s.p.r.Err() == nil && !s.readable(off) {
 		unreadable, off = off, off+vmem.PageSize
 	}
 	return unreadable + int64(sort.Search(int(off-unreadable), func(i int) bool { return s.readable(unreadable + int64(i)) }))

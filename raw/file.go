@@ -2,6 +2,7 @@ package raw
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -37,6 +38,10 @@ type Options struct {
 	// outside of them are then no part of the image. To find them, what lies outside is
 	// read once.
 	RAM []vmem.Range[vmem.PhysAddr]
+
+	// Progress, if not nil, is called now and then while a file that is compressed as a
+	// whole is unpacked, with how many of its bytes were read. It must return soon.
+	Progress func(done, total int64)
 }
 
 // A File is a raw image. It implements [vmem.Memory] and is safe for concurrent use.
@@ -51,15 +56,24 @@ var (
 )
 
 // Open opens the named file, plain or compressed as a whole by LZ4, gzip, zlib, xz or
-// zstd. The caller must Close it, and the file must not shrink before. Any file can be
-// opened: nothing in it tells that it is memory.
+// zstd. The caller must Close it. Any file can be opened: nothing in it tells that it is
+// memory.
 func Open(name string, opts *Options) (*File, error) {
-	s, err := source.Open(name, nil)
+	return OpenContext(context.Background(), name, opts)
+}
+
+// OpenContext opens the named file as Open does. It ends with ctx, which has no effect on
+// a File that is open.
+func OpenContext(ctx context.Context, name string, opts *Options) (*File, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	s, err := source.Open(ctx, name, &source.Options{Progress: opts.Progress})
 	if err != nil {
 		return nil, fmt.Errorf("raw: %w", err)
 	}
-	f, err := newFile(s, opts)
-	if err != nil {
+	f, err := newFile(ctx, s, opts)
+	if err = cmp.Or(s.Opened(), err); err != nil {
 		return nil, cmp.Or(fmt.Errorf("raw: %s: %w", name, err), s.Close())
 	}
 	return f, nil
@@ -68,17 +82,17 @@ func Open(name string, opts *Options) (*File, error) {
 // NewFile reads an image of size bytes, plain or compressed as Open has it, out of r,
 // which must stay usable as long as the File is.
 func NewFile(r io.ReaderAt, size int64, opts *Options) (*File, error) {
-	s, err := source.New(r, size, nil)
+	s, err := source.New(context.Background(), r, size, nil)
 	if err == nil {
 		var f *File
-		if f, err = newFile(s, opts); err == nil {
+		if f, err = newFile(context.Background(), s, opts); err == nil {
 			return f, nil
 		}
 	}
 	return nil, fmt.Errorf("raw: %w", err)
 }
 
-func newFile(s *source.Source, opts *Options) (*File, error) {
+func newFile(ctx context.Context, s *source.Source, opts *Options) (*File, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
@@ -93,15 +107,18 @@ func newFile(s *source.Source, opts *Options) (*File, error) {
 	}
 	f.unplaced(records)
 	if opts.RAM != nil {
-		records = f.trim(records, opts.RAM)
+		if records, err = f.trim(ctx, records, opts.RAM); err != nil {
+			return nil, err
+		}
 	}
 	f.table, err = extent.New(records)
 	return f, err
 }
 
-// Arrange returns the same image with other settings. It is released with f.
-func (f *File) Arrange(opts *Options) (*File, error) {
-	g, err := newFile(f.source, opts)
+// Arrange returns the same image with other settings. It is released with f. It ends with
+// ctx: with RAM in the settings it may read much.
+func (f *File) Arrange(ctx context.Context, opts *Options) (*File, error) {
+	g, err := newFile(ctx, f.source, opts)
 	if err != nil {
 		return nil, fmt.Errorf("raw: %w", err)
 	}

@@ -181,7 +181,7 @@ func TestOpen(t *testing.T) {
 		if f.Size() != int64(len(plain)) {
 			t.Errorf("%d bytes, want %d", f.Size(), len(plain))
 		}
-		g, err := f.Arrange(&Options{Regions: []Region{{span(0x100000, 0x110000), 0}}})
+		g, err := f.Arrange(t.Context(), &Options{Regions: []Region{{span(0x100000, 0x110000), 0}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestOpen(t *testing.T) {
 		if n, err := g.ReadAt(got, 0x100000); err != nil || !bytes.Equal(got, plain) {
 			t.Errorf("%d bytes, %v, or others than the file has", n, err)
 		}
-		if _, err := f.Arrange(&Options{Regions: []Region{{Offset: -1}}}); err == nil {
+		if _, err := f.Arrange(t.Context(), &Options{Regions: []Region{{Offset: -1}}}); err == nil {
 			t.Error("a region before the file: no error")
 		}
 		if err := f.Close(); err != nil {

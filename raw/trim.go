@@ -2,6 +2,7 @@ package raw
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/nodelens/nodelens/internal/extent"
 	"github.com/nodelens/nodelens/vmem"
@@ -17,8 +18,9 @@ const (
 
 var zeroPage [vmem.PageSize]byte
 
-// trim returns the records without the pages outside of RAM that hold only zeros.
-func (f *File) trim(records []extent.Extent, ram []vmem.Range[vmem.PhysAddr]) []extent.Extent {
+// trim returns the records without the pages outside of RAM that hold only zeros. The
+// error is that of ctx.
+func (f *File) trim(ctx context.Context, records []extent.Extent, ram []vmem.Range[vmem.PhysAddr]) ([]extent.Extent, error) {
 	var kept []extent.Extent
 	buf := make([]byte, window)
 	for _, e := range records {
@@ -31,10 +33,10 @@ func (f *File) trim(records []extent.Extent, ram []vmem.Range[vmem.PhysAddr]) []
 	inside := len(kept)
 	for _, e := range records {
 		for _, r := range vmem.SubtractRanges(e.Range, ram) {
-			kept = f.outside(kept, partOf(e, r), buf, inside+maxPieces)
+			kept = f.outside(ctx, kept, partOf(e, r), buf, inside+maxPieces)
 		}
 	}
-	return kept
+	return kept, ctx.Err()
 }
 
 // partOf returns the part of e that is the memory r.
@@ -43,9 +45,9 @@ func partOf(e extent.Extent, r vmem.Range[vmem.PhysAddr]) extent.Extent {
 }
 
 // outside appends the pages of e that hold anything, or that can't be read, to kept, which
-// gets no longer than limit.
-func (f *File) outside(kept []extent.Extent, e extent.Extent, buf []byte, limit int) []extent.Extent {
-	for e.Range.Size > 0 {
+// gets no longer than limit. It ends with ctx.
+func (f *File) outside(ctx context.Context, kept []extent.Extent, e extent.Extent, buf []byte, limit int) []extent.Extent {
+	for e.Range.Size > 0 && ctx.Err() == nil {
 		n := min(uint64(len(buf))-uint64(e.Range.Start)%vmem.PageSize, e.Range.Size)
 		got, _ := f.source.ReadAt(buf[:n], e.Offset)
 		for at := uint64(0); at < n; {

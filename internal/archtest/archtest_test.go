@@ -26,6 +26,42 @@ func TestHouse(t *testing.T) {
 	}
 }
 
+// Who takes the symbols out of the image does not build what reads DWARF.
+func TestNoConverters(t *testing.T) {
+	imports, err := readImports(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range []string{"cos", "image", "linux"} {
+		for target, by := range reachable(pkg, imports) {
+			if target == module+"/dwarfconv" || strings.HasPrefix(target, delve) {
+				t.Errorf("%s needs %s, which %s imports", pkg, target, by)
+			}
+		}
+	}
+	if reachable("dwarfconv", imports)[delve+"/op"] == "" {
+		t.Error("dwarfconv does not import delve, or its imports were not found")
+	}
+}
+
+// reachable returns what pkg imports, itself or by other packages of this module, and the
+// last of those.
+func reachable(pkg string, imports map[string][]string) map[string]string {
+	found := map[string]string{}
+	for queue := []string{pkg}; len(queue) > 0; queue = queue[1:] {
+		for _, target := range imports[queue[0]] {
+			if found[target] != "" {
+				continue
+			}
+			found[target] = queue[0]
+			if dir, ours := within(target); ours {
+				queue = append(queue, dir)
+			}
+		}
+	}
+	return found
+}
+
 func TestViolations(t *testing.T) {
 	got := violations(map[string][]string{
 		".":                    {module + "/vmem"},

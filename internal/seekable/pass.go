@@ -32,6 +32,12 @@ func (r *Reader) reach(pos int64) bool {
 // held. Nobody else asks the cache for a block that was not reached.
 func (r *Reader) pass() {
 	start := r.reached.Load()
+	if r.stop != nil {
+		if err := r.stop(); err != nil {
+			r.ended(start, err)
+			return
+		}
+	}
 	e, _ := r.cache.Acquire(int(start / blockSize))
 	defer r.cache.Release(e)
 	buf := r.cache.Buffer(blockSize)

@@ -32,6 +32,9 @@ type Options struct {
 	// Progress, if not nil, is called now and then while the file is decoded for the
 	// first time, with how many of its bytes were read. It must return soon.
 	Progress func(done, total int64)
+	// Interrupted, if not nil, is asked before each block of the content that is decoded
+	// for the first time. The content ends there if it returns an error.
+	Interrupted func() error
 }
 
 // A Reader reads the content of a compressed file. It is safe for concurrent use.
@@ -48,6 +51,7 @@ type Reader struct {
 	reached  atomic.Int64
 	whole    atomic.Bool // the first pass is done, and reached is the size
 	progress func(done, total int64)
+	stop     func() error
 
 	states states
 
@@ -81,6 +85,7 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 		room:     int(cached / 4 / blockSize),
 		active:   make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
 		progress: opts.Progress,
+		stop:     opts.Interrupted,
 		states:   states{budget: kept, gap: minGap, points: []point{{place: true}}},
 	}
 	d, err := f.NewDecoder(x.file, size, nil)

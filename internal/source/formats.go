@@ -15,7 +15,7 @@ import (
 type format struct {
 	name   string
 	detect func(r io.ReaderAt, size int64) bool
-	open   func(r io.ReaderAt, size int64, opts *Options) (content, error)
+	open   func(f *file, opts *Options) (content, error)
 }
 
 // formats are asked in this order. That of zlib is told by two bytes that others may begin
@@ -37,13 +37,11 @@ func begins(magic string) func(io.ReaderAt, int64) bool {
 	}
 }
 
-func openLZ4(r io.ReaderAt, size int64, _ *Options) (content, error) {
-	return lz4index.New(r, size, nil)
-}
+func openLZ4(f *file, _ *Options) (content, error) { return lz4index.New(f, f.size, nil) }
 
 // streamed returns a function that opens files that can only be decoded forwards.
-func streamed(f checkpoint.Format) func(io.ReaderAt, int64, *Options) (content, error) {
-	return func(r io.ReaderAt, size int64, opts *Options) (content, error) {
-		return seekable.New(f, r, size, &seekable.Options{Progress: opts.Progress})
+func streamed(format checkpoint.Format) func(*file, *Options) (content, error) {
+	return func(f *file, opts *Options) (content, error) {
+		return seekable.New(format, f, f.size, &seekable.Options{Progress: opts.Progress, Interrupted: f.interrupted})
 	}
 }

@@ -1,13 +1,15 @@
 // Package source opens image files: mapped into memory, and unpacked on the fly where
 // they are compressed as a whole, by LZ4, gzip, zlib, xz or zstd.
+//
+// A file that shrinks while it is open, or that its disk does not give back, costs what
+// can't be read, and nothing more: see Loss.
 package source
 
 import (
-	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
-
-	"golang.org/x/exp/mmap"
 
 	"github.com/nodelens/nodelens/internal/extent"
 	"github.com/nodelens/nodelens/internal/seekable"
@@ -31,30 +33,19 @@ type content interface {
 // A Source is the content of an image file. It is safe for concurrent use.
 type Source struct {
 	io.ReaderAt
-	size        int64   // of the file
+	file        *file
 	packed      content // nil for a plain file
 	compression string
 	closer      io.Closer
 }
 
-// Open opens the named file. The caller must Close it, and the file must not shrink
-// before: a page behind its new end can't be read any more, and ends the program.
-func Open(name string, opts *Options) (*Source, error) {
-	m, err := mmap.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	s, err := New(m, int64(m.Len()), opts)
-	if err != nil {
-		return nil, cmp.Or(fmt.Errorf("%s: %w", name, err), m.Close())
-	}
-	s.closer = m
-	return s, nil
-}
-
 // New returns the content of the size bytes of r: r itself, or what it holds compressed.
-// Of a Source it returns another that need not be closed.
-func New(r io.ReaderAt, size int64, opts *Options) (*Source, error) {
+// Of a Source it returns another that need not be closed, and that ends with the context
+// of the first.
+//
+// Until Opened is called, everything that is read, and all that is decoded for the first
+// time, ends with ctx.
+func New(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*Source, error) {
 	if s, ok := r.(*Source); ok {
 		borrowed := *s
 		borrowed.closer = nil
@@ -63,30 +54,48 @@ func New(r io.ReaderAt, size int64, opts *Options) (*Source, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
+	s := &Source{file: newFile(ctx, r, size)}
+	s.ReaderAt = s.file
 	for _, f := range formats {
-		if !f.detect(r, size) {
+		if !f.detect(s.file, size) {
 			continue
 		}
-		c, err := f.open(r, size, opts)
+		c, err := f.open(s.file, opts)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
-		return &Source{ReaderAt: c, size: size, packed: c, compression: f.name}, nil
+		s.ReaderAt, s.packed, s.compression = c, c, f.name
+		break
 	}
-	return &Source{ReaderAt: r, size: size}, nil
+	return s, s.file.interrupted()
+}
+
+// Err returns the error of the context that the Source is opened with; nil after Opened.
+// Who goes on where something can't be read asks for it now and then.
+func (s *Source) Err() error { return s.file.interrupted() }
+
+// Opened says that all that had to be read to open the file was read. From then on the
+// context has no effect. It returns the context's error if that came first: then some of
+// what was read may be missing.
+func (s *Source) Opened() error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	s.file.release()
+	return nil
 }
 
 // Size returns the size of the content in bytes. It may have to decode the whole file to
 // know it; see Reaches.
 func (s *Source) Size() int64 {
 	if s.packed == nil {
-		return s.size
+		return s.file.size
 	}
 	return s.packed.Size()
 }
 
 // Stored returns the size of the file in bytes, as it is stored.
-func (s *Source) Stored() int64 { return s.size }
+func (s *Source) Stored() int64 { return s.file.size }
 
 // Reaches reports whether the content goes as far as end. A compressed file is decoded no
 // further than that, so that one who walks over its headers need not have it decoded
@@ -101,21 +110,38 @@ func (s *Source) Reaches(end int64) bool {
 // Compressed returns the name of the compression; it is empty for a plain file.
 func (s *Source) Compressed() string { return s.compression }
 
-// Gaps returns what the compressed file has lost, as far as that is known by now, with
-// the physical memory that t finds there.
+// Gaps returns what could not be read of the file, or what the compressed file has lost,
+// as far as that is known by now, with the physical memory that t finds there.
 func (s *Source) Gaps(t *extent.Table) []vmem.Gap {
 	if s.packed == nil {
-		return nil
+		return s.file.gaps(t)
 	}
 	var gaps []vmem.Gap
+	told := map[int64]bool{}
 	for _, d := range s.packed.Damage() {
-		lost := t.Physical(d.Start, d.Size)
-		for _, r := range lost {
-			gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, d.Offset), Err: &d})
+		if l, ok := errors.AsType[*Loss](d.Err); ok {
+			told[l.Offset] = true
 		}
-		if len(lost) == 0 {
-			gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.ImagePlace(d.Offset), Err: &d})
+		gaps = append(gaps, gapsAt(t, d.Start, d.Size, d.Offset, &d)...)
+	}
+	for _, g := range s.file.gaps(new(extent.Table)) {
+		if !told[g.Place.Offset] {
+			gaps = append(gaps, g)
 		}
+	}
+	return gaps
+}
+
+// gapsAt returns the memory that lies in the size bytes of the content from start on, as
+// lost for the reason err, which shows at offset off of the file.
+func gapsAt(t *extent.Table, start, size, off int64, err error) []vmem.Gap {
+	lost := t.Physical(start, size)
+	if len(lost) == 0 {
+		return []vmem.Gap{{Object: "image", Place: vmem.ImagePlace(off), Err: err}}
+	}
+	var gaps []vmem.Gap
+	for _, r := range lost {
+		gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, off), Err: err})
 	}
 	return gaps
 }

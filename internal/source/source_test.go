@@ -44,7 +44,7 @@ func TestOpen(t *testing.T) {
 		"../inflate/testdata/zopfli.gz": {210000, "gzip"},
 		"../inflate/testdata/fixed.zz":  {210000, "zlib"},
 	} {
-		s, err := Open(name, nil)
+		s, err := Open(t.Context(), name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestNewBorrows(t *testing.T) {
-	s, err := New(strings.NewReader("page frame"), 10, nil)
+	s, err := New(t.Context(), strings.NewReader("page frame"), 10, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,14 +74,14 @@ func TestNewBorrows(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	if _, err := Open(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such file: %v", err)
 	}
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("\x04\x22\x4D\x18"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(broken, nil); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), broken) {
+	if _, err := Open(t.Context(), broken, nil); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), broken) {
 		t.Errorf("frame without a descriptor: %v", err)
 	}
 }
@@ -94,7 +94,7 @@ func TestGaps(t *testing.T) {
 	}
 	at := len(file) / 2
 	copy(file[at:], bytes.Repeat([]byte{0xff}, 64))
-	s, err := New(bytes.NewReader(file), int64(len(file)), nil)
+	s, err := New(t.Context(), bytes.NewReader(file), int64(len(file)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestNoZlib(t *testing.T) {
 		"header":     {zz[:2], "zlib"},
 		"no more":    {zz[:1], ""},
 	} {
-		s, err := New(bytes.NewReader(test.file), int64(len(test.file)), nil)
+		s, err := New(t.Context(), bytes.NewReader(test.file), int64(len(test.file)), nil)
 		if name == "header" {
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("header of zlib alone: %v", err)
@@ -170,11 +170,11 @@ func TestNoZlib(t *testing.T) {
 // A Source of a Source is its content, and closes nothing.
 func TestNewOfSource(t *testing.T) {
 	for _, name := range []string{packed, "../inflate/testdata/text.gz"} {
-		s, err := Open(name, nil)
+		s, err := Open(t.Context(), name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := New(s, 7, nil)
+		again, err := New(t.Context(), s, 7, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func TestReaches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(bytes.NewReader(file[:len(file)/2]), int64(len(file)/2), nil)
+	s, err := New(t.Context(), bytes.NewReader(file[:len(file)/2]), int64(len(file)/2), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
