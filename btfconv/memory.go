@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -49,7 +49,7 @@ func FromMemory(ctx context.Context, mem vmem.Memory, opts *MemoryOptions) (*isf
 // A search is one attempt to make a database of one kernel.
 type search struct {
 	mem     vmem.Memory
-	notes   *kcore.VMCoreInfo // nil: none
+	notes   *vmcoreinfo.Info // nil: none
 	options MemoryOptions
 	image   kernelImage
 	place   kallsymsPlace
@@ -62,7 +62,7 @@ type search struct {
 	report  *Report
 }
 
-func newSearch(mem vmem.Memory, notes *kcore.VMCoreInfo, o MemoryOptions) *search {
+func newSearch(mem vmem.Memory, notes *vmcoreinfo.Info, o MemoryOptions) *search {
 	s := &search{mem: mem, notes: notes, options: o, image: kernelImage{mem: mem}, report: &Report{FoundBy: "the shape of kallsyms"}}
 	if notes != nil {
 		s.readNotes()

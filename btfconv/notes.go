@@ -5,7 +5,7 @@ import (
 	"context"
 	"iter"
 
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -14,22 +14,20 @@ const maxNotes = 16
 
 // notesIn yields VMCOREINFO: that of the image's own notes, then each that the
 // memory holds; equal ones once.
-func notesIn(ctx context.Context, mem vmem.Memory) iter.Seq[*kcore.VMCoreInfo] {
-	return func(yield func(*kcore.VMCoreInfo) bool) {
+func notesIn(ctx context.Context, mem vmem.Memory) iter.Seq[*vmcoreinfo.Info] {
+	return func(yield func(*vmcoreinfo.Info) bool) {
 		seen := map[string]bool{}
-		fresh := func(v *kcore.VMCoreInfo) bool {
+		fresh := func(v *vmcoreinfo.Info) bool {
 			text := v.Text()
 			defer func() { seen[text] = true }()
 			return !seen[text]
 		}
-		if m, ok := vmem.As[interface {
-			VMCoreInfo() (*kcore.VMCoreInfo, error)
-		}](mem); ok {
+		if m, ok := vmem.As[vmcoreinfo.Holder](mem); ok {
 			if v, err := m.VMCoreInfo(); err == nil && fresh(v) && !yield(v) {
 				return
 			}
 		}
-		for found, err := range kcore.FindVMCoreInfo(ctx, mem) {
+		for found, err := range vmcoreinfo.Find(ctx, mem) {
 			if err == nil && fresh(found.Info) && (len(seen) > maxNotes || !yield(found.Info)) {
 				return
 			}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -160,11 +160,11 @@ func ramOf(t *testing.T, img testimages.Image) []vmem.Range[vmem.PhysAddr] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resources, err := kcore.ParseIOMem(text)
+	resources, err := memmap.ParseIOMem(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kcore.SystemRAM(resources)
+	return memmap.SystemRAM(resources)
 }
 
 // An original is an image to compare others with.

@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -69,7 +69,7 @@ func (k *Kernel) addZeros(ctx context.Context, mem vmem.Memory) error {
 	if !ok {
 		return nil
 	}
-	var resources []kcore.Resource
+	var resources []memmap.Resource
 	for r, err := range k.IOMem() {
 		if err != nil {
 			k.notef("zeros that the image may leave out are not known: %v", err)

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/nodelens/nodelens/internal/source"
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/raw"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -43,7 +43,7 @@ func (f *File) arrange(ctx context.Context, file *raw.File, progress func(string
 	if err != nil {
 		return "", err
 	}
-	m := raw.Machine{RAM: kcore.SystemRAM(p.RAM)}
+	m := raw.Machine{RAM: memmap.SystemRAM(p.RAM)}
 	if top := topRAM(p.RAM); len(top) < len(p.RAM) {
 		m.Top = vmem.NormalizeRanges(top)
 	}
@@ -67,7 +67,7 @@ func (f *File) arrange(ctx context.Context, file *raw.File, progress func(string
 
 // topRAM returns the ranges of RAM that lie in no other resource: what tools find that
 // read only the lines of /proc/iomem that are not indented.
-func topRAM(resources []kcore.Resource) []vmem.Range[vmem.PhysAddr] {
+func topRAM(resources []memmap.Resource) []vmem.Range[vmem.PhysAddr] {
 	var top []vmem.Range[vmem.PhysAddr]
 	for _, r := range resources {
 		if r.Depth == 0 && r.Name == "System RAM" {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -31,11 +32,11 @@ type CaptureOptions struct {
 
 	// Pages says what pages are used for. Nil means that this is not known: LeaveOut must
 	// be empty, and OrderKernelFirst puts the kernel's image first and nothing else.
-	Pages PageClassifier
+	Pages memmap.PageClassifier
 
 	// LeaveOut lists the classes of pages not to capture, but for those pages that come
-	// into other use while their piece is read. PageOther can't be left out.
-	LeaveOut []PageClass
+	// into other use while their piece is read. memmap.PageOther can't be left out.
+	LeaveOut []memmap.PageClass
 
 	// Node is what to call the node in the manifest, besides what it calls itself.
 	Node string
@@ -87,6 +88,11 @@ func Capture(ctx context.Context, w io.Writer, opts *CaptureOptions) (*Manifest,
 	return c.manifest, err
 }
 
+const (
+	pageSize    = vmem.PageSize
+	pageClasses = memmap.PageFree + 1 // how many there are
+)
+
 // A capture is one run of Capture.
 type capture struct {
 	opts     CaptureOptions
@@ -97,7 +103,7 @@ type capture struct {
 	manifest *Manifest           // of the reading goroutine until it ends
 	leftOut  [pageClasses]uint64 // pages
 	kept     [pageClasses]uint64 // pages that were read in passes that classify
-	classes  []PageClass         // of the chunk being read
+	classes  []memmap.PageClass  // of the chunk being read
 	unknown  int                 // chunks that could not be classified
 }
 
@@ -119,10 +125,10 @@ func (c *capture) plan() error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(c.opts.LeaveOut, PageOther) || len(c.opts.LeaveOut) > 0 && c.opts.Pages == nil {
+	if slices.Contains(c.opts.LeaveOut, memmap.PageOther) || len(c.opts.LeaveOut) > 0 && c.opts.Pages == nil {
 		return errors.New("kcore: pages of unknown use can't be left out")
 	}
-	ram := SystemRAM(resources)
+	ram := memmap.SystemRAM(resources)
 	c.manifest = &Manifest{
 		Schema: ManifestSchema, Tool: c.opts.Tool, Node: readNode(c.opts.Root, c.opts.Node),
 		Image: Image{Format: c.opts.Format}, Order: c.opts.Order, Began: time.Now(),

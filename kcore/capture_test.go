@@ -21,6 +21,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -241,11 +242,11 @@ func TestCaptureCancelled(t *testing.T) {
 }
 
 // classes classifies by a table.
-type classes map[vmem.PhysAddr]PageClass
+type classes map[vmem.PhysAddr]memmap.PageClass
 
 var errUnknown = errors.New("unknown")
 
-func (c classes) ClassifyPages(classes []PageClass, start vmem.PhysAddr) error {
+func (c classes) ClassifyPages(classes []memmap.PageClass, start vmem.PhysAddr) error {
 	if start == 0x200000 {
 		return errUnknown
 	}
@@ -257,11 +258,11 @@ func (c classes) ClassifyPages(classes []PageClass, start vmem.PhysAddr) error {
 
 func TestCaptureFiltered(t *testing.T) {
 	m := newMachine()
-	use := classes{0x3000: PageFree, 0x105000: PageCleanFile}
+	use := classes{0x3000: memmap.PageFree, 0x105000: memmap.PageCleanFile}
 	for at := vmem.PhysAddr(0x120000); at < 0x13f000; at += pageSize {
-		use[at] = PageFree
+		use[at] = memmap.PageFree
 	}
-	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []PageClass{PageFree}})
+	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree}})
 	want := m.all()
 	delete(want, 0x3000)
 	for at := vmem.PhysAddr(0x120000); at < 0x13f000; at += pageSize {
@@ -271,8 +272,8 @@ func TestCaptureFiltered(t *testing.T) {
 	if d := cmp.Diff(want, pages); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
-	left := []ClassSize{{PageFree, 0x20, 0x20000}}
-	kept := []ClassSize{{PageOther, 0x37, 0x37000}, {PageCleanFile, 1, 0x1000}}
+	left := []ClassSize{{memmap.PageFree, 0x20, 0x20000}}
+	kept := []ClassSize{{memmap.PageOther, 0x37, 0x37000}, {memmap.PageCleanFile, 1, 0x1000}}
 	if d := cmp.Diff([][]ClassSize{left, kept}, [][]ClassSize{manifest.LeftOut, manifest.Kept}); d != "" {
 		t.Errorf("left out, kept (-want +got):\n%s", d)
 	}
@@ -283,7 +284,7 @@ func TestCaptureFiltered(t *testing.T) {
 	if d := cmp.Diff(notes, manifest.Notes); d != "" {
 		t.Errorf("notes (-want +got):\n%s", d)
 	}
-	for _, o := range []CaptureOptions{{Root: m, Pages: use, LeaveOut: []PageClass{PageOther}}, {Root: m, LeaveOut: []PageClass{PageFree}}} {
+	for _, o := range []CaptureOptions{{Root: m, Pages: use, LeaveOut: []memmap.PageClass{memmap.PageOther}}, {Root: m, LeaveOut: []memmap.PageClass{memmap.PageFree}}} {
 		if _, err := Capture(t.Context(), io.Discard, &o); err == nil {
 			t.Errorf("with %v: pages of unknown use were left out", o.LeaveOut)
 		}
@@ -296,7 +297,7 @@ type turning struct {
 	calls         map[vmem.PhysAddr]int
 }
 
-func (u *turning) ClassifyPages(classes []PageClass, start vmem.PhysAddr) error {
+func (u *turning) ClassifyPages(classes []memmap.PageClass, start vmem.PhysAddr) error {
 	u.calls[start]++
 	if u.calls[start] == 1 {
 		return u.before.ClassifyPages(classes, start)
@@ -307,14 +308,14 @@ func (u *turning) ClassifyPages(classes []PageClass, start vmem.PhysAddr) error 
 // TestCaptureLate has pages come into use, and others be freed, while their piece is read.
 func TestCaptureLate(t *testing.T) {
 	m := newMachine()
-	use := &turning{before: classes{}, after: classes{0x101000: PageFree, 0x112000: PageSlab}, calls: map[vmem.PhysAddr]int{}}
+	use := &turning{before: classes{}, after: classes{0x101000: memmap.PageFree, 0x112000: memmap.PageSlab}, calls: map[vmem.PhysAddr]int{}}
 	for at := vmem.PhysAddr(0x110000); at < 0x120000; at += pageSize {
-		use.before[at] = PageFree
+		use.before[at] = memmap.PageFree
 		if at != 0x112000 {
-			use.after[at] = PageCleanFile
+			use.after[at] = memmap.PageCleanFile
 		}
 	}
-	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []PageClass{PageFree, PageCleanFile}})
+	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree, memmap.PageCleanFile}})
 	want := m.all()
 	for at := vmem.PhysAddr(0x110000); at < 0x120000; at += pageSize {
 		if at != 0x112000 {
@@ -328,8 +329,8 @@ func TestCaptureLate(t *testing.T) {
 	if !slices.IsSorted(order) {
 		t.Errorf("order %v", order)
 	}
-	left := []ClassSize{{PageCleanFile, 15, 0xf000}}
-	kept := []ClassSize{{PageOther, 0x48, 0x48000}, {PageSlab, 1, 0x1000}}
+	left := []ClassSize{{memmap.PageCleanFile, 15, 0xf000}}
+	kept := []ClassSize{{memmap.PageOther, 0x48, 0x48000}, {memmap.PageSlab, 1, 0x1000}}
 	if d := cmp.Diff([][]ClassSize{left, kept}, [][]ClassSize{manifest.LeftOut, manifest.Kept}); d != "" {
 		t.Errorf("left out, kept (-want +got):\n%s", d)
 	}
@@ -340,8 +341,8 @@ func TestCaptureLate(t *testing.T) {
 
 func TestCaptureKernelFirst(t *testing.T) {
 	m := newMachine()
-	use := classes{0x2000: PageSlab, 0x130000: PageTable, 0x8000: PageFree, 0x111000: PageSlab}
-	image, manifest := captureOf(t, m, CaptureOptions{Order: OrderKernelFirst, Pages: use, LeaveOut: []PageClass{PageFree}})
+	use := classes{0x2000: memmap.PageSlab, 0x130000: memmap.PageTable, 0x8000: memmap.PageFree, 0x111000: memmap.PageSlab}
+	image, manifest := captureOf(t, m, CaptureOptions{Order: OrderKernelFirst, Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree}})
 	want := m.all()
 	delete(want, 0x8000)
 	pages, order := parseLiME(t, image)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -160,7 +161,7 @@ func (c *capture) readLate(k *chunk, p *pass, b *batch) {
 
 // classify finds out the classes of the pages of k, if that matters.
 func (c *capture) classify(k *chunk, p *pass) {
-	c.classes = append(c.classes[:0], make([]PageClass, k.pages)...)
+	c.classes = append(c.classes[:0], make([]memmap.PageClass, k.pages)...)
 	if !p.classify {
 		return
 	}

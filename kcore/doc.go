@@ -9,10 +9,8 @@
 // (vmalloc, modules, vmemmap: p_paddr is -1) are listed but not part of the physical
 // memory.
 //
-// Notes are read too: VMCOREINFO, with which the kernel describes itself to crash
-// tools (Documentation/admin-guide/kdump/vmcoreinfo.rst), and the CPU states that
-// QEMU writes. FindVMCoreInfo looks for VMCOREINFO in any physical memory, for images
-// of other formats.
+// Notes are read too, as package vmcoreinfo has them: VMCOREINFO, with which the kernel
+// describes itself to crash tools, and the CPU states that QEMU writes.
 //
 // # The running machine
 //
@@ -31,7 +29,7 @@
 // Capture writes RAM as it is to a LiME or AVML image, by large reads, with nothing on
 // disk. A Manifest goes with the image: what /proc/kcore and /proc/iomem said, which image
 // formats do not keep, what was read when, what could not be read, and the node's
-// identity. Given a PageClassifier, such as the Pages of package linux, it can take the
+// identity. Given a memmap.PageClassifier, such as linux.Pages, it can take the
 // kernel's own memory first and leave out classes of pages, such as those that are free or
 // on disk; the manifest says how much of which.
 //

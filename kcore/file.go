@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/extent"
 	"github.com/nodelens/nodelens/internal/source"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -24,7 +25,7 @@ type File struct {
 	closer   io.Closer      // of Open and OpenLive, else nil
 	table    *extent.Table
 	segments []Segment
-	notes    []Note
+	notes    []vmcoreinfo.Note
 	excluded []vmem.Range[vmem.PhysAddr] // in the order of the file
 	gaps     []vmem.Gap
 	live     bool
@@ -187,7 +188,7 @@ func (f *File) Live() bool { return f.live }
 func (f *File) Segments() []Segment { return f.segments }
 
 // Notes returns the notes in the order of the file. The caller must not change them.
-func (f *File) Notes() []Note { return f.notes }
+func (f *File) Notes() []vmcoreinfo.Note { return f.notes }
 
 // Close releases a file that Open or OpenLive opened. On one of NewFile it does nothing.
 func (f *File) Close() error {

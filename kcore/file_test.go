@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -191,7 +192,7 @@ func TestNotes(t *testing.T) {
 	if len(f.Notes()) != 3 || f.Notes()[0].Name != "CORE" || string(f.Notes()[0].Desc) != "prstatus" || len(f.Gaps()) != 0 {
 		t.Errorf("notes %v, gaps %v", f.Notes(), f.Gaps())
 	}
-	want := []CPU{{CR0: 0x80050033, CR2: 0x7f00dead0000, CR3: 0x1234000, CR4: 0x1770f0}}
+	want := []vmcoreinfo.CPU{{CR0: 0x80050033, CR2: 0x7f00dead0000, CR3: 0x1234000, CR4: 0x1770f0}}
 	if d := cmp.Diff(want, f.CPUs()); d != "" {
 		t.Errorf("CPUs (-want +got):\n%s", d)
 	}
@@ -207,7 +208,7 @@ func TestNotes(t *testing.T) {
 	if len(f.Notes()) != 2 || len(f.Gaps()) != 1 {
 		t.Errorf("cut off: %d notes, gaps %v", len(f.Notes()), f.Gaps())
 	}
-	if _, err := f.VMCoreInfo(); !errors.Is(err, ErrNoNote) {
+	if _, err := f.VMCoreInfo(); !errors.Is(err, vmcoreinfo.ErrNoNote) {
 		t.Errorf("cut off: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -123,7 +124,7 @@ func TestRealImagesVMCoreInfo(t *testing.T) {
 // checkText compares VMCOREINFO with the segment of the kernel's text, which is the first
 // PT_LOAD: it begins at _stext's page, moved by KERNELOFFSET from the lowest address that
 // x86-64 kernels are linked for, and phys_base says where in physical memory that is.
-func checkText(t *testing.T, kernel *File, v *VMCoreInfo) {
+func checkText(t *testing.T, kernel *File, v *vmcoreinfo.Info) {
 	t.Helper()
 	const startKernelMap, physicalStart = 0xffffffff80000000, 0x1000000 // asm/page_64_types.h, CONFIG_PHYSICAL_START
 	text := kernel.Segments()[1]
@@ -137,7 +138,7 @@ func checkText(t *testing.T, kernel *File, v *VMCoreInfo) {
 	}
 }
 
-func checkFound(t *testing.T, name string, want *VMCoreInfo) {
+func checkFound(t *testing.T, name string, want *vmcoreinfo.Info) {
 	t.Helper()
 	mem, err := openImage(name)
 	if err != nil {
@@ -145,7 +146,7 @@ func checkFound(t *testing.T, name string, want *VMCoreInfo) {
 	}
 	defer mem.Close()
 	var texts []string
-	for f, err := range FindVMCoreInfo(context.Background(), mem) {
+	for f, err := range vmcoreinfo.Find(context.Background(), mem) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +210,7 @@ func BenchmarkRealImageFind(b *testing.B) {
 	b.SetBytes(size)
 	b.ReportAllocs()
 	for b.Loop() {
-		for _, err := range FindVMCoreInfo(context.Background(), f) {
+		for _, err := range vmcoreinfo.Find(context.Background(), f) {
 			if err != nil {
 				b.Fatal(err)
 			}

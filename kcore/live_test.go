@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/memmap"
 )
 
 func TestOpenLive(t *testing.T) {
@@ -145,12 +146,12 @@ func TestHeadersOfKernels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resources, err := ParseIOMem(text)
+			resources, err := memmap.ParseIOMem(text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var want []rng
-			for _, r := range SystemRAM(resources) {
+			for _, r := range memmap.SystemRAM(resources) {
 				want = append(want, wholePages(r)...)
 			}
 			if d := cmp.Diff(want, f.Ranges()); d != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -70,9 +71,9 @@ type Missing struct {
 // A ClassSize is how much memory of a class was left out, or kept. The class is the one
 // that the pages had when that was decided.
 type ClassSize struct {
-	Class PageClass `json:"class"`
-	Pages uint64    `json:"pages"`
-	Bytes uint64    `json:"bytes"`
+	Class memmap.PageClass `json:"class"`
+	Pages uint64           `json:"pages"`
+	Bytes uint64           `json:"bytes"`
 }
 
 // classSizes lists what was counted by class.
@@ -80,7 +81,7 @@ func classSizes(pages *[pageClasses]uint64) []ClassSize {
 	sizes := []ClassSize{}
 	for class, n := range pages {
 		if n > 0 {
-			sizes = append(sizes, ClassSize{PageClass(class), n, n * pageSize})
+			sizes = append(sizes, ClassSize{memmap.PageClass(class), n, n * pageSize})
 		}
 	}
 	return sizes

@@ -1,27 +1,20 @@
 package kcore
 
 import (
-	"encoding/binary"
 	"fmt"
 
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // maxNotes bounds a PT_NOTE segment, in bytes. QEMU writes about 1 KiB a CPU.
 const maxNotes = 16 << 20
 
-// A Note is an entry of a PT_NOTE segment.
-type Note struct {
-	Name string // the owner, such as CORE or VMCOREINFO
-	Type uint32
-	Desc []byte
-}
-
 func (f *File) readNotes(s Segment, size int64) {
 	have := min(s.FileSz, maxNotes, uint64(max(0, size-int64(min(s.Offset, uint64(size))))))
 	b := make([]byte, have)
 	n, err := f.r.ReadAt(b, int64(min(s.Offset, uint64(size))))
-	notes, used := ParseNotes(b[:n])
+	notes, used := vmcoreinfo.ParseNotes(b[:n])
 	f.notes = append(f.notes, notes...)
 	if uint64(used) < s.FileSz {
 		f.gaps = append(f.gaps, vmem.Gap{
@@ -32,77 +25,16 @@ func (f *File) readNotes(s Segment, size int64) {
 	}
 }
 
-// ParseNotes returns the notes that b holds whole, and how many bytes they are, with zeros
-// behind them. Names and descriptors are padded to four bytes. The notes refer to b.
-func ParseNotes(b []byte) (notes []Note, used int) {
-	le := binary.LittleEndian
-	for len(b)-used >= 12 {
-		h := b[used:]
-		name, desc := uint64(le.Uint32(h)), uint64(le.Uint32(h[4:]))
-		descAt := 12 + pad4(name)
-		if descAt+desc > uint64(len(h)) {
-			return notes, used
-		}
-		notes = append(notes, Note{Name: cString(h[12 : 12+name]), Type: le.Uint32(h[8:]), Desc: h[descAt : descAt+desc : descAt+desc]})
-		used = min(len(b), used+int(descAt+pad4(desc)))
-	}
-	if rest := b[used:]; allZero(rest) {
-		used = len(b)
-	}
-	return notes, used
-}
-
-func pad4(n uint64) uint64 { return (n + 3) &^ 3 }
-
-func allZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func cString(b []byte) string {
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
-	}
-	return string(b)
-}
-
-// VMCoreInfo returns what the note VMCOREINFO holds, or an error that wraps ErrNoNote
-// if the file has none.
-func (f *File) VMCoreInfo() (*VMCoreInfo, error) {
+// VMCoreInfo returns what the note VMCOREINFO holds, or an error that wraps
+// [vmcoreinfo.ErrNoNote] if the file has none.
+func (f *File) VMCoreInfo() (*vmcoreinfo.Info, error) {
 	for _, n := range f.notes {
-		if n.Name == NoteVMCoreInfo {
-			return ParseVMCoreInfo(n.Desc)
+		if n.Name == vmcoreinfo.NoteName {
+			return vmcoreinfo.Parse(n.Desc)
 		}
 	}
-	return nil, fmt.Errorf("kcore: %w: %s", ErrNoNote, NoteVMCoreInfo)
-}
-
-// A CPU is the part of a virtual CPU's state that says which page tables it used.
-type CPU struct {
-	CR0, CR2, CR3, CR4 uint64 // control registers (Intel SDM, "Control Registers")
+	return nil, fmt.Errorf("kcore: %w: %s", vmcoreinfo.ErrNoNote, vmcoreinfo.NoteName)
 }
 
 // CPUs returns the states that QEMU wrote, one for each virtual CPU, or none.
-func (f *File) CPUs() []CPU { return ParseCPUs(f.notes) }
-
-// ParseCPUs returns the states that are in QEMU's notes among those given.
-func ParseCPUs(notes []Note) []CPU {
-	var cpus []CPU
-	for _, n := range notes {
-		// struct QEMUCPUState of QEMU's target/i386/arch_dump.c: version and size, 18
-		// registers of 8 bytes, 10 segments of 24 bytes, then CR0 to CR4.
-		const controls = 8 + 18*8 + 10*24
-		if n.Name != "QEMU" || len(n.Desc) < controls+5*8 || binary.LittleEndian.Uint32(n.Desc) != 1 {
-			continue
-		}
-		cr := func(i int) uint64 { return binary.LittleEndian.Uint64(n.Desc[controls+8*i:]) }
-		cpus = append(cpus, CPU{CR0: cr(0), CR2: cr(2), CR3: cr(3), CR4: cr(4)})
-	}
-	return cpus
-}
+func (f *File) CPUs() []vmcoreinfo.CPU { return vmcoreinfo.ParseCPUs(f.notes) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -56,7 +57,7 @@ func (o *Order) UnmarshalText(b []byte) error {
 type pass struct {
 	name     string
 	within   []vmem.Range[vmem.PhysAddr] // only there; nil means everywhere
-	only     []PageClass                 // only these; nil means all but what is to be left out
+	only     []memmap.PageClass          // only these; nil means all but what is to be left out
 	classify bool                        // the class of pages matters
 	last     bool                        // what it does not read is left out
 }
@@ -69,7 +70,7 @@ func passesOf(o CaptureOptions, segments []Segment) []pass {
 	rest.name = "rest"
 	passes := []pass{{name: "kernel image", within: kernelImage(segments)}}
 	if o.Pages != nil {
-		passes = append(passes, pass{name: "slab and page tables", only: []PageClass{PageSlab, PageTable}, classify: true})
+		passes = append(passes, pass{name: "slab and page tables", only: []memmap.PageClass{memmap.PageSlab, memmap.PageTable}, classify: true})
 	}
 	return append(passes, rest)
 }
@@ -92,7 +93,7 @@ func (p *pass) reaches(r vmem.Range[vmem.PhysAddr]) bool {
 }
 
 // wants reports whether the pass reads the page at addr.
-func (p *pass) wants(addr vmem.PhysAddr, class PageClass, leaveOut []PageClass) bool {
+func (p *pass) wants(addr vmem.PhysAddr, class memmap.PageClass, leaveOut []memmap.PageClass) bool {
 	switch {
 	case p.within != nil && !p.reaches(vmem.Range[vmem.PhysAddr]{Start: addr, Size: pageSize}):
 		return false

@@ -21,8 +21,6 @@ var (
 	ErrNoCapability = errors.New("the process lacks a capability")
 	// ErrDenied: access was denied for another reason.
 	ErrDenied = errors.New("access to /proc/kcore is denied")
-	// ErrIOMemHidden: /proc/iomem shows no addresses.
-	ErrIOMemHidden = errors.New("/proc/iomem shows no addresses")
 )
 
 // What to change, for each reason.
@@ -41,7 +39,7 @@ const capSysRawIO = 17
 // A Refusal says why the memory of the running machine can't be had, and what to
 // change.
 type Refusal struct {
-	Err error  // wraps ErrNoKCore, ErrMasked, ErrLockdown, ErrNoCapability, ErrDenied or ErrIOMemHidden
+	Err error  // wraps ErrNoKCore, ErrMasked, ErrLockdown, ErrNoCapability, ErrDenied or [memmap.ErrHidden]
 	Fix string // what to change, for a person
 }
 

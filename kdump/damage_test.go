@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -145,7 +145,7 @@ func TestDamagedPage(t *testing.T) {
 // The sub header of a kernel's dump points to its VMCOREINFO, and to what was erased.
 func TestVMCoreInfo(t *testing.T) {
 	file := fixture(t, "zlib.kdump")
-	if _, err := open(t, file).VMCoreInfo(); !errors.Is(err, kcore.ErrNoNote) {
+	if _, err := open(t, file).VMCoreInfo(); !errors.Is(err, vmcoreinfo.ErrNoNote) {
 		t.Errorf("without VMCOREINFO: %v", err)
 	}
 	info, erased := "OSRELEASE=6.1.0\nPAGESIZE=4096\n", "erase __log_buf.text\n"

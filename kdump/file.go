@@ -9,7 +9,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/blockcache"
 	"github.com/nodelens/nodelens/internal/source"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -30,7 +30,7 @@ type File struct {
 	index  *index
 	ranges []vmem.Range[vmem.PhysAddr]
 	gaps   []vmem.Gap
-	notes  []kcore.Note
+	notes  []vmcoreinfo.Note
 
 	cache    *blockcache.Cache // by frame number
 	decoders sync.Pool         // of *decoder

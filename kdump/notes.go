@@ -3,7 +3,7 @@ package kdump
 import (
 	"fmt"
 
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -28,7 +28,7 @@ func (f *File) read(p place, what string) []byte {
 // readNotes reads the notes.
 func (f *File) readNotes() {
 	b := f.read(f.header.notes, "notes")
-	notes, used := kcore.ParseNotes(b)
+	notes, used := vmcoreinfo.ParseNotes(b)
 	f.notes = notes
 	if used < len(b) && uint64(len(b)) == f.header.notes.size { // else it is known already
 		f.lose(vmem.Range[vmem.PhysAddr]{}, int64(f.header.notes.off)+int64(used), fmt.Errorf("%w: notes: %d of %d bytes make sense", ErrDamaged, used, len(b)))
@@ -37,23 +37,23 @@ func (f *File) readNotes() {
 
 // Notes returns the ELF notes, which have the registers of the CPUs, in the order of the
 // file: of header version 4 and later. The caller must not change them.
-func (f *File) Notes() []kcore.Note { return f.notes }
+func (f *File) Notes() []vmcoreinfo.Note { return f.notes }
 
 // CPUs returns the states of virtual CPUs that QEMU wrote, or none.
-func (f *File) CPUs() []kcore.CPU { return kcore.ParseCPUs(f.notes) }
+func (f *File) CPUs() []vmcoreinfo.CPU { return vmcoreinfo.ParseCPUs(f.notes) }
 
 // VMCoreInfo returns the VMCOREINFO that the sub header points to, or that of the notes.
-// The error wraps [kcore.ErrNoNote] where the image has none.
-func (f *File) VMCoreInfo() (*kcore.VMCoreInfo, error) {
+// The error wraps [vmcoreinfo.ErrNoNote] where the image has none.
+func (f *File) VMCoreInfo() (*vmcoreinfo.Info, error) {
 	if p := f.header.vmcoreinfo; p.off != 0 && p.size != 0 {
-		return kcore.ParseVMCoreInfo(f.text(p))
+		return vmcoreinfo.Parse(f.text(p))
 	}
 	for _, n := range f.notes {
-		if n.Name == kcore.NoteVMCoreInfo {
-			return kcore.ParseVMCoreInfo(n.Desc)
+		if n.Name == vmcoreinfo.NoteName {
+			return vmcoreinfo.Parse(n.Desc)
 		}
 	}
-	return nil, fmt.Errorf("kdump: %w: %s", kcore.ErrNoNote, kcore.NoteVMCoreInfo)
+	return nil, fmt.Errorf("kdump: %w: %s", vmcoreinfo.ErrNoNote, vmcoreinfo.NoteName)
 }
 
 // EraseInfo returns what makedumpfile says of memory that it erased (its -c FILE and

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -107,9 +107,9 @@ func systemRAM(t *testing.T, img testimages.Image) []physRange {
 	return ram
 }
 
-func trueIOMem(t *testing.T, img testimages.Image) []kcore.Resource {
+func trueIOMem(t *testing.T, img testimages.Image) []memmap.Resource {
 	t.Helper()
-	resources, err := kcore.ParseIOMem([]byte(readFile(t, filepath.Join(img.Truth, "proc", "iomem"))))
+	resources, err := memmap.ParseIOMem([]byte(readFile(t, filepath.Join(img.Truth, "proc", "iomem"))))
 	if err != nil {
 		t.Fatal(err)
 	}

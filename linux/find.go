@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -104,17 +104,12 @@ func (f *finder) verify(l *location) error {
 	return nil
 }
 
-// vmcoreInfo is what a memory has that carries VMCOREINFO beside the physical memory.
-type vmcoreInfo interface {
-	VMCoreInfo() (*kcore.VMCoreInfo, error)
-}
-
 // byVMCoreInfo tries the VMCOREINFO of the image's notes, then each that is found in
 // memory: the kernel keeps its own in a page (kernel/vmcore_info.c), and files and
 // earlier kernels leave copies.
 func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
 	var tried []error
-	if m, ok := vmem.As[vmcoreInfo](f.mem); ok {
+	if m, ok := vmem.As[vmcoreinfo.Holder](f.mem); ok {
 		v, err := m.VMCoreInfo()
 		if err == nil {
 			var l *location
@@ -124,7 +119,7 @@ func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
 		}
 		tried = append(tried, fmt.Errorf("VMCOREINFO note: %w", err))
 	}
-	for v, err := range kcore.FindVMCoreInfo(ctx, f.mem) {
+	for v, err := range vmcoreinfo.Find(ctx, f.mem) {
 		if err != nil {
 			tried = append(tried, err)
 			continue
@@ -141,7 +136,7 @@ func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
 	return nil, errors.Join(tried...)
 }
 
-func (f *finder) fromVMCoreInfo(v *kcore.VMCoreInfo, by string) (*location, error) {
+func (f *finder) fromVMCoreInfo(v *vmcoreinfo.Info, by string) (*location, error) {
 	l := &location{foundBy: by, levels: 4}
 	if have, want := v.Release(), release(f.symbols.Banner()); have != "" && want != "" && have != want {
 		return nil, fmt.Errorf("of kernel %q, not %q", have, want)

@@ -3,8 +3,8 @@ package linux
 import (
 	"iter"
 
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -35,28 +35,28 @@ func (l *resourceLayout) ok() bool {
 
 // A resource is a node of the tree of resources.
 type resource struct {
-	kcore.Resource
+	memmap.Resource
 	parent, sibling, child vmem.VirtAddr
 }
 
 // IOMem walks the kernel's map of physical addresses (iomem_resource of kernel/resource.c)
 // and yields who has which, in the order and with the names of /proc/iomem; of these,
-// [kcore.SystemRAM] selects the memory. An error is a [vmem.Gap]: a part of the tree that can't
+// [memmap.SystemRAM] selects the memory. An error is a [vmem.Gap]: a part of the tree that can't
 // be read or contradicts itself, and is left out.
-func (k *Kernel) IOMem() iter.Seq2[kcore.Resource, error] {
-	return func(yield func(kcore.Resource, error) bool) {
+func (k *Kernel) IOMem() iter.Seq2[memmap.Resource, error] {
+	return func(yield func(memmap.Resource, error) bool) {
 		root, err := k.Symbol("iomem_resource")
 		if err == nil && !k.layout.resource.ok() {
 			err = kstruct.ErrUnsupported
 		}
 		if err != nil {
-			yield(kcore.Resource{}, newGap("iomem", root, err))
+			yield(memmap.Resource{}, newGap("iomem", root, err))
 			return
 		}
 		r := k.reader()
 		first := r.ptr(root, k.layout.resource.child)
 		if r.err != nil {
-			yield(kcore.Resource{}, newGap("iomem", root, r.err))
+			yield(memmap.Resource{}, newGap("iomem", root, r.err))
 			return
 		}
 		w := resourceWalk{k: k, seen: map[vmem.VirtAddr]bool{root: true}, yield: yield}
@@ -68,7 +68,7 @@ func (k *Kernel) IOMem() iter.Seq2[kcore.Resource, error] {
 type resourceWalk struct {
 	k     *Kernel
 	seen  map[vmem.VirtAddr]bool
-	yield func(kcore.Resource, error) bool
+	yield func(memmap.Resource, error) bool
 }
 
 // siblings yields the resource at addr and those that follow it, with all that lie in
@@ -77,14 +77,14 @@ func (w *resourceWalk) siblings(parent, addr vmem.VirtAddr, depth int) bool {
 	for addr != 0 {
 		gap := w.step(addr, depth)
 		if gap != nil {
-			return w.yield(kcore.Resource{}, gap)
+			return w.yield(memmap.Resource{}, gap)
 		}
 		r, err := w.k.resource(addr)
 		if err == nil && r.parent != parent {
 			err = errPointer("parent", r.parent)
 		}
 		if err != nil {
-			return w.yield(kcore.Resource{}, newGap("iomem", addr, err))
+			return w.yield(memmap.Resource{}, newGap("iomem", addr, err))
 		}
 		r.Depth = depth
 		if !w.yield(r.Resource, nil) || !w.siblings(addr, r.child, depth+1) {

@@ -14,11 +14,12 @@ import (
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // iomem returns the resources of a kernel, and the Gaps.
-func iomem(t *testing.T, k *Kernel) (resources []kcore.Resource, gaps []vmem.Gap) {
+func iomem(t *testing.T, k *Kernel) (resources []memmap.Resource, gaps []vmem.Gap) {
 	t.Helper()
 	for r, err := range k.IOMem() {
 		if err == nil {
@@ -35,13 +36,13 @@ func iomem(t *testing.T, k *Kernel) (resources []kcore.Resource, gaps []vmem.Gap
 }
 
 // trueIOMem is /proc/iomem of the node.
-func trueIOMem(t *testing.T, img testimages.Image) []kcore.Resource {
+func trueIOMem(t *testing.T, img testimages.Image) []memmap.Resource {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(img.Truth, "proc", "iomem"))
 	if err != nil {
 		t.Skip("no truth:", err)
 	}
-	resources, err := kcore.ParseIOMem(text)
+	resources, err := memmap.ParseIOMem(text)
 	if err != nil {
 		t.Fatal(err)
 	}

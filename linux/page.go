@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -124,7 +124,7 @@ func newPageTypes(symbols *isf.File) pageTypes {
 }
 
 // Pages tells what the pages of RAM are used for, by the array of struct page that the
-// kernel keeps of them. It is a [kcore.PageClassifier]. It is immutable and safe for
+// kernel keeps of them. It is a [memmap.PageClassifier]. It is immutable and safe for
 // concurrent use; of a running machine it reads the array anew each time.
 type Pages struct {
 	phys   *vmem.Physical // of space
@@ -135,7 +135,7 @@ type Pages struct {
 	base   vmem.VirtAddr // vmemmap
 }
 
-var _ kcore.PageClassifier = (*Pages)(nil)
+var _ memmap.PageClassifier = (*Pages)(nil)
 
 // Pages finds the array of struct page (vmemmap). It fails with kstruct.ErrUnsupported where the
 // symbols lack what it needs, and with kstruct.ErrCorrupt where what is there is no such array.
@@ -185,10 +185,10 @@ func (p *Pages) pageOf(pa vmem.PhysAddr) vmem.VirtAddr {
 	return p.base + vmem.VirtAddr(uint64(pa)/pageSize*p.layout.size)
 }
 
-// ClassifyPages implements [kcore.PageClassifier]. A page that is part of a larger one
+// ClassifyPages implements [memmap.PageClassifier]. A page that is part of a larger one
 // whose head lies outside of what is asked for is PageOther, and so is a free page that no
 // block of the buddy allocator in it has: those on the lists of a CPU.
-func (p *Pages) ClassifyPages(classes []kcore.PageClass, start vmem.PhysAddr) error {
+func (p *Pages) ClassifyPages(classes []memmap.PageClass, start vmem.PhysAddr) error {
 	p.phys.Refresh()
 	buf := make([]byte, uint64(len(classes))*p.layout.size)
 	n, err := p.space.ReadVirt(buf, p.pageOf(start))
@@ -198,7 +198,7 @@ func (p *Pages) ClassifyPages(classes []kcore.PageClass, start vmem.PhysAddr) er
 		if free := s.freeBlock(i); free > 0 {
 			end := min(i+free, s.len())
 			for ; i < end; i++ {
-				classes[i] = kcore.PageFree
+				classes[i] = memmap.PageFree
 			}
 			i--
 			continue

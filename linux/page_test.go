@@ -7,20 +7,20 @@ import (
 
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // countPages returns how many pages of each class an image has.
-func countPages(t *testing.T, k *linux.Kernel, img *image.File) map[kcore.PageClass]int {
+func countPages(t *testing.T, k *linux.Kernel, img *image.File) map[memmap.PageClass]int {
 	t.Helper()
 	pages, err := k.Pages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := map[kcore.PageClass]int{}
-	classes := make([]kcore.PageClass, 4096)
+	counts := map[memmap.PageClass]int{}
+	classes := make([]memmap.PageClass, 4096)
 	for _, r := range img.Memory.Ranges() {
 		for at := (r.Start + 0xfff) &^ 0xfff; at+0xfff <= r.Last(); {
 			n := min(len(classes)-int(at>>12)%len(classes), int(r.Last()+1-at)>>12)
@@ -83,8 +83,8 @@ func TestPagesOfImages(t *testing.T) {
 			got := countPages(t, k, file)
 			zone := func(name string) int { return counter(t, k, "vm_zone_stat", "zone_stat_item", name) }
 			node := func(name string) int { return counter(t, k, "vm_node_stat", "node_stat_item", name) }
-			anon := got[kcore.PageAnon] + got[kcore.PageStack]
-			files := got[kcore.PageFile] + got[kcore.PageCleanFile]
+			anon := got[memmap.PageAnon] + got[memmap.PageStack]
+			files := got[memmap.PageFile] + got[memmap.PageCleanFile]
 			within := func(what string, got, low, high, counters int) {
 				slack := countSlack(img.Path, counters)
 				if got < low-slack || got > high+slack {
@@ -92,14 +92,14 @@ func TestPagesOfImages(t *testing.T) {
 				}
 			}
 			free := zone("NR_FREE_PAGES")
-			within("free", got[kcore.PageFree], free, free, 1)
+			within("free", got[memmap.PageFree], free, free, 1)
 			// Of a large page a part may be mapped no more; and shmem is on the same lists.
 			listed := node("NR_INACTIVE_ANON") + node("NR_ACTIVE_ANON") + node("NR_UNEVICTABLE")
 			within("anonymous", anon, node("NR_ANON_MAPPED"), listed, 3)
 			within("file", files, node("NR_FILE_PAGES"), node("NR_FILE_PAGES"), 1)
 			// Until 6.14 large kmallocs count as slab and can't be told from other pages.
 			slab := node("NR_SLAB_RECLAIMABLE_B") + node("NR_SLAB_UNRECLAIMABLE_B")
-			within("slab", got[kcore.PageSlab], slab*9/10, slab, 2)
+			within("slab", got[memmap.PageSlab], slab*9/10, slab, 2)
 		})
 	}
 }

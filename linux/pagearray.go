@@ -3,7 +3,7 @@ package linux
 import (
 	"encoding/binary"
 
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -67,35 +67,35 @@ func (s *pageArray) headOf(i int) (int, bool) {
 }
 
 // class returns the class of page i, which is not free.
-func (s *pageArray) class(i int) kcore.PageClass {
+func (s *pageArray) class(i int) memmap.PageClass {
 	head, ok := s.headOf(i)
 	if !ok {
-		return kcore.PageOther
+		return memmap.PageOther
 	}
 	flags, typ := s.u64(head, s.layout.flags), s.u32(head, s.layout.typ)
 	switch mapping := s.u64(head, s.layout.mapping); {
 	case flags&s.flags.reserved != 0:
-		return kcore.PageOther
+		return memmap.PageOther
 	case flags&s.flags.slab != 0 || s.types.slab.is(typ) || s.types.kmalloc.is(typ):
-		return kcore.PageSlab
+		return memmap.PageSlab
 	case s.types.table.is(typ):
-		return kcore.PageTable
+		return memmap.PageTable
 	case flags&s.flags.lru == 0 || mapping == 0:
-		return kcore.PageOther
+		return memmap.PageOther
 	case mapping&mappingFlags == mappingAnon:
 		return s.anonymous(head)
 	case mapping&mappingAnon != 0: // of KSM
-		return kcore.PageAnon
+		return memmap.PageAnon
 	case mapping&mappingFlags != 0:
-		return kcore.PageOther
+		return memmap.PageOther
 	case flags&s.flags.swapBacked != 0: // shmem: in no file system
-		return kcore.PageFile
+		return memmap.PageFile
 	case flags&s.flags.unclean != 0 || flags&s.flags.uptodate == 0 || !s.unmapped(head, flags):
-		return kcore.PageFile
+		return memmap.PageFile
 	case flags&s.flags.private != 0 && !s.ofRegularFile(vmem.VirtAddr(mapping)):
-		return kcore.PageFile
+		return memmap.PageFile
 	}
-	return kcore.PageCleanFile
+	return memmap.PageCleanFile
 }
 
 // stackPages is how far below the end of user memory the kernel puts nothing but stacks,
@@ -107,17 +107,17 @@ const stackPages = 128 << 20 / pageSize
 // for what was moved: execve fills a stack at the very end of user memory, and moves it
 // from there to its place (STACK_TOP_MAX, __bprm_mm_init and shift_arg_pages of
 // fs/exec.c), which leaves the index as it was.
-func (s *pageArray) anonymous(head int) kcore.PageClass {
+func (s *pageArray) anonymous(head int) memmap.PageClass {
 	if !s.layout.index.ok() {
-		return kcore.PageStack // it may be, and is not to be lost then
+		return memmap.PageStack // it may be, and is not to be lost then
 	}
 	index := s.u64(head, s.layout.index)
 	for _, end := range []uint64{1 << 47 / pageSize, 1 << 56 / pageSize} { // with 4 levels, with 5
 		if index < end && index >= end-stackPages {
-			return kcore.PageStack
+			return memmap.PageStack
 		}
 	}
-	return kcore.PageAnon
+	return memmap.PageAnon
 }
 
 // ofRegularFile reports whether an address_space is that of a regular file. Pages of a

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -60,42 +60,42 @@ func TestClassifyPages(t *testing.T) {
 	change := func(f func(*testPage)) testPage { p := clean; f(&p); return p }
 	tail := func(head uint64) testPage { return testPage{head: head | 1, typ: unmapped} }
 	const (
-		other, isSlab, table, anon, inFile, isClean, isFree = kcore.PageOther, kcore.PageSlab, kcore.PageTable, kcore.PageAnon, kcore.PageFile, kcore.PageCleanFile, kcore.PageFree
+		other, isSlab, table, anon, inFile, isClean, isFree = memmap.PageOther, memmap.PageSlab, memmap.PageTable, memmap.PageAnon, memmap.PageFile, memmap.PageCleanFile, memmap.PageFree
 	)
 	tests := []struct {
 		name  string
 		pages []testPage
-		want  []kcore.PageClass
+		want  []memmap.PageClass
 	}{
-		{"free block", []testPage{free(2), {}, {}, {}, {typ: unmapped}}, []kcore.PageClass{isFree, isFree, isFree, isFree, other}},
-		{"free block beyond what is asked for", []testPage{free(3), {}}, []kcore.PageClass{isFree, isFree}},
-		{"free block that is not aligned", []testPage{{}, free(1), {}}, []kcore.PageClass{other, other, other}},
-		{"free block of an impossible order", []testPage{free(60), {}}, []kcore.PageClass{other, other}},
+		{"free block", []testPage{free(2), {}, {}, {}, {typ: unmapped}}, []memmap.PageClass{isFree, isFree, isFree, isFree, other}},
+		{"free block beyond what is asked for", []testPage{free(3), {}}, []memmap.PageClass{isFree, isFree}},
+		{"free block that is not aligned", []testPage{{}, free(1), {}}, []memmap.PageClass{other, other, other}},
+		{"free block of an impossible order", []testPage{free(60), {}}, []memmap.PageClass{other, other}},
 		{"page cache", []testPage{
 			clean, change(func(p *testPage) { p.flags |= dirty }), change(func(p *testPage) { p.flags &^= uptodate }),
 			change(func(p *testPage) { p.typ = 0 }), change(func(p *testPage) { p.flags |= swapBacked }), change(func(p *testPage) { p.flags &^= lru }),
-		}, []kcore.PageClass{isClean, inFile, inFile, inFile, inFile, other}},
+		}, []memmap.PageClass{isClean, inFile, inFile, inFile, inFile, other}},
 		{"page cache with buffers: of a file, of a device, of nothing to be read", []testPage{
 			change(func(p *testPage) { p.flags |= private; p.mapping = regularAt }), change(func(p *testPage) { p.flags |= private; p.mapping = deviceAt }),
 			change(func(p *testPage) { p.flags |= private }),
-		}, []kcore.PageClass{isClean, inFile, inFile}},
+		}, []memmap.PageClass{isClean, inFile, inFile}},
 		{"others", []testPage{
 			change(func(p *testPage) { p.mapping |= 1 }), change(func(p *testPage) { p.mapping |= 2 }), change(func(p *testPage) { p.mapping = 0 }),
 			change(func(p *testPage) { p.flags |= reserved }), {flags: slab, typ: 5}, {typ: 0xfffffdff},
-		}, []kcore.PageClass{anon, other, other, other, isSlab, table}},
-		{"slab of two pages", []testPage{{}, {flags: slab | headFlag}, tail(pageArrayAt + 64)}, []kcore.PageClass{other, isSlab, isSlab}},
-		{"head by a mask", []testPage{{}, {}, {flags: slab | headFlag}, tail(^uint64(127))}, []kcore.PageClass{other, other, isSlab, isSlab}},
-		{"head before what is asked for", []testPage{tail(pageArrayAt - 64)}, []kcore.PageClass{other}},
-		{"head inside another page", []testPage{{flags: slab}, tail(pageArrayAt + 32)}, []kcore.PageClass{isSlab, other}},
+		}, []memmap.PageClass{anon, other, other, other, isSlab, table}},
+		{"slab of two pages", []testPage{{}, {flags: slab | headFlag}, tail(pageArrayAt + 64)}, []memmap.PageClass{other, isSlab, isSlab}},
+		{"head by a mask", []testPage{{}, {}, {flags: slab | headFlag}, tail(^uint64(127))}, []memmap.PageClass{other, other, isSlab, isSlab}},
+		{"head before what is asked for", []testPage{tail(pageArrayAt - 64)}, []memmap.PageClass{other}},
+		{"head inside another page", []testPage{{flags: slab}, tail(pageArrayAt + 32)}, []memmap.PageClass{isSlab, other}},
 		{"large folio, unmapped and mapped", []testPage{
 			change(func(p *testPage) { p.flags |= headFlag }), tail(pageArrayAt),
 			change(func(p *testPage) { p.flags |= headFlag }), {head: pageArrayAt + 128 | 1, typ: 0},
-		}, []kcore.PageClass{isClean, isClean, inFile, inFile}},
+		}, []memmap.PageClass{isClean, isClean, inFile, inFile}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newTestPages(t, tt.pages)
-			got := make([]kcore.PageClass, len(tt.pages))
+			got := make([]memmap.PageClass, len(tt.pages))
 			if err := p.ClassifyPages(got, 0); err != nil {
 				t.Fatal(err)
 			}
@@ -108,12 +108,12 @@ func TestClassifyPages(t *testing.T) {
 
 func TestClassifyPagesWithoutStructPages(t *testing.T) {
 	p := newTestPages(t, []testPage{{flags: slab}})
-	got := []kcore.PageClass{kcore.PageFree, kcore.PageFree}
+	got := []memmap.PageClass{memmap.PageFree, memmap.PageFree}
 	p.base = base + 2<<20 - 64 // the last of what is mapped
 	if err := p.ClassifyPages(got, 0); !errors.Is(err, vmem.ErrNotCaptured) && !errors.Is(err, vmem.ErrNotPresent) {
 		t.Errorf("error %v", err)
 	}
-	if d := cmp.Diff([]kcore.PageClass{kcore.PageOther, kcore.PageOther}, got); d != "" {
+	if d := cmp.Diff([]memmap.PageClass{memmap.PageOther, memmap.PageOther}, got); d != "" {
 		t.Errorf("classes (-want +got):\n%s", d)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -23,7 +23,7 @@ type Placement struct {
 	// RAM is what the kernel's map of physical addresses calls "System RAM", in the
 	// order of /proc/iomem; and Map says which map that is: iomem_resource, or where
 	// that is lost the one in boot_params, which the boot loader gave the kernel.
-	RAM []kcore.Resource
+	RAM []memmap.Resource
 	Map string
 
 	// Places are bytes of which it is known where they belong: the kernel's banner, and

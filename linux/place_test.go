@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -62,9 +62,9 @@ func (f *file) offset(a vmem.PhysAddr) int64 {
 	return -1
 }
 
-func checkPlacement(t *testing.T, f *file, p *Placement, resources []kcore.Resource, want int) {
+func checkPlacement(t *testing.T, f *file, p *Placement, resources []memmap.Resource, want int) {
 	t.Helper()
-	var ram []kcore.Resource
+	var ram []memmap.Resource
 	for _, r := range resources {
 		if r.Name == "System RAM" {
 			ram = append(ram, r)
@@ -93,7 +93,7 @@ func TestPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := openBundled(t)
-	ram := kcore.SystemRAM(trueIOMem(t, img))
+	ram := memmap.SystemRAM(trueIOMem(t, img))
 	end := ram[len(ram)-1].Last() + 1
 	// The entries of the map are in the last pages of memory, which are behind the holes.
 	middle := ram[len(ram)-1].Start + vmem.PhysAddr(ram[len(ram)-1].Size/2)&^(vmem.PageSize-1)
@@ -126,14 +126,14 @@ func TestPlaceCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := openBundled(t)
-	ram := kcore.SystemRAM(trueIOMem(t, img))
+	ram := memmap.SystemRAM(trueIOMem(t, img))
 	f := &file{n.mem, slices.Clone(ram)}
 	f.pieces[len(ram)-1].Size -= 1 << 20
 	p, err := Place(t.Context(), f, &Options{Symbols: n.symbols})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(ram, kcore.SystemRAM(p.RAM)); diff != "" || p.Map != "boot_params" {
+	if diff := cmp.Diff(ram, memmap.SystemRAM(p.RAM)); diff != "" || p.Map != "boot_params" {
 		t.Errorf("from %s: RAM (-want +got):\n%s", p.Map, diff)
 	}
 	for _, place := range p.Places {

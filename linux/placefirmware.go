@@ -3,8 +3,8 @@ package linux
 import (
 	"fmt"
 
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -24,7 +24,7 @@ var biosRanges = []vmem.Range[vmem.PhysAddr]{{Start: 0, Size: vmem.PageSize}, {S
 
 // firmwareRAM returns the RAM of the map that the boot loader gave the kernel, which keeps
 // it in its image.
-func (w *placeWalk) firmwareRAM() ([]kcore.Resource, error) {
+func (w *placeWalk) firmwareRAM() ([]memmap.Resource, error) {
 	s, err := w.symbols.Symbol("boot_params")
 	if err != nil {
 		return nil, err
@@ -44,10 +44,10 @@ func (w *placeWalk) firmwareRAM() ([]kcore.Resource, error) {
 			ram = append(ram, vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(addr), Size: size})
 		}
 	}
-	var resources []kcore.Resource
+	var resources []memmap.Resource
 	for _, r := range vmem.NormalizeRanges(ram) {
 		for _, part := range vmem.SubtractRanges(r, biosRanges) {
-			resources = append(resources, kcore.Resource{Range: part, Name: "System RAM"})
+			resources = append(resources, memmap.Resource{Range: part, Name: "System RAM"})
 		}
 	}
 	if len(resources) == 0 {

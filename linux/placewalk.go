@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -147,7 +147,7 @@ func (w *placeWalk) siblings(p *Placement, parent, a vmem.VirtAddr, depth int) b
 		w.nodes[a] = true
 		p.Places = append(p.Places, FilePlace{r.offset, w.physical(a)})
 		r.Name, r.Depth = w.text(r.name), depth
-		if len(kcore.SystemRAM([]kcore.Resource{r.Resource})) > 0 {
+		if len(memmap.SystemRAM([]memmap.Resource{r.Resource})) > 0 {
 			p.RAM = append(p.RAM, r.Resource)
 		} else if !w.siblings(p, a, r.child, depth+1) {
 			return false

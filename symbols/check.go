@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 )
 
 // ErrMismatch is the reason for symbols that are of another kernel than the image.
@@ -89,7 +89,7 @@ func checkBanner(image []string, file string) error {
 }
 
 // checkPlaced holds symbols against the VMCOREINFO of the kernel in memory.
-func (k *Kernel) checkPlaced(notes *kcore.VMCoreInfo, f *isf.File, banner string) error {
+func (k *Kernel) checkPlaced(notes *vmcoreinfo.Info, f *isf.File, banner string) error {
 	if have := releaseOf(banner); banner != "" && have != notes.Release() {
 		return &MismatchError{What: "release", Image: notes.Release(), File: have}
 	}
@@ -111,7 +111,7 @@ func (k *Kernel) checkPlaced(notes *kcore.VMCoreInfo, f *isf.File, banner string
 
 // bannerAt reads the banner where the symbols say that it is in the kernel that wrote
 // notes; ok is false if that can't be read.
-func (k *Kernel) bannerAt(notes *kcore.VMCoreInfo, f *isf.File) (text string, ok bool) {
+func (k *Kernel) bannerAt(notes *vmcoreinfo.Info, f *isf.File) (text string, ok bool) {
 	base, err := notes.Number("phys_base")
 	shift, err2 := shiftOf(notes, f)
 	s, err3 := f.Symbol("linux_banner")
@@ -129,7 +129,7 @@ func (k *Kernel) bannerAt(notes *kcore.VMCoreInfo, f *isf.File) (text string, ok
 
 // shiftOf returns how far the kernel that wrote notes runs from where the symbols were
 // linked.
-func shiftOf(notes *kcore.VMCoreInfo, f *isf.File) (uint64, error) {
+func shiftOf(notes *vmcoreinfo.Info, f *isf.File) (uint64, error) {
 	at, err := notes.Symbol("_stext")
 	if err != nil {
 		return 0, err

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -19,8 +19,8 @@ type Kernel struct {
 
 	mu      sync.Mutex // guards all below
 	noted   bool
-	notes   *kcore.VMCoreInfo // nil: none
-	placed  bool              // notes are those of the kernel in mem
+	notes   *vmcoreinfo.Info // nil: none
+	placed  bool             // notes are those of the kernel in mem
 	scanned bool
 	banners []string
 	builds  []string
@@ -49,7 +49,7 @@ func (k *Kernel) Release(ctx context.Context) (string, error) {
 }
 
 // BuildID returns the build id of the kernel's vmlinux in lower-case hexadecimal, or the
-// empty string. It is what VMCOREINFO says, and so a hint: see [kcore.VMCoreInfo.BuildID].
+// empty string. It is what VMCOREINFO says, and so a hint: see [vmcoreinfo.Info.BuildID].
 // The error is that of ctx.
 func (k *Kernel) BuildID(ctx context.Context) (string, error) {
 	notes, _, err := k.readNotes(ctx)
@@ -67,27 +67,25 @@ func isBuildID(s string) bool {
 
 // readNotes returns VMCOREINFO, nil where there is none, and whether it is certain that
 // the kernel in the image wrote it.
-func (k *Kernel) readNotes(ctx context.Context) (notes *kcore.VMCoreInfo, placed bool, err error) {
+func (k *Kernel) readNotes(ctx context.Context) (notes *vmcoreinfo.Info, placed bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.noted {
 		return k.notes, k.placed, nil
 	}
-	try := func(v *kcore.VMCoreInfo) (done bool) {
+	try := func(v *vmcoreinfo.Info) (done bool) {
 		if k.placed = wroteNotes(k.mem, v); k.placed || k.notes == nil {
 			k.notes = v
 		}
 		return k.placed
 	}
 	k.noted = true
-	if m, ok := k.mem.(interface {
-		VMCoreInfo() (*kcore.VMCoreInfo, error)
-	}); ok {
+	if m, ok := vmem.As[vmcoreinfo.Holder](k.mem); ok {
 		if v, err := m.VMCoreInfo(); err == nil && try(v) {
 			return k.notes, k.placed, nil
 		}
 	}
-	for found, err := range kcore.FindVMCoreInfo(ctx, k.mem) {
+	for found, err := range vmcoreinfo.Find(ctx, k.mem) {
 		if err != nil {
 			k.noted = false
 			return nil, false, err
@@ -104,7 +102,7 @@ const startKernelMap = 0xffffffff80000000
 
 // wroteNotes reports whether the kernel that VMCOREINFO is of is in memory: whether its
 // release stands in init_uts_ns, which begins with its name.
-func wroteNotes(mem vmem.Memory, v *kcore.VMCoreInfo) bool {
+func wroteNotes(mem vmem.Memory, v *vmcoreinfo.Info) bool {
 	uts, err := v.Symbol("init_uts_ns")
 	base, err2 := v.Number("phys_base")
 	if err != nil || err2 != nil || v.Release() == "" {

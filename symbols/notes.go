@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/vmcoreinfo"
 )
 
 // minFacts is how many facts VMCOREINFO and the symbols must have in common for their
@@ -19,7 +19,7 @@ var errFewFacts = errors.New("VMCOREINFO and the symbols have too little in comm
 
 // checkNotes compares the addresses, sizes and offsets in VMCOREINFO (kernel/vmcore_info.c)
 // with those of the symbols. What the symbols lack is passed over.
-func checkNotes(notes *kcore.VMCoreInfo, f *isf.File) error {
+func checkNotes(notes *vmcoreinfo.Info, f *isf.File) error {
 	shift, err := shiftOf(notes, f)
 	if err != nil {
 		return err

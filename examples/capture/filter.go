@@ -11,15 +11,16 @@ import (
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/memmap"
 )
 
 // leaveOut maps what -leave-out takes to the classes of pages.
-var leaveOut = map[string]kcore.PageClass{"free": kcore.PageFree, "clean-files": kcore.PageCleanFile, "anon": kcore.PageAnon}
+var leaveOut = map[string]memmap.PageClass{"free": memmap.PageFree, "clean-files": memmap.PageCleanFile, "anon": memmap.PageAnon}
 
 // A filter is what the command line says of pages to leave out.
 type filter struct {
 	symbols string
-	classes []kcore.PageClass
+	classes []memmap.PageClass
 }
 
 func (f *filter) define(flags *flag.FlagSet) {

@@ -67,7 +67,7 @@ func TestViolations(t *testing.T) {
 		".":                    {module + "/vmem"},
 		"vmem":                 {"io", "C", module + "/internal/fast"},
 		"isf":                  {module + "/internal/extent", "github.com/klauspost/compress/zstd"},
-		"linux":                {module + "/isf", module + "/kcore", module + "/linux/internal/x", module + "/internal/testimages"},
+		"linux":                {module + "/isf", module + "/vmcoreinfo", module + "/linux/internal/x", module + "/internal/testimages"},
 		"linux/internal/x":     {module + "/cos", module},
 		"kcore":                {module + "/vmem", "golang.org/x/exp/mmap", "golang.org/x/exp/mmapped"},
 		"cos":                  {module + "/linux", module + "/examples/analyzenode"},

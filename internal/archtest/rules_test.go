@@ -30,26 +30,28 @@ const (
 
 // house is the table of docs/architecture.md. The room "." is the root package.
 var house = map[string]room{
-	".":         {},
-	"vmem":      {},
-	"isf":       {foreign: []string{compress, xz}},
-	"lime":      {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
-	"kcore":     {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
-	"raw":       {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
-	"kdump":     {rooms: []string{"kcore", "vmem"}, foreign: []string{compress, lz4, mmap}},
-	"dwarfconv": {rooms: []string{"isf"}, foreign: []string{compress, delve}},
-	"btfconv":   {rooms: []string{"isf", "kcore", "vmem"}, foreign: []string{btf}},
-	"kstruct":   {rooms: []string{"isf", "vmem"}},
-	"linux":     {rooms: []string{"btfconv", "isf", "kcore", "kstruct", "vmem"}},
-	"symbols":   {rooms: []string{"btfconv", "dwarfconv", "isf", "kcore", "vmem"}, foreign: []string{compress}},
-	"image":     {rooms: []string{"isf", "kcore", "kdump", "lime", "linux", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
-	"cos":       {rooms: []string{"image", "isf", "kstruct", "linux", "vmem"}},
-	"examples":  {rooms: library, foreign: []string{xz}},
-	"internal":  {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	".":          {},
+	"vmem":       {},
+	"isf":        {foreign: []string{compress, xz}},
+	"vmcoreinfo": {rooms: []string{"vmem"}},
+	"memmap":     {rooms: []string{"vmem"}},
+	"lime":       {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	"kcore":      {rooms: []string{"memmap", "vmcoreinfo", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"raw":        {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	"kdump":      {rooms: []string{"vmcoreinfo", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"dwarfconv":  {rooms: []string{"isf"}, foreign: []string{compress, delve}},
+	"btfconv":    {rooms: []string{"isf", "vmcoreinfo", "vmem"}, foreign: []string{btf}},
+	"kstruct":    {rooms: []string{"isf", "vmem"}},
+	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "memmap", "vmcoreinfo", "vmem"}},
+	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
+	"image":      {rooms: []string{"isf", "kcore", "kdump", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"cos":        {rooms: []string{"image", "isf", "kstruct", "linux", "vmem"}},
+	"examples":   {rooms: library, foreign: []string{xz}},
+	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }
 
 // library is all that programs are made of.
-var library = []string{"btfconv", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "raw", "symbols", "vmem"}
+var library = []string{"btfconv", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "memmap", "raw", "symbols", "vmcoreinfo", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the

@@ -1,8 +1,9 @@
-package kcore
+package vmcoreinfo
 
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -30,8 +31,8 @@ KERNELOFFSET=f800000
 PAGESIZE=8192
 `
 
-func TestVMCoreInfo(t *testing.T) {
-	v, err := ParseVMCoreInfo([]byte(text + "\x00garbage"))
+func TestInfo(t *testing.T) {
+	v, err := Parse([]byte(text + "\x00garbage"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +66,23 @@ func TestVMCoreInfo(t *testing.T) {
 	if _, err := v.Number("none"); !errors.Is(err, ErrNoKey) {
 		t.Errorf("missing number: %v", err)
 	}
-	if _, err := ParseVMCoreInfo([]byte("CRASHTIME=1\n")); !errors.Is(err, ErrVMCoreInfo) {
+	if _, err := Parse([]byte("CRASHTIME=1\n")); !errors.Is(err, ErrFormat) {
 		t.Errorf("no release: %v", err)
 	}
 }
 
-func TestFindVMCoreInfo(t *testing.T) {
+func note(name string, typ uint32, desc []byte) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32(nil, uint32(len(name)+1))
+	b = le.AppendUint32(b, uint32(len(desc)))
+	b = le.AppendUint32(b, typ)
+	b = append(append(b, name...), 0)
+	b = append(b, make([]byte, -len(b)&3)...)
+	b = append(b, desc...)
+	return append(b, make([]byte, -len(b)&3)...)
+}
+
+func TestFind(t *testing.T) {
 	mem := new(pagetest.Memory)
 	mem.Zero(0x1000, 0x9000)
 	mem.Write(0x2000, note("VMCOREINFO", 0, []byte(text)))
@@ -81,7 +93,7 @@ func TestFindVMCoreInfo(t *testing.T) {
 	mem.Write(0x7000, []byte("OSRELEASE")) // not quite
 	mem.Write(0x9ff8, []byte("OSRELEAS"))
 	var got []vmem.PhysAddr
-	for f, err := range FindVMCoreInfo(context.Background(), mem) {
+	for f, err := range Find(context.Background(), mem) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,23 +107,23 @@ func TestFindVMCoreInfo(t *testing.T) {
 	}
 }
 
-func TestFindVMCoreInfoCancelled(t *testing.T) {
+func TestFindCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	mem := new(pagetest.Memory)
 	mem.Write(0, []byte(text))
-	for _, err := range FindVMCoreInfo(ctx, mem) {
+	for _, err := range Find(ctx, mem) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	}
 }
 
-func FuzzVMCoreInfo(f *testing.F) {
+func FuzzInfo(f *testing.F) {
 	f.Add([]byte(text))
 	f.Add([]byte("OSRELEASE=\nNUMBER(phys_base)=-\nSYMBOL(x)=zz\n=\n\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := ParseVMCoreInfo(b)
+		v, err := Parse(b)
 		if (v == nil) == (err == nil) {
 			t.Fatalf("%v, %v", v, err)
 		}
@@ -131,14 +143,14 @@ func FuzzVMCoreInfo(f *testing.F) {
 	})
 }
 
-func BenchmarkFindVMCoreInfo(b *testing.B) {
+func BenchmarkFind(b *testing.B) {
 	mem := new(pagetest.Memory)
 	mem.Zero(0, 4<<20)
 	mem.Write(4<<20-0x2000, []byte(text))
 	b.SetBytes(4 << 20)
 	b.ReportAllocs()
 	for b.Loop() {
-		for _, err := range FindVMCoreInfo(context.Background(), mem) {
+		for _, err := range Find(context.Background(), mem) {
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package kcore
+package vmcoreinfo
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 // A Found is a copy of VMCOREINFO in physical memory.
 type Found struct {
 	Addr vmem.PhysAddr // of its text
-	Info *VMCoreInfo
+	Info *Info
 }
 
 const (
@@ -20,14 +20,14 @@ const (
 	noteHeader = 12 + 12
 )
 
-// FindVMCoreInfo searches physical memory for VMCOREINFO, in ascending order. The
+// Find searches physical memory for VMCOREINFO, in ascending order. The
 // kernel keeps it in two pages, as text and as an ELF note (vmcoreinfo_data and
 // vmcoreinfo_note of kernel/vmcore_info.c), so only the starts of pages are looked at,
 // and a copy inside a file or a log is found only where it begins a page. Copies of
 // earlier kernels may be among what is found: the caller must verify. Equal texts are
 // yielded once. Memory that can't be read is passed over; the only error is the
 // context's, which ends the search.
-func FindVMCoreInfo(ctx context.Context, mem vmem.Memory) iter.Seq2[Found, error] {
+func Find(ctx context.Context, mem vmem.Memory) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		seen := map[string]bool{}
 		head := make([]byte, noteHeader)
@@ -71,15 +71,15 @@ func probe(mem vmem.Memory, addr vmem.PhysAddr, head []byte) (Found, bool) {
 	size := uint64(pageSize)
 	switch {
 	case string(head[:len(firstKey)]) == firstKey:
-	case string(head[12:12+len(NoteVMCoreInfo)]) == NoteVMCoreInfo && binary.LittleEndian.Uint32(head) == uint32(len(NoteVMCoreInfo)+1):
+	case string(head[12:12+len(NoteName)]) == NoteName && binary.LittleEndian.Uint32(head) == uint32(len(NoteName)+1):
 		size = uint64(binary.LittleEndian.Uint32(head[4:]))
 		addr += noteHeader
 	default:
 		return Found{}, false
 	}
-	b := make([]byte, min(size, maxVMCoreInfo))
+	b := make([]byte, min(size, maxText))
 	n, _ := mem.ReadAt(b, int64(addr)) // as far as it was captured
-	v, err := ParseVMCoreInfo(b[:n])
+	v, err := Parse(b[:n])
 	if err != nil {
 		return Found{}, false
 	}

@@ -1,4 +1,4 @@
-package kcore
+package memmap
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A PageClass is what a page of RAM is used for, as far as a capture cares.
+// A PageClass is what a page of RAM is used for, as far as a capture of it cares.
 type PageClass uint8
 
 const (
@@ -30,8 +30,6 @@ const (
 	PageCleanFile
 	// PageFree is free; what was there may still be.
 	PageFree
-
-	pageClasses = iota // how many there are
 )
 
 // classNames are the names of the classes, by their values.
@@ -52,7 +50,7 @@ func (c PageClass) MarshalText() ([]byte, error) { return []byte(c.String()), ni
 func (c *PageClass) UnmarshalText(b []byte) error {
 	i := slices.Index(classNames, string(b))
 	if i < 0 {
-		return fmt.Errorf("kcore: no page class is called %.40q", b)
+		return fmt.Errorf("memmap: no page class is called %.40q", b)
 	}
 	*c = PageClass(i)
 	return nil
