@@ -84,24 +84,24 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 		return n, err
 	}
 	at := off + int64(n)
+	end := at + 1 // nobody knows how much more
 	if errors.Is(err, io.EOF) {
 		if off < 0 || at >= f.size {
 			return n, err
 		}
-		err = fmt.Errorf("%w: %w", ErrShrunk, io.ErrUnexpectedEOF)
+		end, err = f.size, fmt.Errorf("%w: %w", ErrShrunk, io.ErrUnexpectedEOF)
 	}
 	if cancelled := f.interrupted(); cancelled != nil {
 		return n, cancelled
 	}
-	f.lose(at, off+int64(len(p)), err)
+	f.lose(at, end, err)
 	return n, &Loss{Offset: at, Err: err}
 }
 
-// lose remembers that the byte at start can't be read, where what precedes end was asked
-// for: as much of that as is in one unit with it, and what lies between losses that are not
-// a unit apart.
+// lose remembers that what is between start and end can't be read, and takes for lost what
+// lies between losses that are not a unit apart.
 func (f *file) lose(start, end int64, err error) {
-	l := loss{start: start, end: min(f.size, end, start-start%lossUnit+lossUnit), err: err}
+	l := loss{start: start, end: end, err: err}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := sort.Search(len(f.losses), func(i int) bool { return f.losses[i].end+lossUnit > l.start })
