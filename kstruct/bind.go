@@ -63,6 +63,11 @@ func bind(b *Binder, t reflect.Type, u *isf.UserType, found bool) program {
 	if u != nil {
 		p.size = u.Size
 	}
+	for _, o := range p.ops {
+		if !o.kind.local() {
+			p.span = max(p.span, o.from+uint64(o.size))
+		}
+	}
 	return p
 }
 

@@ -13,7 +13,7 @@ import (
 // the compiler sees to:
 //
 //   - out points to a value of the type T that the operations were compiled for: View[T]
-//     is the only caller, and its operations and its *T have the same T.
+//     and Field[T] are the only callers, and their operations and their *T have the same T.
 //   - an operation writes room bytes at offset to, and those are one field of T, or one
 //     element of one: to is the sum of the offsets that package reflect gives for fields
 //     and elements, room is that type's size.
@@ -194,4 +194,17 @@ func (o *op) store(v uint64, to unsafe.Pointer) {
 // readInto is read for a value at hand, which ops were compiled for.
 func readInto[T any](ops []op, mem *vmem.AddressSpace, addr vmem.VirtAddr, out *T) error {
 	return read(ops, mem, addr, unsafe.Pointer(out))
+}
+
+// decodeInto decodes a structure that data holds, down to the last byte that ops read.
+func decodeInto[T any](ops []op, data []byte, addr vmem.VirtAddr, out *T) {
+	for i := range ops {
+		o := &ops[i]
+		to := unsafe.Add(unsafe.Pointer(out), o.to)
+		if o.kind.local() {
+			o.fill(addr, to)
+			continue
+		}
+		o.decode(data[o.from:o.from+uint64(o.size)], to)
+	}
 }

@@ -1,6 +1,8 @@
 package kstruct
 
 import (
+	"io"
+
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -49,7 +51,8 @@ type View[T any] struct{ program program }
 // A program is a view without its Go type.
 type program struct {
 	ok     bool
-	size   uint64
+	size   uint64 // of the structure
+	span   uint64 // to the end of the last member that is read
 	ops    []op
 	fields []viewField
 }
@@ -75,6 +78,29 @@ func (v *View[T]) Load(mem *vmem.AddressSpace, addr vmem.VirtAddr) (T, error) {
 		return zero, err
 	}
 	return out, nil
+}
+
+// Decode decodes a structure out of data, which is what the memory at addr holds, into out,
+// as Read does. It is for structures that were read by other means, such as many at once.
+// The error is [io.ErrUnexpectedEOF] where data ends before the last member: see Span.
+func (v *View[T]) Decode(data []byte, addr vmem.VirtAddr, out *T) error {
+	if !v.Ok() {
+		return ErrUnsupported
+	}
+	if uint64(len(data)) < v.program.span {
+		return io.ErrUnexpectedEOF
+	}
+	decodeInto(v.program.ops, data, addr, out)
+	return nil
+}
+
+// Span returns the number of bytes from the start of the structure to the end of the last
+// member that is read.
+func (v *View[T]) Span() uint64 {
+	if !v.Ok() {
+		return 0
+	}
+	return v.program.span
 }
 
 // Size returns the size of the kernel's structure in bytes, 0 where the view is not Ok.
