@@ -11,15 +11,16 @@ import (
 // and its symbols at the addresses at which it runs. It is immutable and safe for
 // concurrent use.
 type Space struct {
-	mem   *vmem.AddressSpace
-	types *isf.File
-	shift uint64
+	mem     *vmem.AddressSpace
+	types   *isf.File
+	shift   uint64
+	layouts *containers
 }
 
 // NewSpace returns the structures in mem that types describes. shift is what KASLR added
 // to the addresses of symbols as linked.
 func NewSpace(mem *vmem.AddressSpace, types *isf.File, shift uint64) *Space {
-	return &Space{mem: mem, types: types, shift: shift}
+	return &Space{mem: mem, types: types, shift: shift, layouts: new(containers)}
 }
 
 // Memory returns the virtual memory that is read.
