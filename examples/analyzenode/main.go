@@ -11,7 +11,8 @@
 // nodelens/node/v1.
 //
 // It exits with 0 if the report is whole, with 3 if it isn't, for reasons that it gives
-// on standard error, with 1 if there is no report, and with 2 if it was called wrongly.
+// on standard error, with 1 if there is no report, with 2 if it was called wrongly,
+// and with 130 if it was interrupted: a second interrupt ends it at once.
 package main
 
 import (
@@ -22,10 +23,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/internal/interrupt"
 )
 
 // Exit statuses.
@@ -37,8 +38,8 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	ctx, stop := interrupt.Context(os.Interrupt)
+	status := interrupt.Exit(ctx, run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	stop()
 	os.Exit(status)
 }

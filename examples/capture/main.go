@@ -21,9 +21,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 
+	"github.com/nodelens/nodelens/internal/interrupt"
 	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kcore"
 )
@@ -39,7 +39,7 @@ const (
 
 func main() {
 	smallPages()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupt.Context(os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)

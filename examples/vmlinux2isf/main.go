@@ -11,7 +11,8 @@
 //
 // It exits with 0 if all went well, with 3 if parts of the debug information were
 // damaged and left out, which it tells on standard error, with 1 if there is no
-// result, and with 2 if it was called wrongly.
+// result, with 2 if it was called wrongly, and with 130 if it was interrupted: a second
+// interrupt ends it at once.
 package main
 
 import (
@@ -21,11 +22,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 
 	"github.com/nodelens/nodelens/dwarfconv"
+	"github.com/nodelens/nodelens/internal/interrupt"
 	"github.com/nodelens/nodelens/internal/text"
 )
 
@@ -38,8 +39,8 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	status := run(ctx, os.Args[1:], os.Stderr)
+	ctx, stop := interrupt.Context(os.Interrupt)
+	status := interrupt.Exit(ctx, run(ctx, os.Args[1:], os.Stderr))
 	stop()
 	os.Exit(status)
 }
