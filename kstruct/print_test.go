@@ -18,8 +18,8 @@ import (
 // base is where test memory is mapped, to physical 0x200000.
 const testBase = vmem.VirtAddr(0xffff888000200000)
 
-// testSpace returns memory that holds data at testBase, with the types of an ISF file.
-func testSpace(t testing.TB, types string, data []byte) *Space {
+// testMemory returns memory that holds data at testBase.
+func testMemory(t testing.TB, data []byte) *vmem.AddressSpace {
 	t.Helper()
 	mem := new(pagetest.Memory)
 	tables := pagetest.NewTables(mem, 4, 0x1000)
@@ -29,6 +29,12 @@ func testSpace(t testing.TB, types string, data []byte) *Space {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return space
+}
+
+// testSpace returns memory that holds data at testBase, with the types of an ISF file.
+func testSpace(t testing.TB, types string, data []byte) *Space {
+	t.Helper()
 	f, err := isf.Decode(strings.NewReader(types))
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +42,7 @@ func testSpace(t testing.TB, types string, data []byte) *Space {
 	if len(f.Malformed()) > 0 {
 		t.Fatal(f.Malformed())
 	}
-	return NewSpace(space, f, 0)
+	return NewSpace(testMemory(t, data), f, 0)
 }
 
 func testdata(t testing.TB, name ...string) []byte {

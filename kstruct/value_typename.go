@@ -20,7 +20,7 @@ func (s *Space) parseType(text string) (*isf.Type, error) {
 	if len(text) > maxTypeName {
 		return nil, fmt.Errorf("%w: a type of %d bytes", ErrType, len(text))
 	}
-	name, bounds, _ := strings.Cut(text, "[")
+	name, bounds, array := strings.Cut(text, "[")
 	stars := strings.Count(name, "*")
 	name = strings.TrimRight(name, "* ")
 	t, err := s.namedType(strings.Fields(name))
@@ -33,7 +33,7 @@ func (s *Space) parseType(text string) (*isf.Type, error) {
 	for range stars {
 		t = &isf.Type{Kind: isf.KindPointer, Elem: t}
 	}
-	if bounds == "" {
+	if !array {
 		return t, nil
 	}
 	return arrays(t, strings.Split(bounds, "["))

@@ -22,6 +22,7 @@ schar = prog.int_type("signed char", 1, True)
 uchar = prog.int_type("unsigned char", 1, False)
 boolean = prog.bool_type("_Bool", 1)
 short = prog.int_type("short", 2, True)
+ushort = prog.int_type("unsigned short", 2, False)
 int_ = prog.int_type("int", 4, True)
 uint = prog.int_type("unsigned int", 4, False)
 ulong = prog.int_type("unsigned long", 8, False)
@@ -165,7 +166,7 @@ def isf_base(t, kind):
 
 
 def isf():
-    bases = {t.name: isf_base(t, "int") for t in (short, int_, uint, ulong, int128)}
+    bases = {t.name: isf_base(t, "int") for t in (short, ushort, int_, uint, ulong, int128)}
     bases |= {t.name: isf_base(t, "char") for t in (char, schar, uchar)}
     bases |= {t.name: isf_base(t, "float") for t in (double, float_)} | {"_Bool": isf_base(boolean, "bool")}
     bases["void"] = {"kind": "void", "size": 0, "signed": False, "endian": "little"}
