@@ -48,7 +48,7 @@ type Options struct {
 }
 
 // Convert converts the vmlinux or module r of size bytes. It may be compressed as
-// a whole, or be in a Debian package; see the package's documentation.
+// a whole, or be in a package of a distribution; see the package's documentation.
 //
 // An error says that nothing could be converted: it wraps one of the reasons
 // above, or is that of r or ctx. Damage to a part of the file is no error, see

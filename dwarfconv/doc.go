@@ -13,8 +13,8 @@
 // DWARF 4 and 5 as gcc and clang write it (dwarfstd.org), with type, partial and
 // imported units; sections compressed by zlib or zstd; relocations of modules (ET_REL),
 // but not those that a vmlinux keeps although they are applied. The file may be
-// compressed as a whole by xz, gzip, bzip2 or zstd, or be inside a Debian -dbg package.
-// A System.map can add symbols and move them.
+// compressed as a whole by xz, gzip, bzip2 or zstd, or be inside a -dbg package of Debian
+// or a -debuginfo package in RPM. A System.map can add symbols and move them.
 // A boot image (vmlinuz), a stripped file and a file that is no kernel are refused with
 // an error that says what to give instead.
 //

@@ -9,8 +9,8 @@ import (
 // what to give instead.
 var (
 	// ErrFormat: the file is neither an ELF file, nor one compressed, nor a
-	// Debian package.
-	ErrFormat = errors.New("not an ELF file: give a vmlinux, a module (.ko) or a -dbg package (.deb)")
+	// package of Debian or in RPM.
+	ErrFormat = errors.New("not an ELF file: give a vmlinux, a module (.ko) or a -dbg or -debuginfo package (.deb, .rpm)")
 	// ErrBootImage: the file is a vmlinuz (bzImage), the compressed kernel that
 	// boots. Debug information never is in it.
 	ErrBootImage = errors.New("a boot image (vmlinuz), which has no debug information: " +

@@ -5,6 +5,8 @@ import (
 	"context"
 	"debug/dwarf"
 	"debug/elf"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -29,6 +31,33 @@ func FuzzConvert(f *testing.F) {
 			}
 		}
 		roundTrip(t, file)
+	})
+}
+
+// FuzzPackage changes packages, and files that are compressed as a whole. What is
+// unpacked is gone afterwards.
+func FuzzPackage(f *testing.F) {
+	names := []string{"xz.deb", "gzip.deb", "zstd.deb", "link.deb", "empty.deb", "gcc5.elf.zst", filepath.Join(rpmTestdata, "zstd.rpm"), filepath.Join(rpmTestdata, "plain.rpm")}
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := &conversion{ctx: t.Context(), opts: Options{TempDir: t.TempDir()}}
+		in, err := c.openInput(bytes.NewReader(b), int64(len(b)))
+		if (in == nil) == (err == nil) {
+			t.Fatalf("input %v, error %v", in, err)
+		}
+		if err != nil {
+			return
+		}
+		in.close()
+		if left, err := os.ReadDir(c.opts.TempDir); err != nil || len(left) > 0 {
+			t.Fatalf("left behind: %v, %v", left, err)
+		}
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nodelens/nodelens/internal/rpm"
 	"github.com/nodelens/nodelens/internal/unpack"
 )
 
@@ -25,7 +26,7 @@ type input struct {
 }
 
 // openInput finds the ELF file in r, a file of size bytes: r itself, r unpacked,
-// or the vmlinux in a Debian package.
+// or the vmlinux in a package of a distribution.
 func (c *conversion) openInput(r io.ReaderAt, size int64) (*input, error) {
 	head := make([]byte, headSize)
 	n, err := r.ReadAt(head, 0)
@@ -44,6 +45,8 @@ func (c *conversion) openInput(r io.ReaderAt, size int64) (*input, error) {
 		return nil, ErrBootImage
 	case bytes.HasPrefix(head, []byte(arMagic)):
 		return c.unpackPackage(r, size)
+	case rpm.Detect(head):
+		return c.unpackRPM(r, size)
 	case format == "":
 		return nil, ErrFormat
 	}
@@ -109,7 +112,8 @@ const (
 
 var (
 	errPackage   = errors.New("malformed Debian package")
-	errNoVmlinux = errors.New("no vmlinux in the package: give the kernel's -dbg package, such as linux-image-VERSION-amd64-dbg")
+	errNoVmlinux = errors.New("no vmlinux in the package: give the kernel's -dbg or -debuginfo package, " +
+		"such as linux-image-VERSION-amd64-dbg or kernel-debuginfo-VERSION")
 )
 
 // unpackPackage unpacks the vmlinux in a Debian package.

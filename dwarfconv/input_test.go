@@ -22,8 +22,12 @@ func TestPacked(t *testing.T) {
 	plain := unpacked(t, "gcc5.elf")
 	f, _ := convertWarned(t, plain)
 	want := contents(f)
-	for _, name := range []string{"gcc5.elf.xz", "gcc5.elf.gzip", "gcc5.elf.bzip2", "gcc5.elf.zst", "xz.deb", "zstd.deb", "gzip.deb", "link.deb"} {
-		t.Run(name, func(t *testing.T) {
+	packed := []string{"gcc5.elf.xz", "gcc5.elf.gzip", "gcc5.elf.bzip2", "gcc5.elf.zst", "xz.deb", "zstd.deb", "gzip.deb", "link.deb"}
+	for _, name := range rpmPackages {
+		packed = append(packed, filepath.Join(rpmTestdata, name))
+	}
+	for _, name := range packed {
+		t.Run(filepath.Base(name), func(t *testing.T) {
 			dir := t.TempDir()
 			stages := map[string]bool{}
 			got, err := ConvertFile(context.Background(), filepath.Join("testdata", name), &Options{
@@ -35,7 +39,7 @@ func TestPacked(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := contents(got)
-			if c.Metadata.Types[0].Name != name {
+			if c.Metadata.Types[0].Name != filepath.Base(name) {
 				t.Errorf("made from %v", c.Metadata.Types)
 			}
 			c.Metadata = want.Metadata
@@ -51,6 +55,12 @@ func TestPacked(t *testing.T) {
 		})
 	}
 }
+
+// rpmPackages hold gcc5.elf, too; seen from testdata they are in rpmTestdata.
+var (
+	rpmPackages = []string{"xz.rpm", "zstd.rpm", "gzip.rpm", "bzip2.rpm", "plain.rpm"}
+	rpmTestdata = filepath.Join("..", "..", "internal", "rpm", "testdata")
+)
 
 // refused are what can't be converted, and why.
 var refused = map[string]error{

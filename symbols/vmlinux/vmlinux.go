@@ -22,10 +22,15 @@ type converter struct{}
 
 func (converter) String() string { return "vmlinux" }
 
-// Detect knows ELF files and Debian packages. Boot images are among what it knows, for
+// Detect knows ELF files and packages in the forms of Debian and of RPM. Boot images are among what it knows, for
 // dwarfconv says what to take instead.
 func (converter) Detect(head []byte) bool {
-	return bytes.HasPrefix(head, []byte(elf.ELFMAG)) || bytes.HasPrefix(head, []byte("!<arch>\n")) || bootImage(head)
+	for _, magic := range []string{elf.ELFMAG, "!<arch>\n", "\xed\xab\xee\xdb"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return true
+		}
+	}
+	return bootImage(head)
 }
 
 // bootImage reports whether the file is a bzImage (Documentation/arch/x86/boot.rst, "The

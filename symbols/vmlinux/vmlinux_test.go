@@ -34,7 +34,7 @@ func TestDetect(t *testing.T) {
 	boot := make([]byte, 512)
 	boot[510], boot[511] = 0x55, 0xaa
 	for head, want := range map[string]bool{
-		"\x7fELF\x02": true, "!<arch>\ndebian-binary": true, string(boot): true, "": false, "{": false,
+		"\x7fELF\x02": true, "!<arch>\ndebian-binary": true, "\xed\xab\xee\xdb\x03": true, string(boot): true, "": false, "{": false,
 	} {
 		if got := Converter.Detect([]byte(head)); got != want {
 			t.Errorf("%.8q: %v", head, got)
