@@ -98,6 +98,9 @@ func fileBanner(ctx context.Context, name string) (string, error) {
 // encodedStart is how base64 writes the start of a banner.
 const encodedStart = "TGludXggdmVyc2lvbi"
 
+// pieceSize is how much of an ISF file is searched at a time, in bytes.
+const pieceSize = 256 << 10
+
 // maxISF bounds how much of an unpacked ISF file is searched for its banner, in bytes.
 const maxISF = 2 << 30
 
@@ -120,7 +123,7 @@ func readBanner(ctx context.Context, r io.Reader) (string, error) {
 
 // searchBanner searches unpacked ISF for a banner.
 func searchBanner(ctx context.Context, r io.Reader) (string, error) {
-	buf := make([]byte, 0, 256<<10)
+	buf := make([]byte, 0, pieceSize)
 	for total := 0; total < maxISF; {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
