@@ -1,0 +1,185 @@
+package jsonx
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// errBytes: exact bytes that are not those of the text beside them.
+var errBytes = errors.New("the bytes are not those of the text")
+
+// Unmarshal sets the structure that v points to from JSON that Marshal gave. Fields without
+// a member become their zero value. Slices without elements become nil.
+func Unmarshal(data []byte, v any) error {
+	value := reflect.ValueOf(v)
+	if value.Kind() != reflect.Pointer || value.Elem().Kind() != reflect.Struct {
+		return fmt.Errorf("jsonx: %T is no pointer to a structure", v)
+	}
+	return setStruct(data, value.Elem())
+}
+
+func setStruct(data []byte, v reflect.Value) error {
+	fields, err := fieldsOf(v.Type())
+	if err != nil {
+		return err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	for i := range fields {
+		f := &fields[i]
+		if err := f.set(members, v.FieldByIndex(f.index)); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+// set sets a field from the members of an object.
+func (f *field) set(members map[string]json.RawMessage, v reflect.Value) error {
+	data, ok := members[f.name]
+	v.SetZero()
+	switch {
+	case !ok:
+		return nil
+	case string(data) == "null":
+		if f.null && v.CanInt() {
+			v.SetInt(f.nullInt)
+		}
+		return nil
+	case f.hex:
+		return setHex(data, v)
+	}
+	if err := setValue(data, v); err != nil {
+		return err
+	}
+	if exact, ok := members[f.name+bytesSuffix]; ok {
+		return setBytes(exact, v)
+	}
+	return nil
+}
+
+func setHex(data []byte, v reflect.Value) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	rest, negative := strings.CutPrefix(s, "-")
+	digits, ok := strings.CutPrefix(rest, "0x")
+	if !ok {
+		return fmt.Errorf("%q is no hexadecimal number", s)
+	}
+	if v.CanInt() {
+		if negative {
+			digits = "-" + digits
+		}
+		n, err := strconv.ParseInt(digits, 16, v.Type().Bits())
+		v.SetInt(n)
+		return err
+	}
+	n, err := strconv.ParseUint(digits, 16, v.Type().Bits())
+	if err == nil && negative {
+		err = fmt.Errorf("%q is negative", s)
+	}
+	v.SetUint(n)
+	return err
+}
+
+func setValue(data []byte, v reflect.Value) error {
+	t := v.Type()
+	switch {
+	case string(data) == "null":
+		v.SetZero()
+		return nil
+	case t == timeType:
+		return setTime(data, v)
+	case t.Kind() == reflect.Pointer:
+		v.Set(reflect.New(t.Elem()))
+		return setValue(data, v.Elem())
+	case t.Implements(jsonMarshaler), t == bytesType:
+		return json.Unmarshal(data, v.Addr().Interface())
+	case t.Implements(textMarshaler):
+		return setText(data, v)
+	case t.Kind() == reflect.Struct:
+		return setStruct(data, v)
+	case t.Kind() == reflect.Slice:
+		return setSlice(data, v)
+	}
+	return json.Unmarshal(data, v.Addr().Interface())
+}
+
+func setTime(data []byte, v reflect.Value) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	v.Set(reflect.ValueOf(t.UTC()))
+	return err
+}
+
+func setText(data []byte, v reflect.Value) error {
+	to, ok := v.Addr().Interface().(encoding.TextUnmarshaler)
+	if !ok {
+		return fmt.Errorf("jsonx: %v can't be read", v.Type())
+	}
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	return to.UnmarshalText([]byte(s))
+}
+
+func setSlice(data []byte, v reflect.Value) error {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(data, &elements); err != nil {
+		return err
+	}
+	if len(elements) == 0 {
+		return nil
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(elements), len(elements)))
+	for i, element := range elements {
+		if err := setValue(element, v.Index(i)); err != nil {
+			return fmt.Errorf("[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// setBytes sets a string, or those of a slice, from the exact bytes: of what is null the
+// text is exact.
+func setBytes(data []byte, v reflect.Value) error {
+	switch t := v.Type(); {
+	case isText(t):
+		var exact []byte
+		if err := json.Unmarshal(data, &exact); err != nil || exact == nil {
+			return err
+		}
+		if string([]rune(string(exact))) != v.String() {
+			return errBytes
+		}
+		v.SetString(string(exact))
+	case t.Kind() == reflect.Slice && isText(t.Elem()):
+		var exact []json.RawMessage
+		if err := json.Unmarshal(data, &exact); err != nil {
+			return err
+		}
+		if len(exact) != v.Len() {
+			return errBytes
+		}
+		for i := range exact {
+			if err := setBytes(exact[i], v.Index(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

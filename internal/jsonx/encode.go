@@ -1,0 +1,173 @@
+package jsonx
+
+import (
+	"encoding"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nodelens/nodelens/internal/text"
+)
+
+// Marshal returns v, a structure or a pointer to one, as JSON without white space. The
+// error says which type can't be written.
+func Marshal(v any) ([]byte, error) {
+	value := reflect.Indirect(reflect.ValueOf(v))
+	if value.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("jsonx: %T is no structure", v)
+	}
+	return appendStruct(nil, value)
+}
+
+func appendStruct(b []byte, v reflect.Value) ([]byte, error) {
+	fields, err := fieldsOf(v.Type())
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, '{')
+	first := true
+	key := func(name, suffix string) {
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(text.AppendJSON(b, name+suffix), ':')
+	}
+	for i := range fields {
+		f := &fields[i]
+		value := v.FieldByIndex(f.index)
+		if f.omitEmpty && value.IsZero() {
+			continue
+		}
+		key(f.name, "")
+		if b, err = f.append(b, value); err != nil {
+			return nil, err
+		}
+		if hasBytes(value) {
+			key(f.name, bytesSuffix)
+			b = appendBytes(b, value)
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// append appends the value of a field.
+func (f *field) append(b []byte, v reflect.Value) ([]byte, error) {
+	switch {
+	case f.isNull(v):
+		return append(b, "null"...), nil
+	case f.hex && v.CanInt() && v.Int() < 0:
+		return appendHex(append(b, '"', '-'), -uint64(v.Int())), nil
+	case f.hex && v.CanInt():
+		return appendHex(append(b, '"'), uint64(v.Int())), nil
+	case f.hex && v.CanUint():
+		return appendHex(append(b, '"'), v.Uint()), nil
+	}
+	return appendValue(b, v)
+}
+
+// appendHex appends n, and the quote that ends it.
+func appendHex(b []byte, n uint64) []byte {
+	return append(strconv.AppendUint(append(b, "0x"...), n, 16), '"')
+}
+
+func appendValue(b []byte, v reflect.Value) ([]byte, error) {
+	t := v.Type()
+	switch {
+	case t == timeType:
+		return appendTime(b, v.Interface().(time.Time)), nil
+	case t.Kind() == reflect.Pointer && v.IsNil():
+		return append(b, "null"...), nil
+	case t.Implements(jsonMarshaler):
+		out, err := v.Interface().(json.Marshaler).MarshalJSON()
+		return append(b, text.EscapeJSON(out)...), err
+	case t.Implements(textMarshaler):
+		out, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+		return text.AppendJSON(b, string(out)), err
+	case t == bytesType:
+		return appendBase64(b, v.Bytes()), nil
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return appendValue(b, v.Elem())
+	case reflect.Struct:
+		return appendStruct(b, v)
+	case reflect.Slice:
+		return appendSlice(b, v)
+	case reflect.String:
+		return text.AppendJSON(b, v.String()), nil
+	case reflect.Bool:
+		return strconv.AppendBool(b, v.Bool()), nil
+	}
+	switch {
+	case v.CanInt():
+		return strconv.AppendInt(b, v.Int(), 10), nil
+	case v.CanUint():
+		return strconv.AppendUint(b, v.Uint(), 10), nil
+	}
+	return nil, fmt.Errorf("jsonx: %v can't be written", t)
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	if !writable(t) {
+		return append(b, "null"...)
+	}
+	return append(t.UTC().AppendFormat(append(b, '"'), timeLayout), '"')
+}
+
+func appendSlice(b []byte, v reflect.Value) (_ []byte, err error) {
+	if t := v.Type().Elem(); t.Kind() == reflect.Slice && isText(t.Elem()) {
+		return nil, fmt.Errorf("jsonx: %v can't be written: its bytes have no place", v.Type())
+	}
+	b = append(b, '[')
+	for i := range v.Len() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = appendValue(b, v.Index(i)); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+// hasBytes reports whether the exact bytes of a value are to stand beside it.
+func hasBytes(v reflect.Value) bool {
+	switch t := v.Type(); {
+	case isText(t):
+		return !utf8.ValidString(v.String())
+	case t.Kind() == reflect.Slice && isText(t.Elem()):
+		for i := range v.Len() {
+			if hasBytes(v.Index(i)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// appendBytes appends the exact bytes of a value: null for what is text.
+func appendBytes(b []byte, v reflect.Value) []byte {
+	if v.Kind() == reflect.String {
+		if utf8.ValidString(v.String()) {
+			return append(b, "null"...)
+		}
+		return appendBase64(b, []byte(v.String()))
+	}
+	b = append(b, '[')
+	for i := range v.Len() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendBytes(b, v.Index(i))
+	}
+	return append(b, ']')
+}
+
+func appendBase64(b, data []byte) []byte {
+	return append(base64.StdEncoding.AppendEncode(append(b, '"'), data), '"')
+}

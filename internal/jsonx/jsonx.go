@@ -1,0 +1,156 @@
+// Package jsonx writes data as JSON by struct tags, and reads it back as it was.
+//
+// It is for data whose strings are bytes that need not be text, such as names out of a
+// memory image. Its JSON is valid Unicode, which every parser takes, and loses nothing: a
+// string that is not UTF-8 has U+FFFD for each byte that is not, and beside it, only then,
+// stand the exact bytes in base64, as a member of the same name with Bytes appended. Beside
+// an array of strings that array has the same length, and null for those that are text.
+//
+//	"comm": "d\ufffdfunt", "commBytes": "ZOlmdW50"
+//	"args": ["-x", "\ufffd"], "argsBytes": [null, "/w=="]
+//
+// # Tags
+//
+// Every exported field of a structure needs a tag json:"name", or json:"-" to be left out;
+// the fields of embedded structures without one are those of the structure itself. Options
+// behind the name are
+//
+//	null       the zero value is null
+//	null=N     the number N is null
+//	hex        an integer is a hexadecimal string, such as "-0x1000"
+//	omitempty  the zero value is left out
+//
+// A nil pointer is null, a slice never is: without elements it is []. What has the methods
+// of [encoding.TextMarshaler] is a string, and a time one in UTC with nanoseconds, or null
+// if it is zero. Other types with MarshalJSON are written by that, but for the outermost
+// value, so that MarshalJSON can call Marshal. Maps, interfaces, and arrays are not
+// supported.
+//
+// The same data gives the same bytes. What is read may have members that are not known;
+// members that are missing leave the zero value, and no name is taken for another that
+// differs by case.
+package jsonx
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// bytesSuffix is behind the name of the member that holds the bytes of another.
+const bytesSuffix = "Bytes"
+
+// A field is how one field of a structure is written.
+type field struct {
+	name      string
+	index     []int // for reflect.Value.FieldByIndex
+	null      bool
+	nullInt   int64 // the value that is null
+	hex       bool
+	omitEmpty bool
+}
+
+// cache holds the fields of structures, as []field or error by reflect.Type.
+var cache sync.Map
+
+// fieldsOf returns the fields of a structure, in their order.
+func fieldsOf(t reflect.Type) ([]field, error) {
+	got, ok := cache.Load(t)
+	if !ok {
+		fields, err := parseFields(t, nil)
+		got = any(fields)
+		if err != nil {
+			got = err
+		}
+		cache.Store(t, got)
+	}
+	if err, ok := got.(error); ok {
+		return nil, err
+	}
+	return got.([]field), nil
+}
+
+func parseFields(t reflect.Type, index []int) ([]field, error) {
+	var all []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		at := append(index[:len(index):len(index)], i)
+		tag, tagged := f.Tag.Lookup("json")
+		switch {
+		case f.Anonymous && !tagged && f.Type.Kind() == reflect.Struct:
+			inner, err := parseFields(f.Type, at)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, inner...)
+		case !f.IsExported() || tag == "-":
+		case tag == "":
+			return nil, fmt.Errorf("jsonx: %v.%s has no tag", t, f.Name)
+		default:
+			parsed, err := parseTag(tag)
+			if err != nil {
+				return nil, fmt.Errorf("jsonx: %v.%s: %w", t, f.Name, err)
+			}
+			parsed.index = at
+			all = append(all, parsed)
+		}
+	}
+	return all, nil
+}
+
+func parseTag(tag string) (field, error) {
+	name, options, _ := strings.Cut(tag, ",")
+	f := field{name: name}
+	for option := range strings.SplitSeq(options, ",") {
+		switch value, number := strings.CutPrefix(option, "null="); {
+		case option == "":
+		case option == "null":
+			f.null = true
+		case number:
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return f, err
+			}
+			f.null, f.nullInt = true, n
+		case option == "hex":
+			f.hex = true
+		case option == "omitempty":
+			f.omitEmpty = true
+		default:
+			return f, fmt.Errorf("unknown option %q", option)
+		}
+	}
+	return f, nil
+}
+
+// isNull reports whether a value is written as null.
+func (f *field) isNull(v reflect.Value) bool {
+	if f.null && v.CanInt() {
+		return v.Int() == f.nullInt
+	}
+	return f.null && v.IsZero()
+}
+
+// The types that are written in a way of their own.
+var (
+	timeType      = reflect.TypeFor[time.Time]()
+	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
+	bytesType     = reflect.TypeFor[[]byte]()
+)
+
+// isText reports whether values of a type are plain strings, which may hold any bytes.
+func isText(t reflect.Type) bool {
+	return t.Kind() == reflect.String && !t.Implements(textMarshaler) && !t.Implements(jsonMarshaler)
+}
+
+// timeLayout is RFC 3339 with all nine digits of nanoseconds.
+const timeLayout = "2006-01-02T15:04:05.000000000Z07:00"
+
+// writable reports whether RFC 3339 has a form for the time.
+func writable(t time.Time) bool { return !t.IsZero() && t.Year() > 0 && t.Year() < 10000 }
