@@ -1,9 +1,10 @@
 package vmem
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // A Gap is a loss: something that should be in an image and could not be read, or
@@ -53,13 +54,14 @@ type gapJSON struct {
 
 // MarshalJSON returns an object with the members object, place (the kind), address, size,
 // offset, pid, reason and error (the text). Of size, offset and pid those are left out
-// that are zero; of none and image places the address too.
+// that are zero; of none and image places the address too. Where object or error is not
+// UTF-8, objectBytes or errorBytes has it in base64.
 func (g Gap) MarshalJSON() ([]byte, error) {
 	j := gapJSON{Object: g.Object, placeJSON: g.Place.json(), Reason: g.Reason()}
 	if g.Err != nil {
 		j.Error = g.Err.Error()
 	}
-	return json.Marshal(j)
+	return jsonx.Marshal(j)
 }
 
 // UnmarshalJSON takes what MarshalJSON gives. The Err that comes of it has the text and
@@ -67,7 +69,7 @@ func (g Gap) MarshalJSON() ([]byte, error) {
 // reason in it.
 func (g *Gap) UnmarshalJSON(b []byte) error {
 	var j gapJSON
-	if err := json.Unmarshal(b, &j); err != nil {
+	if err := jsonx.Unmarshal(b, &j); err != nil {
 		return err
 	}
 	*g = Gap{Object: j.Object, Place: j.place()}

@@ -1,9 +1,10 @@
 package vmem
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // A PlaceKind says what the address of a [Place] is an address of.
@@ -150,12 +151,12 @@ func (j placeJSON) place() Place {
 
 // MarshalJSON returns an object with the members place (the kind), address (hexadecimal,
 // as a string), size, offset and pid, as [Gap.MarshalJSON] has them.
-func (p Place) MarshalJSON() ([]byte, error) { return json.Marshal(p.json()) }
+func (p Place) MarshalJSON() ([]byte, error) { return jsonx.Marshal(p.json()) }
 
 // UnmarshalJSON takes what MarshalJSON gives.
 func (p *Place) UnmarshalJSON(b []byte) error {
 	var j placeJSON
-	if err := json.Unmarshal(b, &j); err != nil {
+	if err := jsonx.Unmarshal(b, &j); err != nil {
 		return err
 	}
 	*p = j.place()
