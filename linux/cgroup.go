@@ -52,10 +52,10 @@ func (l *cgroupLayout) ok() bool {
 
 // A CgroupPath is a line of /proc/PID/cgroup.
 type CgroupPath struct {
-	Hierarchy   int           // 0 is cgroup v2's
-	Controllers string        // comma-separated, name=N for a named hierarchy; empty for v2
-	Path        string        // from the root of the hierarchy, with " (deleted)" as /proc has it
-	Addr        vmem.VirtAddr // of struct cgroup
+	Hierarchy   int           `json:"hierarchy"`   // 0 is cgroup v2's
+	Controllers string        `json:"controllers"` // comma-separated, name=N for a named hierarchy; empty for v2
+	Path        string        `json:"path"`        // from the root of the hierarchy, with " (deleted)" as /proc has it
+	Addr        vmem.VirtAddr `json:"address"`     // of struct cgroup
 }
 
 // CgroupPaths returns the cgroups of the task, one for each hierarchy that is in use,

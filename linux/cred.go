@@ -19,8 +19,14 @@ func newCredLayout(r resolver) credLayout {
 // Cred holds a task's objective credentials (task_struct.real_cred), as ids of the
 // initial user namespace: what the lines Uid and Gid of /proc/PID/status show.
 type Cred struct {
-	UID, EUID, SUID, FSUID uint32
-	GID, EGID, SGID, FSGID uint32
+	UID   uint32 `json:"uid"`
+	EUID  uint32 `json:"euid"`
+	SUID  uint32 `json:"suid"`
+	FSUID uint32 `json:"fsuid"`
+	GID   uint32 `json:"gid"`
+	EGID  uint32 `json:"egid"`
+	SGID  uint32 `json:"sgid"`
+	FSGID uint32 `json:"fsgid"`
 }
 
 // Cred reads the task's credentials.

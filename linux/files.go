@@ -41,9 +41,9 @@ func newFilesLayout(r resolver) filesLayout {
 
 // An FD is an open file descriptor.
 type FD struct {
-	FD   int
-	Path string        // as the link /proc/PID/fd/FD shows it
-	Addr vmem.VirtAddr // of struct file
+	FD   int           `json:"fd"`
+	Path string        `json:"path,null"` // as the link /proc/PID/fd/FD shows it
+	Addr vmem.VirtAddr `json:"address"`   // of struct file
 }
 
 // Files yields the open files of the task by ascending descriptor (linux.lsof of

@@ -42,7 +42,14 @@ func newNSLayout(r resolver) nsLayout {
 // namespaces. 0 stands for one that the task does not have: a zombie has kept its
 // PID and user namespaces only.
 type Namespaces struct {
-	PID, Net, Mnt, UTS, IPC, User, Cgroup, Time uint32
+	PID    uint32 `json:"pid,null"`
+	Net    uint32 `json:"net,null"`
+	Mnt    uint32 `json:"mnt,null"`
+	UTS    uint32 `json:"uts,null"`
+	IPC    uint32 `json:"ipc,null"`
+	User   uint32 `json:"user,null"`
+	Cgroup uint32 `json:"cgroup,null"`
+	Time   uint32 `json:"time,null"`
 }
 
 // Namespaces reads the task's namespaces. The PID namespace is the one that the task

@@ -1,5 +1,7 @@
 package linux
 
+import "fmt"
+
 // A State is what a task was doing, as the letter that /proc/PID/stat shows.
 type State byte
 
@@ -66,4 +68,20 @@ func (s State) String() string {
 		return "I (idle)"
 	}
 	return "? (unknown)"
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It takes what MarshalText gives; the
+// unknown state is 0.
+func (s *State) UnmarshalText(b []byte) error {
+	*s = 0
+	if len(b) > 0 && b[0] != '?' {
+		*s = State(b[0])
+	}
+	if s.String() != string(b) {
+		return fmt.Errorf("linux: unknown state %q", b)
+	}
+	return nil
 }

@@ -84,6 +84,20 @@ func (s TaskSources) String() string {
 	return "none"
 }
 
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (s TaskSources) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It takes what MarshalText gives.
+func (s *TaskSources) UnmarshalText(b []byte) error {
+	for v := range (InTaskList | InPIDIDR) + 1 {
+		if v.String() == string(b) {
+			*s = v
+			return nil
+		}
+	}
+	return fmt.Errorf("linux: unknown views of the tasks: %q", b)
+}
+
 // A Task is a task_struct: a process, if it leads its thread group, or a thread.
 // Its fields are those that were read when the task was found; its methods read
 // more. Volatility's linux.pslist and linux.psaux show the like.
