@@ -29,6 +29,14 @@ type Options struct {
 	// the content. Images of the caller's have none.
 	Format string
 
+	// Hash has the report name the SHA-256 of the image file, for which all of it is read.
+	// Without, the report names what the manifest of a capture says, if one lies beside
+	// the image.
+	Hash bool
+
+	// Arguments are those of the program, for the report's provenance. Nil: none are told.
+	Arguments []string
+
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
 	// soon.
@@ -117,7 +125,7 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	info := k.Info()
 	r := &NodeReport{Kernel: Kernel{
 		Release: info.Release, Banner: info.Banner, PageTableLevels: info.PageTableLevels,
-		KASLRShift: info.KASLRShift, PhysBase: info.PhysBase,
+		KASLRShift: info.KASLRShift, PhysBase: info.PhysBase, Root: info.Root, FoundBy: info.FoundBy,
 	}}
 	var err error
 	if r.Hostname, err = k.Hostname(); err != nil {
@@ -144,7 +152,11 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 
 // complete adds to a report what is known of the node's image.
 func (n *Node) complete(r *NodeReport) {
+	r.Provenance = n.provenance
+	if at, err := n.kernel.Clock(); err == nil && r.Provenance.Captured.IsZero() {
+		r.Provenance.Captured, r.Provenance.CapturedFrom = at, CapturedByClock
+	}
 	r.Kernel.Symbols = n.kernel.From
-	r.Notes = slices.Concat(n.image.Info.Notes, n.kernel.Notes, r.Notes)
+	r.Notes = slices.Concat(n.image.Info.Notes, n.notes, n.kernel.Notes, r.Notes)
 	r.Gaps = append(imageGaps(n.image), r.Gaps...) // only now: reading may have met damage
 }

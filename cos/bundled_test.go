@@ -35,5 +35,6 @@ func TestBundledNode(t *testing.T) {
 		if !r.Whole() {
 			t.Error("the report is not whole")
 		}
+		checkRoundTrip(t, r)
 	}
 }

@@ -6,9 +6,9 @@
 //
 // [AnalyzeNode] finds the format of the image by its content, finds the kernel,
 // walks its tasks and attributes each of them to a pod and a container. The result
-// is a [NodeReport]: plain data, the same bytes of JSON for the same image. What
-// could not be read stands in its Gaps; a report without any is whole, see
-// [NodeReport.Whole].
+// is a [NodeReport]: plain data, the same bytes of JSON for the same image, which are
+// read back as they were written. What could not be read stands in its Gaps; a report
+// without any is whole, see [NodeReport.Whole]. Its [Provenance] says of which image it is.
 //
 // # Attribution
 //

@@ -1,108 +1,85 @@
 package cos
 
 import (
-	"strconv"
-	"time"
-	"unicode/utf8"
+	"errors"
+	"fmt"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
-// A jsonWriter appends JSON text.
-type jsonWriter struct{ b []byte }
+// ErrSchema is the reason that NodeReport's UnmarshalJSON gives for JSON of another form
+// than [Schema].
+var ErrSchema = errors.New("not a report of this schema")
 
-// key starts a member of an object.
-func (w *jsonWriter) key(name string) {
-	w.comma()
-	w.string(name)
-	w.b = append(w.b, ':')
+// A document is a report as its JSON has it.
+type document struct {
+	Schema string `json:"schema"`
+	Whole  bool   `json:"whole"`
+	fields
 }
 
-// comma separates a value from the one before, if there is one.
-func (w *jsonWriter) comma() {
-	if n := len(w.b); n > 0 && w.b[n-1] != '{' && w.b[n-1] != '[' && w.b[n-1] != ':' {
-		w.b = append(w.b, ',')
+// fields are those of a report, without its methods.
+type fields NodeReport
+
+// MarshalJSON returns the report in the form that [Schema] names: the same bytes for the
+// same report. docs/report.md describes it. All text is valid Unicode; where it is not in
+// the report, the exact bytes are beside it in base64, in a member of the same name with
+// Bytes appended. Characters that a terminal or an HTML page would obey are escaped.
+//
+// The fields of a report are its members by their tags. Arrays are never null. A value that
+// is not known, or does not apply, is null. Addresses are hexadecimal strings, times are in
+// UTC with nanoseconds.
+func (r NodeReport) MarshalJSON() ([]byte, error) {
+	return jsonx.Marshal(document{Schema: Schema, Whole: r.Whole(), fields: fields(r)})
+}
+
+// UnmarshalJSON sets the report to one that MarshalJSON wrote: it is equal, but that errors
+// of gaps are recorded ones, which [errors.Is] and [vmem.ReasonOf] know by their reason. The
+// error wraps [ErrSchema] if the JSON is of another schema.
+func (r *NodeReport) UnmarshalJSON(b []byte) error {
+	var head struct {
+		Schema string `json:"schema"`
 	}
-}
-
-func (w *jsonWriter) raw(s string)    { w.b = append(w.b, s...) }
-func (w *jsonWriter) integer(n int64) { w.b = strconv.AppendInt(w.b, n, 10) }
-func (w *jsonWriter) boolean(v bool)  { w.b = strconv.AppendBool(w.b, v) }
-
-func (w *jsonWriter) number(name string, n int64) {
-	w.key(name)
-	w.integer(n)
-}
-
-// nonzero leaves out a number that is not known.
-func (w *jsonWriter) nonzero(name string, n int64) {
-	if n != 0 {
-		w.number(name, n)
+	if err := jsonx.Unmarshal(b, &head); err != nil {
+		return fmt.Errorf("cos: %w", err)
 	}
-}
-
-func (w *jsonWriter) stringKey(name, s string) {
-	w.key(name)
-	w.string(s)
-}
-
-// optional writes the empty string as null.
-func (w *jsonWriter) optional(name, s string) {
-	w.key(name)
-	if s == "" {
-		w.raw("null")
-		return
+	if head.Schema != Schema {
+		return fmt.Errorf("cos: %w: %q, not %q", ErrSchema, head.Schema, Schema)
 	}
-	w.string(s)
-}
-
-func (w *jsonWriter) time(name string, t time.Time) {
-	w.key(name)
-	if t.IsZero() {
-		w.raw("null")
-		return
+	var d document
+	if err := jsonx.Unmarshal(b, &d); err != nil {
+		return fmt.Errorf("cos: report: %w", err)
 	}
-	w.string(t.UTC().Format("2006-01-02T15:04:05.000000000Z07:00"))
+	*r = NodeReport(d.fields)
+	return nil
 }
 
-// inum writes the number of a namespace; there is none with the number 0.
-func (w *jsonWriter) inum(name string, n uint32) {
-	w.key(name)
-	if n == 0 {
-		w.raw("null")
-		return
-	}
-	w.integer(int64(n))
+// MarshalJSON returns the pod as a report has it.
+func (p Pod) MarshalJSON() ([]byte, error) { return jsonx.Marshal(p) }
+
+// UnmarshalJSON takes what MarshalJSON gives.
+func (p *Pod) UnmarshalJSON(b []byte) error { return jsonx.Unmarshal(b, p) }
+
+// MarshalJSON returns the container as a report has it.
+func (c Container) MarshalJSON() ([]byte, error) { return jsonx.Marshal(c) }
+
+// UnmarshalJSON takes what MarshalJSON gives.
+func (c *Container) UnmarshalJSON(b []byte) error { return jsonx.Unmarshal(b, c) }
+
+// MarshalJSON returns the process as a report has it.
+func (p Process) MarshalJSON() ([]byte, error) { return jsonx.Marshal(p) }
+
+// UnmarshalJSON takes what MarshalJSON gives.
+func (p *Process) UnmarshalJSON(b []byte) error { return jsonx.Unmarshal(b, p) }
+
+// MarshalJSON returns the evidence as a report has it, which says of hints that they are.
+func (e Evidence) MarshalJSON() ([]byte, error) {
+	type fields Evidence
+	return jsonx.Marshal(struct {
+		fields
+		Hint bool `json:"hint"`
+	}{fields(e), e.Source.Hint()})
 }
 
-// array writes a member that is an array of what each writes of its elements.
-func array[T any](w *jsonWriter, name string, all []T, each func(T)) {
-	w.key(name)
-	w.b = append(w.b, '[')
-	for _, v := range all {
-		w.comma()
-		each(v)
-	}
-	w.b = append(w.b, ']')
-}
-
-const hexDigits = "0123456789abcdef"
-
-// string writes bytes as PEP 383 has them. Like Python it takes encoded surrogates
-// for bytes that are not UTF-8.
-func (w *jsonWriter) string(s string) {
-	w.b = append(w.b, '"')
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch c := s[i]; {
-		case r == utf8.RuneError && size == 1:
-			w.b = append(w.b, '\\', 'u', 'd', 'c', hexDigits[c>>4], hexDigits[c&0xf])
-		case c == '"' || c == '\\':
-			w.b = append(w.b, '\\', c)
-		case c < 0x20:
-			w.b = append(w.b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
-		default:
-			w.b = append(w.b, s[i:i+size]...)
-		}
-		i += size
-	}
-	w.b = append(w.b, '"')
-}
+// UnmarshalJSON takes what MarshalJSON gives.
+func (e *Evidence) UnmarshalJSON(b []byte) error { return jsonx.Unmarshal(b, e) }

@@ -4,102 +4,31 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
-
-var stringTests = []struct{ bytes, json string }{
-	{"", `""`},
-	{"plain", `"plain"`},
-	{`quote " and \`, `"quote \" and \\"`},
-	{"\x00\t\n\x1b\x1f\x7f", `"\u0000\u0009\u000a\u001b\u001f` + "\x7f\""},
-	{"</script>&", `"</script>&"`},
-	{"é€😀\u2028\ufffd", "\"é€😀\u2028\ufffd\""},
-	{"\x80\xff", `"\udc80\udcff"`},
-	{"a\xe9b", `"a\udce9b"`},                                               // Latin-1
-	{"\xe2\x82", `"\udce2\udc82"`},                                         // cut off
-	{"\xc0\xaf", `"\udcc0\udcaf"`},                                         // overlong
-	{"\xed\xa0\x80\xed\xb2\x80", `"\udced\udca0\udc80\udced\udcb2\udc80"`}, // encoded surrogates
-	{"\xf4\x90\x80\x80", `"\udcf4\udc90\udc80\udc80"`},                     // beyond Unicode
-}
-
-func TestJSONString(t *testing.T) {
-	for _, test := range stringTests {
-		var w jsonWriter
-		w.string(test.bytes)
-		if got := string(w.b); got != test.json {
-			t.Errorf("%q: %s, want %s", test.bytes, got, test.json)
-		}
-	}
-}
-
-// pythonDecode reads a JSON array of strings and a file of their bytes, in
-// hexadecimal on a line each, and says which differ, as PEP 383 has it.
-const pythonDecode = `
-import json, sys
-strings = json.load(open(sys.argv[1], encoding="utf-8"))
-wanted = [bytes.fromhex(line) for line in open(sys.argv[2])]
-assert len(strings) == len(wanted), (len(strings), len(wanted))
-for s, w in zip(strings, wanted):
-    assert s.encode("utf-8", "surrogateescape") == w, (s, w)
-`
-
-// TestJSONStringInPython has Python decode all strings of the table, all bytes, and
-// all pairs of bytes.
-func TestJSONStringInPython(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 to decode with")
-	}
-	var raw []string
-	for _, test := range stringTests {
-		raw = append(raw, test.bytes)
-	}
-	for a := range 256 {
-		for b := range 256 {
-			raw = append(raw, "x"+string([]byte{byte(a), byte(b)})+"y")
-		}
-	}
-	var w jsonWriter
-	w.raw("[")
-	var wanted []byte
-	for _, s := range raw {
-		w.comma()
-		w.string(s)
-		wanted = fmt.Appendf(wanted, "%x\n", s)
-	}
-	w.raw("]")
-	decode(t, python, w.b, wanted)
-}
-
-func decode(t *testing.T, python string, text, wanted []byte) {
-	t.Helper()
-	dir := t.TempDir()
-	files := []string{filepath.Join(dir, "json"), filepath.Join(dir, "wanted")}
-	for i, data := range [][]byte{text, wanted} {
-		if err := os.WriteFile(files[i], data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := exec.CommandContext(t.Context(), python, append([]string{"-c", pythonDecode}, files...)...).CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-}
 
 // wholeReport has every field set, and one process that has nothing.
 func wholeReport() *NodeReport {
 	at := time.Date(2026, 11, 21, 1, 49, 10, 5, time.FixedZone("", 3600))
 	return &NodeReport{
-		Kernel:   Kernel{Release: "6.1.0", Banner: "Linux version 6.1.0", PageTableLevels: 5, KASLRShift: 0x18000000, PhysBase: -0xc00000, Symbols: "vmlinux"},
+		Provenance: Provenance{
+			Image: "node\xff.lime", Size: 4096, Format: "LiME", Compression: "gzip", SHA256: "00ff", SHA256From: DigestOfManifest,
+			Captured: at, CapturedFrom: CapturedByManifest, Tool: "example.org/tool", Version: "v1.2.3", Arguments: []string{"-json", "node\xff.lime"},
+		},
+		Kernel:   Kernel{Release: "6.1.0", Banner: "Linux version 6.1.0", PageTableLevels: 5, KASLRShift: 0x18000000, PhysBase: -0xc00000, Root: 0x1000, FoundBy: "banner", Symbols: "vmlinux"},
 		Hostname: "node", BootTime: at,
 		Pods: []Pod{
 			{UID: "u", QoS: Burstable, Namespace: "n", Name: "p", SandboxID: "s",
@@ -109,57 +38,76 @@ func wholeReport() *NodeReport {
 		},
 		Processes: []Process{
 			{PID: 7, PPID: 1, Comm: "a\xff", Args: []string{"a\xff", ""}, Env: []string{"B=1"}, Exe: "/a", Cwd: "/", State: linux.Sleeping,
-				Cred: &linux.Cred{UID: 1, EUID: 2, GID: 3, EGID: 4294967295}, StartTime: at, Threads: []Thread{{7, "a\xff", at}, {TID: 9, Comm: "t"}},
-				Cgroup: "/x", Cgroups: []linux.CgroupPath{{Hierarchy: 1, Controllers: "cpu", Path: "/x"}, {Path: "/"}}, PodUID: "u", ContainerID: "i",
+				Cred: &linux.Cred{UID: 1, EUID: 2, SUID: 5, FSUID: 6, GID: 3, EGID: 4294967295, SGID: 7, FSGID: 8}, StartTime: at, Threads: []Thread{{7, "a\xff", at}, {TID: 9, Comm: "t"}},
+				Cgroup: "/x", Cgroups: []linux.CgroupPath{{Hierarchy: 1, Controllers: "cpu", Path: "/x", Addr: 0x20}, {Path: "/"}}, PodUID: "u", ContainerID: "i",
 				Namespaces: linux.Namespaces{PID: 1, Net: 2, Mnt: 3, UTS: 4, IPC: 5, User: 6, Cgroup: 7, Time: 4026531834}, NamespacedPIDs: []int32{7, 1},
-				FDs: []linux.FD{{FD: 0, Path: "/dev/null"}, {FD: 3}}, Sources: linux.InTaskList | linux.InPIDIDR, Address: 0xffff888000000000},
+				FDs: []linux.FD{{FD: 0, Path: "/dev/null", Addr: 0x30}, {FD: 3}}, Sources: linux.InTaskList | linux.InPIDIDR, Address: 0xffff888000000000},
 			{PID: 8, PPID: -1, State: linux.Zombie, KernelThread: true},
 		},
-		Gaps:  []vmem.Gap{{Object: "task list", Place: vmem.KernelPlace(0x10), Err: errors.New("broke \"off\"")}},
+		Gaps: []vmem.Gap{
+			{Object: "list of \xff", Place: vmem.KernelPlace(0x10), Err: kstruct.ErrCorrupt},
+			{Object: "args", Place: vmem.UserPlace(0x20, 7), Err: &vmem.Fault{Virt: 0x20, Level: 1, Entry: 2, Phys: 0x40, Err: vmem.ErrSwapped}},
+			{Object: "image", Place: vmem.PhysicalPlace(vmem.Range[vmem.PhysAddr]{Start: 0x30, Size: 1 << 40}, 9), Err: errors.New("broke \"off\"")},
+			{Object: "pods", Err: ErrConflict},
+		},
 		Notes: []string{"of \xff"},
 	}
 }
 
 const wholeJSON = `{
- "schema": "nodelens/node/v1",
- "kernel": {"release": "6.1.0", "banner": "Linux version 6.1.0", "pageTableLevels": 5, "kaslrShift": "0x18000000", "physBase": "-0xc00000", "symbols": "vmlinux"},
+ "schema": "nodelens/node/v2", "whole": false,
+ "provenance": {"image": "node�.lime", "imageBytes": "bm9kZf8ubGltZQ==", "size": 4096, "format": "LiME", "compression": "gzip",
+  "sha256": "00ff", "sha256From": "manifest", "captured": "2026-11-21T00:49:10.000000005Z", "capturedFrom": "manifest",
+  "tool": "example.org/tool", "version": "v1.2.3", "arguments": ["-json", "node�.lime"], "argumentsBytes": [null, "bm9kZf8ubGltZQ=="]},
+ "kernel": {"release": "6.1.0", "banner": "Linux version 6.1.0", "pageTableLevels": 5, "kaslrShift": "0x18000000", "physBase": "-0xc00000",
+  "root": "0x1000", "foundBy": "banner", "symbols": "vmlinux"},
  "hostname": "node", "bootTime": "2026-11-21T00:49:10.000000005Z",
  "pods": [
   {"uid": "u", "qos": "burstable", "namespace": "n", "name": "p", "sandboxID": "s",
-   "containers": [{"id": "i", "name": "c", "pids": [7, 8], "image": "m", "evidence": [{"field": "name", "value": "c", "source": "mount", "hint": false, "pid": 7}]}],
-   "evidence": [{"field": "name", "value": "p", "source": "uts-name", "hint": true, "pid": 7}]},
+   "containers": [{"id": "i", "name": "c", "pids": [7, 8], "image": "m", "evidence": [{"field": "name", "value": "c", "source": "mount", "pid": 7, "hint": false}]}],
+   "evidence": [{"field": "name", "value": "p", "source": "uts-name", "pid": 7, "hint": true}]},
   {"uid": "v", "qos": null, "namespace": null, "name": null, "sandboxID": null,
    "containers": [{"id": null, "name": null, "pids": [], "image": null, "evidence": []}], "evidence": []}
  ],
  "processes": [
-  {"pid": 7, "ppid": 1, "comm": "a\udcff", "args": ["a\udcff", ""], "env": ["B=1"], "exe": "/a", "cwd": "/", "state": "S (sleeping)", "kernelThread": false,
-   "uid": 1, "gid": 3, "euid": 2, "egid": 4294967295, "startTime": "2026-11-21T00:49:10.000000005Z",
-   "threads": [{"tid": 7, "comm": "a\udcff", "startTime": "2026-11-21T00:49:10.000000005Z"}, {"tid": 9, "comm": "t", "startTime": null}],
+  {"pid": 7, "ppid": 1, "comm": "a�", "commBytes": "Yf8=", "args": ["a�", ""], "argsBytes": ["Yf8=", null], "env": ["B=1"],
+   "exe": "/a", "cwd": "/", "state": "S (sleeping)", "kernelThread": false,
+   "cred": {"uid": 1, "euid": 2, "suid": 5, "fsuid": 6, "gid": 3, "egid": 4294967295, "sgid": 7, "fsgid": 8}, "startTime": "2026-11-21T00:49:10.000000005Z",
+   "threads": [{"tid": 7, "comm": "a�", "commBytes": "Yf8=", "startTime": "2026-11-21T00:49:10.000000005Z"}, {"tid": 9, "comm": "t", "startTime": null}],
    "cgroup": "/x", "podUID": "u", "containerID": "i",
-   "cgroups": [{"hierarchy": 1, "controllers": "cpu", "path": "/x"}, {"hierarchy": 0, "controllers": "", "path": "/"}],
+   "cgroups": [{"hierarchy": 1, "controllers": "cpu", "path": "/x", "address": "0x20"}, {"hierarchy": 0, "controllers": "", "path": "/", "address": "0x0"}],
    "namespaces": {"pid": 1, "net": 2, "mnt": 3, "uts": 4, "ipc": 5, "user": 6, "cgroup": 7, "time": 4026531834}, "namespacedPIDs": [7, 1],
-   "fds": [{"fd": 0, "path": "/dev/null"}, {"fd": 3, "path": null}], "address": "0xffff888000000000", "sources": "task list+PID IDR"},
+   "fds": [{"fd": 0, "path": "/dev/null", "address": "0x30"}, {"fd": 3, "path": null, "address": "0x0"}],
+   "sources": "task list+PID IDR", "address": "0xffff888000000000"},
   {"pid": 8, "ppid": null, "comm": "", "args": [], "env": [], "exe": null, "cwd": null, "state": "Z (zombie)", "kernelThread": true,
-   "uid": null, "gid": null, "euid": null, "egid": null, "startTime": null, "threads": [],
-   "cgroup": null, "podUID": null, "containerID": null,
+   "cred": null, "startTime": null, "threads": [],
+   "cgroup": null, "podUID": null, "containerID": null, "cgroups": [],
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
-   "fds": [], "address": "0x0", "sources": "none"}
+   "fds": [], "sources": "none", "address": "0x0"}
  ],
- "gaps": [{"object": "task list", "place": "kernel", "address": "0x10", "reason": "other", "error": "broke \"off\""}],
- "notes": ["of \udcff"]
+ "gaps": [
+  {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
+  {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},
+  {"object": "image", "place": "physical", "address": "0x30", "size": 1099511627776, "offset": 9, "reason": "other", "error": "broke \"off\""},
+  {"object": "pods", "place": "none", "reason": "conflict", "error": "sources disagree"}
+ ],
+ "notes": ["of �"], "notesBytes": ["b2Yg/w=="]
 }`
 
 func TestReportJSON(t *testing.T) {
-	got, err := wholeReport().MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var want bytes.Buffer
 	if err := json.Compact(&want, []byte(wholeJSON)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want.String(), string(got)); diff != "" {
-		t.Errorf("report (-want +got):\n%s", diff)
+	r := wholeReport()
+	for name, v := range map[string]any{"value": *r, "pointer": r, "inside": struct{ json.Marshaler }{r}} {
+		got, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
@@ -168,38 +116,205 @@ func TestEmptyReportJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"schema":"nodelens/node/v1",` +
-		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","symbols":null},` +
+	const want = `{"schema":"nodelens/node/v2","whole":true,` +
+		`"provenance":{"image":null,"size":null,"format":null,"compression":null,"sha256":null,"sha256From":null,` +
+		`"captured":null,"capturedFrom":null,"tool":null,"version":null,"arguments":[]},` +
+		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","root":"0x0","foundBy":null,"symbols":null},` +
 		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"gaps":[],"notes":[]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
 }
 
-func FuzzJSONString(f *testing.F) {
-	for _, test := range stringTests {
-		f.Add(test.bytes)
+// gapsByCode compares gaps by all but the type of their errors.
+var gapsByCode = cmp.Comparer(func(a, b vmem.Gap) bool {
+	return a.Object == b.Object && a.Place == b.Place && a.Reason() == b.Reason() && a.Error() == b.Error()
+})
+
+// checkRoundTrip reads the JSON of a report and compares.
+func checkRoundTrip(t *testing.T, want *NodeReport) []byte {
+	t.Helper()
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		var w jsonWriter
-		w.string(s)
-		if !json.Valid(w.b) {
-			t.Fatalf("%q: not JSON: %s", s, w.b)
+	var got NodeReport
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, &got, gapsByCode); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+	again, err := json.Marshal(got)
+	if err != nil || !bytes.Equal(text, again) {
+		t.Errorf("written again it differs: %v", err)
+	}
+	return text
+}
+
+func TestReportRoundTrip(t *testing.T) {
+	checkRoundTrip(t, new(NodeReport))
+	want := wholeReport()
+	checkRoundTrip(t, want)
+	var got NodeReport
+	if err := json.Unmarshal([]byte(wholeJSON), &got); err != nil {
+		t.Fatal(err)
+	}
+	for i, sentinel := range []error{kstruct.ErrCorrupt, vmem.ErrSwapped, nil, ErrConflict} {
+		if sentinel != nil && !errors.Is(got.Gaps[i], sentinel) {
+			t.Errorf("gap %d is not %v: %v", i, sentinel, got.Gaps[i])
 		}
-	})
+	}
+	checkPart(t, want, want.Pods[0])
+	checkPart(t, want, want.Pods[0].Containers[0])
+	checkPart(t, want, want.Pods[0].Evidence[0])
+	checkPart(t, want, want.Processes[0])
+	checkPart(t, want, want.Processes[1])
+	checkPart(t, want, want.Gaps[0])
+}
+
+// checkPart checks that a part of a report is written alone as in the report, and read back.
+func checkPart[T any](t *testing.T, r *NodeReport, want T) {
+	t.Helper()
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := json.Marshal(r)
+	if err != nil || !bytes.Contains(whole, text) {
+		t.Errorf("not a part of the report: %s, %v", text, err)
+	}
+	var got T
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, gapsByCode); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+}
+
+func TestReportOfAnotherSchema(t *testing.T) {
+	for text, want := range map[string]error{
+		`{"schema":"nodelens/node/v1"}`: ErrSchema,
+		`{"kernel":{}}`:                 ErrSchema,
+		`{"schema":"nodelens/node/v2","later":[{}],"whole":true}`: nil,
+	} {
+		if err := json.Unmarshal([]byte(text), new(NodeReport)); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
+	}
+	for _, text := range []string{`[]`, `{"schema":7}`, `{"schema":"nodelens/node/v2","processes":[{"pid":"7"}]}`, `{"schema":"nodelens/node/v2","hostname":"a","hostnameBytes":"/w=="}`} {
+		if err := json.Unmarshal([]byte(text), new(NodeReport)); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}
+
+// strictly are parsers of JSON that take nothing but Unicode.
+var strictly = map[string][]string{
+	"python3": {"-c", "import json, sys; json.loads(open(sys.argv[1], 'rb').read().decode('utf-8', 'strict'))[0]['processes'][0]['comm'].encode('utf-8', 'strict')"},
+	"jq":      {"-e", `.[0].processes[0].comm == "a\ufffd"`},
+}
+
+// TestStrictParsers has others read the report with all that can be odd in it.
+func TestStrictParsers(t *testing.T) {
+	text, err := json.Marshal([]*NodeReport{wholeReport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "report.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for program, args := range strictly {
+		t.Run(program, func(t *testing.T) {
+			if _, err := exec.LookPath(program); err != nil {
+				t.Skip(err)
+			}
+			if out, err := exec.CommandContext(t.Context(), program, append(slices.Clone(args), file)...).CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
 }
 
 func BenchmarkReportJSON(b *testing.B) {
 	r := wholeReport()
-	text, err := r.MarshalJSON()
+	text, err := json.Marshal(r)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		if _, err := r.MarshalJSON(); err != nil {
-			b.Fatal(err)
+	b.Run("write", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			if _, err := r.MarshalJSON(); err != nil {
+				b.Fatal(err)
+			}
 		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			if err := new(NodeReport).UnmarshalJSON(text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// members adds the paths of what a JSON value holds to all: a[].b is member b of each
+// element of a.
+func members(all map[string]bool, path string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			if !strings.HasSuffix(name, "Bytes") {
+				members(all, strings.TrimPrefix(path+"."+name, "."), value)
+			}
+		}
+	case []any:
+		for _, value := range v {
+			members(all, path+"[]", value)
+		}
+	default:
+		all[path] = true
+	}
+}
+
+// TestDocumented compares the members that docs/report.md describes with those of a report
+// that has all.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "docs", "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if cell, ok := strings.CutPrefix(line, "| `"); ok {
+			name, _, _ := strings.Cut(cell, "`")
+			documented[name] = true
+		}
+	}
+	var report any
+	if err := json.Unmarshal([]byte(wholeJSON), &report); err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]bool{}
+	members(written, "", report)
+	// The evidence of containers is described once, with that of pods.
+	const ofContainer = "pods[].containers[].evidence[]"
+	for path := range maps.Clone(written) {
+		if inner, ok := strings.CutPrefix(path, ofContainer); ok {
+			delete(written, path)
+			if !documented["pods[].evidence[]"+inner] {
+				t.Errorf("%s is not described", path)
+			}
+		}
+	}
+	written[ofContainer] = true
+	if diff := cmp.Diff(written, documented); diff != "" {
+		t.Errorf("members (-written +described):\n%s", diff)
 	}
 }

@@ -15,6 +15,9 @@ type Node struct {
 	image  *image.File
 	kernel *image.Kernel
 	owned  bool // the image is to be closed
+
+	provenance Provenance // but for the kernel's clock
+	notes      []string   // on the provenance
 }
 
 // OpenNode opens a memory image and finds the kernel in it. The caller must Close the Node.
@@ -32,7 +35,23 @@ func OpenNode(ctx context.Context, img Image, opts *Options) (*Node, error) {
 	if n.kernel, err = image.OpenKernel(ctx, n.image, settings); err != nil {
 		return nil, cmp.Or(fmt.Errorf("cos: %w%s", err, notWhole(n.image)), n.Close())
 	}
+	if err := n.trace(ctx, opts); err != nil {
+		return nil, cmp.Or(fmt.Errorf("cos: %w", err), n.Close())
+	}
 	return n, nil
+}
+
+// trace finds out where the image is from.
+func (n *Node) trace(ctx context.Context, opts *Options) (err error) {
+	n.provenance, n.notes = provenance(&n.image.Info, opts)
+	if !opts.Hash || n.provenance.Size == 0 || n.provenance.Image == "" {
+		return nil
+	}
+	note, err := n.provenance.hash(ctx, opts.Progress)
+	if note != "" {
+		n.notes = append(n.notes, note)
+	}
+	return err
 }
 
 // open opens the image, unless the caller has.

@@ -7,20 +7,21 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// Schema names the form of a report's JSON.
-const Schema = "nodelens/node/v1"
+// Schema names the form of a report's JSON: docs/report.md describes it.
+const Schema = "nodelens/node/v2"
 
 // A NodeReport says what ran on a node at the moment at which its memory was imaged.
 // It is plain data that refers to no image; strings hold the bytes that were found,
 // UTF-8 or not.
 type NodeReport struct {
-	Kernel    Kernel
-	Hostname  string     // of the initial UTS namespace; empty if it can't be read
-	BootTime  time.Time  // zero if it can't be read
-	Pods      []Pod      // by ascending namespace, name and UID
-	Processes []Process  // by ascending PID
-	Gaps      []vmem.Gap // what was lost, in the order of the walk
-	Notes     []string   // what is not known although nothing was lost
+	Provenance Provenance `json:"provenance"`
+	Kernel     Kernel     `json:"kernel"`
+	Hostname   string     `json:"hostname,null"` // of the initial UTS namespace; empty if it can't be read
+	BootTime   time.Time  `json:"bootTime"`      // zero if it can't be read
+	Pods       []Pod      `json:"pods"`          // by ascending namespace, name and UID
+	Processes  []Process  `json:"processes"`     // by ascending PID
+	Gaps       []vmem.Gap `json:"gaps"`          // what was lost, in the order of the walk
+	Notes      []string   `json:"notes"`         // what is not known although nothing was lost
 }
 
 // Whole reports whether nothing was lost: all walks came to their ends, all views of
@@ -30,66 +31,68 @@ func (r *NodeReport) Whole() bool { return len(r.Gaps) == 0 }
 
 // A Kernel is the kernel that ran.
 type Kernel struct {
-	Release         string // such as 6.1.0-56-cloud-amd64
-	Banner          string // as in /proc/version, without the newline
-	PageTableLevels int    // 4 or 5
-	KASLRShift      uint64 // what to add to an address as linked
-	PhysBase        int64  // the kernel's phys_base; may be negative
-	Symbols         string // where types and symbols came from
+	Release         string        `json:"release"`         // such as 6.1.0-56-cloud-amd64
+	Banner          string        `json:"banner"`          // as in /proc/version, without the newline
+	PageTableLevels int           `json:"pageTableLevels"` // 4 or 5
+	KASLRShift      uint64        `json:"kaslrShift,hex"`  // what to add to an address as linked
+	PhysBase        int64         `json:"physBase,hex"`    // the kernel's phys_base; may be negative
+	Root            vmem.PhysAddr `json:"root"`            // of the kernel's top page table
+	FoundBy         string        `json:"foundBy,null"`    // what led to the kernel
+	Symbols         string        `json:"symbols,null"`    // where types and symbols came from
 }
 
 // A Pod is a pod of which the node knew. Fields that no source tells are empty.
 type Pod struct {
-	UID        string
-	QoS        QoS
-	Namespace  string
-	Name       string
-	SandboxID  string      // of the sandbox (pause) container, which is not among the Containers
-	Containers []Container // by ascending name and ID
-	Evidence   []Evidence  // for the fields above, and the hints
+	UID        string      `json:"uid"`
+	QoS        QoS         `json:"qos,null"`
+	Namespace  string      `json:"namespace,null"`
+	Name       string      `json:"name,null"`
+	SandboxID  string      `json:"sandboxID,null"` // of the sandbox (pause) container, which is not among the Containers
+	Containers []Container `json:"containers"`     // by ascending name and ID
+	Evidence   []Evidence  `json:"evidence"`       // for the fields above, and the hints
 }
 
 // A Container is a container of a pod. One that has no processes has exited, or was
 // never started.
 type Container struct {
-	ID       string
-	Name     string
-	Image    string  // as containerd knows it
-	PIDs     []int32 // of its processes in the initial PID namespace, ascending
-	Evidence []Evidence
+	ID       string     `json:"id,null"`
+	Name     string     `json:"name,null"`
+	PIDs     []int32    `json:"pids"`       // of its processes in the initial PID namespace, ascending
+	Image    string     `json:"image,null"` // as the runtime knows it
+	Evidence []Evidence `json:"evidence"`
 }
 
 // A Process is a thread group. Fields that could not be read are zero, and a Gap says
 // why; fields that do not apply are zero too.
 type Process struct {
-	PID            int32
-	PPID           int32 // of the real parent; -1 if it can't be read
-	Comm           string
-	Args           []string
-	Env            []string
-	Exe            string // empty for kernel threads and zombies
-	Cwd            string // empty for zombies
-	State          linux.State
-	KernelThread   bool
-	Cred           *linux.Cred        // nil if it can't be read
-	StartTime      time.Time          // zero if the boot time is not known
-	Threads        []Thread           // the leader and the others, by ascending TID
-	Cgroup         string             // path of the one of Cgroups that tells most: of a container or a pod, or else the last
-	Cgroups        []linux.CgroupPath // v1's by descending number, then v2's
-	PodUID         string             // from Cgroup, as is ContainerID
-	ContainerID    string
-	Namespaces     linux.Namespaces
-	NamespacedPIDs []int32 // in each PID namespace, from the initial one to its own
-	FDs            []linux.FD
-	Sources        linux.TaskSources // which views of the set of tasks have it
-	Address        vmem.VirtAddr     // of the task_struct
+	PID            int32              `json:"pid"`
+	PPID           int32              `json:"ppid,null=-1"` // of the real parent; -1 if it can't be read
+	Comm           string             `json:"comm"`
+	Args           []string           `json:"args"`
+	Env            []string           `json:"env"`
+	Exe            string             `json:"exe,null"` // empty for kernel threads and zombies
+	Cwd            string             `json:"cwd,null"` // empty for zombies
+	State          linux.State        `json:"state"`
+	KernelThread   bool               `json:"kernelThread"`
+	Cred           *linux.Cred        `json:"cred"`             // nil if it can't be read
+	StartTime      time.Time          `json:"startTime"`        // zero if the boot time is not known
+	Threads        []Thread           `json:"threads"`          // the leader and the others, by ascending TID
+	Cgroup         string             `json:"cgroup,null"`      // path of the one of Cgroups that tells most: of a container or a pod, or else the last
+	PodUID         string             `json:"podUID,null"`      // from Cgroup, as is ContainerID
+	ContainerID    string             `json:"containerID,null"` // of a container or a sandbox
+	Cgroups        []linux.CgroupPath `json:"cgroups"`          // v1's by descending number, then v2's
+	Namespaces     linux.Namespaces   `json:"namespaces"`
+	NamespacedPIDs []int32            `json:"namespacedPIDs"` // in each PID namespace, from the initial one to its own
+	FDs            []linux.FD         `json:"fds"`
+	Sources        linux.TaskSources  `json:"sources"` // which views of the set of tasks have it
+	Address        vmem.VirtAddr      `json:"address"` // of the task_struct
 }
 
 // A Thread is a task of a process.
 type Thread struct {
-	TID       int32
-	Comm      string
-	StartTime time.Time // zero if the boot time is not known
+	TID       int32     `json:"tid"`
+	Comm      string    `json:"comm"`
+	StartTime time.Time `json:"startTime"` // zero if the boot time is not known
 }
 
 // A Source says where a value comes from.
@@ -125,8 +128,8 @@ func (s Source) Hint() bool { return s == HintShim || s == HintUTSName }
 
 // Evidence is what one source says of one field.
 type Evidence struct {
-	Field  string // as the JSON calls it: uid, qos, namespace, name, sandboxID, id, image
-	Value  string
-	Source Source
-	PID    int32 // the process in which it was found: of the pod, or containerd's
+	Field  string `json:"field"` // as the JSON calls it: uid, qos, namespace, name, sandboxID, id, image
+	Value  string `json:"value"`
+	Source Source `json:"source"`
+	PID    int32  `json:"pid"` // the process in which it was found: of the pod, or the runtime's
 }

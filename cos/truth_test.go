@@ -30,6 +30,18 @@ func checkReport(t *testing.T, node *truth.Node, r *NodeReport) {
 		t.Errorf("pods (-truth +found):\n%s", diff)
 	}
 	checkKernel(t, node.Kernel, r)
+	checkCaptured(t, node, r.Provenance)
+}
+
+// checkCaptured checks that the image was captured after the truth was collected, by the
+// kernel's clock, which a CPU that idles may let stand for a while.
+func checkCaptured(t *testing.T, node *truth.Node, p Provenance) {
+	t.Helper()
+	collected := node.Kernel.Boot.Add(time.Duration(node.Until) * time.Second / truth.TicksPerSecond)
+	since := p.Captured.Sub(collected)
+	if p.CapturedFrom != CapturedByClock || since < -node.Kernel.BootWithin-5*time.Second || since > 5*time.Minute {
+		t.Errorf("captured %v by %q, %v after the truth was collected", p.Captured, p.CapturedFrom, since)
+	}
 }
 
 // ignoreEvidence leaves out what the truth doesn't tell.
@@ -169,11 +181,11 @@ func TestAnalyzeNode(t *testing.T) {
 	}
 }
 
-// asJSON returns the JSON of a report without where the symbols came from.
+// asJSON returns the JSON of a report without where image and symbols came from.
 func asJSON(t *testing.T, r *NodeReport) string {
 	t.Helper()
 	same := *r
-	same.Kernel.Symbols = ""
+	same.Provenance, same.Kernel.Symbols, same.Kernel.FoundBy = Provenance{}, "", ""
 	text, err := same.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)

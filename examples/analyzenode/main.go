@@ -8,7 +8,7 @@
 // comes with the repository. The symbols of the kernel are taken from the image, unless
 // -isf names them in Volatility's format, or -vmlinux the kernel's
 // vmlinux with DWARF. With -json the whole report is printed, in the form
-// nodelens/node/v1.
+// nodelens/node/v2.
 //
 // It exits with 0 if the report is whole, with 3 if it isn't, for reasons that it gives
 // on standard error, with 1 if there is no report, with 2 if it was called wrongly,
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	meter := newMeter(stderr)
-	opts := &cos.Options{SymbolFile: s.symbols, Progress: meter.show}
+	opts := &cos.Options{Arguments: args, SymbolFile: s.symbols, Progress: meter.show}
 	if s.vmlinux != "" {
 		opts.SymbolSource = &vmlinux{s.vmlinux, meter.show}
 	}

@@ -59,7 +59,7 @@ const maxLine = 140
 // responder should not overlook.
 func describe(p *cos.Process) string {
 	if p.KernelThread {
-		return "[" + text.Printable(p.Comm) + "]"
+		return "[" + text.Word(p.Comm) + "]"
 	}
 	line := text.Word(p.Comm)
 	if len(p.Args) > 0 {

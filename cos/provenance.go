@@ -1,0 +1,161 @@
+package cos
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/nodelens/nodelens/image"
+)
+
+// A Provenance says what a report was made of, and by what. Fields that are not known are
+// zero.
+type Provenance struct {
+	Image        string        `json:"image,null"`        // name of the file, as it was opened
+	Size         int64         `json:"size,null"`         // of the file, in bytes
+	Format       string        `json:"format,null"`       // such as LiME
+	Compression  string        `json:"compression,null"`  // of the file as a whole, such as gzip
+	SHA256       string        `json:"sha256,null"`       // of the file, in lower-case hexadecimal
+	SHA256From   DigestSource  `json:"sha256From,null"`   // who says so
+	Captured     time.Time     `json:"captured"`          // when the image was captured
+	CapturedFrom CaptureSource `json:"capturedFrom,null"` // who says so
+	Tool         string        `json:"tool,null"`         // path of the main package of the program
+	Version      string        `json:"version,null"`      // of this module in it, as go version -m shows it
+	Arguments    []string      `json:"arguments"`         // of the program: Options.Arguments
+}
+
+// A DigestSource says where the digest of an image is from.
+type DigestSource string
+
+// The sources of a digest.
+const (
+	// DigestComputed: the file was read for it.
+	DigestComputed DigestSource = "computed"
+	// DigestOfManifest: the manifest says it that capture has put beside the image. The
+	// file has the size that the manifest says; it was not read for it.
+	DigestOfManifest DigestSource = "manifest"
+)
+
+// A CaptureSource says where the time of a capture is from.
+type CaptureSource string
+
+// The sources of the time of a capture.
+const (
+	// CapturedByManifest: the manifest says when the capture began.
+	CapturedByManifest CaptureSource = "manifest"
+	// CapturedByClock: the kernel's clock stood so when its page was captured.
+	CapturedByClock CaptureSource = "kernel-clock"
+)
+
+// module is the path of this module.
+const module = "github.com/nodelens/nodelens"
+
+// program returns the path of the program's main package, and the version of this module
+// in it.
+var program = sync.OnceValues(func() (tool, version string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "", ""
+	}
+	if info.Main.Path == module {
+		return info.Path, info.Main.Version
+	}
+	for _, m := range info.Deps {
+		if m.Path == module {
+			return info.Path, m.Version
+		}
+	}
+	return info.Path, ""
+})
+
+// provenance returns what is known of the image without reading it, and what is wrong
+// about that.
+func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) {
+	p = Provenance{
+		Image: info.Name, Size: info.Size, Format: info.Format, Compression: info.Compression,
+		Arguments: opts.Arguments,
+	}
+	p.Tool, p.Version = program()
+	m, err := readManifest(info.Name + ".json")
+	switch {
+	case info.Name == "" || info.Size == 0 || err != nil || m.Schema != manifestSchema:
+	case m.Image.Bytes != info.Size:
+		notes = append(notes, fmt.Sprintf("the manifest beside the image is of a file of %d bytes, not of %d: it is not used", m.Image.Bytes, info.Size))
+	default:
+		p.Captured, p.CapturedFrom = m.Began.UTC(), CapturedByManifest
+		if m.Image.SHA256 != "" {
+			p.SHA256, p.SHA256From = m.Image.SHA256, DigestOfManifest
+		}
+	}
+	return p, notes
+}
+
+// A manifest is what is of use here of the manifest that a capture leaves beside the image.
+type manifest struct {
+	Schema string    `json:"schema"`
+	Began  time.Time `json:"began"`
+	Image  struct {
+		Bytes  int64  `json:"bytes"`
+		SHA256 string `json:"sha256"`
+	} `json:"image"`
+}
+
+// manifestSchema names the form of a manifest.
+const manifestSchema = "nodelens/capture/v1"
+
+// maxManifest is how much of what lies beside an image is read, at most.
+const maxManifest = 64 << 20
+
+// readManifest reads the manifest of a capture.
+func readManifest(name string) (*manifest, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m := new(manifest)
+	return m, json.NewDecoder(io.LimitReader(f, maxManifest)).Decode(m)
+}
+
+// hash computes the digest of the image file, and returns a note if the manifest has another.
+func (p *Provenance) hash(ctx context.Context, progress func(stage string, done, total int64)) (note string, err error) {
+	f, err := os.Open(p.Image)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	buf := make([]byte, 1<<20)
+	for done := int64(0); ; {
+		n, err := f.Read(buf)
+		sum.Write(buf[:n])
+		if done += int64(n); progress != nil {
+			progress("hashing the image", done, p.Size)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case err == io.EOF:
+			return p.computed(sum.Sum(nil)), nil
+		case err != nil:
+			return "", err
+		}
+	}
+}
+
+// computed enters the digest that was computed.
+func (p *Provenance) computed(sum []byte) (note string) {
+	if claimed, err := hex.DecodeString(p.SHA256); err == nil && p.SHA256 != "" && !bytes.Equal(claimed, sum) {
+		note = fmt.Sprintf("the image is not the one that the manifest beside it describes, whose SHA-256 is %x", claimed)
+	}
+	p.SHA256, p.SHA256From = hex.EncodeToString(sum), DigestComputed
+	return note
+}

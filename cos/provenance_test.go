@@ -1,0 +1,99 @@
+package cos
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/kcore"
+)
+
+// manifestOf returns the text of a manifest for an image of that size and digest.
+func manifestOf(t *testing.T, size int64, digest string, began time.Time) []byte {
+	t.Helper()
+	m := kcore.Manifest{Schema: kcore.ManifestSchema, Image: kcore.Image{Format: kcore.FormatLiME, Bytes: size, SHA256: digest}, Began: began, Ended: began.Add(time.Minute)}
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestProvenance(t *testing.T) {
+	content := []byte("not really an image")
+	sum := sha256.Sum256(content)
+	digest, other := hex.EncodeToString(sum[:]), strings.Repeat("ab", 32)
+	size, began := int64(len(content)), time.Date(2026, 11, 21, 4, 0, 0, 0, time.FixedZone("", 3600))
+	described := Provenance{SHA256: digest, SHA256From: DigestOfManifest, Captured: began.UTC(), CapturedFrom: CapturedByManifest}
+	computed := described
+	computed.SHA256From = DigestComputed
+	for name, test := range map[string]struct {
+		manifest []byte
+		hash     bool
+		want     Provenance
+		note     string
+	}{
+		"alone":              {},
+		"hashed":             {hash: true, want: Provenance{SHA256: digest, SHA256From: DigestComputed}},
+		"manifest":           {manifest: manifestOf(t, size, digest, began), want: described},
+		"manifest, hashed":   {manifest: manifestOf(t, size, digest, began), hash: true, want: computed},
+		"manifest of other":  {manifest: manifestOf(t, size, other, began), hash: true, want: computed, note: other},
+		"other size":         {manifest: manifestOf(t, size+1, digest, began), note: "is not used"},
+		"other JSON":         {manifest: []byte(`{"schema":"other/v1","image":{"bytes":19}}`)},
+		"no JSON":            {manifest: []byte("\x00")},
+		"capture that broke": {manifest: manifestOf(t, size, "", began), want: Provenance{Captured: began.UTC(), CapturedFrom: CapturedByManifest}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "image")
+			write(t, file, content)
+			if test.manifest != nil {
+				write(t, file+".json", test.manifest)
+			}
+			n := &Node{image: &image.File{Info: image.Info{Name: file, Size: size, Format: "LiME", Compression: "gzip"}}}
+			if err := n.trace(t.Context(), &Options{Hash: test.hash, Arguments: []string{"-x"}}); err != nil {
+				t.Fatal(err)
+			}
+			want := test.want
+			want.Image, want.Size, want.Format, want.Compression, want.Arguments = file, size, "LiME", "gzip", []string{"-x"}
+			want.Tool, want.Version = "github.com/nodelens/nodelens/cos.test", n.provenance.Version
+			if diff := cmp.Diff(want, n.provenance); diff != "" || n.provenance.Version == "" {
+				t.Errorf("provenance (-want +got):\n%s", diff)
+			}
+			if notes := strings.Join(n.notes, "; "); (notes == "") != (test.note == "") || !strings.Contains(notes, test.note) {
+				t.Errorf("notes %q, want %q", notes, test.note)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, name string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestHashCanceled(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "image")
+	write(t, file, make([]byte, 3<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	p := Provenance{Image: file, Size: 3 << 20}
+	_, err := p.hash(ctx, func(_ string, done, total int64) {
+		if cancel(); done != 1<<20 || total != 3<<20 {
+			t.Errorf("%d of %d", done, total)
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
