@@ -2,6 +2,7 @@ package kstruct
 
 import (
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -166,4 +167,30 @@ func checkKernel(t *testing.T, isfName string, m kernelMembers) {
 	var worker kernelWorker
 	copy(worker.Desc[:], m.desc.bytes(p))
 	check(worker, readAs[kernelWorker](t, types, as, "worker"))
+}
+
+// A per-CPU variable has no address of its own.
+func TestSymbolPerCPU(t *testing.T) {
+	bundled, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, err := isf.Open(bundled.ISF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSpace(newMemory(t, nil), types, 0x1000000)
+	if a, _, err := s.Symbol("runqueues"); a != 0 || !errors.Is(err, ErrPerCPU) {
+		t.Errorf("got %v, %v", a, err)
+	}
+	link, err := types.Symbol("init_task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, _, err := s.Symbol("init_task"); a != vmem.VirtAddr(link.Address+0x1000000) || err != nil {
+		t.Errorf("got %v, %v", a, err)
+	}
+	if _, _, err := s.Symbol("no_such_symbol"); !errors.Is(err, isf.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
 }
