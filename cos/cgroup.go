@@ -2,6 +2,7 @@ package cos
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,7 @@ const (
 	CRIO       Runtime = "cri-o"
 	Docker     Runtime = "docker"
 	Podman     Runtime = "podman"
+	Kata       Runtime = "kata" // whose cgroups hold virtual machines: the ID is a sandbox's
 )
 
 // A CgroupDriver is what made a container's cgroup.
@@ -50,8 +52,9 @@ type CgroupName struct {
 
 // ParseCgroupPath reads the path of a cgroup, as /proc/PID/cgroup has it after the
 // last colon of a line, in any form that the kubelet (pkg/kubelet/cm) and the
-// container runtimes give it, under cgroup v1 and v2. It reports false where the
-// path names neither a pod nor a container.
+// container runtimes give it, under cgroup v1 and v2. What the kernel puts behind the
+// path of a cgroup that was removed, " (deleted)", is no part of the name. It reports
+// false where the path names neither a pod nor a container.
 //
 // Where pods or containers are nested, as with Docker or kind inside a pod, the
 // outermost pod counts and in it the outermost container: it is the one that this
@@ -59,11 +62,14 @@ type CgroupName struct {
 // only for processes outside of pods. Paths may be relative to a cgroup namespace,
 // with leading .. elements; then the class may be missing.
 func ParseCgroupPath(path string) (CgroupName, bool) {
-	elems := strings.Split(path, "/")
+	elems := strings.Split(strings.TrimSuffix(path, deleted), "/")
 	for i, elem := range elems {
 		if name, ok := parsePod(elems[:i], elem); ok {
 			if name.ContainerID == "" {
 				name.setContainer(elems[i+1:])
+			}
+			if name.ContainerID != "" && slices.Contains(elems[:i], kataOverhead) {
+				name.Runtime = Kata
 			}
 			return name, true
 		}
@@ -75,13 +81,20 @@ func ParseCgroupPath(path string) (CgroupName, bool) {
 	return name, true
 }
 
+// deleted is what the kernel puts behind the path of what was removed (d_path of
+// fs/d_path.c, proc_cgroup_show of kernel/cgroup/cgroup.c).
+const deleted = " (deleted)"
+
 // setContainer takes ID and runtime from the outermost element that names a
 // container, and reports whether there is one.
 func (n *CgroupName) setContainer(elems []string) bool {
-	for _, elem := range elems {
+	for i, elem := range elems {
 		id, runtime, driver, ok := parseContainer(elem)
 		if !ok {
 			continue
+		}
+		if slices.Contains(elems[:i], kataOverhead) {
+			runtime = Kata
 		}
 		n.ContainerID, n.Runtime = id, runtime
 		if n.Driver == "" {
@@ -183,9 +196,22 @@ var runtimes = map[string]Runtime{
 	"libpod":         Podman,
 }
 
-// parseContainer reads elem as the cgroup of a container: ID, PREFIX-ID or
-// PREFIX-ID.scope. A conmon is no container but what watches one.
+// What Kata puts before the name of the cgroup that a container would have
+// (RenameCgroupPath of src/runtime/pkg/resourcecontrol), and the cgroup above those of
+// what it runs outside of pods.
+const (
+	kataPrefix   = "kata_"
+	kataOverhead = "kata_overhead"
+)
+
+// parseContainer reads elem as the cgroup of a container: ID, PREFIX-ID,
+// PREFIX-ID.scope, or as Kata's of any of these. A conmon is no container but what watches
+// one.
 func parseContainer(elem string) (id string, runtime Runtime, driver CgroupDriver, ok bool) {
+	if inner, kata := strings.CutPrefix(elem, kataPrefix); kata {
+		id, _, driver, ok = parseContainer(inner)
+		return id, Kata, driver, ok
+	}
 	driver = Cgroupfs
 	name, scope := strings.CutSuffix(elem, ".scope")
 	if scope {

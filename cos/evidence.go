@@ -32,7 +32,7 @@ func setCgroup(p *Process) error {
 	var chosen CgroupName
 	var conflict error
 	for _, c := range p.Cgroups {
-		name, ok := ParseCgroupPath(strings.TrimSuffix(c.Path, " (deleted)"))
+		name, ok := ParseCgroupPath(c.Path)
 		switch {
 		case !ok:
 		case chosen == CgroupName{} || chosen.ContainerID == "" && name.PodUID == chosen.PodUID:
@@ -50,7 +50,7 @@ func setCgroup(p *Process) error {
 
 // cgroupClaim is what the cgroup of a process says.
 func cgroupClaim(p *Process) (claim, bool) {
-	name, ok := ParseCgroupPath(strings.TrimSuffix(p.Cgroup, " (deleted)"))
+	name, ok := ParseCgroupPath(p.Cgroup)
 	return claim{
 		source: FromCgroup, pid: p.PID,
 		podUID: name.PodUID, qos: name.QoS, containerID: name.ContainerID,
@@ -61,7 +61,7 @@ func cgroupClaim(p *Process) (claim, bool) {
 // with the database open that containerd alone opens. A name can be had by anyone, an
 // open file of that path only by who may write to the node's file system.
 func isContainerd(p *Process) bool {
-	if p.PodUID != "" || p.ContainerID != "" || path.Base(strings.TrimSuffix(p.Exe, " (deleted)")) != "containerd" {
+	if p.PodUID != "" || p.ContainerID != "" || path.Base(strings.TrimSuffix(p.Exe, deleted)) != "containerd" {
 		return false
 	}
 	for _, fd := range p.FDs {
@@ -75,7 +75,7 @@ func isContainerd(p *Process) bool {
 // isMetadataPath reports whether the file is containerd's database of containers,
 // which is below containerd's root directory, /var/lib/containerd by default.
 func isMetadataPath(name string) bool {
-	return strings.HasSuffix(name, "/io.containerd.metadata.v1.bolt/meta.db")
+	return strings.HasSuffix(strings.TrimSuffix(name, deleted), "/io.containerd.metadata.v1.bolt/meta.db")
 }
 
 // logClaims are what the log files say that containerd holds open: one for each
@@ -99,7 +99,7 @@ var logPath = regexp.MustCompile(`^/var/log/pods/([a-z0-9-]{1,63})_([a-z0-9.-]{1
 
 // parseLogPath reads /var/log/pods/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log.
 func parseLogPath(name string) (claim, bool) {
-	m := logPath.FindStringSubmatch(strings.TrimSuffix(name, " (deleted)"))
+	m := logPath.FindStringSubmatch(strings.TrimSuffix(name, deleted))
 	if m == nil {
 		return claim{}, false
 	}
