@@ -16,6 +16,9 @@
 //   - [github.com/nodelens/nodelens/lime], [github.com/nodelens/nodelens/kcore],
 //     [github.com/nodelens/nodelens/kdump] and [github.com/nodelens/nodelens/raw]:
 //     memory image formats.
+//   - [github.com/nodelens/nodelens/capture]: the running machine's memory to an image.
+//   - [github.com/nodelens/nodelens/vmcoreinfo], [github.com/nodelens/nodelens/memmap]:
+//     the kernel's note on itself; what physical memory is used for.
 //
 // Data flows one way: bytes, addresses, types, kernel objects, the node. Images
 // of running machines are damaged more often than not, so every package reports

@@ -14,14 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/image"
-	"github.com/nodelens/nodelens/kcore"
 )
 
 // manifestOf returns the text of a manifest for an image of that size and digest.
 func manifestOf(t *testing.T, size int64, digest string, began time.Time) []byte {
 	t.Helper()
-	m := kcore.Manifest{Schema: kcore.ManifestSchema, Image: kcore.Image{Format: kcore.FormatLiME, Bytes: size, SHA256: digest}, Began: began, Ended: began.Add(time.Minute)}
+	m := capture.Manifest{Schema: capture.Schema, Image: capture.Image{Format: capture.FormatLiME, Bytes: size, SHA256: digest}, Began: began, Ended: began.Add(time.Minute)}
 	text, err := json.Marshal(m)
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 // Package kcore reads ELF cores of a machine's physical memory, the running machine's
-// /proc/kcore among them, and captures the memory of the running machine to an image.
+// /proc/kcore among them.
 //
 // The format is that of ELF core files (System V ABI, "Object Files"; elf(5)): each
 // PT_LOAD segment holds physical memory at its p_paddr. QEMU's dump-guest-memory,
@@ -23,18 +23,6 @@
 // read as zeros in one place: the bytes come from the other, the direct map. Memory that
 // the kernel took out of its direct map reads as zeros: that of memfd_secret(2), and with
 // CONFIG_DEBUG_PAGEALLOC free pages.
-//
-// # Capture
-//
-// Capture writes RAM as it is to a LiME or AVML image, by large reads, with nothing on
-// disk. A Manifest goes with the image: what /proc/kcore and /proc/iomem said, which image
-// formats do not keep, what was read when, what could not be read, and the node's
-// identity. Given a memmap.PageClassifier, such as linux.Pages, it can take the
-// kernel's own memory first and leave out classes of pages, such as those that are free or
-// on disk; the manifest says how much of which.
-//
-// A node goes on while it is captured, and structures change between two reads. Nothing
-// but the order of reading can be done about that from inside.
 //
 // # Damage
 //

@@ -106,7 +106,7 @@ func newFile(r io.ReaderAt, size int64) (*File, error) {
 		case s.Type == ptNote:
 			f.readNotes(s, size)
 		case s.Type != ptLoad || s.Phys == noPhys || s.MemSz == 0:
-		case s.Virt >= startKernelMap:
+		case s.InKernelImage():
 			image = append(image, f.load(s, size)...)
 		default:
 			records = append(records, f.load(s, size)...)

@@ -10,60 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/internal/coretest"
 	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
-
-// A core is an ELF core in the making, written by the tables of elf(5).
-type core struct {
-	segments []Segment
-	data     []byte // what follows the headers, from offset dataAt on
-	xnum     bool   // count program headers in section 0
-}
-
-const dataAt = 0x1000
-
-func (c *core) bytes() []byte {
-	le := binary.LittleEndian
-	b := make([]byte, dataAt)
-	copy(b, "\x7fELF\x02\x01\x01")
-	le.PutUint16(b[16:], 4)  // ET_CORE
-	le.PutUint16(b[18:], 62) // EM_X86_64
-	le.PutUint64(b[32:], 64) // e_phoff
-	le.PutUint16(b[54:], 56)
-	le.PutUint16(b[56:], uint16(len(c.segments)))
-	if c.xnum {
-		le.PutUint16(b[56:], 0xffff)
-		le.PutUint64(b[40:], 0xf00) // e_shoff
-		le.PutUint32(b[0xf00+44:], uint32(len(c.segments)))
-	}
-	for i, s := range c.segments {
-		p := b[64+56*i:]
-		le.PutUint32(p, s.Type)
-		le.PutUint64(p[8:], s.Offset)
-		le.PutUint64(p[16:], uint64(s.Virt))
-		le.PutUint64(p[24:], uint64(s.Phys))
-		le.PutUint64(p[32:], s.FileSz)
-		le.PutUint64(p[40:], s.MemSz)
-	}
-	return append(b, c.data...)
-}
-
-func load(phys, off, filesz, memsz uint64) Segment {
-	return Segment{Type: 1, Phys: vmem.PhysAddr(phys), Offset: off, FileSz: filesz, MemSz: memsz}
-}
-
-// note is an Elf64_Nhdr with its name and descriptor.
-func note(name string, typ uint32, desc []byte) []byte {
-	le := binary.LittleEndian
-	b := le.AppendUint32(nil, uint32(len(name)+1))
-	b = le.AppendUint32(b, uint32(len(desc)))
-	b = le.AppendUint32(b, typ)
-	b = append(append(b, name...), 0)
-	b = append(b, make([]byte, -len(b)&3)...)
-	b = append(b, desc...)
-	return append(b, make([]byte, -len(b)&3)...)
-}
 
 type rng = vmem.Range[vmem.PhysAddr]
 
@@ -84,36 +34,36 @@ func TestSegments(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		core   core
+		core   coretest.Core
 		cut    int // bytes off the end
 		ranges []rng
 		at     uint64
 		want   string
 		gaps   []lost
 	}{
-		{"unsorted", core{segments: []Segment{load(0x5000, 0x1010, 0x10, 0x10), load(0x1000, 0x1000, 0x20, 0x20)}}, 0,
+		{"unsorted", coretest.Core{Segments: []coretest.Segment{coretest.Load(0x5000, 0x1010, 0x10, 0x10), coretest.Load(0x1000, 0x1000, 0x20, 0x20)}}, 0,
 			[]rng{{Start: 0x1000, Size: 0x20}, {Start: 0x5000, Size: 0x10}}, 0x1008, "89abcdef", nil},
-		{"overlapping: the first has the bytes", core{segments: []Segment{load(0x1004, 0x1000, 4, 4), load(0x1000, 0x1000, 0x10, 0x10)}}, 0,
+		{"overlapping: the first has the bytes", coretest.Core{Segments: []coretest.Segment{coretest.Load(0x1004, 0x1000, 4, 4), coretest.Load(0x1000, 0x1000, 0x10, 0x10)}}, 0,
 			[]rng{{Start: 0x1000, Size: 0x10}}, 0x1000, "01230123", nil},
-		{"p_filesz below p_memsz", core{segments: []Segment{load(0x1000, 0x1000, 0x10, 0x40)}}, 0,
+		{"p_filesz below p_memsz", coretest.Core{Segments: []coretest.Segment{coretest.Load(0x1000, 0x1000, 0x10, 0x40)}}, 0,
 			[]rng{{Start: 0x1000, Size: 0x10}}, 0x1000, "01234567", nil},
-		{"no physical address", core{segments: []Segment{load(^uint64(0), 0x1000, 0x10, 0x10), load(0, 0x1000, 0x10, 0x10)}}, 0,
+		{"no physical address", coretest.Core{Segments: []coretest.Segment{coretest.Load(^uint64(0), 0x1000, 0x10, 0x10), coretest.Load(0, 0x1000, 0x10, 0x10)}}, 0,
 			[]rng{{Start: 0, Size: 0x10}}, 0, "01234567", nil},
-		{"empty segment", core{segments: []Segment{load(0x1000, 0x1000, 0, 0), load(0x2000, 0x1000, 8, 8)}}, 0,
+		{"empty segment", coretest.Core{Segments: []coretest.Segment{coretest.Load(0x1000, 0x1000, 0, 0), coretest.Load(0x2000, 0x1000, 8, 8)}}, 0,
 			[]rng{{Start: 0x2000, Size: 8}}, 0x2000, "01234567", nil},
-		{"many program headers", core{segments: []Segment{load(0x1000, 0x1000, 0x10, 0x10)}, xnum: true}, 0,
+		{"many program headers", coretest.Core{Segments: []coretest.Segment{coretest.Load(0x1000, 0x1000, 0x10, 0x10)}, XNum: true}, 0,
 			[]rng{{Start: 0x1000, Size: 0x10}}, 0x1000, "01234567", nil},
-		{"cut off", core{segments: []Segment{load(0, 0x1000, 0x1000, 0x1000), load(0x1000, 0x2000, 0x1000, 0x1000)}}, 0x1800,
+		{"cut off", coretest.Core{Segments: []coretest.Segment{coretest.Load(0, 0x1000, 0x1000, 0x1000), coretest.Load(0x1000, 0x2000, 0x1000, 0x1000)}}, 0x1800,
 			[]rng{{Start: 0, Size: 0x800}}, 0, "01234567", []lost{{rng{Start: 0x800, Size: 0x800}, 0x1800}, {rng{Start: 0x1000, Size: 0x1000}, 0x2000}}},
-		{"beyond physical memory", core{segments: []Segment{load(1<<52-0x10, 0x1000, 0x20, 0x20), load(0, 0x1000, 8, 8)}}, 0,
+		{"beyond physical memory", coretest.Core{Segments: []coretest.Segment{coretest.Load(1<<52-0x10, 0x1000, 0x20, 0x20), coretest.Load(0, 0x1000, 8, 8)}}, 0,
 			[]rng{{Start: 0, Size: 8}}, 0, "01234567", []lost{{rng{Start: 1<<52 - 0x10, Size: 0x20}, 0x1000}}},
-		{"offset beyond everything", core{segments: []Segment{load(0, 1<<63, 0x20, 0x20), load(0x100, 0x1000, 8, 8)}}, 0,
+		{"offset beyond everything", coretest.Core{Segments: []coretest.Segment{coretest.Load(0, 1<<63, 0x20, 0x20), coretest.Load(0x100, 0x1000, 8, 8)}}, 0,
 			[]rng{{Start: 0x100, Size: 8}}, 0x100, "01234567", []lost{{rng{Start: 0, Size: 0x20}, 1 << 62}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.core.data = data
-			b := tt.core.bytes()
+			tt.core.Data = data
+			b := tt.core.Bytes()
 			f := open(t, b[:len(b)-tt.cut])
 			if d := cmp.Diff(tt.ranges, f.Ranges()); d != "" {
 				t.Errorf("ranges (-want +got):\n%s", d)
@@ -134,8 +84,8 @@ func TestSegments(t *testing.T) {
 }
 
 func TestReadAtEndsWhereMemoryDoes(t *testing.T) {
-	c := core{segments: []Segment{load(0x1000, 0x1000, 0x10, 0x10)}, data: []byte("0123456789abcdef")}
-	f := open(t, c.bytes())
+	c := coretest.Core{Segments: []coretest.Segment{coretest.Load(0x1000, 0x1000, 0x10, 0x10)}, Data: []byte("0123456789abcdef")}
+	f := open(t, c.Bytes())
 	b := make([]byte, 0x20)
 	if n, err := f.ReadAt(b, 0x1008); n != 8 || !errors.Is(err, vmem.ErrNotCaptured) {
 		t.Errorf("across the end: %d, %v", n, err)
@@ -146,15 +96,15 @@ func TestReadAtEndsWhereMemoryDoes(t *testing.T) {
 }
 
 func TestProgramHeadersCutOff(t *testing.T) {
-	c := core{segments: []Segment{load(0, 0x40, 8, 8), load(0x1000, 0x40, 8, 8), load(0x2000, 0x40, 8, 8)}}
-	f := open(t, c.bytes()[:64+2*56+20])
+	c := coretest.Core{Segments: []coretest.Segment{coretest.Load(0, 0x40, 8, 8), coretest.Load(0x1000, 0x40, 8, 8), coretest.Load(0x2000, 0x40, 8, 8)}}
+	f := open(t, c.Bytes()[:64+2*56+20])
 	if len(f.Segments()) != 2 || len(f.Gaps()) != 1 || f.Gaps()[0].Place.Offset != 64+2*56 {
 		t.Errorf("segments %v, gaps %v", f.Segments(), f.Gaps())
 	}
 }
 
 func TestNotACore(t *testing.T) {
-	whole := (&core{}).bytes()
+	whole := (&coretest.Core{}).Bytes()
 	change := func(off int, v byte) []byte {
 		b := bytes.Clone(whole)
 		b[off] = v
@@ -169,7 +119,7 @@ func TestNotACore(t *testing.T) {
 		"executable":      change(16, 2),
 		"arm64":           change(18, 183),
 		"headers far off": change(39, 0x7f),
-		"a process":       (&core{segments: []Segment{load(0, dataAt, 8, 8), load(0, dataAt, 0, 8)}}).bytes(),
+		"a process":       (&coretest.Core{Segments: []coretest.Segment{coretest.Load(0, coretest.DataAt, 8, 8), coretest.Load(0, coretest.DataAt, 0, 8)}}).Bytes(),
 	} {
 		if f, err := NewFile(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrFormat) || f != nil {
 			t.Errorf("%s: %v, want ErrFormat", name, err)
@@ -184,11 +134,11 @@ func TestNotes(t *testing.T) {
 		binary.LittleEndian.PutUint64(cpu[392+8*i:], v)
 	}
 	var data []byte
-	for _, n := range [][]byte{note("CORE", 1, []byte("prstatus")), note("QEMU", 0, cpu), note("VMCOREINFO", 0, []byte("OSRELEASE=6.1.0\nNUMBER(phys_base)=-12582912\n"))} {
+	for _, n := range [][]byte{coretest.Note("CORE", 1, []byte("prstatus")), coretest.Note("QEMU", 0, cpu), coretest.Note("VMCOREINFO", 0, []byte("OSRELEASE=6.1.0\nNUMBER(phys_base)=-12582912\n"))} {
 		data = append(data, n...)
 	}
-	c := core{segments: []Segment{{Type: 4, Offset: dataAt, FileSz: uint64(len(data))}}, data: data}
-	f := open(t, c.bytes())
+	c := coretest.Core{Segments: []coretest.Segment{{Type: 4, Offset: coretest.DataAt, FileSz: uint64(len(data))}}, Data: data}
+	f := open(t, c.Bytes())
 	if len(f.Notes()) != 3 || f.Notes()[0].Name != "CORE" || string(f.Notes()[0].Desc) != "prstatus" || len(f.Gaps()) != 0 {
 		t.Errorf("notes %v, gaps %v", f.Notes(), f.Gaps())
 	}
@@ -203,7 +153,7 @@ func TestNotes(t *testing.T) {
 	if n, err := v.Number("phys_base"); n != -12582912 || err != nil {
 		t.Errorf("phys_base: %d, %v", n, err)
 	}
-	b := c.bytes()
+	b := c.Bytes()
 	f = open(t, b[:len(b)-10])
 	if len(f.Notes()) != 2 || len(f.Gaps()) != 1 {
 		t.Errorf("cut off: %d notes, gaps %v", len(f.Notes()), f.Gaps())
@@ -214,9 +164,9 @@ func TestNotes(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
-	c := core{segments: []Segment{load(0x1000, 0x1000, 4, 4)}, data: []byte("abcd")}
+	c := coretest.Core{Segments: []coretest.Segment{coretest.Load(0x1000, 0x1000, 4, 4)}, Data: []byte("abcd")}
 	name := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(name, c.bytes(), 0o600); err != nil {
+	if err := os.WriteFile(name, c.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f, err := Open(name)
@@ -236,13 +186,13 @@ func TestOpen(t *testing.T) {
 }
 
 func FuzzELFCore(f *testing.F) {
-	c := core{segments: []Segment{load(0x5000, 0x1010, 0x10, 0x10), load(0x1000, 0x1000, 0x20, 0x40),
-		{Type: 4, Offset: dataAt + 0x40, FileSz: 0x40}}, data: bytes.Repeat([]byte("0123456789abcdef"), 4)}
-	c.data = append(c.data, note("VMCOREINFO", 0, []byte("OSRELEASE=6.1.0\n"))...)
-	f.Add(c.bytes())
-	c.xnum = true
-	f.Add(c.bytes())
-	f.Add(c.bytes()[:0x1030])
+	c := coretest.Core{Segments: []coretest.Segment{coretest.Load(0x5000, 0x1010, 0x10, 0x10), coretest.Load(0x1000, 0x1000, 0x20, 0x40),
+		{Type: 4, Offset: coretest.DataAt + 0x40, FileSz: 0x40}}, Data: bytes.Repeat([]byte("0123456789abcdef"), 4)}
+	c.Data = append(c.Data, coretest.Note("VMCOREINFO", 0, []byte("OSRELEASE=6.1.0\n"))...)
+	f.Add(c.Bytes())
+	c.XNum = true
+	f.Add(c.Bytes())
+	f.Add(c.Bytes()[:0x1030])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := NewFile(bytes.NewReader(b), int64(len(b)))
 		if (file == nil) == (err == nil) {

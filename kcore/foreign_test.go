@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/internal/coretest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/unpack"
 	"github.com/nodelens/nodelens/vmcoreinfo"
@@ -90,11 +91,11 @@ func TestQEMUManySegments(t *testing.T) {
 }
 
 func TestExcluded(t *testing.T) {
-	c := core{segments: []Segment{
-		load(0x8000, dataAt, 0x10, 0x40), load(0x1000, dataAt, 0x10, 0x40), load(0x1030, dataAt, 0x10, 0x10), load(0x2000, dataAt, 0, 0x1000),
-		load(0x1040, dataAt, 0, 0x10),
-	}, data: make([]byte, 0x10)}
-	f := open(t, c.bytes())
+	c := coretest.Core{Segments: []coretest.Segment{
+		coretest.Load(0x8000, coretest.DataAt, 0x10, 0x40), coretest.Load(0x1000, coretest.DataAt, 0x10, 0x40), coretest.Load(0x1030, coretest.DataAt, 0x10, 0x10), coretest.Load(0x2000, coretest.DataAt, 0, 0x1000),
+		coretest.Load(0x1040, coretest.DataAt, 0, 0x10),
+	}, Data: make([]byte, 0x10)}
+	f := open(t, c.Bytes())
 	want := []rng{{Start: 0x1010, Size: 0x20}, {Start: 0x1040, Size: 0x10}, {Start: 0x2000, Size: 0x1000}, {Start: 0x8010, Size: 0x30}}
 	if d := cmp.Diff(want, f.Excluded()); d != "" || len(f.Gaps()) > 0 {
 		t.Errorf("gaps %v; excluded (-want +got):\n%s", f.Gaps(), d)

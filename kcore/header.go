@@ -42,6 +42,12 @@ type Segment struct {
 	MemSz  uint64        `json:"memsz"`  // bytes in memory
 }
 
+// InKernelImage reports whether the segment is where the kernel's image is mapped, and says
+// which physical memory that is.
+func (s Segment) InKernelImage() bool {
+	return s.Type == ptLoad && s.Virt >= startKernelMap && s.Phys != noPhys
+}
+
 // IsELF reports whether a file that begins with b is an ELF file. Four bytes suffice.
 func IsELF(b []byte) bool { return len(b) >= len(elfMagic) && string(b[:len(elfMagic)]) == elfMagic }
 

@@ -16,12 +16,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/internal/coretest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/memmap"
 )
 
 func TestOpenLive(t *testing.T) {
-	m := newMachine()
+	m := coretest.NewMachine()
 	f, err := OpenLive(m)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +36,7 @@ func TestOpenLive(t *testing.T) {
 		t.Errorf("gaps %v", f.Gaps())
 	}
 	got := make([]byte, 0x6000) // into the kernel's image, whose own mapping has zeros
-	if _, err := f.ReadAt(got, 0x10d000); err != nil || string(got) != string(m.ram[0x100000][0xd000:0x13000]) {
+	if _, err := f.ReadAt(got, 0x10d000); err != nil || string(got) != string(m.RAM[0x100000][0xd000:0x13000]) {
 		t.Errorf("the kernel's image is not read through the direct map: %v", err)
 	}
 	if v, err := f.VMCoreInfo(); err != nil || v.Release() != "6.1.0" {
@@ -45,13 +46,13 @@ func TestOpenLive(t *testing.T) {
 
 func TestOpenLiveRefused(t *testing.T) {
 	const noRawIO = "CapEff:\t000001fffffdffff\n"
-	set := func(name, data string) func(*machine) {
-		return func(m *machine) { m.files[name] = &fstest.MapFile{Data: []byte(data)} }
+	set := func(name, data string) func(*coretest.Machine) {
+		return func(m *coretest.Machine) { m.Files[name] = &fstest.MapFile{Data: []byte(data)} }
 	}
 	tests := []struct {
 		name   string
 		open   error // of proc/kcore
-		change func(*machine)
+		change func(*coretest.Machine)
 		want   error
 		fix    string
 	}{
@@ -59,16 +60,16 @@ func TestOpenLiveRefused(t *testing.T) {
 		{"masked", nil, set(kcoreName, ""), ErrMasked, "hostPath"},
 		{"locked down", fs.ErrPermission, set("sys/kernel/security/lockdown", "none integrity [confidentiality]\n"), ErrLockdown, "lockdown=confidentiality"},
 		{"no capability", fs.ErrPermission, set("proc/self/status", noRawIO), ErrNoCapability, "CAP_SYS_RAWIO"},
-		{"both: lockdown is what matters", fs.ErrPermission, func(m *machine) {
+		{"both: lockdown is what matters", fs.ErrPermission, func(m *coretest.Machine) {
 			set("sys/kernel/security/lockdown", "none integrity [confidentiality]\n")(m)
 			set("proc/self/status", noRawIO)(m)
 		}, ErrLockdown, "lockdown=confidentiality"},
 		{"security module", fs.ErrPermission, set("proc/self/attr/current", "cri-containerd.apparmor.d (enforce)\n"), ErrDenied, "cri-containerd.apparmor.d"},
-		{"for no reason to be seen", fs.ErrPermission, func(m *machine) { clear(m.files) }, ErrDenied, "hostUsers"},
+		{"for no reason to be seen", fs.ErrPermission, func(m *coretest.Machine) { clear(m.Files) }, ErrDenied, "hostUsers"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMachine()
+			m := coretest.NewMachine()
 			if tt.change != nil {
 				tt.change(m)
 			}
@@ -82,7 +83,7 @@ func TestOpenLiveRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := OpenLive(denying{newMachine(), fs.ErrInvalid}); !errors.Is(err, fs.ErrInvalid) {
+	if _, err := OpenLive(denying{coretest.NewMachine(), fs.ErrInvalid}); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("another error became %v", err)
 	}
 }
@@ -152,7 +153,8 @@ func TestHeadersOfKernels(t *testing.T) {
 			}
 			var want []rng
 			for _, r := range memmap.SystemRAM(resources) {
-				want = append(want, wholePages(r)...)
+				first, end := (r.Start+0xfff)&^0xfff, (r.Last()+1)&^0xfff
+				want = append(want, rng{Start: first, Size: uint64(end - first)})
 			}
 			if d := cmp.Diff(want, f.Ranges()); d != "" {
 				t.Errorf("RAM (-iomem +kcore):\n%s", d)
@@ -171,7 +173,7 @@ func TestHeadersOfKernels(t *testing.T) {
 
 // A bouncing is a machine whose /proc/kcore spoils what two read through one open file at
 // the same time, as the kernel's does.
-type bouncing struct{ *machine }
+type bouncing struct{ *coretest.Machine }
 
 type bounceFile struct {
 	fs.File
@@ -180,7 +182,7 @@ type bounceFile struct {
 }
 
 func (b bouncing) Open(name string) (fs.File, error) {
-	f, err := b.machine.Open(name)
+	f, err := b.Machine.Open(name)
 	if err != nil || name != kcoreName {
 		return f, err
 	}
@@ -199,7 +201,7 @@ func (f *bounceFile) ReadAt(b []byte, off int64) (int, error) {
 
 // TestLiveConcurrently reads by many at the same time.
 func TestLiveConcurrently(t *testing.T) {
-	m := newMachine()
+	m := coretest.NewMachine()
 	f, err := OpenLive(bouncing{m})
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +216,7 @@ func TestLiveConcurrently(t *testing.T) {
 			got := make([]byte, 0x1000)
 			for i := range 2000 {
 				off := i * 0x1000 % 0x8000
-				if _, err := f.ReadAt(got, int64(0x100000+off)); err != nil || string(got) != string(m.ram[0x100000][off:off+0x1000]) {
+				if _, err := f.ReadAt(got, int64(0x100000+off)); err != nil || string(got) != string(m.RAM[0x100000][off:off+0x1000]) {
 					t.Errorf("page %d: other bytes, %v", i, err)
 					return
 				}

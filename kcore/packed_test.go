@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/internal/coretest"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -32,11 +33,11 @@ func gzipped(t *testing.T, content []byte) []byte {
 // it has the beginning, and the rest is a gap.
 func TestGzip(t *testing.T) {
 	const size = 0x300000
-	c := core{segments: []Segment{load(0x100000, dataAt, size, size)}}
-	for random := rand.New(rand.NewPCG(1, 2)); len(c.data) < size; {
-		c.data = append(c.data, byte(random.Uint32()&15))
+	c := coretest.Core{Segments: []coretest.Segment{coretest.Load(0x100000, coretest.DataAt, size, size)}}
+	for random := rand.New(rand.NewPCG(1, 2)); len(c.Data) < size; {
+		c.Data = append(c.Data, byte(random.Uint32()&15))
 	}
-	packed := gzipped(t, c.bytes())
+	packed := gzipped(t, c.Bytes())
 	for _, cut := range []int{len(packed), len(packed) - 9, len(packed) / 2, len(packed) / 5} {
 		name := filepath.Join(t.TempDir(), "image")
 		if err := os.WriteFile(name, packed[:cut], 0o600); err != nil {
@@ -46,11 +47,11 @@ func TestGzip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkBeginning(t, f, c.data, cut < len(packed))
+		checkBeginning(t, f, c.Data, cut < len(packed))
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
-		checkBeginning(t, open(t, packed[:cut]), c.data, cut < len(packed))
+		checkBeginning(t, open(t, packed[:cut]), c.Data, cut < len(packed))
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/sysfile"
 )
 
 // The reasons for which the memory of a running machine is withheld.
@@ -30,7 +32,6 @@ const (
 	fixLock    = "boot without lockdown=confidentiality; integrity mode does not stand in the way"
 	fixRawIO   = "run as root of the node's own user namespace with CAP_SYS_RAWIO (and CAP_SYS_ADMIN, for /proc/iomem)"
 	fixDenied  = "run as root of the node's own user namespace (in Kubernetes without hostUsers: false), and see whether a security module forbids it"
-	fixIOMem   = "add CAP_SYS_ADMIN, in the node's own user namespace"
 )
 
 // capSysRawIO is the number of CAP_SYS_RAWIO (include/uapi/linux/capability.h).
@@ -64,7 +65,7 @@ func refuseOpen(root fs.FS, err error) error {
 		return &Refusal{Err: fmt.Errorf("%w, CAP_SYS_RAWIO: %w", ErrNoCapability, err), Fix: fixRawIO}
 	}
 	fix := fixDenied
-	if profile := readLine(root, "proc/self/attr/current"); profile != "" && profile != "unconfined" {
+	if profile := sysfile.Line(root, "proc/self/attr/current"); profile != "" && profile != "unconfined" {
 		fix += ": this process runs as " + strconv.Quote(profile)
 	}
 	return &Refusal{Err: fmt.Errorf("%w: %w", ErrDenied, err), Fix: fix}
@@ -73,7 +74,7 @@ func refuseOpen(root fs.FS, err error) error {
 // lockedDown reports whether the file that shows the lockdown mode, the one in force in
 // brackets (security/lockdown/lockdown.c), shows confidentiality.
 func lockedDown(root fs.FS) bool {
-	return strings.Contains(readLine(root, "sys/kernel/security/lockdown"), "[confidentiality]")
+	return strings.Contains(sysfile.Line(root, "sys/kernel/security/lockdown"), "[confidentiality]")
 }
 
 // lacks reports whether this process is known not to have a capability in effect
@@ -89,14 +90,4 @@ func lacks(root fs.FS, capability uint) bool {
 		return err == nil && mask&(1<<capability) == 0
 	}
 	return false
-}
-
-// readLine returns a small file without the white space around it, and nothing if it
-// can't be read.
-func readLine(root fs.FS, name string) string {
-	b, err := fs.ReadFile(root, name)
-	if err != nil {
-		return ""
-	}
-	return strings.Trim(string(b), " \t\n\x00")
 }

@@ -66,11 +66,15 @@ func parseHeader(b []byte) (header, error) {
 	}, nil
 }
 
-// encode returns the header as it is in a file of version 1.
+// encode returns the header as it is in a file.
 func (h header) encode() []byte {
 	le := binary.LittleEndian
-	b := append(make([]byte, 0, headerSize), magic...)
-	b = le.AppendUint32(b, version)
+	name, number := magic, uint32(version)
+	if h.avml {
+		name, number = avmlMagic, avmlVersion
+	}
+	b := append(make([]byte, 0, headerSize), name...)
+	b = le.AppendUint32(b, number)
 	b = le.AppendUint64(b, uint64(h.memory.Start))
 	b = le.AppendUint64(b, uint64(h.memory.Last()))
 	return le.AppendUint64(b, h.reserved)

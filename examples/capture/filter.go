@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/linux"
@@ -41,7 +42,7 @@ func (f *filter) parse(list string) error {
 
 // apply finds the running kernel, if that is needed, and has it say what pages are used
 // for. The caller must call done after the capture.
-func (f *filter) apply(ctx context.Context, root string, o *kcore.CaptureOptions) (done func(), err error) {
+func (f *filter) apply(ctx context.Context, root string, o *capture.Options) (done func(), err error) {
 	if f.symbols == "" && len(f.classes) == 0 {
 		return func() {}, nil
 	}

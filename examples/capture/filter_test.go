@@ -59,7 +59,7 @@ func captureFiltered(t *testing.T, root, leaveOut string) (*cos.NodeReport, int6
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "filtered.lime")
 	// QEMU's cores have memory besides RAM, which the manifest notes.
-	capture(t, exitNotWhole, "-root", root, "-leave-out", leaveOut, "-o", out)
+	command(t, exitNotWhole, "-root", root, "-leave-out", leaveOut, "-o", out)
 	info, err := os.Stat(out)
 	if err != nil {
 		t.Fatal(err)

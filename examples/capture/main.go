@@ -23,6 +23,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/internal/interrupt"
 	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kcore"
@@ -73,25 +74,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // deliver captures to where the command line says.
-func (s *settings) deliver(ctx context.Context, opts *kcore.CaptureOptions, stdout, stderr io.Writer) (*kcore.Manifest, error) {
+func (s *settings) deliver(ctx context.Context, opts *capture.Options, stdout, stderr io.Writer) (*capture.Manifest, error) {
 	switch {
 	case s.url != "" && s.resumable:
 		return captureResumable(ctx, s.url, opts)
 	case s.url != "":
 		return capturePut(ctx, s.url, s.retries, opts, stderr)
 	case s.out == "-":
-		return kcore.Capture(ctx, stdout, opts)
+		return capture.Run(ctx, stdout, opts)
 	}
 	return captureFile(ctx, s.out, opts)
 }
 
 // captureFile captures to a file or a device. It does not overwrite a file.
-func captureFile(ctx context.Context, name string, opts *kcore.CaptureOptions) (*kcore.Manifest, error) {
+func captureFile(ctx context.Context, name string, opts *capture.Options) (*capture.Manifest, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|exclusive(name), 0o600)
 	if err != nil {
 		return nil, err
 	}
-	m, err := kcore.Capture(ctx, f, opts)
+	m, err := capture.Run(ctx, f, opts)
 	if err == nil && keeps(f) {
 		err = f.Sync()
 	}

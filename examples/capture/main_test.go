@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -61,8 +61,8 @@ func write(t *testing.T, root, name string, b []byte) {
 	}
 }
 
-// capture runs the command, and checks its exit status.
-func capture(t *testing.T, status int, args ...string) (stdout, stderr string) {
+// command runs it, and checks its exit status.
+func command(t *testing.T, status int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, msg bytes.Buffer
 	if got := run(t.Context(), args, &out, &msg); got != status {
@@ -85,12 +85,12 @@ func checkImage(t *testing.T, image, ram []byte, manifest string) {
 	if d := cmp.Diff([]vmem.Range[vmem.PhysAddr]{{Start: ramStart, Size: ramSize}}, f.Ranges()); d != "" {
 		t.Errorf("ranges (-want +got):\n%s", d)
 	}
-	var m kcore.Manifest
+	var m capture.Manifest
 	if err := json.Unmarshal([]byte(manifest), &m); err != nil {
 		t.Fatalf("manifest %q: %v", manifest, err)
 	}
 	sum := sha256.Sum256(image)
-	want := kcore.Image{Format: kcore.FormatLiME, Bytes: int64(len(image)), SHA256: hex.EncodeToString(sum[:]), Memory: ramSize}
+	want := capture.Image{Format: capture.FormatLiME, Bytes: int64(len(image)), SHA256: hex.EncodeToString(sum[:]), Memory: ramSize}
 	if d := cmp.Diff(want, m.Image); d != "" || m.Node.Name != "n1" {
 		t.Errorf("node %q, manifest (-want +got):\n%s", m.Node.Name, d)
 	}
@@ -108,10 +108,10 @@ func read(t *testing.T, name string) string {
 func TestToFile(t *testing.T) {
 	root, ram := newRoot(t)
 	out := filepath.Join(t.TempDir(), "image.lime")
-	capture(t, exitWhole, "-root", root, "-node", "n1", "-o", out)
+	command(t, exitWhole, "-root", root, "-node", "n1", "-o", out)
 	checkImage(t, []byte(read(t, out)), ram, read(t, out+".json"))
 	before := read(t, out)
-	_, msg := capture(t, exitFailed, "-root", root, "-o", out)
+	_, msg := command(t, exitFailed, "-root", root, "-o", out)
 	if !strings.Contains(msg, "exists") || read(t, out) != before {
 		t.Errorf("a file that exists: %s", msg)
 	}
@@ -120,15 +120,15 @@ func TestToFile(t *testing.T) {
 func TestToStandardOutput(t *testing.T) {
 	root, ram := newRoot(t)
 	manifest := filepath.Join(t.TempDir(), "manifest")
-	out, _ := capture(t, exitWhole, "-root", root, "-node", "n1", "-o", "-", "-manifest", manifest)
+	out, _ := command(t, exitWhole, "-root", root, "-node", "n1", "-o", "-", "-manifest", manifest)
 	checkImage(t, []byte(out), ram, read(t, manifest))
-	_, msg := capture(t, exitWhole, "-root", root, "-node", "n1", "-o", "-")
+	_, msg := command(t, exitWhole, "-root", root, "-node", "n1", "-o", "-")
 	checkImage(t, []byte(out), ram, msg[strings.Index(msg, "{"):strings.LastIndex(msg, "}")+1])
 }
 
 func TestHostileName(t *testing.T) {
 	root, _ := newRoot(t)
-	_, msg := capture(t, exitWhole, "-root", root, "-node", "n\x7f\u009b2J\u202e", "-o", "-")
+	_, msg := command(t, exitWhole, "-root", root, "-node", "n\x7f\u009b2J\u202e", "-o", "-")
 	if !strings.Contains(msg, `"n\u007f\u009b2J\u202e"`) {
 		t.Errorf("message %q", msg)
 	}
@@ -137,7 +137,7 @@ func TestHostileName(t *testing.T) {
 func TestNotWhole(t *testing.T) {
 	root, _ := newRoot(t)
 	write(t, root, "proc/iomem", []byte("00100000-00131fff : System RAM\n"))
-	_, msg := capture(t, exitNotWhole, "-root", root, "-o", "-", "-manifest", filepath.Join(t.TempDir(), "m"))
+	_, msg := command(t, exitNotWhole, "-root", root, "-o", "-", "-manifest", filepath.Join(t.TempDir(), "m"))
 	if !strings.Contains(msg, "lacks 8 KiB in 1 places") {
 		t.Errorf("message %s", msg)
 	}
@@ -146,12 +146,12 @@ func TestNotWhole(t *testing.T) {
 func TestRefused(t *testing.T) {
 	root, _ := newRoot(t)
 	write(t, root, "proc/iomem", []byte("00000000-00000000 : System RAM\n"))
-	_, msg := capture(t, exitRefused, "-root", root, "-o", "-")
+	_, msg := command(t, exitRefused, "-root", root, "-o", "-")
 	if !strings.Contains(msg, "CAP_SYS_ADMIN") {
 		t.Errorf("message %s", msg)
 	}
 	write(t, root, "proc/kcore", nil)
-	_, msg = capture(t, exitRefused, "-root", root, "-o", "-")
+	_, msg = command(t, exitRefused, "-root", root, "-o", "-")
 	if !strings.Contains(msg, "masked") {
 		t.Errorf("message %s", msg)
 	}
@@ -162,9 +162,9 @@ func TestUsage(t *testing.T) {
 		{}, {"-o", "-", "-url", "http://127.0.0.1"}, {"-o", "-", "more"}, {"-o", "-", "-format", "raw"}, {"-o", "-", "-resumable"},
 		{"-o", "-", "-leave-out", "slab"}, {"-o", "-", "-order", "random"},
 	} {
-		capture(t, exitUsage, args...)
+		command(t, exitUsage, args...)
 	}
-	_, msg := capture(t, exitWhole, "-h")
+	_, msg := command(t, exitWhole, "-h")
 	if !strings.Contains(msg, "-resumable") {
 		t.Errorf("help: %s", msg)
 	}

@@ -5,8 +5,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/internal/text"
-	"github.com/nodelens/nodelens/kcore"
 )
 
 // A progress shows how far a capture is, at most once a second.
@@ -31,7 +31,7 @@ func (p *progress) end() {
 }
 
 // explain says what the image lacks.
-func explain(w io.Writer, m *kcore.Manifest) {
+func explain(w io.Writer, m *capture.Manifest) {
 	var missing uint64
 	for _, x := range m.Missing {
 		missing += x.Size

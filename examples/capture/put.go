@@ -9,8 +9,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/internal/text"
-	"github.com/nodelens/nodelens/kcore"
 )
 
 // maxAnswer is how much of a server's answer to an error is shown.
@@ -42,7 +42,7 @@ func (e *httpError) temporary() bool {
 // S3 demands. What was sent can't be sent again, for it is nowhere kept and memory has moved
 // on: where the connection breaks or the server has trouble, the whole capture begins anew,
 // so many times; after memory that can't be read, in chunks of unknown number.
-func capturePut(ctx context.Context, to string, retries int, opts *kcore.CaptureOptions, stderr io.Writer) (*kcore.Manifest, error) {
+func capturePut(ctx context.Context, to string, retries int, opts *capture.Options, stderr io.Writer) (*capture.Manifest, error) {
 	for sized := true; ; {
 		m, err := putOnce(ctx, to, sized, opts)
 		sized = sized && !errors.Is(err, errShort)
@@ -64,7 +64,7 @@ func worthRetrying(err error) bool {
 	return ok || errors.Is(err, errShort)
 }
 
-func putOnce(ctx context.Context, to string, sized bool, opts *kcore.CaptureOptions) (*kcore.Manifest, error) {
+func putOnce(ctx context.Context, to string, sized bool, opts *capture.Options) (*capture.Manifest, error) {
 	pr, pw := io.Pipe()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, pr)
 	if err != nil {
@@ -83,7 +83,7 @@ func putOnce(ctx context.Context, to string, sized bool, opts *kcore.CaptureOpti
 			sent <- err
 		}()
 	}
-	m, err := kcore.Capture(ctx, pw, &o)
+	m, err := capture.Run(ctx, pw, &o)
 	if m == nil {
 		return nil, err // nothing was begun
 	}

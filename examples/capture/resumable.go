@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/capture"
 )
 
 const (
@@ -29,9 +29,9 @@ var pause = func(try int) time.Duration { return time.Second << min(try, 5) }
 // captureResumable captures to the session of a resumable upload (Google Cloud Storage,
 // "Resumable uploads"): parts are PUT one after the other, and a part that the server did
 // not get whole is sent again from where it says.
-func captureResumable(ctx context.Context, session string, opts *kcore.CaptureOptions) (*kcore.Manifest, error) {
+func captureResumable(ctx context.Context, session string, opts *capture.Options) (*capture.Manifest, error) {
 	u := &upload{ctx: ctx, session: session}
-	m, err := kcore.Capture(ctx, u, opts)
+	m, err := capture.Run(ctx, u, opts)
 	if err != nil {
 		return m, err // the session stays open, and nothing is stored
 	}

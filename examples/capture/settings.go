@@ -10,8 +10,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/internal/text"
-	"github.com/nodelens/nodelens/kcore"
 )
 
 // settings are what the command line says.
@@ -20,8 +20,8 @@ type settings struct {
 	root, node         string
 	resumable          bool
 	retries            int
-	format             kcore.Format
-	order              kcore.Order
+	format             capture.Format
+	order              capture.Order
 	filter             filter
 }
 
@@ -37,8 +37,8 @@ func parse(args []string, stderr io.Writer) (*settings, int) {
 	flags.StringVar(&s.manifest, "manifest", "", "write the manifest to `FILE`; default: FILE.json beside the image, or standard error")
 	flags.StringVar(&s.root, "root", "/", "the node's root `DIRECTORY`, which has proc")
 	flags.StringVar(&s.node, "node", os.Getenv("NODE_NAME"), "`NAME` of the node in the manifest; default: $NODE_NAME")
-	flags.TextVar(&s.format, "format", kcore.FormatLiME, "`FORMAT` of the image: lime, avml or lime.lz4")
-	flags.TextVar(&s.order, "order", kcore.OrderAscending, "`ORDER` of reading: ascending, or kernel-first, which not every tool reads")
+	flags.TextVar(&s.format, "format", capture.FormatLiME, "`FORMAT` of the image: lime, avml or lime.lz4")
+	flags.TextVar(&s.order, "order", capture.OrderAscending, "`ORDER` of reading: ascending, or kernel-first, which not every tool reads")
 	s.filter.define(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -66,8 +66,8 @@ func (s *settings) check(rest []string) error {
 }
 
 // options returns how to capture. The caller must call done after the capture.
-func (s *settings) options(ctx context.Context) (o *kcore.CaptureOptions, done func(), err error) {
-	o = &kcore.CaptureOptions{
+func (s *settings) options(ctx context.Context) (o *capture.Options, done func(), err error) {
+	o = &capture.Options{
 		Root: os.DirFS(s.root), Format: s.format, Order: s.order, Node: s.node, Tool: tool(),
 	}
 	done, err = s.filter.apply(ctx, s.root, o)
@@ -84,7 +84,7 @@ func tool() string {
 }
 
 // writeManifest writes the manifest, if there is one, to where the command line says.
-func (s *settings) writeManifest(m *kcore.Manifest, stderr io.Writer) error {
+func (s *settings) writeManifest(m *capture.Manifest, stderr io.Writer) error {
 	if m == nil {
 		return nil
 	}

@@ -36,7 +36,8 @@ var house = map[string]room{
 	"vmcoreinfo": {rooms: []string{"vmem"}},
 	"memmap":     {rooms: []string{"vmem"}},
 	"lime":       {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
-	"kcore":      {rooms: []string{"memmap", "vmcoreinfo", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"kcore":      {rooms: []string{"vmcoreinfo", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"capture":    {rooms: []string{"kcore", "lime", "memmap", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"raw":        {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"kdump":      {rooms: []string{"vmcoreinfo", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"dwarfconv":  {rooms: []string{"isf"}, foreign: []string{compress, delve}},
@@ -51,7 +52,7 @@ var house = map[string]room{
 }
 
 // library is all that programs are made of.
-var library = []string{"btfconv", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "memmap", "raw", "symbols", "vmcoreinfo", "vmem"}
+var library = []string{"btfconv", "capture", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "memmap", "raw", "symbols", "vmcoreinfo", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the

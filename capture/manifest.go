@@ -1,4 +1,4 @@
-package kcore
+package capture
 
 import (
 	"encoding/binary"
@@ -6,18 +6,22 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ManifestSchema names the form of a Manifest in JSON.
-const ManifestSchema = "nodelens/capture/v1"
+// Schema names the form of a Manifest in JSON.
+const Schema = "nodelens/capture/v1"
+
+// magicManifest is that of the skippable frame that holds a manifest.
+const magicManifest = 0x184D2A5E
 
 // A Manifest says how an image was captured, and keeps what image formats have no place
 // for. In JSON addresses are hexadecimal strings, sizes are bytes, times RFC 3339.
 type Manifest struct {
-	Schema string `json:"schema"` // ManifestSchema
-	Tool   string `json:"tool"`   // who captured: CaptureOptions.Tool
+	Schema string `json:"schema"` // Schema
+	Tool   string `json:"tool"`   // who captured: Options.Tool
 	Node   Node   `json:"node"`
 	Image  Image  `json:"image"`
 
@@ -25,9 +29,9 @@ type Manifest struct {
 	Ended time.Time `json:"ended"`
 	Order Order     `json:"order"`
 
-	Headers    []Segment `json:"program_headers"` // of /proc/kcore, in its order
-	VMCoreInfo string    `json:"vmcoreinfo"`      // the text, or empty where the kernel gave none
-	IOMem      string    `json:"iomem"`           // the text of /proc/iomem
+	Headers    []kcore.Segment `json:"program_headers"` // of /proc/kcore, in its order
+	VMCoreInfo string          `json:"vmcoreinfo"`      // the text, or empty where the kernel gave none
+	IOMem      string          `json:"iomem"`           // the text of /proc/iomem
 
 	RAM     []Extent    `json:"ram"`      // System RAM, of /proc/iomem
 	Edges   []Extent    `json:"edges"`    // of RAM, less than a page: not in the image, nor used by the kernel

@@ -1,13 +1,15 @@
-package kcore
+package capture
 
 import (
 	"io/fs"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/sysfile"
 )
 
 // A Node says which machine an image is of. What the machine does not tell is empty.
 type Node struct {
-	Name      string            `json:"name"`           // as whoever captured calls it: CaptureOptions.Node
+	Name      string            `json:"name"`           // as whoever captured calls it: Options.Node
 	Hostname  string            `json:"hostname"`       // of the capturing process's UTS namespace: in a pod, often the pod's
 	Release   string            `json:"kernel_release"` // as uname -r
 	Version   string            `json:"kernel_version"` // the text of /proc/version: the banner
@@ -21,15 +23,15 @@ type Node struct {
 func readNode(root fs.FS, name string) Node {
 	n := Node{
 		Name:      name,
-		Hostname:  readLine(root, "proc/sys/kernel/hostname"),
-		Release:   readLine(root, "proc/sys/kernel/osrelease"),
-		Version:   readLine(root, "proc/version"),
-		CmdLine:   readLine(root, "proc/cmdline"),
-		BootID:    readLine(root, "proc/sys/kernel/random/boot_id"),
-		MachineID: readLine(root, "etc/machine-id"),
+		Hostname:  sysfile.Line(root, "proc/sys/kernel/hostname"),
+		Release:   sysfile.Line(root, "proc/sys/kernel/osrelease"),
+		Version:   sysfile.Line(root, "proc/version"),
+		CmdLine:   sysfile.Line(root, "proc/cmdline"),
+		BootID:    sysfile.Line(root, "proc/sys/kernel/random/boot_id"),
+		MachineID: sysfile.Line(root, "etc/machine-id"),
 	}
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} { // os-release(5)
-		if n.OSRelease = parseOSRelease(readLine(root, name)); len(n.OSRelease) > 0 {
+		if n.OSRelease = parseOSRelease(sysfile.Line(root, name)); len(n.OSRelease) > 0 {
 			break
 		}
 	}

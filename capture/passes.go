@@ -1,9 +1,10 @@
-package kcore
+package capture
 
 import (
 	"fmt"
 	"slices"
 
+	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -27,7 +28,7 @@ var orderNames = []string{"ascending", "kernel-first"}
 func ParseOrder(name string) (Order, error) {
 	i := slices.Index(orderNames, name)
 	if i < 0 {
-		return 0, fmt.Errorf("kcore: no order is called %q: there are %q", name, orderNames)
+		return 0, fmt.Errorf("capture: no order is called %q: there are %q", name, orderNames)
 	}
 	return Order(i), nil
 }
@@ -62,7 +63,7 @@ type pass struct {
 	last     bool                        // what it does not read is left out
 }
 
-func passesOf(o CaptureOptions, segments []Segment) []pass {
+func passesOf(o Options, segments []kcore.Segment) []pass {
 	rest := pass{name: "all", classify: o.Pages != nil && len(o.LeaveOut) > 0, last: true}
 	if o.Order != OrderKernelFirst {
 		return []pass{rest}
@@ -77,10 +78,10 @@ func passesOf(o CaptureOptions, segments []Segment) []pass {
 
 // kernelImage returns where the kernel's text and data are in physical memory: the
 // KCORE_TEXT segment.
-func kernelImage(segments []Segment) []vmem.Range[vmem.PhysAddr] {
+func kernelImage(segments []kcore.Segment) []vmem.Range[vmem.PhysAddr] {
 	image := []vmem.Range[vmem.PhysAddr]{} // not nil: nowhere
 	for _, s := range segments {
-		if s.Type == ptLoad && s.Virt >= startKernelMap && s.Phys != noPhys {
+		if s.InKernelImage() {
 			image = append(image, vmem.Range[vmem.PhysAddr]{Start: s.Phys, Size: s.MemSz})
 		}
 	}

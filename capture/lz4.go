@@ -1,4 +1,4 @@
-package kcore
+package capture
 
 import (
 	"encoding/binary"
@@ -7,8 +7,8 @@ import (
 
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/nodelens/nodelens/internal/blockcoder"
 	"github.com/nodelens/nodelens/internal/lz4index"
-	"github.com/nodelens/nodelens/vmem"
 )
 
 // Of the LZ4 Frame Format: the magic number, the flags (version 1, independent blocks,
@@ -24,19 +24,19 @@ const (
 	lz4Stored  = 1 << 31
 )
 
-// An lz4Encoder writes a LiME image as one LZ4 frame. Blocks are full but for the last:
+// An lz4Writer writes one LZ4 frame. Blocks are full but for the last:
 // readers then know where each begins.
-type lz4Encoder struct {
+type lz4Writer struct {
 	w      io.Writer
-	blocks *blockCoder
+	blocks *blockcoder.Coder
 	all    lz4index.Digest
 	part   []byte // of a block that is not full yet
 }
 
-func newLZ4Encoder(w io.Writer) (*lz4Encoder, error) {
+func newLZ4Writer(w io.Writer) (*lz4Writer, error) {
 	bound := 8 + max(lz4.CompressBlockBound(lz4Block), lz4Block)
-	e := &lz4Encoder{w: w, all: lz4index.NewDigest(), part: make([]byte, 0, lz4Block)}
-	e.blocks = newBlockCoder(lz4Block, bound, func() codeFunc {
+	l := &lz4Writer{w: w, all: lz4index.NewDigest(), part: make([]byte, 0, lz4Block)}
+	l.blocks = blockcoder.New(lz4Block, bound, func() blockcoder.Func {
 		table := new(lz4.Compressor)
 		return func(dst, block []byte) []byte { return lz4Frame(dst, block, table) }
 	})
@@ -44,62 +44,59 @@ func newLZ4Encoder(w io.Writer) (*lz4Encoder, error) {
 	head := binary.LittleEndian.AppendUint32(nil, magicLZ4)
 	head = append(append(head, descriptor...), byte(lz4index.XXH32(descriptor)>>8))
 	_, err := w.Write(head)
-	return e, err
+	return l, err
 }
 
-func (e *lz4Encoder) record(r vmem.Range[vmem.PhysAddr], data []byte) error {
-	head := recordHeader(magicLiME, 1, r)
+// Write implements [io.Writer]. The checksum is computed while blocks are.
+func (l *lz4Writer) Write(data []byte) (int, error) {
 	var digest sync.WaitGroup
 	defer digest.Wait()
-	digest.Go(func() {
-		e.all.Add(head)
-		e.all.Add(data)
-	})
-	if _, err := e.fill(head); err != nil {
-		return err
-	}
-	rest, err := e.fill(data)
+	digest.Go(func() { l.all.Add(data) })
+	rest, err := l.fill(data)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	whole := len(rest) / lz4Block * lz4Block
-	e.part = append(e.part, rest[whole:]...)
-	return e.write(rest[:whole])
+	l.part = append(l.part, rest[whole:]...)
+	if err := l.write(rest[:whole]); err != nil {
+		return 0, err
+	}
+	return len(data), nil
 }
 
 // fill puts data into the block that is not full, writes that if it gets full, and
 // returns the rest: of less than a block, such as a header, nothing.
-func (e *lz4Encoder) fill(data []byte) ([]byte, error) {
-	for len(data) > 0 && (len(e.part) > 0 || len(data) < lz4Block) {
-		n := min(len(data), lz4Block-len(e.part))
-		e.part = append(e.part, data[:n]...)
+func (l *lz4Writer) fill(data []byte) ([]byte, error) {
+	for len(data) > 0 && (len(l.part) > 0 || len(data) < lz4Block) {
+		n := min(len(data), lz4Block-len(l.part))
+		l.part = append(l.part, data[:n]...)
 		data = data[n:]
-		if len(e.part) < lz4Block {
+		if len(l.part) < lz4Block {
 			break
 		}
-		if err := e.write(e.part); err != nil {
+		if err := l.write(l.part); err != nil {
 			return nil, err
 		}
-		e.part = e.part[:0]
+		l.part = l.part[:0]
 	}
 	return data, nil
 }
 
 // write writes the blocks of data.
-func (e *lz4Encoder) write(data []byte) error {
+func (l *lz4Writer) write(data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	_, err := e.w.Write(e.blocks.encode(data))
+	_, err := l.w.Write(l.blocks.Encode(data))
 	return err
 }
 
-// close writes the last block, the end mark and the checksum.
-func (e *lz4Encoder) close() error {
-	if err := e.write(e.part); err != nil {
+// Close writes the last block, the end mark and the checksum.
+func (l *lz4Writer) Close() error {
+	if err := l.write(l.part); err != nil {
 		return err
 	}
-	_, err := e.w.Write(binary.LittleEndian.AppendUint32(make([]byte, 4, 8), e.all.Sum()))
+	_, err := l.w.Write(binary.LittleEndian.AppendUint32(make([]byte, 4, 8), l.all.Sum()))
 	return err
 }
 

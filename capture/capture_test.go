@@ -1,4 +1,4 @@
-package kcore
+package capture
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,17 +21,19 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/nodelens/nodelens/internal/coretest"
+	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // captureOf captures m, and checks that the manifest says of the image what it is.
-func captureOf(t *testing.T, m *machine, opts CaptureOptions) ([]byte, *Manifest) {
+func captureOf(t *testing.T, m *coretest.Machine, opts Options) ([]byte, *Manifest) {
 	t.Helper()
 	opts.Root = m
 	var image bytes.Buffer
-	manifest, err := Capture(t.Context(), &image, &opts)
+	manifest, err := Run(t.Context(), &image, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,17 +44,20 @@ func captureOf(t *testing.T, m *machine, opts CaptureOptions) ([]byte, *Manifest
 	return image.Bytes(), manifest
 }
 
-func TestCaptureLiME(t *testing.T) {
-	m := newMachine()
-	image, manifest := captureOf(t, m, CaptureOptions{Node: "pool-1-node", Tool: "test 1"})
+func TestRunLiME(t *testing.T) {
+	m := coretest.NewMachine()
+	image, manifest := captureOf(t, m, Options{Node: "pool-1-node", Tool: "test 1"})
 	pages, order := parseLiME(t, image)
-	if d := cmp.Diff(m.all(), pages); d != "" {
+	if d := cmp.Diff(m.All(), pages); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	if !slices.IsSorted(order) {
 		t.Errorf("order %v", order)
 	}
-	core := open(t, m.files[kcoreName].Data)
+	core, err := kcore.NewFile(bytes.NewReader(m.Files["proc/kcore"].Data), int64(len(m.Files["proc/kcore"].Data)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := &Manifest{
 		Schema: "nodelens/capture/v1", Tool: "test 1", Order: OrderAscending,
 		Node: Node{
@@ -59,7 +65,7 @@ func TestCaptureLiME(t *testing.T) {
 			BootID: "0d3b0f0e-0001-4a4b-8c8d-000000000001", MachineID: "0123456789abcdef0123456789abcdef",
 			OSRelease: map[string]string{"ID": "cos", "NAME": `Container-Optimized "OS"`, "VERSION": "113"},
 		},
-		Headers: core.Segments(), VMCoreInfo: "OSRELEASE=6.1.0\n", IOMem: iomem,
+		Headers: core.Segments(), VMCoreInfo: "OSRELEASE=6.1.0\n", IOMem: coretest.IOMem,
 		RAM:   []Extent{{0x1000, 0x8c00}, {0x100000, 0x40000}, {0x200000, 0x10000}},
 		Edges: []Extent{{0x9000, 0xc00}},
 		Pieces: []Piece{
@@ -86,9 +92,9 @@ func TestCaptureLiME(t *testing.T) {
 	}
 }
 
-func TestCaptureAVML(t *testing.T) {
-	m := newMachine()
-	image, _ := captureOf(t, m, CaptureOptions{Format: FormatAVML})
+func TestRunAVML(t *testing.T) {
+	m := coretest.NewMachine()
+	image, _ := captureOf(t, m, Options{Format: FormatAVML})
 	pages, _ := parseRecords(t, image, func(b []byte, size int) ([]byte, int) {
 		if !bytes.HasPrefix(b, []byte("AVML\x02\x00\x00\x00")) || string(b[32:42]) != "\xff\x06\x00\x00sNaPpY" {
 			t.Fatalf("record begins with % x", b[:42])
@@ -121,20 +127,20 @@ func TestCaptureAVML(t *testing.T) {
 		}
 		return data, used + 8
 	})
-	if d := cmp.Diff(m.all(), pages); d != "" {
+	if d := cmp.Diff(m.All(), pages); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 }
 
-func TestCaptureLZ4(t *testing.T) {
-	m := newMachine()
-	image, manifest := captureOf(t, m, CaptureOptions{Format: FormatLiMELZ4})
+func TestRunLZ4(t *testing.T) {
+	m := coretest.NewMachine()
+	image, manifest := captureOf(t, m, Options{Format: FormatLiMELZ4})
 	lime, err := io.ReadAll(lz4.NewReader(bytes.NewReader(image)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	pages, _ := parseLiME(t, lime)
-	if d := cmp.Diff(m.all(), pages); d != "" {
+	if d := cmp.Diff(m.All(), pages); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	at := bytes.LastIndex(image, []byte("\x5e\x2a\x4d\x18"))
@@ -154,11 +160,11 @@ func TestCaptureLZ4(t *testing.T) {
 	}
 }
 
-func TestCaptureUnreadable(t *testing.T) {
-	m := newMachine()
-	m.bad = []vmem.PhysAddr{0x1000, 0x5123, 0x6000, 0x13ffff}
-	image, manifest := captureOf(t, m, CaptureOptions{})
-	want := m.all()
+func TestRunUnreadable(t *testing.T) {
+	m := coretest.NewMachine()
+	m.Bad = []vmem.PhysAddr{0x1000, 0x5123, 0x6000, 0x13ffff}
+	image, manifest := captureOf(t, m, Options{})
+	want := m.All()
 	for _, page := range []vmem.PhysAddr{0x1000, 0x5000, 0x6000, 0x13f000} {
 		delete(want, page)
 	}
@@ -177,10 +183,10 @@ func TestCaptureUnreadable(t *testing.T) {
 	}
 }
 
-func TestCaptureWhatIOMemAndKCoreDisagreeOn(t *testing.T) {
-	m := newMachine()
-	m.files[iomemName].Data = []byte("00001000-00008fff : System RAM\n00100000-00103017 : System RAM\n00103018-00141fff : System RAM\n")
-	_, manifest := captureOf(t, m, CaptureOptions{})
+func TestRunWhatIOMemAndKCoreDisagreeOn(t *testing.T) {
+	m := coretest.NewMachine()
+	m.Files[iomemName].Data = []byte("00001000-00008fff : System RAM\n00100000-00103017 : System RAM\n00103018-00141fff : System RAM\n")
+	_, manifest := captureOf(t, m, Options{})
 	missing := []Missing{{Extent{0x140000, 0x2000}, "not in /proc/kcore"}}
 	if d := cmp.Diff(missing, manifest.Missing); d != "" {
 		t.Errorf("missing (-want +got):\n%s", d)
@@ -191,11 +197,21 @@ func TestCaptureWhatIOMemAndKCoreDisagreeOn(t *testing.T) {
 	}
 }
 
-func TestCaptureNothing(t *testing.T) {
-	m := newMachine()
-	m.files[iomemName].Data = []byte("00001000-00001fff : System RAM\n")
-	m.bad = []vmem.PhysAddr{0x1000}
-	manifest, err := Capture(t.Context(), io.Discard, &CaptureOptions{Root: m})
+func TestRunRefused(t *testing.T) {
+	m := coretest.NewMachine()
+	m.Files[iomemName].Data = []byte("00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n")
+	manifest, err := Run(t.Context(), io.Discard, &Options{Root: m})
+	refusal, ok := errors.AsType[*kcore.Refusal](err)
+	if !ok || !errors.Is(err, memmap.ErrHidden) || !strings.Contains(refusal.Fix, "CAP_SYS_ADMIN") || manifest != nil {
+		t.Errorf("addresses hidden: %v, manifest %v", err, manifest)
+	}
+}
+
+func TestRunNothing(t *testing.T) {
+	m := coretest.NewMachine()
+	m.Files[iomemName].Data = []byte("00001000-00001fff : System RAM\n")
+	m.Bad = []vmem.PhysAddr{0x1000}
+	manifest, err := Run(t.Context(), io.Discard, &Options{Root: m})
 	if !errors.Is(err, ErrNothingRead) || manifest == nil || len(manifest.Missing) != 1 {
 		t.Errorf("%v, manifest %v", err, manifest)
 	}
@@ -215,10 +231,10 @@ func (w *failingWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestCaptureToAFullDisk(t *testing.T) {
+func TestRunToAFullDisk(t *testing.T) {
 	for f := range Format(3) {
 		for _, n := range []int{0, 40, 0x10000, 0x20000} {
-			manifest, err := Capture(t.Context(), &failingWriter{n}, &CaptureOptions{Root: newMachine(), Format: f})
+			manifest, err := Run(t.Context(), &failingWriter{n}, &Options{Root: coretest.NewMachine(), Format: f})
 			if !errors.Is(err, errFull) || manifest == nil || manifest.Image.Bytes != int64(n) {
 				t.Errorf("%v, room for %d: %v, manifest %v", f, n, err, manifest)
 			}
@@ -226,10 +242,10 @@ func TestCaptureToAFullDisk(t *testing.T) {
 	}
 }
 
-func TestCaptureCancelled(t *testing.T) {
+func TestRunCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var done []int64
-	manifest, err := Capture(ctx, io.Discard, &CaptureOptions{Root: newMachine(), Progress: func(n, total int64) {
+	manifest, err := Run(ctx, io.Discard, &Options{Root: coretest.NewMachine(), Progress: func(n, total int64) {
 		done = append(done, n, total)
 		cancel()
 	}})
@@ -256,14 +272,14 @@ func (c classes) ClassifyPages(classes []memmap.PageClass, start vmem.PhysAddr) 
 	return nil
 }
 
-func TestCaptureFiltered(t *testing.T) {
-	m := newMachine()
+func TestRunFiltered(t *testing.T) {
+	m := coretest.NewMachine()
 	use := classes{0x3000: memmap.PageFree, 0x105000: memmap.PageCleanFile}
 	for at := vmem.PhysAddr(0x120000); at < 0x13f000; at += pageSize {
 		use[at] = memmap.PageFree
 	}
-	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree}})
-	want := m.all()
+	image, manifest := captureOf(t, m, Options{Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree}})
+	want := m.All()
 	delete(want, 0x3000)
 	for at := vmem.PhysAddr(0x120000); at < 0x13f000; at += pageSize {
 		delete(want, at)
@@ -284,8 +300,8 @@ func TestCaptureFiltered(t *testing.T) {
 	if d := cmp.Diff(notes, manifest.Notes); d != "" {
 		t.Errorf("notes (-want +got):\n%s", d)
 	}
-	for _, o := range []CaptureOptions{{Root: m, Pages: use, LeaveOut: []memmap.PageClass{memmap.PageOther}}, {Root: m, LeaveOut: []memmap.PageClass{memmap.PageFree}}} {
-		if _, err := Capture(t.Context(), io.Discard, &o); err == nil {
+	for _, o := range []Options{{Root: m, Pages: use, LeaveOut: []memmap.PageClass{memmap.PageOther}}, {Root: m, LeaveOut: []memmap.PageClass{memmap.PageFree}}} {
+		if _, err := Run(t.Context(), io.Discard, &o); err == nil {
 			t.Errorf("with %v: pages of unknown use were left out", o.LeaveOut)
 		}
 	}
@@ -305,9 +321,9 @@ func (u *turning) ClassifyPages(classes []memmap.PageClass, start vmem.PhysAddr)
 	return u.after.ClassifyPages(classes, start)
 }
 
-// TestCaptureLate has pages come into use, and others be freed, while their piece is read.
-func TestCaptureLate(t *testing.T) {
-	m := newMachine()
+// TestRunLate has pages come into use, and others be freed, while their piece is read.
+func TestRunLate(t *testing.T) {
+	m := coretest.NewMachine()
 	use := &turning{before: classes{}, after: classes{0x101000: memmap.PageFree, 0x112000: memmap.PageSlab}, calls: map[vmem.PhysAddr]int{}}
 	for at := vmem.PhysAddr(0x110000); at < 0x120000; at += pageSize {
 		use.before[at] = memmap.PageFree
@@ -315,8 +331,8 @@ func TestCaptureLate(t *testing.T) {
 			use.after[at] = memmap.PageCleanFile
 		}
 	}
-	image, manifest := captureOf(t, m, CaptureOptions{Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree, memmap.PageCleanFile}})
-	want := m.all()
+	image, manifest := captureOf(t, m, Options{Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree, memmap.PageCleanFile}})
+	want := m.All()
 	for at := vmem.PhysAddr(0x110000); at < 0x120000; at += pageSize {
 		if at != 0x112000 {
 			delete(want, at)
@@ -339,11 +355,11 @@ func TestCaptureLate(t *testing.T) {
 	}
 }
 
-func TestCaptureKernelFirst(t *testing.T) {
-	m := newMachine()
+func TestRunKernelFirst(t *testing.T) {
+	m := coretest.NewMachine()
 	use := classes{0x2000: memmap.PageSlab, 0x130000: memmap.PageTable, 0x8000: memmap.PageFree, 0x111000: memmap.PageSlab}
-	image, manifest := captureOf(t, m, CaptureOptions{Order: OrderKernelFirst, Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree}})
-	want := m.all()
+	image, manifest := captureOf(t, m, Options{Order: OrderKernelFirst, Pages: use, LeaveOut: []memmap.PageClass{memmap.PageFree}})
+	want := m.All()
 	delete(want, 0x8000)
 	pages, order := parseLiME(t, image)
 	if d := cmp.Diff(want, pages); d != "" {
@@ -363,13 +379,13 @@ func TestCaptureKernelFirst(t *testing.T) {
 	}
 }
 
-func BenchmarkCapture(b *testing.B) {
+func BenchmarkRun(b *testing.B) {
 	const size = 64 << 20
-	m := newMachine()
-	ram := bytes.Repeat(m.ram[0x100000], size/len(m.ram[0x100000])) // half of it is random
-	c := core{data: ram, segments: []Segment{load(1<<32, dataAt, size, size)}}
-	m.files[kcoreName].Data = c.bytes()
-	m.files[iomemName].Data = []byte("100000000-103ffffff : System RAM\n")
+	m := coretest.NewMachine()
+	ram := bytes.Repeat(m.RAM[0x100000], size/len(m.RAM[0x100000])) // half of it is random
+	c := coretest.Core{Data: ram, Segments: []coretest.Segment{coretest.Load(1<<32, coretest.DataAt, size, size)}}
+	m.Files["proc/kcore"].Data = c.Bytes()
+	m.Files[iomemName].Data = []byte("100000000-103ffffff : System RAM\n")
 	b.Run("copy", func(b *testing.B) {
 		to := make([]byte, size)
 		b.SetBytes(size)
@@ -382,7 +398,7 @@ func BenchmarkCapture(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Capture(b.Context(), io.Discard, &CaptureOptions{Root: m.files, Format: f}); err != nil {
+				if _, err := Run(b.Context(), io.Discard, &Options{Root: m.Files, Format: f}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -390,10 +406,10 @@ func BenchmarkCapture(b *testing.B) {
 	}
 }
 
-func TestCapturesReadBack(t *testing.T) {
-	m := newMachine()
+func TestImagesReadBack(t *testing.T) {
+	m := coretest.NewMachine()
 	for _, format := range []Format{FormatLiME, FormatLiMELZ4} {
-		image, _ := captureOf(t, m, CaptureOptions{Format: format})
+		image, _ := captureOf(t, m, Options{Format: format})
 		name := filepath.Join(t.TempDir(), "image")
 		if err := os.WriteFile(name, image, 0o600); err != nil {
 			t.Fatal(err)
@@ -406,7 +422,7 @@ func TestCapturesReadBack(t *testing.T) {
 		if d := cmp.Diff(want, f.Ranges()); d != "" || len(f.Gaps()) != 0 {
 			t.Errorf("%v: gaps %v, ranges (-want +got):\n%s", format, f.Gaps(), d)
 		}
-		for at, page := range m.all() {
+		for at, page := range m.All() {
 			got := make([]byte, pageSize)
 			if _, err := f.ReadAt(got, int64(at)); err != nil || !bytes.Equal(got, page) {
 				t.Errorf("%v: page %v: %v", format, at, err)
@@ -416,4 +432,45 @@ func TestCapturesReadBack(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+type rng = vmem.Range[vmem.PhysAddr]
+
+// parseRecords reads an image by the tables of LiME's and AVML's formats: pages by their
+// address, and the addresses in the order of the file.
+func parseRecords(t *testing.T, image []byte, decode func(b []byte, size int) (data []byte, used int)) (map[vmem.PhysAddr][]byte, []vmem.PhysAddr) {
+	t.Helper()
+	le := binary.LittleEndian
+	pages := map[vmem.PhysAddr][]byte{}
+	var order []vmem.PhysAddr
+	for len(image) > 0 {
+		if len(image) < 32 || le.Uint64(image[24:]) != 0 {
+			t.Fatalf("no header in % x", image[:min(len(image), 32)])
+		}
+		first, last := le.Uint64(image[8:]), le.Uint64(image[16:])
+		data, used := decode(image, int(last-first+1))
+		if uint64(len(data)) != last-first+1 || len(data)%pageSize != 0 || len(data) > recordSize {
+			t.Fatalf("record of %#x to %#x has %#x bytes", first, last, len(data))
+		}
+		for off := 0; off < len(data); off += pageSize {
+			at := vmem.PhysAddr(first) + vmem.PhysAddr(off)
+			if pages[at] != nil {
+				t.Errorf("page %v is in the image twice", at)
+			}
+			pages[at] = data[off : off+pageSize]
+			order = append(order, at)
+		}
+		image = image[used:]
+	}
+	return pages, order
+}
+
+func parseLiME(t *testing.T, image []byte) (map[vmem.PhysAddr][]byte, []vmem.PhysAddr) {
+	t.Helper()
+	return parseRecords(t, image, func(b []byte, size int) ([]byte, int) {
+		if !bytes.HasPrefix(b, []byte("EMiL\x01\x00\x00\x00")) {
+			t.Fatalf("header % x", b[:8])
+		}
+		return b[32 : 32+size], 32 + size
+	})
 }

@@ -1,4 +1,4 @@
-package kcore
+package capture
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -17,8 +19,8 @@ import (
 // ErrNothingRead is the error of a capture in which not one page could be read.
 var ErrNothingRead = errors.New("no memory could be read")
 
-// CaptureOptions are the settings of Capture. The zero value is usable.
-type CaptureOptions struct {
+// Options are the settings of Run. The zero value is usable.
+type Options struct {
 	// Root is the root directory of the node: proc/kcore and proc/iomem are read in it,
 	// and what tells the node from others. Nil means "/". A container that has the
 	// node's /proc mounted elsewhere gives the directory above it.
@@ -54,7 +56,7 @@ type CaptureOptions struct {
 	Progress func(done, total int64)
 }
 
-// Capture writes an image of the running machine's RAM to w, in one go and without
+// Run writes an image of the running machine's RAM to w, in one go and without
 // seeking, and returns what there is to say about it. It needs some 64 MiB of memory
 // and no disk.
 //
@@ -62,14 +64,14 @@ type CaptureOptions struct {
 // of which only a part is RAM: those the kernel neither uses nor shows. Pages that
 // /proc/kcore lacks or that give an error are left out one by one. The manifest lists all
 // of that, and [Manifest.Whole] says whether anything is missing. An image has no zeros for memory that was
-// not read, but for what [OpenLive] says of the kernel's own.
+// not read, but for what [kcore.OpenLive] says of the kernel's own.
 //
 // A record of the image holds at most 16 MiB, and has been read before its header is
 // written. So where writing fails or ctx ends, the image is cut off inside the last record.
-// The Manifest is not nil then and says what was written. Errors are *Refusal where the
+// The Manifest is not nil then and says what was written. Errors are *kcore.Refusal where the
 // kernel or a container runtime withholds the memory.
-func Capture(ctx context.Context, w io.Writer, opts *CaptureOptions) (*Manifest, error) {
-	o := CaptureOptions{}
+func Run(ctx context.Context, w io.Writer, opts *Options) (*Manifest, error) {
+	o := Options{}
 	if opts != nil {
 		o = *opts
 	}
@@ -90,13 +92,14 @@ func Capture(ctx context.Context, w io.Writer, opts *CaptureOptions) (*Manifest,
 
 const (
 	pageSize    = vmem.PageSize
+	recordSize  = lime.MaxAVMLRecord  // the memory that a record has at most, in bytes
 	pageClasses = memmap.PageFree + 1 // how many there are
 )
 
-// A capture is one run of Capture.
+// A capture is one call of Run.
 type capture struct {
-	opts     CaptureOptions
-	core     *File
+	opts     Options
+	core     *kcore.File
 	chunks   []*chunk
 	passes   []pass
 	total    int64               // bytes of memory in chunks
@@ -107,8 +110,8 @@ type capture struct {
 	unknown  int                 // chunks that could not be classified
 }
 
-func newCapture(o CaptureOptions) (*capture, error) {
-	core, err := OpenLive(o.Root)
+func newCapture(o Options) (*capture, error) {
+	core, err := kcore.OpenLive(o.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +129,11 @@ func (c *capture) plan() error {
 		return err
 	}
 	if slices.Contains(c.opts.LeaveOut, memmap.PageOther) || len(c.opts.LeaveOut) > 0 && c.opts.Pages == nil {
-		return errors.New("kcore: pages of unknown use can't be left out")
+		return errors.New("capture: pages of unknown use can't be left out")
 	}
 	ram := memmap.SystemRAM(resources)
 	c.manifest = &Manifest{
-		Schema: ManifestSchema, Tool: c.opts.Tool, Node: readNode(c.opts.Root, c.opts.Node),
+		Schema: Schema, Tool: c.opts.Tool, Node: readNode(c.opts.Root, c.opts.Node),
 		Image: Image{Format: c.opts.Format}, Order: c.opts.Order, Began: time.Now(),
 		Headers: c.core.Segments(), IOMem: text, RAM: extentsOf(ram),
 		Edges: []Extent{}, Pieces: []Piece{}, Missing: []Missing{}, LeftOut: []ClassSize{}, Kept: []ClassSize{}, Notes: []string{},
@@ -178,7 +181,7 @@ func (c *capture) divideWhole(r vmem.Range[vmem.PhysAddr]) {
 	for _, h := range have {
 		c.total += int64(h.Size)
 		for h.Size > 0 {
-			size := min(maxRecord-uint64(h.Start)%maxRecord, h.Size)
+			size := min(recordSize-uint64(h.Start)%recordSize, h.Size)
 			c.chunks = append(c.chunks, &chunk{start: h.Start, pages: int(size / pageSize)})
 			h.Start, h.Size = h.Start+vmem.PhysAddr(size), h.Size-size
 		}
@@ -199,7 +202,7 @@ func (c *capture) plannedSize() int64 {
 	if c.opts.Format != FormatLiME || c.opts.Order != OrderAscending || len(c.opts.LeaveOut) > 0 {
 		return -1
 	}
-	return c.total + int64(len(c.chunks))*recordHeaderSize
+	return c.total + int64(len(c.chunks))*lime.RecordHeaderSize
 }
 
 // write captures all chunks in all passes.
@@ -207,20 +210,20 @@ func (c *capture) write(ctx context.Context, out *meter) error {
 	if c.opts.Planned != nil {
 		c.opts.Planned(c.plannedSize())
 	}
-	enc, err := newEncoder(c.opts.Format, out)
+	image, end, err := newWriter(c.opts.Format, out)
 	if err != nil {
 		return err
 	}
-	if out.err = c.copy(ctx, enc); out.err != nil {
-		_ = enc.close() // for what it holds: it can write no more
-		return fmt.Errorf("kcore: capture: %w", out.err)
+	if out.err = c.copy(ctx, image); out.err != nil {
+		_ = end() // for what it holds: it can write no more
+		return fmt.Errorf("capture: %w", out.err)
 	}
-	if err := enc.close(); err != nil {
-		return fmt.Errorf("kcore: capture: %w", err)
+	if err := end(); err != nil {
+		return fmt.Errorf("capture: %w", err)
 	}
 	c.sum()
 	if c.manifest.Image.Memory == 0 {
-		return fmt.Errorf("kcore: capture: %w: %s", ErrNothingRead, c.firstReason())
+		return fmt.Errorf("capture: %w: %s", ErrNothingRead, c.firstReason())
 	}
 	if c.opts.Format != FormatLiMELZ4 {
 		return nil
@@ -232,7 +235,7 @@ func (c *capture) write(ctx context.Context, out *meter) error {
 		_, err = out.Write(frame)
 	}
 	if err != nil {
-		return fmt.Errorf("kcore: capture: %w", err)
+		return fmt.Errorf("capture: %w", err)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package kcore
+package capture
 
 import (
 	"cmp"
@@ -8,11 +8,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A chunk is memory that is dealt with at a time: whole pages, of maxRecord bytes at most.
+// A chunk is memory that is dealt with at a time: whole pages, of recordSize bytes at most.
 type chunk struct {
 	start vmem.PhysAddr
 	pages int
@@ -42,8 +43,8 @@ type batch struct {
 }
 
 // copy reads chunks in one goroutine and writes them in this one, so that reading goes on
-// while the encoder works.
-func (c *capture) copy(ctx context.Context, enc encoder) error {
+// while the writer works.
+func (c *capture) copy(ctx context.Context, image *lime.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches, free := make(chan batch), make(chan []byte, 2)
@@ -60,7 +61,7 @@ func (c *capture) copy(ctx context.Context, enc encoder) error {
 	var done int64
 	for b := range batches {
 		if writeErr == nil {
-			if writeErr = encode(enc, b.records, &memory); writeErr != nil {
+			if writeErr = write(image, b.records, &memory); writeErr != nil {
 				cancel()
 			}
 		}
@@ -77,9 +78,9 @@ func (c *capture) copy(ctx context.Context, enc encoder) error {
 	return readErr
 }
 
-func encode(enc encoder, records []record, memory *uint64) error {
+func write(image *lime.Writer, records []record, memory *uint64) error {
 	for _, r := range records {
-		if err := enc.record(r.memory, r.data); err != nil {
+		if err := image.WriteBytes(r.memory.Start, r.data); err != nil {
 			return err
 		}
 		*memory += r.memory.Size
@@ -100,7 +101,7 @@ func (c *capture) readAll(ctx context.Context, free <-chan []byte, batches chan<
 			}
 			buf := <-free
 			if buf == nil {
-				buf = make([]byte, maxRecord)
+				buf = make([]byte, recordSize)
 			}
 			batches <- c.read(k, p, buf)
 		}

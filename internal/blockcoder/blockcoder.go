@@ -1,4 +1,5 @@
-package kcore
+// Package blockcoder compresses data in blocks, on all cores.
+package blockcoder
 
 import (
 	"bytes"
@@ -7,15 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// A blockCoder codes data in blocks of one size, on all cores. Its buffers are kept from
+// A Coder codes data in blocks of one size, on all cores. Its buffers are kept from
 // one call to the next: memory that is allocated again and again costs a node more than
 // compressing does.
-type blockCoder struct {
-	size  int // of a block of data, at most
-	bound int // of a coded block, at most
-	// code has a function for each worker, which appends the coded form of a block to dst.
-	// That has room for it.
-	code []codeFunc
+type Coder struct {
+	size  int    // of a block of data, at most
+	bound int    // of a coded block, at most
+	code  []Func // one for each worker
 
 	zeros []byte   // a block of zeros
 	zero  []byte   // how that is coded
@@ -23,12 +22,13 @@ type blockCoder struct {
 	coded [][]byte // in out
 }
 
-type codeFunc func(dst, block []byte) []byte
+// A Func appends the coded form of a block to dst, which has room for it.
+type Func func(dst, block []byte) []byte
 
-// newBlockCoder returns a coder of blocks of size bytes, which take bound bytes at most
+// New returns a coder of blocks of size bytes, which take bound bytes at most
 // when coded by what newCode returns.
-func newBlockCoder(size, bound int, newCode func() codeFunc) *blockCoder {
-	c := &blockCoder{size: size, bound: bound, zeros: make([]byte, size)}
+func New(size, bound int, newCode func() Func) *Coder {
+	c := &Coder{size: size, bound: bound, zeros: make([]byte, size)}
 	for range runtime.GOMAXPROCS(0) {
 		c.code = append(c.code, newCode())
 	}
@@ -36,8 +36,8 @@ func newBlockCoder(size, bound int, newCode func() codeFunc) *blockCoder {
 	return c
 }
 
-// encode returns the coded blocks of data, until it is called again.
-func (c *blockCoder) encode(data []byte) []byte {
+// Encode returns the coded blocks of data, until it is called again.
+func (c *Coder) Encode(data []byte) []byte {
 	n := (len(data) + c.size - 1) / c.size
 	if need := n * c.bound; need > len(c.out) {
 		c.out, c.coded = make([]byte, need), make([][]byte, n)
@@ -60,7 +60,7 @@ func (c *blockCoder) encode(data []byte) []byte {
 }
 
 // block codes block i. Much of a machine's memory is zeros.
-func (c *blockCoder) block(i int, block []byte, code codeFunc) []byte {
+func (c *Coder) block(i int, block []byte, code Func) []byte {
 	if len(block) == c.size && bytes.Equal(block, c.zeros) {
 		return c.zero
 	}

@@ -1,15 +1,18 @@
-package kcore
+package capture
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+
+	"github.com/nodelens/nodelens/lime"
 )
 
 // ErrUnknownFormat is the error for a name that is no image format's.
 var ErrUnknownFormat = errors.New("unknown image format")
 
-// A Format is an image format that Capture writes.
+// A Format is an image format that Run writes.
 type Format uint8
 
 const (
@@ -24,6 +27,21 @@ const (
 	FormatLiMELZ4
 )
 
+// newWriter returns what writes an image of format f to w, and a function that ends it.
+func newWriter(f Format, w io.Writer) (*lime.Writer, func() error, error) {
+	done := func() error { return nil }
+	switch f {
+	case FormatLiME:
+		return lime.NewWriter(w), done, nil
+	case FormatAVML:
+		return lime.NewAVMLWriter(w), done, nil
+	case FormatLiMELZ4:
+		frame, err := newLZ4Writer(w)
+		return lime.NewWriter(frame), frame.Close, err
+	}
+	return nil, nil, fmt.Errorf("capture: %w: %v", ErrUnknownFormat, f)
+}
+
 // formatNames are the names of the formats, by their values.
 var formatNames = []string{"lime", "avml", "lime.lz4"}
 
@@ -32,7 +50,7 @@ var formatNames = []string{"lime", "avml", "lime.lz4"}
 func ParseFormat(name string) (Format, error) {
 	i := slices.Index(formatNames, name)
 	if i < 0 {
-		return 0, fmt.Errorf("kcore: %w %q: there are %q", ErrUnknownFormat, name, formatNames)
+		return 0, fmt.Errorf("capture: %w %q: there are %q", ErrUnknownFormat, name, formatNames)
 	}
 	return Format(i), nil
 }
