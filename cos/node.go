@@ -3,6 +3,7 @@ package cos
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nodelens/nodelens/image"
@@ -33,7 +34,10 @@ func OpenNode(ctx context.Context, img Image, opts *Options) (*Node, error) {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	if n.kernel, err = image.OpenKernel(ctx, n.image, settings); err != nil {
-		return nil, cmp.Or(fmt.Errorf("cos: %w%s", err, notWhole(n.image)), n.Close())
+		if _, told := errors.AsType[*image.Error](err); !told {
+			err = fmt.Errorf("%w%s", err, notWhole(n.image))
+		}
+		return nil, cmp.Or(fmt.Errorf("cos: %w", err), n.Close())
 	}
 	if err := n.trace(ctx, opts); err != nil {
 		return nil, cmp.Or(fmt.Errorf("cos: %w", err), n.Close())

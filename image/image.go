@@ -2,15 +2,11 @@ package image
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
 )
-
-// ErrFormat: the file is not in a known image format.
-var ErrFormat = errors.New("not in a known image format")
 
 // FormatRaw is the format of memory without headers, for Options.
 const FormatRaw = "raw"

@@ -23,7 +23,8 @@ type Kernel struct {
 // map of RAM makes that certain.
 //
 // Of a File whose memory had to be placed by its kernel, the symbols that did it are used
-// again. Errors are those of opts.Symbols and of [linux.Open].
+// again. Errors are those of opts.Symbols and of [linux.Open]; where there is no kernel and
+// the image is cut off, an *Error that wraps ErrTruncated, too.
 func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
 	if opts == nil {
 		opts = new(Options)
@@ -34,7 +35,7 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	}
 	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: s.file, Progress: opts.Progress})
 	if err != nil {
-		return nil, fmt.Errorf("image: %w", err)
+		return nil, fmt.Errorf("image: %w", explainKernel(mem, err))
 	}
 	kernel := &Kernel{Kernel: k, From: cmp.Or(s.from, k.Info().Symbols)}
 	kernel.noteExcluded(mem)

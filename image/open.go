@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/nodelens/nodelens/internal/filetype"
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kdump"
@@ -19,7 +20,8 @@ import (
 // machine ([kcore.OpenLive]).
 //
 // Memory without a header is known by the kernel in it; see [raw.FindLayout] for what
-// such a file may hold. Errors wrap ErrFormat where the file holds something else.
+// such a file may hold. Errors are *Error and wrap ErrFormat, ErrNotFile or ErrTruncated
+// where the file is something else; others are those of the system and of ctx.
 func Open(ctx context.Context, name string, opts *Options) (*File, error) {
 	if opts == nil {
 		opts = new(Options)
@@ -33,11 +35,11 @@ func Open(ctx context.Context, name string, opts *Options) (*File, error) {
 	}
 	s, err := source.Open(ctx, name, opts.source())
 	if err != nil {
-		return nil, fmt.Errorf("image: %w", err)
+		return nil, fmt.Errorf("image: %w", explain(name, nil, err))
 	}
 	f, err := opts.open(ctx, s)
 	if err != nil {
-		return nil, cmp.Or(fmt.Errorf("image: %s: %w", name, err), s.Close())
+		return nil, cmp.Or(fmt.Errorf("image: %w", explain(name, s, err)), s.Close())
 	}
 	f.Info.Name, f.closer = name, s
 	return f, nil
@@ -51,11 +53,11 @@ func NewFile(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*Fi
 	}
 	s, err := source.New(ctx, r, size, opts.source())
 	if err != nil {
-		return nil, fmt.Errorf("image: %w", err)
+		return nil, fmt.Errorf("image: %w", explain("", nil, err))
 	}
 	f, err := opts.open(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("image: %w", err)
+		return nil, fmt.Errorf("image: %w", explain("", s, err))
 	}
 	return f, nil
 }
@@ -92,7 +94,7 @@ const unknown = math.MaxInt64
 
 // detect opens an image by its first bytes.
 func (o *Options) detect(ctx context.Context, s *source.Source) (*File, error) {
-	head := make([]byte, 64)
+	head := make([]byte, filetype.HeadSize)
 	n, err := s.ReadAt(head, 0)
 	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -114,6 +116,9 @@ func (o *Options) detect(ctx context.Context, s *source.Source) (*File, error) {
 		}
 		h := f.Header()
 		return &File{Memory: f, Info: Info{Format: h.Format()}}, nil
+	}
+	if t, ok := filetype.OfHead(head); ok {
+		return nil, fmt.Errorf("%w: it is %s", ErrFormat, t.Is)
 	}
 	return o.openRaw(ctx, s, false)
 }

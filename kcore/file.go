@@ -136,7 +136,7 @@ func (f *File) load(s Segment, size int64) []extent.Extent {
 	inFile := uint64(max(0, size-int64(min(s.Offset, uint64(size)))))
 	if inFile < have {
 		f.lose(vmem.Range[vmem.PhysAddr]{Start: s.Phys, Size: have}, s, inFile,
-			fmt.Errorf("%w: the file ends at %#x: %w", vmem.ErrNotCaptured, size, io.ErrUnexpectedEOF))
+			fmt.Errorf("%w: %w, at %#x: %w", vmem.ErrNotCaptured, ErrTruncated, size, io.ErrUnexpectedEOF))
 		have = inFile
 	}
 	if have == 0 {

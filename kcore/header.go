@@ -9,8 +9,12 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrFormat says that the file is not an ELF core of x86-64 physical memory.
-var ErrFormat = errors.New("not an ELF core of x86-64 memory")
+var (
+	// ErrFormat says that the file is not an ELF core of x86-64 physical memory.
+	ErrFormat = errors.New("not an ELF core of x86-64 memory")
+	// ErrTruncated: the file ends before what its headers say that it has.
+	ErrTruncated = vmem.NewReason("truncated", "the file ends early")
+)
 
 // ELF constants (elf(5)).
 const (

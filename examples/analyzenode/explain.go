@@ -31,6 +31,10 @@ func explain(stderr io.Writer, gaps []vmem.Gap) {
 
 // fail says why there is no report, and what would help.
 func fail(stderr io.Writer, err error) int {
+	if e, ok := errors.AsType[*image.Error](err); ok { // says all, and what to do
+		fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(e))
+		return exitNoReport
+	}
 	fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(err))
 	if advice := advise(err); advice != "" {
 		fmt.Fprintln(stderr, advice)

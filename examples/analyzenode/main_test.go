@@ -205,7 +205,7 @@ func TestRunFails(t *testing.T) {
 		"two images":   {[]string{"a", "b"}, exitUsage, []string{"more than one image"}},
 		"no bundled":   {nil, exitNoReport, []string{"no image given", bundledImage, "Name an image"}},
 		"no file":      {[]string{"-isf", text, "missing.lime"}, exitNoReport, []string{"missing.lime", "no such file"}},
-		"no image":     {[]string{"-isf", text, text}, exitNoReport, []string{text, "Images can be LiME, AVML or ELF"}},
+		"no image":     {[]string{"-isf", text, text}, exitNoReport, []string{text + " is a text, not memory"}},
 		"no memory":    {[]string{"-raw", text}, exitNoReport, []string{"-vmlinux", "-isf"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,7 +45,7 @@ var house = map[string]room{
 	"kstruct":    {rooms: []string{"isf", "vmem"}},
 	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "memmap", "vmcoreinfo", "vmem"}},
 	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
-	"image":      {rooms: []string{"isf", "kcore", "kdump", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"cos":        {rooms: []string{"image", "isf", "kstruct", "linux", "vmem"}},
 	"examples":   {rooms: library, foreign: []string{xz}},
 	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},

@@ -1,0 +1,158 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/filetype"
+	"github.com/nodelens/nodelens/internal/source"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/kdump"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// The reasons for which an image can't be opened, or its kernel can't be found.
+var (
+	// ErrFormat: the file is not in a known image format.
+	ErrFormat = errors.New("not in a known image format")
+	// ErrNotFile: what the name is of has no random access: a directory, a pipe, a device
+	// that is no disk.
+	ErrNotFile = errors.New("not a file with random access")
+	// ErrTruncated: the file ends early, and what is needed is in the part that is missing.
+	ErrTruncated = vmem.NewReason("truncated", "the image is cut off")
+)
+
+// An Error says in a user's words what a file is that can't be used as an image. It wraps
+// one of the reasons above.
+type Error struct {
+	Name string // of the file
+	Is   string // what it is, such as "a JPEG picture, not memory"
+	Do   string // what to do about it; empty where nothing helps
+	Err  error  // the reason, and what was tried
+}
+
+// Error returns what the file is, and what to do about it.
+func (e *Error) Error() string {
+	text := e.Name + " is " + e.Is
+	if e.Do != "" {
+		text += ": " + strings.ReplaceAll(e.Do, "NAME", filepath.Base(e.Name))
+	}
+	return text
+}
+
+// Detail returns how that was found, for those who look into why.
+func (e *Error) Detail() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Of files that are cut off.
+const (
+	cutAtOnce = "cut off before its first byte of memory"
+	copyAgain = "copy it again"
+)
+
+// nameless stands for a file without a name.
+const nameless = "the image"
+
+// explain returns an *Error for an error of opening the file s, which is nil if it could
+// not be opened at all; or err itself where that says all there is to say.
+func explain(name string, s *source.Source, err error) error {
+	if name == "" {
+		name = nameless
+	}
+	e := &Error{Name: name, Err: err}
+	switch {
+	case errors.Is(err, source.ErrDirectory):
+		e.Is, e.Do, e.Err = "a directory", "name the image in it", fmt.Errorf("%w: %w", ErrNotFile, err)
+	case errors.Is(err, source.ErrPipe):
+		e.Is, e.Do, e.Err = "a pipe", "an image is read here and there, so save it to a file first", fmt.Errorf("%w: %w", ErrNotFile, err)
+	case errors.Is(err, source.ErrDevice):
+		e.Is, e.Do, e.Err = "a device that is no disk", "the memory of this machine is in /proc/kcore", fmt.Errorf("%w: %w", ErrNotFile, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		e.Is, e.Do, e.Err = cutAtOnce, copyAgain, fmt.Errorf("%w: %w", ErrTruncated, err)
+	case s != nil && (errors.Is(err, ErrFormat) || ofFormat(err)):
+		return e.foreign(s)
+	default:
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return e
+}
+
+// ofFormat reports whether an error is of a format's package, about a file that only
+// begins like one of its own.
+func ofFormat(err error) bool {
+	return errors.Is(err, kcore.ErrFormat) || errors.Is(err, lime.ErrFormat) || errors.Is(err, kdump.ErrFormat)
+}
+
+// foreign completes an error about a file that is no image.
+func (e *Error) foreign(s *source.Source) error {
+	if !errors.Is(e.Err, ErrFormat) {
+		e.Err = fmt.Errorf("%w: %w", ErrFormat, e.Err)
+	}
+	t, ok := filetype.Of(s)
+	switch {
+	case ok && t.Is == "empty" && s.Compressed() != "" && len(s.Gaps(new(extent.Table))) > 0:
+		e.Is, e.Do, e.Err = cutAtOnce, copyAgain, fmt.Errorf("%w: %w", ErrTruncated, s.Gaps(new(extent.Table))[0])
+		return e
+	case ok && t.Is == "empty":
+		e.Is, e.Do = t.Is, "copy it again, or look whether it was written at all"
+	case ok:
+		e.Is, e.Do = t.Is+", not memory", t.Do
+	case ofFormat(e.Err):
+		return fmt.Errorf("%s: %w", e.Name, e.Err)
+	default:
+		e.Is = "in no known image format, and no kernel is in it to tell what memory it could be"
+		e.Do = "if it is memory, the symbols of its kernel may help to find that"
+	}
+	if c := s.Compressed(); c != "" {
+		e.Is += " (inside of " + c + ")"
+	}
+	return e
+}
+
+// explainKernel returns an *Error where the kernel of an image was not found because the
+// image is cut off; or err itself.
+func explainKernel(mem vmem.Memory, err error) error {
+	m, ok := vmem.As[vmem.Lossy](mem)
+	if !ok || !isAbsent(err) {
+		return err
+	}
+	cut, lost := false, uint64(0)
+	for _, g := range m.Gaps() {
+		if g.Reason() == vmem.ReasonOf(ErrTruncated) {
+			cut = true
+			lost += g.Place.Physical().Size
+		}
+	}
+	if !cut {
+		return err
+	}
+	e := &Error{Name: nameless, Do: copyAgain, Err: fmt.Errorf("%w: %w", ErrTruncated, err)}
+	if f, ok := vmem.As[*File](mem); ok && f.Info.Name != "" {
+		e.Name = f.Info.Name
+	}
+	have := total(mem.Ranges())
+	e.Is = fmt.Sprintf("cut off: it has %s, and the kernel is not among them", mebibytes(have))
+	if lost > 0 {
+		e.Is = fmt.Sprintf("cut off: it has %d of the %s that its headers announce, and the kernel is not among them", have>>20, mebibytes(have+lost))
+	}
+	return e
+}
+
+func mebibytes(n uint64) string { return fmt.Sprintf("%d MiB", n>>20) }
+
+// isAbsent reports whether an error is that there is no kernel, and no sign of one.
+func isAbsent(err error) bool {
+	if m, ok := errors.AsType[*btfconv.MissingError](err); ok {
+		return m.Release == ""
+	}
+	return errors.Is(err, linux.ErrNoKernel)
+}
