@@ -47,4 +47,8 @@ func ExampleParseImageName() {
 	// 97 16919.235.13
 	// https://storage.googleapis.com/cos-tools/16919.235.13/vmlinux
 	// https://storage.googleapis.com/cos-tools/16919.235.13/lakitu/vmlinux
+	// https://storage.googleapis.com/cos-tools-eu/16919.235.13/vmlinux
+	// https://storage.googleapis.com/cos-tools-eu/16919.235.13/lakitu/vmlinux
+	// https://storage.googleapis.com/cos-tools-asia/16919.235.13/vmlinux
+	// https://storage.googleapis.com/cos-tools-asia/16919.235.13/lakitu/vmlinux
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/cosbucket"
 )
 
 // ErrNotCOS is the reason that ParseImageName gives for a name that isn't the name
@@ -53,12 +55,15 @@ func ParseImageName(name string) (ImageName, error) {
 
 // VmlinuxURLs returns where Google publishes the kernel of that build with its
 // DWARF, in the order in which to try: beside the build's other files, and under
-// the board, as newer builds have it for some files and those for arm64 for all.
-// Nothing is fetched.
+// the board, as newer builds have it for some files and those for arm64 for all; first in
+// the bucket for the Americas, then in those for Europe, and for Asia and Australia.
+// Nothing is fetched: package symbols/remote does that.
 func (n ImageName) VmlinuxURLs() []string {
-	build := "https://storage.googleapis.com/cos-tools/" + n.Build
-	if n.Arch != "amd64" {
-		return []string{build + "/lakitu-" + n.Arch + "/vmlinux"}
+	var urls []string
+	for _, bucket := range cosbucket.Buckets("") {
+		for _, path := range cosbucket.Vmlinux(n.Build, n.Arch) {
+			urls = append(urls, bucket+"/"+path)
+		}
 	}
-	return []string{build + "/vmlinux", build + "/lakitu/vmlinux"}
+	return urls
 }

@@ -48,8 +48,16 @@ func TestVmlinuxURLs(t *testing.T) {
 		{Arch: "amd64", Build: "18244.291.9"}: {
 			"https://storage.googleapis.com/cos-tools/18244.291.9/vmlinux",
 			"https://storage.googleapis.com/cos-tools/18244.291.9/lakitu/vmlinux",
+			"https://storage.googleapis.com/cos-tools-eu/18244.291.9/vmlinux",
+			"https://storage.googleapis.com/cos-tools-eu/18244.291.9/lakitu/vmlinux",
+			"https://storage.googleapis.com/cos-tools-asia/18244.291.9/vmlinux",
+			"https://storage.googleapis.com/cos-tools-asia/18244.291.9/lakitu/vmlinux",
 		},
-		{Arch: "arm64", Build: "18244.291.9"}: {"https://storage.googleapis.com/cos-tools/18244.291.9/lakitu-arm64/vmlinux"},
+		{Arch: "arm64", Build: "18244.291.9"}: {
+			"https://storage.googleapis.com/cos-tools/18244.291.9/lakitu-arm64/vmlinux",
+			"https://storage.googleapis.com/cos-tools-eu/18244.291.9/lakitu-arm64/vmlinux",
+			"https://storage.googleapis.com/cos-tools-asia/18244.291.9/lakitu-arm64/vmlinux",
+		},
 	} {
 		if diff := cmp.Diff(want, image.VmlinuxURLs()); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", image, diff)

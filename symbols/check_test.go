@@ -6,26 +6,27 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/pagetest"
+	"github.com/nodelens/nodelens/internal/symboltest"
 	"github.com/nodelens/nodelens/isf"
 )
 
 func TestKernel(t *testing.T) {
-	m := running.memory()
+	m := symboltest.Running.Memory()
 	m.Write(0x9000, []byte("NAME=\"Container-Optimized OS\"\nID=cos\nVERSION=113\nBUILD_ID=18244.291.9\n\x00\x00"))
 	m.Write(0xa000, []byte("NAME=\"Other\"\nID=other\nBUILD_ID=1.2.3\n\x00\x00"))
-	m.Write(0xb000, []byte(older.banner()+"\n and a log\nLinux version %s (%s) #1 \nLinux version 6.1.0-9 (no time)\n"))
+	m.Write(0xb000, []byte(symboltest.Older.Banner()+"\n and a log\nLinux version %s (%s) #1 \nLinux version 6.1.0-9 (no time)\n"))
 	k := Identify(m, nil)
 	release, err := k.Release(t.Context())
-	if release != running.release || err != nil {
+	if release != symboltest.Running.Release || err != nil {
 		t.Errorf("release %q, %v", release, err)
 	}
-	if id, err := k.BuildID(t.Context()); id != running.buildID || err != nil {
+	if id, err := k.BuildID(t.Context()); id != symboltest.Running.BuildID || err != nil {
 		t.Errorf("build id %q, %v", id, err)
 	}
 	if b, err := k.COSBuilds(t.Context()); strings.Join(b, " ") != "18244.291.9" || err != nil {
 		t.Errorf("builds %q, %v", b, err)
 	}
-	if b, err := k.Banners(t.Context()); strings.Join(b, "|") != older.banner()+"|"+running.banner() || err != nil {
+	if b, err := k.Banners(t.Context()); strings.Join(b, "|") != symboltest.Older.Banner()+"|"+symboltest.Running.Banner() || err != nil {
 		t.Errorf("banners %q, %v", b, err)
 	}
 }
@@ -34,7 +35,7 @@ func TestKernel(t *testing.T) {
 func TestBannerBehindGap(t *testing.T) {
 	m := new(pagetest.Memory)
 	m.Zero(0x1000, 0x4000)
-	m.Write(0x3000, []byte(running.banner()+"\n"))
+	m.Write(0x3000, []byte(symboltest.Running.Banner()+"\n"))
 	k := Identify(faulty{m, 0x2800}, nil)
 	if b, err := k.Banners(t.Context()); len(b) != 1 || err != nil {
 		t.Errorf("banners %q, %v", b, err)
@@ -56,41 +57,41 @@ func (m faulty) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func TestCheck(t *testing.T) {
-	noNotes := running.memory()
-	noNotes.Forget(0x5000, 0x1000)
-	noBannerPage := running.memory()
-	noBannerPage.Forget(phys(fakeText2), 1200)
-	bare := running.contents()
+	noNotes := symboltest.Running.Memory()
+	noNotes.Forget(symboltest.Notes, 0x1000)
+	noBannerPage := symboltest.Running.Memory()
+	noBannerPage.Forget(symboltest.Phys(symboltest.Version), 1200)
+	bare := symboltest.Running.Contents()
 	bare.Symbols[2].ConstantData = nil
-	grown := running.contents()
+	grown := symboltest.Running.Contents()
 	grown.Types[3].Size++
 	grown.Symbols[2].ConstantData = nil
-	moved := running.contents()
+	moved := symboltest.Running.Contents()
 	moved.Symbols[1].Address += 0x40
 	moved.Symbols[2].ConstantData = nil
-	few := running.contents()
+	few := symboltest.Running.Contents()
 	few.Types, few.Symbols[2].ConstantData = nil, nil
-	elsewhere := running.contents()
-	elsewhere.Symbols[2].Address, elsewhere.Symbols[2].ConstantData = fakeUTS, nil
+	elsewhere := symboltest.Running.Contents()
+	elsewhere.Symbols[2].Address, elsewhere.Symbols[2].ConstantData = symboltest.UTS, nil
 	for name, test := range map[string]struct {
 		mem  *pagetest.Memory
 		file isf.Contents
 		want string // part of the error; empty: it fits
 	}{
-		"the very kernel":         {running.memory(), running.contents(), ""},
-		"another release":         {running.memory(), older.contents(), "the image runs 6.1.0-9, the file is of 5.10.0-7"},
-		"another build":           {running.memory(), rebuilt.contents(), "the image has the banner \"" + running.banner()},
-		"no banner":               {running.memory(), bare, ""},
-		"another size":            {running.memory(), grown, "SIZE(type3) 0x40, the file has 0x41"},
-		"another place":           {running.memory(), moved, "SYMBOL(init_uts_ns)"},
-		"banner elsewhere":        {running.memory(), elsewhere, "6.1.0-9"},
-		"too little":              {running.memory(), few, "too little in common"},
-		"banner lost":             {noBannerPage, running.contents(), ""},
-		"without notes":           {noNotes, running.contents(), ""},
-		"another without notes":   {noNotes, older.contents(), "the image runs 6.1.0-9, the file is of 5.10.0-7"},
-		"build without notes":     {noNotes, rebuilt.contents(), rebuilt.build},
+		"the very kernel":         {symboltest.Running.Memory(), symboltest.Running.Contents(), ""},
+		"another release":         {symboltest.Running.Memory(), symboltest.Older.Contents(), "the image runs 6.1.0-9, the file is of 5.10.0-7"},
+		"another build":           {symboltest.Running.Memory(), symboltest.Rebuilt.Contents(), "the image has the banner \"" + symboltest.Running.Banner()},
+		"no banner":               {symboltest.Running.Memory(), bare, ""},
+		"another size":            {symboltest.Running.Memory(), grown, "SIZE(type3) 0x40, the file has 0x41"},
+		"another place":           {symboltest.Running.Memory(), moved, "SYMBOL(init_uts_ns)"},
+		"banner elsewhere":        {symboltest.Running.Memory(), elsewhere, "6.1.0-9"},
+		"too little":              {symboltest.Running.Memory(), few, "too little in common"},
+		"banner lost":             {noBannerPage, symboltest.Running.Contents(), ""},
+		"without notes":           {noNotes, symboltest.Running.Contents(), ""},
+		"another without notes":   {noNotes, symboltest.Older.Contents(), "the image runs 6.1.0-9, the file is of 5.10.0-7"},
+		"build without notes":     {noNotes, symboltest.Rebuilt.Contents(), symboltest.Rebuilt.Build},
 		"nothing to compare with": {noNotes, bare, "no banner"},
-		"no kernel":               {new(pagetest.Memory), running.contents(), "no banner in memory"},
+		"no kernel":               {new(pagetest.Memory), symboltest.Running.Contents(), "no banner in memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := isf.New(test.file)

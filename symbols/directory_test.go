@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nodelens/nodelens/internal/symboltest"
 )
 
 // An elfConverter knows ELF files.
@@ -31,10 +33,10 @@ func put(t testing.TB, dir, name string, b []byte) string {
 }
 
 // asISF returns the symbols of a kernel as a file.
-func (f fake) asISF(t testing.TB, name string) []byte {
+func asISF(t testing.TB, k symboltest.Kernel, name string) []byte {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), name)
-	if err := f.symbols(t).WriteFile(name); err != nil {
+	if err := k.Symbols(t).WriteFile(name); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(name)
@@ -47,29 +49,29 @@ func (f fake) asISF(t testing.TB, name string) []byte {
 // TestDirectory: the right file is found in each layout, beside wrong ones that the same
 // layout has, and no file of another kernel is opened to the end.
 func TestDirectory(t *testing.T) {
-	id := running.buildID
-	vmlinux, other := testFile(t, "running.vmlinux"), testFile(t, "older.vmlinux")
+	id := symboltest.Running.BuildID
+	vmlinux, other := symboltest.File(t, "running.vmlinux"), symboltest.File(t, "older.vmlinux")
 	for name, right := range map[string]string{
 		"gdb":             ".build-id/" + id[:2] + "/" + id[2:] + ".debug",
 		"debuginfod":      id + "/debuginfo",
 		"bucket":          "18244.291.9/vmlinux",
 		"bucket by board": "18244.291.9/lakitu/vmlinux",
-		"Debian":          "boot/vmlinux-" + running.release,
-		"Red Hat":         "lib/modules/" + running.release + "/vmlinux",
-		"build directory": "lib/modules/" + running.release + "/build/vmlinux",
-		"by release":      "linux-image-" + running.release + "-dbg",
+		"Debian":          "boot/vmlinux-" + symboltest.Running.Release,
+		"Red Hat":         "lib/modules/" + symboltest.Running.Release + "/vmlinux",
+		"build directory": "lib/modules/" + symboltest.Running.Release + "/build/vmlinux",
+		"by release":      "linux-image-" + symboltest.Running.Release + "-dbg",
 		"alone":           "vmlinux",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			put(t, dir, ".build-id/"+older.buildID[:2]+"/"+older.buildID[2:]+".debug", other)
-			put(t, dir, older.buildID+"/debuginfo", other)
+			put(t, dir, ".build-id/"+symboltest.Older.BuildID[:2]+"/"+symboltest.Older.BuildID[2:]+".debug", other)
+			put(t, dir, symboltest.Older.BuildID+"/debuginfo", other)
 			put(t, dir, "17162.40.42/vmlinux", other)
-			put(t, dir, "boot/vmlinux-"+older.release, other)
-			put(t, dir, "vmlinuz-"+running.release, []byte("boot image"))
+			put(t, dir, "boot/vmlinux-"+symboltest.Older.Release, other)
+			put(t, dir, "vmlinuz-"+symboltest.Running.Release, []byte("boot image"))
 			path := put(t, dir, right, vmlinux)
-			opts := &Options{Paths: []string{dir}, Converters: []Converter{elfConverter{textConverter{running, t}}}}
-			found, err := Find(t.Context(), running.memory(), opts)
+			opts := &Options{Paths: []string{dir}, Converters: []Converter{elfConverter{textConverter{symboltest.Running, t}}}}
+			found, err := Find(t.Context(), symboltest.Running.Memory(), opts)
 			if err != nil || found.From != "vmlinux "+path {
 				t.Fatalf("%+v, %v", found, err)
 			}
@@ -84,11 +86,11 @@ func TestDirectory(t *testing.T) {
 
 // TestDirectoryBuildInMemory: the build whose name is in memory is tried first.
 func TestDirectoryBuildInMemory(t *testing.T) {
-	dir, mem := t.TempDir(), running.memory()
-	put(t, dir, "17162.40.42/vmlinux", testFile(t, "older.vmlinux"))
-	path := put(t, dir, "18244.291.9/vmlinux", testFile(t, "running.vmlinux"))
+	dir, mem := t.TempDir(), symboltest.Running.Memory()
+	put(t, dir, "17162.40.42/vmlinux", symboltest.File(t, "older.vmlinux"))
+	path := put(t, dir, "18244.291.9/vmlinux", symboltest.File(t, "running.vmlinux"))
 	mem.Write(0x9000, []byte("NAME=\"Container-Optimized OS\"\nID=cos\nBUILD_ID=18244.291.9\n\x00"))
-	opts := &Options{Paths: []string{dir}, Converters: []Converter{elfConverter{textConverter{running, t}}}}
+	opts := &Options{Paths: []string{dir}, Converters: []Converter{elfConverter{textConverter{symboltest.Running, t}}}}
 	if found, err := Find(t.Context(), mem, opts); err != nil || found.From != "vmlinux "+path || len(found.Tried) != 1 {
 		t.Errorf("%+v, %v", found, err)
 	}
@@ -99,13 +101,13 @@ func TestDirectoryISF(t *testing.T) {
 	for _, packed := range []string{"", ".xz", ".gz", ".zst"} {
 		for _, right := range []string{"some.json", "linux/some.json", "x.isf.json"} {
 			dir := t.TempDir()
-			put(t, dir, "aaa.json"+packed, older.asISF(t, "a.json"+packed))
-			put(t, dir, "linux/bbb.json", rebuilt.asISF(t, "b.json"))
+			put(t, dir, "aaa.json"+packed, asISF(t, symboltest.Older, "a.json"+packed))
+			put(t, dir, "linux/bbb.json", asISF(t, symboltest.Rebuilt, "b.json"))
 			put(t, dir, "broken.json.xz", []byte("\xfd7zXZ\x00 no more"))
 			put(t, dir, "text.json", []byte("{\"a\": \"b\"}"))
 			put(t, dir, "empty.json", nil)
-			path := put(t, dir, right+packed, running.asISF(t, "r.json"+packed))
-			found, err := Find(t.Context(), running.memory(), &Options{Paths: []string{dir}})
+			path := put(t, dir, right+packed, asISF(t, symboltest.Running, "r.json"+packed))
+			found, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Paths: []string{dir}})
 			if err != nil || found.From != "ISF file "+path {
 				t.Fatalf("%s%s: %+v, %v", right, packed, found, err)
 			}
@@ -120,7 +122,7 @@ func TestDirectoryISF(t *testing.T) {
 
 func TestDirectoryMissing(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	for c, err := range Directory(missing).Find(t.Context(), Identify(running.memory(), nil)) {
+	for c, err := range Directory(missing).Find(t.Context(), Identify(symboltest.Running.Memory(), nil)) {
 		if c != nil || !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%+v, %v", c, err)
 		}
@@ -129,10 +131,10 @@ func TestDirectoryMissing(t *testing.T) {
 
 // TestReadBanner: the banner is found across the pieces that are read.
 func TestReadBanner(t *testing.T) {
-	banner := `"` + base64.StdEncoding.EncodeToString([]byte(running.banner()+"\n\x00")) + `"`
+	banner := `"` + base64.StdEncoding.EncodeToString([]byte(symboltest.Running.Banner()+"\n\x00")) + `"`
 	for before := pieceSize - len(banner) - 2; before <= pieceSize+2; before++ {
 		text := strings.Repeat(" ", before) + banner
-		if got, err := readBanner(t.Context(), strings.NewReader(text)); got != running.banner() || err != nil {
+		if got, err := readBanner(t.Context(), strings.NewReader(text)); got != symboltest.Running.Banner() || err != nil {
 			t.Fatalf("behind %d bytes: %q, %v", before, got, err)
 		}
 	}
@@ -141,7 +143,7 @@ func TestReadBanner(t *testing.T) {
 // FuzzReadBanner changes ISF files.
 func FuzzReadBanner(f *testing.F) {
 	for _, name := range []string{"a.json", "a.json.xz", "a.json.gz", "a.json.zst"} {
-		f.Add(running.asISF(f, name))
+		f.Add(asISF(f, symboltest.Running, name))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		banner, err := readBanner(t.Context(), bytes.NewReader(b))

@@ -5,41 +5,19 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/nodelens/nodelens/internal/pagetest"
+	"github.com/nodelens/nodelens/internal/symboltest"
 )
-
-// testFile returns what a file in testdata holds, unpacked.
-func testFile(t testing.TB, name string) []byte {
-	t.Helper()
-	packed, err := os.ReadFile(filepath.Join("testdata", name+".zst"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := zstd.NewReader(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	b, err := z.DecodeAll(packed, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func TestBuildID(t *testing.T) {
 	for name, want := range map[string]string{
-		"running.vmlinux": running.buildID, "running.debug": running.buildID,
-		"rebuilt.vmlinux": rebuilt.buildID, "older.vmlinux": older.buildID,
+		"running.vmlinux": symboltest.Running.BuildID, "running.debug": symboltest.Running.BuildID,
+		"rebuilt.vmlinux": symboltest.Rebuilt.BuildID, "older.vmlinux": symboltest.Older.BuildID,
 	} {
-		b := testFile(t, name)
+		b := symboltest.File(t, name)
 		if got, err := BuildID(bytes.NewReader(b), int64(len(b))); got != want || err != nil {
 			t.Errorf("%s: %q, %v, want %s", name, got, err, want)
 		}
@@ -48,9 +26,9 @@ func TestBuildID(t *testing.T) {
 
 // TestBuildIDByProgramHeader: of a file without section headers it is known, too.
 func TestBuildIDByProgramHeader(t *testing.T) {
-	b := testFile(t, "running.vmlinux")
+	b := symboltest.File(t, "running.vmlinux")
 	binary.LittleEndian.PutUint64(b[0x28:], 0) // e_shoff
-	if got, err := BuildID(bytes.NewReader(b), int64(len(b))); got != running.buildID || err != nil {
+	if got, err := BuildID(bytes.NewReader(b), int64(len(b))); got != symboltest.Running.BuildID || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	binary.LittleEndian.PutUint64(b[0x20:], 0) // e_phoff
@@ -73,7 +51,7 @@ func (m *meter) ReadAt(b []byte, off int64) (int, error) {
 
 // TestBuildIDReadsLittle: of a file of hundreds of megabytes elsewhere, too.
 func TestBuildIDReadsLittle(t *testing.T) {
-	b := testFile(t, "running.vmlinux")
+	b := symboltest.File(t, "running.vmlinux")
 	m := &meter{ReaderAt: bytes.NewReader(b)}
 	if _, err := BuildID(m, int64(len(b))); err != nil || m.calls > 4 || m.bytes > 2000 {
 		t.Errorf("%d bytes in %d calls, %v", m.bytes, m.calls, err)
@@ -81,28 +59,28 @@ func TestBuildIDReadsLittle(t *testing.T) {
 }
 
 func TestCheckELF(t *testing.T) {
-	wrongID := running
-	wrongID.buildID = older.buildID // as some stable kernels have it in VMCOREINFO
-	noNotes := running.memory()
-	noNotes.Forget(0x5000, 0x1000)
+	wrongID := symboltest.Running
+	wrongID.BuildID = symboltest.Older.BuildID // as some stable kernels have it in VMCOREINFO
+	noNotes := symboltest.Running.Memory()
+	noNotes.Forget(symboltest.Notes, 0x1000)
 	for name, test := range map[string]struct {
 		mem  *pagetest.Memory
 		file string
 		want string // part of the error; empty: it fits
 	}{
-		"the very kernel":             {running.memory(), "running.vmlinux", ""},
-		"its debug information":       {running.memory(), "running.debug", ""},
-		"another release":             {running.memory(), "older.vmlinux", "the image runs 6.1.0-9, the file is of 5.10.0-7"},
-		"another build":               {running.memory(), "rebuilt.vmlinux", rebuilt.build},
-		"a false build id":            {wrongID.memory(), "running.vmlinux", ""},
-		"a false build id to compare": {wrongID.memory(), "running.debug", "build id " + older.buildID + ", the file has " + running.buildID},
-		"another's debug information": {older.memory(), "running.debug", "build id"},
+		"the very kernel":             {symboltest.Running.Memory(), "running.vmlinux", ""},
+		"its debug information":       {symboltest.Running.Memory(), "running.debug", ""},
+		"another release":             {symboltest.Running.Memory(), "older.vmlinux", "the image runs 6.1.0-9, the file is of 5.10.0-7"},
+		"another build":               {symboltest.Running.Memory(), "rebuilt.vmlinux", symboltest.Rebuilt.Build},
+		"a false build id":            {wrongID.Memory(), "running.vmlinux", ""},
+		"a false build id to compare": {wrongID.Memory(), "running.debug", "build id " + symboltest.Older.BuildID + ", the file has " + symboltest.Running.BuildID},
+		"another's debug information": {symboltest.Older.Memory(), "running.debug", "build id"},
 		"by the banner alone":         {noNotes, "running.vmlinux", ""},
-		"another by the banner alone": {noNotes, "rebuilt.vmlinux", rebuilt.build},
+		"another by the banner alone": {noNotes, "rebuilt.vmlinux", symboltest.Rebuilt.Build},
 		"nothing of both":             {noNotes, "running.debug", "no build id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := testFile(t, test.file)
+			b := symboltest.File(t, test.file)
 			err := Identify(test.mem, nil).CheckELF(t.Context(), bytes.NewReader(b), int64(len(b)))
 			switch {
 			case (err == nil) != (test.want == ""):
@@ -117,8 +95,8 @@ func TestCheckELF(t *testing.T) {
 // FuzzBuildID changes ELF files. What comes out is a build id or an error, and what is
 // read is in the file.
 func FuzzBuildID(f *testing.F) {
-	f.Add(testFile(f, "running.vmlinux"))
-	f.Add(testFile(f, "running.debug"))
+	f.Add(symboltest.File(f, "running.vmlinux"))
+	f.Add(symboltest.File(f, "running.debug"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		id, err := BuildID(bytes.NewReader(b), int64(len(b)))
 		if (err == nil) != isBuildID(id) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/internal/symboltest"
 	"github.com/nodelens/nodelens/isf"
 )
 
@@ -29,27 +30,27 @@ func write(t testing.TB, name string, b []byte) string {
 }
 
 // isfFile writes the symbols of a kernel to a file and returns its name.
-func (f fake) isfFile(t testing.TB) string {
+func isfFile(t testing.TB, k symboltest.Kernel) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), f.release+".isf.json.xz")
-	if err := f.symbols(t).WriteFile(name); err != nil {
+	name := filepath.Join(t.TempDir(), k.Release+".isf.json.xz")
+	if err := k.Symbols(t).WriteFile(name); err != nil {
 		t.Fatal(err)
 	}
 	return name
 }
 
 func TestFindGiven(t *testing.T) {
-	ctx, mem := t.Context(), running.memory()
-	name := running.isfFile(t)
+	ctx, mem := t.Context(), symboltest.Running.Memory()
+	name := isfFile(t, symboltest.Running)
 	found, err := Find(ctx, mem, &Options{Given: name})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found.From != "ISF file "+name || found.File.Banner() != running.banner()+"\n" || len(found.Tried) > 0 {
+	if found.From != "ISF file "+name || found.File.Banner() != symboltest.Running.Banner()+"\n" || len(found.Tried) > 0 {
 		t.Errorf("%+v", found)
 	}
 
-	other := older.isfFile(t)
+	other := isfFile(t, symboltest.Older)
 	_, err = Find(ctx, mem, &Options{Given: other, Paths: []string{name}})
 	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), other) {
 		t.Errorf("another kernel's: %v", err)
@@ -70,8 +71,8 @@ func TestFindGiven(t *testing.T) {
 // TestFindOrder: the image is asked first, each refusal is told, and the first that fits
 // is taken.
 func TestFindOrder(t *testing.T) {
-	right, wrong, missing := running.isfFile(t), rebuilt.isfFile(t), filepath.Join(t.TempDir(), "missing")
-	found, err := Find(t.Context(), running.memory(), &Options{Paths: []string{wrong, missing, right, older.isfFile(t)}})
+	right, wrong, missing := isfFile(t, symboltest.Running), isfFile(t, symboltest.Rebuilt), filepath.Join(t.TempDir(), "missing")
+	found, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Paths: []string{wrong, missing, right, isfFile(t, symboltest.Older)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,15 +94,15 @@ func TestFindOrder(t *testing.T) {
 }
 
 func TestFindNothing(t *testing.T) {
-	_, err := Find(t.Context(), running.memory(), &Options{Paths: []string{t.TempDir()}})
+	_, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Paths: []string{t.TempDir()}})
 	e, ok := errors.AsType[*NotFoundError](err)
-	if !ok || e.Release != running.release || e.BuildID != running.buildID {
+	if !ok || e.Release != symboltest.Running.Release || e.BuildID != symboltest.Running.BuildID {
 		t.Fatalf("%v", err)
 	}
 	if _, ok := errors.AsType[*btfconv.MissingError](err); !ok || !errors.Is(err, ErrNothing) {
 		t.Errorf("not wrapped: %v", err)
 	}
-	for _, part := range []string{running.release, running.buildID, "the image: ", "directory "} {
+	for _, part := range []string{symboltest.Running.Release, symboltest.Running.BuildID, "the image: ", "directory "} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q lacks %q", err, part)
 		}
@@ -111,18 +112,18 @@ func TestFindNothing(t *testing.T) {
 func TestFindAccept(t *testing.T) {
 	refusal := errors.New("no such kernel")
 	asked := 0
-	opts := &Options{Given: running.isfFile(t), Accept: func(context.Context, *isf.File) error {
+	opts := &Options{Given: isfFile(t, symboltest.Running), Accept: func(context.Context, *isf.File) error {
 		asked++
 		return refusal
 	}}
-	if _, err := Find(t.Context(), running.memory(), opts); !errors.Is(err, refusal) || asked != 1 {
+	if _, err := Find(t.Context(), symboltest.Running.Memory(), opts); !errors.Is(err, refusal) || asked != 1 {
 		t.Errorf("%v, asked %d times", err, asked)
 	}
 }
 
 // A textConverter converts files that begin with a word.
 type textConverter struct {
-	fake
+	symboltest.Kernel
 
 	t testing.TB
 }
@@ -133,7 +134,7 @@ func (textConverter) Detect(head []byte) bool { return strings.HasPrefix(string(
 
 func (c textConverter) Convert(_ context.Context, _ io.ReaderAt, _ int64, opts *ConvertOptions) (*isf.File, error) {
 	opts.Progress("converting", 1, 1)
-	return c.symbols(c.t), nil
+	return c.Symbols(c.t), nil
 }
 
 // A counting converter counts how often it converts.
@@ -150,16 +151,16 @@ func (c *counting) Convert(ctx context.Context, r io.ReaderAt, size int64, opts 
 
 func TestFindConverter(t *testing.T) {
 	name := write(t, "some.txt", []byte("SYMBOLS of a kernel"))
-	opts := &Options{Given: name, Converters: []Converter{textConverter{running, t}}}
-	if found, err := Find(t.Context(), running.memory(), opts); err != nil || found.From != "text "+name {
+	opts := &Options{Given: name, Converters: []Converter{textConverter{symboltest.Running, t}}}
+	if found, err := Find(t.Context(), symboltest.Running.Memory(), opts); err != nil || found.From != "text "+name {
 		t.Errorf("%+v, %v", found, err)
 	}
-	opts.Converters = []Converter{textConverter{older, t}}
-	if _, err := Find(t.Context(), running.memory(), opts); !errors.Is(err, ErrMismatch) {
+	opts.Converters = []Converter{textConverter{symboltest.Older, t}}
+	if _, err := Find(t.Context(), symboltest.Running.Memory(), opts); !errors.Is(err, ErrMismatch) {
 		t.Errorf("another kernel's: %v", err)
 	}
 	opts.Converters = nil
-	if _, err := Find(t.Context(), running.memory(), opts); !errors.Is(err, ErrFormat) {
+	if _, err := Find(t.Context(), symboltest.Running.Memory(), opts); !errors.Is(err, ErrFormat) {
 		t.Errorf("without a converter: %v", err)
 	}
 }
@@ -167,8 +168,8 @@ func TestFindConverter(t *testing.T) {
 func TestFindCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, opts := range []*Options{nil, {Given: running.isfFile(t)}} {
-		if _, err := Find(ctx, running.memory(), opts); !errors.Is(err, context.Canceled) {
+	for _, opts := range []*Options{nil, {Given: isfFile(t, symboltest.Running)}} {
+		if _, err := Find(ctx, symboltest.Running.Memory(), opts); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
 	}

@@ -35,6 +35,10 @@ func Identify(mem vmem.Memory, progress func(stage string, done, total int64)) *
 	return &Kernel{mem: mem, progress: progress}
 }
 
+// Progress tells whoever waits what is being done, and how many bytes of how many are
+// done; a total below 1 is not known.
+func (k *Kernel) Progress(stage string, done, total int64) { k.progress(stage, done, total) }
+
 // Memory returns the image.
 func (k *Kernel) Memory() vmem.Memory { return k.mem }
 

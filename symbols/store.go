@@ -152,18 +152,18 @@ func (s *Store) offer(name string, yield func(*Candidate, error) bool) (more boo
 		err = fmt.Errorf("%w: its banner is not the one that it is kept under", ErrMismatch)
 	}
 	if err != nil {
-		return yield(c, errors.Join(err, s.remove(c.Name)))
+		return yield(c, s.remove(c.Name, err))
 	}
 	c.Symbols = f
 	return yield(c, nil)
 }
 
-// remove removes a file that is of no use.
-func (s *Store) remove(name string) error {
+// remove removes a file that is of no use, and returns why it is not.
+func (s *Store) remove(name string, why error) error {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("and it can't be removed: %w", reason(err))
+		return fmt.Errorf("%w, and it can't be removed: %w", why, reason(err))
 	}
-	return nil
+	return why
 }
 
 // errUnnamed says that symbols can't be found again.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodelens/nodelens/internal/symboltest"
 	"github.com/nodelens/nodelens/isf"
 )
 
@@ -31,13 +32,13 @@ func stored(t testing.TB, s *Store) []string {
 
 func TestStore(t *testing.T) {
 	store := NewStore(filepath.Join(t.TempDir(), "cache"))
-	name := running.isfFile(t)
+	name := isfFile(t, symboltest.Running)
 	opts := &Options{Store: store, Paths: []string{name}}
-	found, err := Find(t.Context(), running.memory(), opts)
+	found, err := Find(t.Context(), symboltest.Running.Memory(), opts)
 	if err != nil || found.From != "ISF file "+name || found.KeepErr != nil {
 		t.Fatalf("%+v, %v", found, err)
 	}
-	want := running.buildID + "-" + bannerKey(running.banner()) + ".isf.zst"
+	want := symboltest.Running.BuildID + "-" + bannerKey(symboltest.Running.Banner()) + ".isf.zst"
 	if got := stored(t, store); len(got) != 1 || got[0] != want {
 		t.Fatalf("stored %q, want %q", got, want)
 	}
@@ -50,14 +51,14 @@ func TestStore(t *testing.T) {
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
-	found, err = Find(t.Context(), running.memory(), opts)
+	found, err = Find(t.Context(), symboltest.Running.Memory(), opts)
 	if err != nil || found.From != "symbols "+filepath.Join(store.Dir(), "symbols", want) {
 		t.Fatalf("%+v, %v", found, err)
 	}
-	if found.File.Banner() != running.banner()+"\n" {
+	if found.File.Banner() != symboltest.Running.Banner()+"\n" {
 		t.Errorf("banner %q", found.File.Banner())
 	}
-	if _, err := Find(t.Context(), older.memory(), opts); !errors.Is(err, ErrNothing) {
+	if _, err := Find(t.Context(), symboltest.Older.Memory(), opts); !errors.Is(err, ErrNothing) {
 		t.Errorf("another kernel: %v", err)
 	}
 }
@@ -65,14 +66,14 @@ func TestStore(t *testing.T) {
 // TestStoreByBanner: an image without VMCOREINFO names its kernel by its banner alone.
 func TestStoreByBanner(t *testing.T) {
 	store := NewStore(t.TempDir())
-	if _, err := store.Put(running.symbols(t), "no build id"); err != nil {
+	if _, err := store.Put(symboltest.Running.Symbols(t), "no build id"); err != nil {
 		t.Fatal(err)
 	}
 	if got := stored(t, store); len(got) != 1 || !strings.HasPrefix(got[0], "none-") {
 		t.Fatalf("stored %q", got)
 	}
-	mem := running.memory()
-	mem.Forget(0x5000, 0x1000)
+	mem := symboltest.Running.Memory()
+	mem.Forget(symboltest.Notes, 0x1000)
 	if found, err := Find(t.Context(), mem, &Options{Store: store}); err != nil || !strings.HasPrefix(found.From, "symbols ") {
 		t.Errorf("%+v, %v", found, err)
 	}
@@ -82,7 +83,7 @@ func TestStoreByBanner(t *testing.T) {
 func TestStoreDamaged(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, path string){
 		"another kernel": func(t *testing.T, path string) {
-			if err := older.symbols(t).WriteFile(path); err != nil {
+			if err := symboltest.Older.Symbols(t).WriteFile(path); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -99,7 +100,7 @@ func TestStoreDamaged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := NewStore(t.TempDir())
-			path, err := store.Put(running.symbols(t), running.buildID)
+			path, err := store.Put(symboltest.Running.Symbols(t), symboltest.Running.BuildID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,14 +108,14 @@ func TestStoreDamaged(t *testing.T) {
 				t.Fatal(err)
 			}
 			spoil(t, path)
-			found, err := Find(t.Context(), running.memory(), &Options{Store: store, Paths: []string{running.isfFile(t)}})
+			found, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Store: store, Paths: []string{isfFile(t, symboltest.Running)}})
 			if err != nil || !strings.HasPrefix(found.From, "ISF file ") {
 				t.Fatalf("%+v, %v", found, err)
 			}
 			if len(found.Tried) < 2 || found.Tried[1].Name != path || !strings.Contains(found.String(), "refused: ") {
 				t.Errorf("tried %v", found.Tried)
 			}
-			if f, err := isf.Open(path); err != nil || f.Banner() != running.banner()+"\n" {
+			if f, err := isf.Open(path); err != nil || f.Banner() != symboltest.Running.Banner()+"\n" {
 				t.Errorf("not made anew: %v", err)
 			}
 		})
@@ -124,7 +125,7 @@ func TestStoreDamaged(t *testing.T) {
 // TestStoreUnwritable: symbols are found all the same.
 func TestStoreUnwritable(t *testing.T) {
 	store := NewStore(filepath.Join(write(t, "file", nil), "cache"))
-	found, err := Find(t.Context(), running.memory(), &Options{Store: store, Paths: []string{running.isfFile(t)}})
+	found, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Store: store, Paths: []string{isfFile(t, symboltest.Running)}})
 	if err != nil || found.KeepErr == nil {
 		t.Errorf("%+v, %v", found, err)
 	}
@@ -218,12 +219,12 @@ func TestStoreLock(t *testing.T) {
 // converts.
 func TestStoreConvertsOnce(t *testing.T) {
 	store, name := NewStore(t.TempDir()), write(t, "some.txt", []byte("SYMBOLS"))
-	conv := &counting{textConverter: textConverter{running, t}}
+	conv := &counting{textConverter: textConverter{symboltest.Running, t}}
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
 			opts := &Options{Store: store, Paths: []string{name}, Converters: []Converter{conv}}
-			if _, err := Find(t.Context(), running.memory(), opts); err != nil {
+			if _, err := Find(t.Context(), symboltest.Running.Memory(), opts); err != nil {
 				t.Error(err)
 			}
 		})
@@ -238,7 +239,7 @@ func TestStoreConvertsOnce(t *testing.T) {
 func TestStorePrograms(t *testing.T) {
 	if dir := os.Getenv("SYMBOLS_TEST_STORE"); dir != "" {
 		for range 50 {
-			if _, err := NewStore(dir).Put(running.symbols(t), running.buildID); err != nil {
+			if _, err := NewStore(dir).Put(symboltest.Running.Symbols(t), symboltest.Running.BuildID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -259,7 +260,7 @@ func TestStorePrograms(t *testing.T) {
 	if got := stored(t, store); len(got) != 1 {
 		t.Errorf("stored %q", got)
 	}
-	if found, err := Find(t.Context(), running.memory(), &Options{Store: store}); err != nil {
+	if found, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Store: store}); err != nil {
 		t.Errorf("%+v, %v", found, err)
 	}
 }

@@ -1,6 +1,6 @@
-// What of a kernel tells which one it is, at the addresses that fake_test.go has. RELEASE
+// What of a kernel tells which one it is, at the addresses that symboltest.go has. RELEASE
 // and BUILD are given by build.sh.
-// sizes as in fake_test.go: 16 x + 16
+// sizes as in symboltest.go: 16 x + 16
 #define S(x) struct type##x { char before[8 * x]; char member; char after[16 * x + 16 - 8 * x - 1]; } type##x = {}
 S(0); S(1); S(2); S(3); S(4); S(5); S(6); S(7); S(8); S(9);
 

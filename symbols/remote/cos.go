@@ -1,0 +1,113 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/nodelens/nodelens/internal/cosbucket"
+	"github.com/nodelens/nodelens/symbols"
+)
+
+// COS is where Google publishes the kernels of Container-Optimized OS, each as
+// BUILD/vmlinux with DWARF, some with BUILD/vmlinux.md5. A mirror has the same paths.
+type COS struct {
+	// Build is the build of the node's image, such as 18244.291.9, which is in the name
+	// of the image: see ParseImageName of package cos. Empty: each build is tried whose
+	// /etc/os-release is in memory.
+	Build string
+
+	// Arch is amd64 or arm64. Empty: amd64.
+	Arch string
+
+	// Zone is that of the machine that fetches, such as europe-west1-b, for the nearest
+	// bucket to be asked first. Empty: the one in the United States is.
+	Zone string
+
+	// Buckets are the URLs below which builds are, without a slash at the end. Nil: the
+	// three public ones, https://storage.googleapis.com/cos-tools, cos-tools-eu and
+	// cos-tools-asia.
+	Buckets []string
+
+	// Client fetches. Nil: the zero Client.
+	Client *Client
+}
+
+// String implements [symbols.Source].
+func (s *COS) String() string { return "Container-Optimized OS's bucket" }
+
+// Find implements [symbols.Source]: it yields the vmlinux of the build, from the first
+// place that has one of the right kernel.
+func (s *COS) Find(ctx context.Context, k *symbols.Kernel) iter.Seq2[*symbols.Candidate, error] {
+	return func(yield func(*symbols.Candidate, error) bool) {
+		builds := []string{s.Build}
+		if s.Build == "" {
+			var err error
+			if builds, err = k.COSBuilds(ctx); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+		for _, build := range builds {
+			if !s.offer(ctx, k, build, yield) {
+				return
+			}
+		}
+	}
+}
+
+// offer yields the vmlinux of one build. Where no place has it, that is yielded.
+func (s *COS) offer(ctx context.Context, k *symbols.Kernel, build string, yield func(*symbols.Candidate, error) bool) bool {
+	c := s.Client.get()
+	buckets := s.Buckets
+	if buckets == nil {
+		buckets = cosbucket.Buckets(s.Zone)
+	}
+	places := 0
+	for _, bucket := range buckets {
+		paths := cosbucket.Vmlinux(build, s.Arch)
+		places += len(paths)
+		if c.absent(bucket, build) {
+			continue
+		}
+		for _, path := range paths {
+			url := bucket + "/" + path
+			d, err := c.fetchChecked(ctx, k, url)
+			switch {
+			case isMissing(err):
+				continue
+			case err != nil:
+				return yield(&symbols.Candidate{Name: url}, err)
+			}
+			more := yield(&symbols.Candidate{Name: url, Content: d.file, Size: d.done}, nil)
+			d.discard()
+			return more
+		}
+		c.setAbsent(bucket, build)
+	}
+	return yield(&symbols.Candidate{}, fmt.Errorf("%w: build %s has no vmlinux in %d places", symbols.ErrNothing, build, places))
+}
+
+// fetchChecked fetches a vmlinux, unless what the server shows of it is of another kernel.
+func (c *Client) fetchChecked(ctx context.Context, k *symbols.Kernel, url string) (*download, error) {
+	r, err := c.openRanged(ctx, url)
+	switch {
+	case errors.Is(err, errNoRanges): // then the whole file tells
+	case err != nil:
+		return nil, err
+	default:
+		if err := k.CheckELF(ctx, r, r.size); errors.Is(err, symbols.ErrMismatch) || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	d, err := c.fetch(ctx, url, func(done, total int64) { k.Progress("fetching "+url, done, total) })
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkMD5(ctx); err != nil {
+		d.discard()
+		return nil, err
+	}
+	return d, nil
+}
