@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // This package reads BTF itself. The one kept library in Go, cilium/ebpf/btf, is
@@ -101,9 +103,15 @@ type btfTypes struct {
 	first   uint32    // the id of the first record
 	strBase uint32    // the offset of the first string
 	data    []byte    // the type section
-	offsets []uint32  // of each record in data
+	offsets []uint32  // of each record in data, or lostRecord or oddRecord
 	strs    string    // the string section
 	layouts []btfLayout
+
+	limit   uint32     // the id after the last that there can be, lost ones included
+	badStrs []span     // of strs: no names, in order
+	losses  []vmem.Gap // the first of them
+	lost    int        // how many there are
+	place   int64      // of the type section, from the start of the BTF
 }
 
 // A btfType is one type record.
@@ -117,9 +125,9 @@ type btfType struct {
 }
 
 // parseBTF indexes BTF and checks all of it: that the records fill the type
-// section exactly, and every string offset and type id. base is the kernel's BTF
-// where b is a module's, else nil. Empty BTF, which modules without types of
-// their own have, is accepted with a base.
+// section exactly, and every string offset and type id. Records that fail are lost,
+// and listed. base is the kernel's BTF where b is a module's, else nil. Empty BTF, which
+// modules without types of their own have, is accepted with a base.
 func parseBTF(b []byte, base *btfTypes) (*btfTypes, error) {
 	h, err := parseBTFHeader(b)
 	if err != nil {
@@ -133,14 +141,17 @@ func parseBTF(b []byte, base *btfTypes) (*btfTypes, error) {
 	if base != nil {
 		t.first, t.strBase = base.end(), base.strEnd()
 	}
+	t.place = int64(h.size) + int64(h.typeOff)
 	t.layouts = parseLayouts(body[h.layoutOff:][:h.layoutLen])
 	if err := t.checkStrings(); err != nil {
 		return nil, err
 	}
-	if err := t.index(); err != nil {
-		return nil, err
+	if t.index() == nil {
+		if t.limit = t.end(); t.check() {
+			return t, nil
+		}
 	}
-	return t, t.check()
+	return t, t.recoverTypes()
 }
 
 // parseLayouts returns what follows the records of each kind, for the known
@@ -190,7 +201,8 @@ func (t *btfTypes) end() uint32 { return t.first + uint32(len(t.offsets)) }
 // strEnd returns the offset after the last string.
 func (t *btfTypes) strEnd() uint32 { return t.strBase + uint32(len(t.strs)) }
 
-// lookup returns the record of a type. Id 0 is void, of kindUnknown.
+// lookup returns the record of a type. Id 0 is void, of kindUnknown; what is lost is of
+// kindLost.
 func (t *btfTypes) lookup(id uint32) (btfType, bool) {
 	if id == 0 {
 		return btfType{}, true
@@ -200,29 +212,55 @@ func (t *btfTypes) lookup(id uint32) (btfType, bool) {
 	}
 	i := int(id - t.first)
 	if i >= len(t.offsets) {
-		return btfType{}, false
+		return btfType{kind: kindLost}, false
 	}
 	return t.at(i), true
 }
 
 // at returns the i-th record of this BTF's own.
 func (t *btfTypes) at(i int) btfType {
-	end := len(t.data)
-	if i+1 < len(t.offsets) {
-		end = int(t.offsets[i+1])
+	off := t.offsets[i]
+	switch off {
+	case lostRecord:
+		return btfType{kind: kindLost}
+	case oddRecord:
+		return btfType{kind: kindOdd}
 	}
-	b := t.data[t.offsets[i]:end]
+	if i+1 < len(t.offsets) && t.offsets[i+1] < oddRecord {
+		return recordAt(t.data[off:t.offsets[i+1]])
+	}
+	return t.record(off)
+}
+
+// record returns the record at an offset, where one is.
+func (t *btfTypes) record(off uint32) btfType {
+	size, err := t.recordSize(int(off))
+	if err != nil {
+		return btfType{kind: kindLost}
+	}
+	return recordAt(t.data[off:][:size])
+}
+
+// recordKind returns the kind of the record that b begins with.
+func recordKind(b []byte) btfKind { return btfKind(binary.LittleEndian.Uint32(b[4:]) >> 24 & 0x7f) }
+
+// recordAt returns the record that b is.
+func recordAt(b []byte) btfType {
 	info := binary.LittleEndian.Uint32(b[4:])
 	return btfType{
 		name: binary.LittleEndian.Uint32(b), size: binary.LittleEndian.Uint32(b[8:]),
-		vlen: info & 0xffffff, kind: btfKind(info >> 24 & 0x7f), flag: info>>31 != 0, extra: b[btfRecordSize:],
+		vlen: info & 0xffffff, kind: recordKind(b), flag: info>>31 != 0, extra: b[btfRecordSize:],
 	}
 }
 
-// string returns the string at an offset that validName has accepted.
+// string returns the string at an offset that validName has accepted; "" at one that is
+// outside of the section.
 func (t *btfTypes) string(off uint32) string {
 	if off < t.strBase {
 		return t.base.string(off)
+	}
+	if off >= t.strEnd() {
+		return ""
 	}
 	s := t.strs[off-t.strBase:]
 	return s[:strings.IndexByte(s, 0)]
@@ -238,24 +276,10 @@ func (t *btfTypes) validName(off uint32) bool {
 	if uint64(i) >= uint64(len(t.strs)) {
 		return false
 	}
-	return off == 0 || (i == 0 || t.strs[i-1] == 0) && t.strs[i] != 0
-}
-
-// checkStrings checks that the string section is text: NUL-terminated, without
-// control characters.
-func (t *btfTypes) checkStrings() error {
-	if len(t.strs) == 0 && t.base != nil {
-		return nil
+	if off == 0 {
+		return true
 	}
-	if len(t.strs) == 0 || t.strs[len(t.strs)-1] != 0 || t.base == nil && t.strs[0] != 0 {
-		return damaged("string section", 0, "not terminated")
-	}
-	for i := range len(t.strs) {
-		if c := t.strs[i]; c < ' ' && c != 0 || c == 0x7f {
-			return damaged("string section", i, "control character %#x", c)
-		}
-	}
-	return nil
+	return (i == 0 || t.strs[i-1] == 0) && t.strs[i] != 0 && (len(t.badStrs) == 0 || !t.isAside(i))
 }
 
 // damaged returns an error that wraps ErrDamaged and says where in the BTF.

@@ -5,13 +5,16 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 func readTestFile(t testing.TB, name string) []byte {
@@ -263,13 +266,18 @@ func TestConvertNewerKinds(t *testing.T) {
 	if diff := cmp.Diff(kinds, contents(f)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := Convert(bytes.NewReader(newer(t, false)), nil, nil); !errors.Is(err, ErrDamaged) {
-		t.Errorf("without a layout section: %v", err)
+	f, err = Convert(bytes.NewReader(newer(t, false)), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := f.Lost()
+	if diff := cmp.Diff(kinds, contents(f)); diff != "" || len(lost) != 1 || !errors.Is(lost[0], ErrUnknown) {
+		t.Errorf("without a layout section: lost %v, %s", lost, diff)
 	}
 }
 
-// What is damaged is refused, wherever it is cut off, and whichever 16 bytes are
-// overwritten with what is no BTF; unless it is a part that a database has nothing of.
+// What is cut off is refused. Whichever 16 bytes are overwritten with what is no BTF, what
+// comes out is right, and what is missing is told.
 func TestConvertDamaged(t *testing.T) {
 	whole := readTestFile(t, "testdata/btf/kinds.btf")
 	for n := range whole {
@@ -278,17 +286,130 @@ func TestConvertDamaged(t *testing.T) {
 		}
 	}
 	for _, fill := range []byte{0, 0xff} {
-		for at := 0; at+16 <= len(whole); at += 16 {
+		converted := 0
+		for at := 0; at+16 <= len(whole); at += 4 {
 			b := slices.Clone(whole)
 			copy(b[at:at+16], bytes.Repeat([]byte{fill}, 16))
 			f, err := Convert(bytes.NewReader(b), nil, nil)
 			if err != nil {
 				continue
 			}
-			if diff := cmp.Diff(kinds, contents(f)); diff != "" {
-				t.Errorf("16 bytes %#x at %#x of %#x: %s", fill, at, len(b), diff)
+			converted++
+			got := contents(f)
+			for _, wrong := range notIn(got, kinds) {
+				t.Errorf("16 bytes %#x at %#x of %#x: %s", fill, at, len(b), wrong)
+			}
+			if len(f.Lost()) == 0 && !cmp.Equal(got, kinds) {
+				t.Errorf("16 bytes %#x at %#x of %#x: nothing told, %s", fill, at, len(b), cmp.Diff(kinds, got))
 			}
 		}
+		if converted < len(whole)/4/3 {
+			t.Errorf("16 bytes %#x: %d of %d converted", fill, converted, len(whole)/4)
+		}
+	}
+}
+
+// notIn says what types of got are not those of want, but for members that got lacks,
+// pointers to what got lacks, and names that typedefs gave, which got may lack.
+func notIn(got, want isf.Contents) []string {
+	var wrong []string
+	types := map[string]isf.UserType{}
+	for _, u := range want.Types {
+		types[u.Name] = u
+	}
+	for _, u := range got.Types {
+		w, ok := types[u.Name]
+		if unnamed(u.Name) {
+			continue
+		}
+		if !ok || u.Size != w.Size || u.Kind != w.Kind {
+			wrong = append(wrong, fmt.Sprintf("%s of %d bytes", u.Name, u.Size))
+			continue
+		}
+		for _, f := range u.Fields {
+			if !slices.ContainsFunc(w.Fields, func(g isf.Field) bool {
+				return (f.Name == g.Name || f.Anonymous && g.Anonymous) && f.Offset == g.Offset && sameButFor(f.Type, g.Type)
+			}) {
+				wrong = append(wrong, fmt.Sprintf("%s.%s at %d of %+v", u.Name, f.Name, f.Offset, f.Type))
+			}
+		}
+	}
+	for _, e := range got.Enums {
+		if !unnamed(e.Name) && !slices.ContainsFunc(want.Enums, func(w isf.Enum) bool {
+			return e.Name == w.Name && e.Size == w.Size && slices.Equal(e.Constants, w.Constants)
+		}) {
+			wrong = append(wrong, fmt.Sprintf("enum %+v", e))
+		}
+	}
+	return wrong
+}
+
+// sameButFor compares types as notIn does.
+func sameButFor(got, want *isf.Type) bool {
+	if got == nil || want == nil {
+		return got == want
+	}
+	if got.Kind == isf.KindVoid && want.Kind != isf.KindVoid {
+		return true // behind a pointer: nothing else is void
+	}
+	if got.Kind == want.Kind && got.Name != want.Name && (unnamed(got.Name) || unnamed(want.Name)) {
+		return true
+	}
+	return got.Kind == want.Kind && got.Name == want.Name && got.Count == want.Count && got.BitPosition == want.BitPosition &&
+		got.BitLength == want.BitLength && sameButFor(got.Elem, want.Elem)
+}
+
+// oddBTF is BTF in which one record is odd, and what precedes it is sound.
+func oddBTF(record ...uint32) []byte {
+	const strs = "\x00int\x00task_struct\x00pid\x00odd\x00a\x00"
+	name := func(s string) uint32 { return uint32(strings.Index(strs, s)) }
+	words := []uint32{
+		name("int"), 1 << 24, 4, 1<<24 | 32,
+		name("task_struct"), 4<<24 | 1, 8, name("pid"), 1, 32,
+	}
+	words = append(words, record...)
+	size := uint32(4 * len(words))
+	b := []byte{0x9f, 0xeb, btfVersion, 0}
+	for _, w := range append([]uint32{btfHeaderSize, 0, size, size, uint32(len(strs))}, words...) {
+		b = binary.LittleEndian.AppendUint32(b, w)
+	}
+	return append(b, strs...)
+}
+
+// One odd record costs that type, or that member.
+func TestConvertOddRecords(t *testing.T) {
+	task := isf.UserType{Name: "task_struct", Kind: isf.KindStruct, Size: 8, Fields: []isf.Field{{Name: "pid", Offset: 4, Type: tInt}}}
+	for name, c := range map[string]struct {
+		record []uint32
+		lost   int
+		why    error
+		more   []isf.UserType
+	}{
+		"sound":                     {nil, 0, nil, nil},
+		"member without a type":     {[]uint32{21, 4<<24 | 1, 8, 25, 0, 0}, 1, ErrUnknown, []isf.UserType{{Name: "odd", Kind: isf.KindStruct, Size: 8, Fields: []isf.Field{}}}},
+		"function without a name":   {[]uint32{0, 13 << 24, 0, 0, 12 << 24, 3}, 1, ErrUnknown, nil},
+		"kind 20":                   {[]uint32{0, 20 << 24, 0}, 1, ErrUnknown, nil},
+		"kind 20 with elements":     {[]uint32{0, 20<<24 | 2, 0, 1, 2, 3, 4, 5, 6, 21, 4 << 24, 0}, 1, ErrUnknown, []isf.UserType{{Name: "odd", Kind: isf.KindStruct, Fields: []isf.Field{}}}},
+		"member of a kind 20":       {[]uint32{0, 20 << 24, 0, 21, 4<<24 | 1, 8, 25, 3, 0}, 2, ErrUnknown, []isf.UserType{{Name: "odd", Kind: isf.KindStruct, Size: 8, Fields: []isf.Field{}}}},
+		"members in another order":  {[]uint32{21, 4<<24 | 2, 8, 25, 1, 32, 25, 1, 0}, 1, ErrDamaged, nil},
+		"name inside of another":    {[]uint32{22, 4 << 24, 8}, 1, ErrDamaged, nil},
+		"a type that there is none": {[]uint32{21, 4<<24 | 1, 8, 25, 77, 0}, 1, ErrDamaged, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := Convert(bytes.NewReader(oddBTF(c.record...)), nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lost := f.Lost()
+			for _, err := range lost {
+				if gap, ok := errors.AsType[vmem.Gap](err); !ok || !errors.Is(gap, c.why) {
+					t.Errorf("%v, want %v", err, c.why)
+				}
+			}
+			if diff := cmp.Diff(append(slices.Clone(c.more), task), contents(f).Types); diff != "" || len(lost) != c.lost {
+				t.Errorf("lost %v, want %d: %s", lost, c.lost, diff)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/nodelens/nodelens/vmem"
@@ -37,13 +38,24 @@ func (s *search) decodeTypes(ctx context.Context) error {
 			return err
 		}
 		s.buildID()
-		s.types, s.vars, err = convertTypes(t)
-		return err
+		s.types, s.vars = convertTypes(t)
+		inMemory(s.types.Lost, pa)
+		return nil
 	}
 	if wrong != nil {
 		return wrong
 	}
 	return fmt.Errorf("no BTF in %d bytes after kallsyms: %w", btfReach, ErrNotFound)
+}
+
+// inMemory gives losses their places in memory, of BTF that is at an address.
+func inMemory(lost []error, pa vmem.PhysAddr) {
+	for i := range lost {
+		if gap, ok := errors.AsType[vmem.Gap](lost[i]); ok && gap.Place.Kind == vmem.InImage {
+			gap.Place = vmem.Place{Kind: vmem.InPhysical, Addr: uint64(pa) + uint64(gap.Place.Offset)}
+			lost[i] = gap
+		}
+	}
 }
 
 // isKernelBTF reports whether what is at a place that has the magic number can be
@@ -53,13 +65,16 @@ func isKernelBTF(mem vmem.Memory, pa vmem.PhysAddr) (btfHeader, bool) {
 	return h, err == nil && h.typeLen >= minBTFTypes*btfRecordSize
 }
 
-// readBTF reads the kernel's BTF.
+// readBTF reads the kernel's BTF. Pages that were not captured are damage.
 func readBTF(mem vmem.Memory, pa vmem.PhysAddr, h *btfHeader) (*btfTypes, error) {
-	b := readUpTo(mem, pa, int(h.total()))
-	if uint64(len(b)) < h.total() {
-		return nil, fmt.Errorf("BTF at %v: %d of its %d bytes: %w", pa, len(b), h.total(), vmem.ErrNotCaptured)
+	b, missing := readHoles(mem, pa, int(h.total()))
+	if missing > len(b)/4 {
+		return nil, fmt.Errorf("BTF at %v: %d of its %d bytes: %w", pa, len(b)-missing, len(b), vmem.ErrNotCaptured)
 	}
 	t, err := parseBTF(b, nil)
+	if err != nil && missing > 0 {
+		return nil, fmt.Errorf("at %v: %w: %w", pa, err, vmem.ErrNotCaptured)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("at %v: %w", pa, err)
 	}

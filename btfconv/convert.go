@@ -33,6 +33,9 @@ type Options struct {
 // global one is kept, else the one at the lowest address. nil symbols give a
 // database of types only.
 //
+// A record of the BTF that is damaged, or newer than this package, costs that type and
+// the members that are of it; [isf.File.Lost] lists them, as a [vmem.Gap] each that wraps
+// ErrDamaged or ErrUnknown. If more are damaged than not it is an error.
 // Errors wrap ErrDamaged or ErrNotFound, or are those of reading.
 func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, error) {
 	var o Options
@@ -43,10 +46,7 @@ func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, erro
 	if err != nil {
 		return nil, fmt.Errorf("btfconv: %w", err)
 	}
-	c, vars, err := convertTypes(t)
-	if err != nil {
-		return nil, fmt.Errorf("btfconv: %w", err)
-	}
+	c, vars := convertTypes(t)
 	if symbols != nil {
 		list, err := parseSymbols(symbols)
 		if err != nil {

@@ -41,8 +41,14 @@
 //
 // # Damage
 //
-// A table is used whole or not at all. All references inside BTF are checked, and
-// whether its structs have the sizes that VMCOREINFO says. The names of kallsyms
+// What is damaged in one place costs that place; [isf.File.Lost] lists it. All references
+// inside BTF are checked, and whether its structs have the sizes that VMCOREINFO says. A
+// record that makes no sense is lost, and with it the members that are of it; the structs
+// keep their other members, since the offsets of those are in the struct. Where so much
+// was overwritten that it is not known how many records there were, the number of the next
+// is the one by which functions refer to prototypes; without eight that agree, it is lost.
+//
+// kallsyms is used whole or not at all. Its names
 // are checked against their own index, and by being in order; its addresses by
 // ascending; both by the export tables, those by their strings; and the first task
 // has to be where the symbols say. What fails is a [MissingError], which names the

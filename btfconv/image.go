@@ -107,3 +107,26 @@ func readUpTo(mem vmem.Memory, pa vmem.PhysAddr, n int) []byte {
 	got, _ := mem.ReadAt(b, int64(pa))
 	return b[:got]
 }
+
+// readHoles reads n bytes, with zeros for what was not captured, and counts these. At the
+// end of memory it stops.
+func readHoles(mem vmem.Memory, pa vmem.PhysAddr, n int) (b []byte, missing int) {
+	want := vmem.Range[vmem.PhysAddr]{Start: pa, Size: uint64(n)}
+	if rs := mem.Ranges(); len(rs) > 0 && rs[len(rs)-1].Last() < want.Last() {
+		want.Size = uint64(rs[len(rs)-1].Last()-pa) + 1
+	}
+	b = make([]byte, want.Size)
+	have := 0
+	for _, r := range mem.Ranges() {
+		r = r.Intersect(want)
+		for at := uint64(0); at < r.Size; {
+			part := b[uint64(r.Start-pa)+at:][:r.Size-at]
+			got, err := mem.ReadAt(part, int64(r.Start)+int64(at))
+			have += got
+			if at += uint64(got); err != nil { // the rest of this page is damaged
+				at += vmem.PageSize - uint64(r.Start+vmem.PhysAddr(at))%vmem.PageSize
+			}
+		}
+	}
+	return b, n - have
+}

@@ -56,7 +56,7 @@ func (l *layouts) member(id uint32, name string, depth int) (uint64, uint32, boo
 	}
 	for i := range r.vlen {
 		m := r.member(i)
-		if m.name != 0 && l.btf.string(m.name) == name {
+		if m.name != 0 && l.btf.string(m.name) == name && l.btf.validName(m.name) {
 			return uint64(m.bit / 8), m.typ, true
 		}
 		if m.name != 0 {

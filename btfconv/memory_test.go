@@ -304,9 +304,8 @@ func TestFromMemoryDamagedTables(t *testing.T) {
 			part Part
 			why  error
 		}{
-			{"BTF overwritten", &patched{mem, middle(r.BTF), make([]byte, vmem.PageSize)}, PartBTF, ErrDamaged},
 			{"BTF header overwritten", &patched{mem, r.BTF.Addr, make([]byte, 16)}, PartBTF, ErrNotFound},
-			{"BTF not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.BTF), Size: vmem.PageSize}}, PartBTF, vmem.ErrNotCaptured},
+			{"most of BTF not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: r.BTF.Addr + vmem.PageSize, Size: r.BTF.Size / 2}}, PartBTF, vmem.ErrNotCaptured},
 			{"names overwritten", &patched{mem, middle(r.Kallsyms), make([]byte, vmem.PageSize)}, PartKallsyms, nil},
 			{"names not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.Kallsyms), Size: vmem.PageSize}}, PartKallsyms, nil},
 		} {
@@ -325,8 +324,43 @@ func TestFromMemoryDamagedTables(t *testing.T) {
 	})
 }
 
-// Whichever page is overwritten, of all that is read, what comes out is an error
-// or the same database.
+// A page of BTF that was overwritten, or not captured, costs the types on it. What comes
+// out is right, and what is missing is told.
+func TestFromMemoryDamagedBTF(t *testing.T) {
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil || len(f.Lost()) > 0 {
+			t.Fatal(err, f.Lost())
+		}
+		want := contents(f)
+		random := rand.New(rand.NewPCG(5, 6))
+		window := readUpTo(mem, r.BTF.Addr, 1<<20)
+		for range 2 {
+			at := (r.BTF.Addr + vmem.PhysAddr(random.IntN(int(r.BTF.Size)))) &^ (vmem.PageSize - 1)
+			damages := []vmem.Memory{&holed{mem, vmem.Range[vmem.PhysAddr]{Start: at, Size: vmem.PageSize}}}
+			for _, fill := range fillings(window, vmem.PageSize, random) {
+				damages = append(damages, &patched{mem, at, fill})
+			}
+			for i, damaged := range damages {
+				f, _, err := FromMemory(t.Context(), damaged, nil)
+				if err != nil {
+					t.Errorf("page %v, damage %d: %v", at, i, err)
+					continue
+				}
+				c := contents(f)
+				for _, wrong := range notIn(c, want) {
+					t.Errorf("page %v, damage %d: %s", at, i, wrong)
+				}
+				if len(c.Types) < len(want.Types)*6/10 || len(f.Lost()) == 0 {
+					t.Errorf("page %v, damage %d: %d types of %d, lost %v", at, i, len(c.Types), len(want.Types), f.Lost())
+				}
+			}
+		}
+	})
+}
+
+// Whichever page is overwritten, of all that is read, what comes out is an error,
+// or the same database but for what is told to be lost.
 func TestFromMemoryDamagedPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it makes a hundred databases")
@@ -345,7 +379,7 @@ func TestFromMemoryDamagedPages(t *testing.T) {
 			at := (start + vmem.PhysAddr(random.IntN(reach))) &^ (vmem.PageSize - 1)
 			for i, fill := range fillings(window, vmem.PageSize, random) {
 				f, got, err := FromMemory(t.Context(), &patched{mem, at, fill}, nil)
-				if err != nil || got.ExportsErr != nil {
+				if err != nil || got.ExportsErr != nil || len(f.Lost()) > 0 {
 					continue
 				}
 				if diff := differences(want, contents(f)); diff != "" {

@@ -40,6 +40,9 @@ func perCPUVariables(t *btfTypes) []kernelSymbol {
 		}
 		for ; len(r.extra) > 0; r.extra = r.extra[12:] {
 			v, _ := t.lookup(binary.LittleEndian.Uint32(r.extra))
+			if v.kind != kindVar { // lost
+				continue
+			}
 			vars = append(vars, kernelSymbol{name: t.string(v.name), addr: uint64(binary.LittleEndian.Uint32(r.extra[4:]))})
 		}
 	}

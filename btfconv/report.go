@@ -11,10 +11,13 @@ import (
 // The reasons for which an image gives no symbols. A [*MissingError] wraps one.
 var (
 	// ErrDamaged: a table is there but can't be right: overwritten, cut short, or of
-	// another kernel. No part of such a table is used.
-	ErrDamaged = errors.New("damaged")
+	// another kernel. As the reason of a loss, it is of what is lost alone.
+	ErrDamaged = vmem.NewReason("corrupt", "damaged")
 	// ErrNotFound: there is no trace of the table.
 	ErrNotFound = errors.New("not found")
+	// ErrUnknown: a type is of a kind that this package, or the tool that wrote it, does
+	// not know. Nothing is damaged. It is the reason of a loss only.
+	ErrUnknown = vmem.NewReason("unsupported", "of an unknown kind")
 )
 
 // A MissingError says what an image lacks to give its own symbols, of which

@@ -3,10 +3,12 @@ package btfconv
 import (
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // maxDepth limits chains of pointers, arrays, typedefs and qualifiers, which in
@@ -52,37 +54,53 @@ func (s *slab[T]) take(n int) []T {
 
 // convertTypes returns the base types, user types and enumerations of t, and of
 // the BTF it is split from, and the types of the variables that t has: those in
-// the per-CPU section, and in BTF from pahole 1.28 on possibly all global ones.
-func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type, error) {
+// the per-CPU section, and in BTF from pahole 1.28 on possibly all global ones. Members
+// whose types are lost are left out. All that is lost is listed.
+func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type) {
 	c := &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
 	c.addBases()
+	for b := t; b != nil; b = b.base {
+		for _, gap := range b.gaps() {
+			c.out.Lost = append(c.out.Lost, gap)
+		}
+	}
 	vars := map[string]*isf.Type{}
 	for id := uint32(1); id < t.end(); id++ {
-		if err := c.add(id, vars); err != nil {
-			return isf.Contents{}, nil, err
-		}
+		c.add(id, vars)
 	}
 	slices.SortFunc(c.out.Types, func(a, b isf.UserType) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.out.Enums, func(a, b isf.Enum) int { return strings.Compare(a.Name, b.Name) })
-	return c.out, vars, nil
+	return c.out, vars
 }
 
 // add converts the type of one id, if it is one that a database holds by name.
-func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) (err error) {
+func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) {
 	r, _ := c.btf.lookup(id)
 	switch r.kind {
 	case kindStruct:
-		return c.addUser(id, &r, isf.KindStruct)
+		c.addUser(id, &r, isf.KindStruct)
 	case kindUnion:
-		return c.addUser(id, &r, isf.KindUnion)
+		c.addUser(id, &r, isf.KindUnion)
 	case kindEnum, kindEnum64:
 		c.addEnum(id, &r)
 	case kindTypedef:
-		return c.addAlias(id, &r)
+		c.addAlias(id, &r)
 	case kindVar:
-		vars[c.btf.string(r.name)], _, err = c.resolve(r.size, maxDepth)
+		name := c.btf.string(r.name)
+		typ, _, err := c.resolve(r.size, maxDepth)
+		if err != nil {
+			c.lose("variable %s: %w", name, err)
+			return
+		}
+		vars[name] = typ
 	}
-	return err
+}
+
+// lose notes what is left out.
+func (c *typeConverter) lose(format string, args ...any) {
+	if len(c.out.Lost) < 2*maxLosses {
+		c.out.Lost = append(c.out.Lost, vmem.Gap{Object: objectBTF, Err: fmt.Errorf(format, args...)})
+	}
 }
 
 // addBases adds the scalars. One that BTF has more than once is one; of different
@@ -153,6 +171,9 @@ func baseType(name string, r *btfType) isf.BaseType {
 // typedefs, qualifiers and tags. Functions, void and types that are only
 // declared have size 0.
 func (c *typeConverter) resolve(id uint32, depth int) (*isf.Type, uint64, error) {
+	if id >= uint32(len(c.memo)) {
+		return nil, 0, fmt.Errorf("type %d is lost: %w", id, ErrDamaged)
+	}
 	if m := &c.memo[id]; m.typ != nil {
 		return m.typ, m.size, nil
 	}
@@ -172,7 +193,10 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 	switch r.kind {
 	case kindPtr:
 		elem, _, err := c.resolve(r.size, depth-1)
-		return c.newType(isf.Type{Kind: isf.KindPointer, Elem: elem}), 8, err
+		if err != nil {
+			elem = typeVoid
+		}
+		return c.newType(isf.Type{Kind: isf.KindPointer, Elem: elem}), 8, nil
 	case kindArray:
 		return c.resolveArray(&r, depth)
 	case kindStruct:
@@ -193,8 +217,13 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 		return c.resolve(r.size, depth-1)
 	case kindFunc, kindFuncProto:
 		return typeFunction, 0, nil
+	case kindUnknown:
+		return typeVoid, 0, nil
 	}
-	return typeVoid, 0, nil
+	if r.kind != kindLost {
+		return nil, 0, fmt.Errorf("type %d: %w", id, ErrUnknown)
+	}
+	return nil, 0, fmt.Errorf("type %d is lost: %w", id, ErrDamaged)
 }
 
 func (c *typeConverter) resolveArray(r *btfType, depth int) (*isf.Type, uint64, error) {
@@ -228,51 +257,92 @@ func (c *typeConverter) newType(t isf.Type) *isf.Type {
 	return p
 }
 
-func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) error {
-	u := isf.UserType{Name: c.names[id], Kind: kind, Size: uint64(r.size), Fields: c.fields.take(int(r.vlen))}
+func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) {
+	u := isf.UserType{Name: c.names[id], Kind: kind, Size: uint64(r.size), Fields: c.fields.take(int(r.vlen))[:0]}
+	end := uint64(0) // of the member before, in bits
 	for i := range r.vlen {
-		f, err := c.field(&u, r.member(i))
-		if err != nil {
-			return err
+		m := r.member(i)
+		f, size, err := c.field(&u, m)
+		if err == nil && kind == isf.KindStruct && uint64(m.bit) < end {
+			err = damaged("type section", 0, "%s is inside of the member before it", f.Name)
 		}
-		u.Fields[i] = f
+		if overwritten := m.name == 0 && m.typ == 0; err != nil && (f.Type != nil || overwritten) {
+			u.Fields = u.Fields[:max(0, len(u.Fields)-1)] // it may be what is not where it should be
+		}
+		if err != nil {
+			c.lose("member %d of %s: %w", i, u.Name, err)
+			continue
+		}
+		u.Fields = append(u.Fields, f)
+		end = uint64(m.bit) + size
+	}
+	if len(c.out.Lost) > 0 {
+		c.dropTwice(&u)
+	}
+	if r.vlen > 0 && len(u.Fields) == 0 && u.Size == 0 {
+		return // its size was overwritten with its members
 	}
 	c.out.Types = append(c.out.Types, u)
-	return nil
+}
+
+// dropTwice drops the members of one name, which no C has: one has another's.
+func (c *typeConverter) dropTwice(u *isf.UserType) {
+	seen := map[string]int{}
+	for i := range u.Fields {
+		seen[u.Fields[i].Name]++
+	}
+	u.Fields = slices.DeleteFunc(u.Fields, func(f isf.Field) bool {
+		twice := f.Name != "" && seen[f.Name] > 1
+		if twice {
+			c.lose("%s.%s: there are %d: %w", u.Name, f.Name, seen[f.Name], ErrDamaged)
+		}
+		return twice
+	})
 }
 
 // addAlias adds a struct or union a second time, under the name of a typedef.
-func (c *typeConverter) addAlias(id uint32, typedef *btfType) error {
+func (c *typeConverter) addAlias(id uint32, typedef *btfType) {
 	if c.names[id] == "" {
-		return nil
+		return
 	}
 	target, _ := c.btf.lookup(typedef.size)
 	if target.kind == kindUnion {
-		return c.addUser(id, &target, isf.KindUnion)
+		c.addUser(id, &target, isf.KindUnion)
+	} else {
+		c.addUser(id, &target, isf.KindStruct)
 	}
-	return c.addUser(id, &target, isf.KindStruct)
 }
 
-func (c *typeConverter) field(u *isf.UserType, m btfMember) (isf.Field, error) {
+// field converts a member, and returns its size in bits.
+func (c *typeConverter) field(u *isf.UserType, m btfMember) (f isf.Field, bits uint64, err error) {
+	if !c.btf.validName(m.name) {
+		return f, 0, damaged("string section", int(m.name), "no name")
+	}
 	typ, size, err := c.resolve(m.typ, maxDepth)
 	if err != nil {
-		return isf.Field{}, err
+		return f, 0, err
 	}
-	f := isf.Field{Offset: uint64(m.bit / 8), Type: typ, Anonymous: m.name == 0}
+	f = isf.Field{Offset: uint64(m.bit / 8), Type: typ, Anonymous: m.name == 0}
 	if m.name != 0 {
 		f.Name = c.btf.string(m.name)
 	}
+	switch {
+	case typ.Kind == isf.KindVoid: // pahole writes so what it does not know
+		return isf.Field{}, 0, fmt.Errorf("%s has no type: %w", f.Name, ErrUnknown)
+	case f.Anonymous && typ.Kind != isf.KindStruct && typ.Kind != isf.KindUnion:
+		return f, 0, damaged("type section", 0, "no name, and no struct or union")
+	case uint64(m.width) > 8*size:
+		return f, 0, damaged("type section", 0, "%s has %d bits of %d bytes", f.Name, m.width, size)
+	}
+	bits = 8 * size
 	if m.width != 0 {
-		if uint64(m.width) > 8*size {
-			return f, damaged("type section", 0, "%s.%s has %d bits of %d bytes", u.Name, f.Name, m.width, size)
-		}
 		f.Type = c.newType(isf.Type{Kind: isf.KindBitfield, Elem: typ, BitPosition: uint8(m.bit % 8), BitLength: uint8(m.width)})
-		size = uint64(m.bit%8+m.width+7) / 8
+		bits = uint64(m.width)
 	}
-	if f.Offset+size > u.Size || m.width == 0 && m.bit%8 != 0 {
-		return f, damaged("type section", 0, "%s.%s passes the end of its %d bytes", u.Name, f.Name, u.Size)
+	if uint64(m.bit)+bits > 8*u.Size || m.width == 0 && m.bit%8 != 0 {
+		return f, 0, damaged("type section", 0, "%s passes the end of %d bytes", f.Name, u.Size)
 	}
-	return f, nil
+	return f, bits, nil
 }
 
 // hasSignedEnums reports whether the producer set kind_flag for enumerations

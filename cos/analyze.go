@@ -150,6 +150,18 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	return r, nil
 }
 
+// symbolGaps returns what was damaged where the symbols are from. What their format is too
+// old for is no damage.
+func symbolGaps(symbols *isf.File) []vmem.Gap {
+	var gaps []vmem.Gap
+	for _, err := range symbols.Lost() {
+		if vmem.ReasonOf(err) != "unsupported" {
+			gaps = append(gaps, vmem.NewGap("symbols", vmem.Place{}, err))
+		}
+	}
+	return gaps
+}
+
 // complete adds to a report what is known of the node's image.
 func (n *Node) complete(r *NodeReport) {
 	r.Provenance = n.provenance
@@ -158,5 +170,5 @@ func (n *Node) complete(r *NodeReport) {
 	}
 	r.Kernel.Symbols = n.kernel.From
 	r.Notes = slices.Concat(n.image.Info.Notes, n.notes, n.kernel.Notes, r.Notes)
-	r.Gaps = append(imageGaps(n.image), r.Gaps...) // only now: reading may have met damage
+	r.Gaps = slices.Concat(imageGaps(n.image), symbolGaps(n.kernel.Symbols()), r.Gaps) // only now: reading may have met damage
 }

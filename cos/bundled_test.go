@@ -3,8 +3,14 @@ package cos
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // bundled is the node image that comes with the repository; the lab's README says what
@@ -36,5 +42,40 @@ func TestBundledNode(t *testing.T) {
 			t.Error("the report is not whole")
 		}
 		checkRoundTrip(t, r)
+	}
+}
+
+// TestDamagedTypes has a page of the types of the kernel overwritten. That costs the types
+// on it, and is told; the node is what it was.
+func TestDamagedTypes(t *testing.T) {
+	t.Parallel()
+	img := bundled(t)
+	want, err := AnalyzeNode(t.Context(), File(img.Path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := image.Open(t.Context(), img.Path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	_, found, err := btfconv.FromMemory(t.Context(), file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	smeared := smeartest.New(file)
+	smeared.Write(found.BTF.Addr+vmem.PhysAddr(found.BTF.Size/4)&^(pageSize-1), make([]byte, pageSize))
+	got, err := AnalyzeNode(t.Context(), Memory(smeared), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Whole() || got.Gaps[0].Object != "types of BTF" || got.Gaps[0].Reason() != "corrupt" {
+		t.Errorf("gaps %v", got.Gaps)
+	}
+	if diff := cmp.Diff(want.Processes, got.Processes); diff != "" {
+		t.Errorf("processes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want.Pods, got.Pods); diff != "" {
+		t.Errorf("pods (-want +got):\n%s", diff)
 	}
 }

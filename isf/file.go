@@ -16,6 +16,7 @@ type File struct {
 	enums     []Enum
 	symbols   []Symbol
 	malformed []*DecodeError
+	lost      []error
 }
 
 // Metadata says where the database comes from.
@@ -25,6 +26,10 @@ func (f *File) Metadata() Metadata { return f.metadata }
 // the file. It is empty for nearly every file there is, and always for what New
 // returns.
 func (f *File) Malformed() []*DecodeError { return f.malformed }
+
+// Lost lists what the source of the database has and the database lacks, as the producer
+// told New. An ISF file does not say it, so that it is empty for what Decode returns.
+func (f *File) Lost() []error { return f.lost }
 
 // BaseType returns the base type called name. The error is a [*LookupError].
 func (f *File) BaseType(name string) (*BaseType, error) {

@@ -94,6 +94,9 @@ type Contents struct {
 	Types    []UserType
 	Enums    []Enum
 	Symbols  []Symbol
+	// Lost is what the source has and the database lacks, because it was damaged or
+	// could not be read.
+	Lost []error
 }
 
 // Metadata says where a database comes from.

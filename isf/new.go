@@ -49,7 +49,7 @@ func New(c Contents) (*File, error) {
 // build makes the database of contents whose types are sound. Of entries with the
 // same name it keeps the last, and calls twice for the others.
 func build(c Contents, twice func(in, name string)) *File {
-	f := &File{metadata: c.Metadata, bases: c.Bases, types: c.Types, enums: c.Enums, symbols: c.Symbols}
+	f := &File{metadata: c.Metadata, bases: c.Bases, types: c.Types, enums: c.Enums, symbols: c.Symbols, lost: c.Lost}
 	f.metadata.Format = cmp.Or(f.metadata.Format, version)
 	f.bases = byName("", "base types", f.bases, func(b BaseType) string { return b.Name }, twice)
 	f.types = byName("", "user types", f.types, func(u UserType) string { return u.Name }, twice)
