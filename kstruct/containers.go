@@ -11,10 +11,19 @@ import (
 // containers holds the layouts of the kernel's containers, each resolved when it is first
 // walked. All Spaces of one kernel share it.
 type containers struct {
-	list   lazy[listLayout]
+	list                       lazy[listLayout]
+	plist                      lazy[plistLayout]
+	hlist, hlistBL, hlistNulls lazy[hlistLayout]
+	llist                      lazy[llistLayout]
+
+	rbtree lazy[rbLayout]
 	xarray lazy[xarrayLayout]
 	maple  lazy[mapleLayout]
-	rbtree lazy[rbLayout]
+	rhash  lazy[rhashLayout]
+
+	perCPU  lazy[perCPULayout]
+	counter lazy[counterLayout]
+	ref     lazy[counterLayout]
 }
 
 // lazy is a layout that is resolved once.

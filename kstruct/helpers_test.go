@@ -71,7 +71,8 @@ func at(off uint64) uint64 { return uint64(base) + off }
 
 // reasons are those that a loss may have, the more special first.
 var reasons = []error{
-	kstruct.ErrCycle, kstruct.ErrTooLong, kstruct.ErrUnsupported, kstruct.ErrCorrupt, kstruct.ErrPerCPU,
+	kstruct.ErrCycle, kstruct.ErrTooLong, kstruct.ErrUnsupported, kstruct.ErrCorrupt,
+	kstruct.ErrPerCPU, kstruct.ErrType, kstruct.ErrRange, kstruct.ErrNull,
 	vmem.ErrNotPresent, vmem.ErrNotCaptured, context.Canceled,
 }
 
@@ -165,6 +166,26 @@ func number(t testing.TB, s string) uint64 {
 // headers.
 const kernelTypes = `
 list_head 16 next@0:* prev@8:*
+hlist_head 8 first@0:*
+hlist_node 16 next@0:* pprev@8:*
+hlist_bl_head 8 first@0:*
+hlist_bl_node 16 next@0:* pprev@8:*
+hlist_nulls_head 8 first@0:*
+hlist_nulls_node 16 next@0:* pprev@8:*
+llist_head 8 first@0:*
+llist_node 8 next@0:*
+plist_head 16 node_list@0:list_head
+plist_node 40 prio@0:int prio_list@8:list_head node_list@24:list_head
+atomic_t 4 counter@0:int
+atomic_long_t 8 counter@0:s64
+rhash_head 8 next@0:*
+rhlist_head 16 rhead@0:rhash_head next@8:*
+rhashtable 136 tbl@0:* key_len@8:u32 max_elems@12:u32 rhlist@56:bool nelems@132:atomic_t
+bucket_table 64 size@0:u32 nest@4:u32 hash_rnd@8:u32 walkers@16:list_head future_tbl@48:* buckets@64:*[0]
+cpumask 16 bits@0:u64[2]
+percpu_counter 40 lock@0:u32 count@8:s64 list@16:list_head counters@32:*
+percpu_ref 16 percpu_count_ptr@0:u64 data@8:*
+percpu_ref_data 56 count@0:atomic_long_t
 thing 64 id@0:u32 link@16:list_head next@32:*
 xarray 16 xa_lock@0:u32 xa_flags@4:u32 xa_head@8:*
 idr 24 idr_rt@0:xarray idr_base@16:u32 idr_next@20:u32

@@ -39,15 +39,15 @@ func (s *Space) In(mem *vmem.AddressSpace) *Space {
 }
 
 // Symbol returns the address of a symbol in the running kernel and its type, nil where
-// that is not known. The error wraps an [*isf.LookupError] where there is no such symbol,
-// and [ErrPerCPU] where it is that of a per-CPU variable.
+// that is not known. The error wraps an [*isf.LookupError], or [ErrPerCPU] for a per-CPU
+// variable: see [Space.PerCPU].
 func (s *Space) Symbol(name string) (vmem.VirtAddr, *isf.Type, error) {
 	sym, err := s.types.Symbol(name)
 	if err != nil {
 		return 0, nil, fmt.Errorf("kstruct: %w", err)
 	}
 	if s.perCPUSymbol(sym) {
-		return 0, nil, fmt.Errorf("kstruct: %s: %w", name, ErrPerCPU)
+		return 0, nil, fmt.Errorf("kstruct: symbol %s: %w", name, ErrPerCPU)
 	}
-	return vmem.VirtAddr(sym.Address + s.shift), sym.Type, nil
+	return s.linked(vmem.VirtAddr(sym.Address)), sym.Type, nil
 }

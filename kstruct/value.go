@@ -78,20 +78,6 @@ func (s *Space) Struct(typ string, addr vmem.VirtAddr) Value {
 // unknown returns the error for what the types lack.
 func unknown(err error) error { return fmt.Errorf("%w: %w", ErrUnsupported, err) }
 
-// perCPUSymbol reports whether a symbol is a per-CPU variable: its address counts from 0
-// up to 6.14 (x86-64), and lies between two symbols since.
-func (s *Space) perCPUSymbol(sym *isf.Symbol) bool {
-	if sym.Address < 1<<63 {
-		return true
-	}
-	start, err := s.types.Symbol("__per_cpu_start")
-	if err != nil {
-		return false
-	}
-	end, err := s.types.Symbol("__per_cpu_end")
-	return err == nil && start.Address <= sym.Address && sym.Address < end.Address
-}
-
 // Err returns the error that the steps to the Value ended with, nil if there was none.
 // That no memory could be read at its address is not among them.
 func (v Value) Err() error {
