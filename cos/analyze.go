@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
@@ -139,8 +140,8 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	r.Gaps = append(r.Gaps, gaps...)
-	readAttribution(all, k.Live())
-	pods := attributePods(all, r.Hostname)
+	readContainers(all, k.Live())
+	pods := attributePods(ctx, all, &claim.Node{Hostname: r.Hostname, Live: k.Live()})
 	r.Pods, r.Notes = pods.pods, pods.notes
 	for i := range all {
 		r.Processes = append(r.Processes, all[i].Process)

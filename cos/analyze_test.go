@@ -115,13 +115,12 @@ func TestUnread(t *testing.T) {
 		"no pods, so none needed": {nil, absent, 0, 1},
 	} {
 		a := attribution{pods: test.pods}
-		f := &facts{task: &linux.Task{PID: 9, Comm: "containerd"}, recordErr: test.err}
-		f.Address = 0x1000
-		a.unread(f)
+		g := vmem.Gap{Object: "database", Place: vmem.KernelPlace(0x1000), Err: test.err}
+		a.unread(g)
 		if len(a.gaps) != test.gaps || len(a.notes) != test.notes {
 			t.Errorf("%s: gaps %v, notes %q", name, a.gaps, a.notes)
 		}
-		want := []vmem.Gap{{Object: "database of containerd, in task 9 (containerd)", Place: vmem.KernelPlace(0x1000), Err: test.err}}
+		want := []vmem.Gap{g}
 		if diff := cmp.Diff(want[:test.gaps], a.gaps, cmpopts.EquateErrors(), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: gaps (-want +got):\n%s", name, diff)
 		}

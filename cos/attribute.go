@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -19,15 +20,11 @@ var ErrConflict = vmem.NewReason("conflict", "sources disagree")
 // and how they are called, but not which is which.
 var ErrAmbiguous = vmem.NewReason("ambiguous", "ambiguous")
 
-// sourceOrder is the order in which sources are believed: what the kubelet and the
-// runtime had the kernel do before what they wrote down.
-var sourceOrder = map[Source]int{FromCgroup: 1, FromMount: 2, FromLogFile: 3, FromMetadata: 4, FromMetadataPage: 5, HintShim: 6, HintUTSName: 7}
-
 // attribute joins the claims of all sources by pod UID and container ID.
-func attribute(processes []Process, claims []claim) ([]Pod, []vmem.Gap) {
+func attribute(processes []Process, claims []claim.Claim) ([]Pod, []vmem.Gap) {
 	claims = slices.Clone(claims)
-	slices.SortStableFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(sourceOrder[a.source], sourceOrder[b.source]), cmp.Compare(a.pid, b.pid))
+	slices.SortStableFunc(claims, func(a, b claim.Claim) int {
+		return cmp.Or(cmp.Compare(a.Origin.Rank(), b.Origin.Rank()), cmp.Compare(a.PID, b.PID))
 	})
 	joins, gaps := group(processes, claims)
 	var pods []Pod
@@ -45,34 +42,34 @@ func attribute(processes []Process, claims []claim) ([]Pod, []vmem.Gap) {
 // group sorts claims and processes into pods. A claim that gives a container to
 // another pod than the container's cgroup does is a conflict, and left out; so is a pod
 // that only pages tell of which may be from long ago.
-func group(processes []Process, claims []claim) (map[string]*podJoin, []vmem.Gap) {
+func group(processes []Process, claims []claim.Claim) (map[string]*podJoin, []vmem.Gap) {
 	joins := map[string]*podJoin{}
 	owner := map[string]string{} // pod UID of each container that has processes
 	known := map[string]bool{}   // UIDs of pods that there are
 	for _, c := range claims {
-		if c.source == FromCgroup && c.containerID != "" {
-			owner[c.containerID] = c.podUID
+		if c.Origin == FromCgroup && c.ContainerID != "" {
+			owner[c.ContainerID] = c.PodUID
 		}
-		if c.source != FromMetadataPage {
-			known[c.podUID] = true
+		if !c.Origin.MayBePast() {
+			known[c.PodUID] = true
 		}
 	}
 	var gaps []vmem.Gap
 	for _, c := range claims {
-		if !known[c.podUID] {
+		if !known[c.PodUID] {
 			continue
 		}
-		if uid := owner[c.containerID]; uid != "" && uid != c.podUID {
+		if uid := owner[c.ContainerID]; uid != "" && uid != c.PodUID {
 			gaps = append(gaps, vmem.Gap{
-				Object: "container " + c.containerID,
-				Err:    fmt.Errorf("%w: it is in the cgroup of pod %s, of pod %s by %s", ErrConflict, uid, c.podUID, c.source),
+				Object: "container " + c.ContainerID,
+				Err:    fmt.Errorf("%w: it is in the cgroup of pod %s, of pod %s by %s", ErrConflict, uid, c.PodUID, c.Origin),
 			})
 			continue
 		}
-		j := joins[c.podUID]
+		j := joins[c.PodUID]
 		if j == nil {
-			j = &podJoin{uid: c.podUID, pids: map[string][]int32{}}
-			joins[c.podUID] = j
+			j = &podJoin{uid: c.PodUID, pids: map[string][]int32{}}
+			joins[c.PodUID] = j
 		}
 		j.claims = append(j.claims, c)
 	}
@@ -89,7 +86,7 @@ func group(processes []Process, claims []claim) (map[string]*podJoin, []vmem.Gap
 // A podJoin is the state of putting one pod together.
 type podJoin struct {
 	uid    string
-	claims []claim            // in sourceOrder
+	claims []claim.Claim      // in the order of their origins
 	pids   map[string][]int32 // by container ID; of no container, by the empty string
 	at     vmem.VirtAddr      // of a task of the pod, to say where a gap is
 	gaps   []vmem.Gap
@@ -98,10 +95,10 @@ type podJoin struct {
 func (j *podJoin) pod() Pod {
 	pod := Pod{UID: j.uid}
 	e := &pod.Evidence
-	j.settle("uid", e, func(c *claim) string { return c.identifies(c.podUID) })
-	pod.QoS = QoS(j.settle("qos", e, func(c *claim) string { return string(c.qos) }))
-	pod.Namespace = j.settle("namespace", e, func(c *claim) string { return c.namespace })
-	pod.Name = j.settle("name", e, func(c *claim) string { return c.pod })
+	j.settle("uid", e, func(c *claim.Claim) string { return identifies(c, c.PodUID) })
+	pod.QoS = QoS(j.settle("qos", e, func(c *claim.Claim) string { return c.QoS }))
+	pod.Namespace = j.settle("namespace", e, func(c *claim.Claim) string { return c.Namespace })
+	pod.Name = j.settle("name", e, func(c *claim.Claim) string { return c.Pod })
 	pod.SandboxID = j.sandbox(e)
 	pod.Containers = j.containers(pod.SandboxID)
 	return pod
@@ -109,21 +106,21 @@ func (j *podJoin) pod() Pod {
 
 // settle returns the value that the sources give to a field of the pod, adds what each
 // says to evidence, and notes a conflict.
-func (j *podJoin) settle(field string, evidence *[]Evidence, get func(*claim) string) string {
+func (j *podJoin) settle(field string, evidence *[]Evidence, get func(*claim.Claim) string) string {
 	return j.settleOf("pod "+j.uid, field, j.claims, evidence, get)
 }
 
-func (j *podJoin) settleOf(object, field string, claims []claim, evidence *[]Evidence, get func(*claim) string) string {
+func (j *podJoin) settleOf(object, field string, claims []claim.Claim, evidence *[]Evidence, get func(*claim.Claim) string) string {
 	var settled Evidence
 	for i := range claims {
 		c := &claims[i]
-		e := Evidence{Field: field, Value: get(c), Source: c.source, PID: c.pid}
+		e := Evidence{Field: field, Value: get(c), Source: c.Origin, PID: c.PID}
 		if e.Value == "" || slices.ContainsFunc(*evidence, e.repeats) {
 			continue
 		}
 		*evidence = append(*evidence, e)
 		switch {
-		case c.source.Hint():
+		case c.Origin.Hint():
 		case settled.Value == "":
 			settled = e
 		case settled.Value != e.Value:
@@ -133,17 +130,14 @@ func (j *podJoin) settleOf(object, field string, claims []claim, evidence *[]Evi
 	return settled.Value
 }
 
-// identifies returns id if the source itself tells which pod and container it speaks
-// of. Of mounts and hints it is the cgroup of the process where they were found.
-func (c *claim) identifies(id string) string {
-	if c.source == FromMount || c.source.Hint() {
+// identifies returns the ID that a claim gives, if where it was found tells which pod and
+// container it speaks of.
+func identifies(c *claim.Claim, id string) string {
+	if !c.Origin.Identifies() {
 		return ""
 	}
 	return id
 }
-
-// recorded reports whether the claim is from containerd's database.
-func (c *claim) recorded() bool { return c.source == FromMetadata || c.source == FromMetadataPage }
 
 // repeats reports whether o says what e says, of another process.
 func (e Evidence) repeats(o Evidence) bool {
@@ -159,26 +153,26 @@ func (j *podJoin) gap(object string, reason error, format string, args ...any) {
 }
 
 // sandbox settles which container is the pod's sandbox. The mounts of running
-// containers know; containerd's database also knows the sandboxes that the pod had
+// containers know; the runtime's database also knows the sandboxes that the pod had
 // before, so of that only the one that runs counts, or else the newest.
 func (j *podJoin) sandbox(evidence *[]Evidence) string {
 	current := j.recorded()
 	claims := slices.Clone(j.claims)
 	for i := range claims {
-		if c := &claims[i]; c.recorded() && c.sandboxID != current {
-			c.sandboxID = ""
+		if c := &claims[i]; c.Origin.Recorded() && c.SandboxID != current {
+			c.SandboxID = ""
 		}
 	}
-	return j.settleOf("pod "+j.uid, "sandboxID", claims, evidence, func(c *claim) string { return c.sandboxID })
+	return j.settleOf("pod "+j.uid, "sandboxID", claims, evidence, func(c *claim.Claim) string { return c.SandboxID })
 }
 
-// recorded returns the pod's present sandbox as far as containerd's database tells it.
+// recorded returns the pod's present sandbox as far as the runtime's database tells it.
 func (j *podJoin) recorded() string {
-	var best *claim
-	rank := func(c *claim) (bool, int64) { return len(j.pids[c.containerID]) > 0, c.created }
+	var best *claim.Claim
+	rank := func(c *claim.Claim) (bool, int64) { return len(j.pids[c.ContainerID]) > 0, c.Created }
 	for i := range j.claims {
 		c := &j.claims[i]
-		if !c.isSandbox {
+		if !c.IsSandbox {
 			continue
 		}
 		if best == nil {
@@ -194,5 +188,5 @@ func (j *podJoin) recorded() string {
 	if best == nil {
 		return ""
 	}
-	return best.containerID
+	return best.ContainerID
 }

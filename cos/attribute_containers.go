@@ -5,19 +5,21 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/nodelens/nodelens/cos/claim"
 )
 
 // containers puts the pod's containers together: all that any source knows by ID, but
 // for sandboxes, and those that are known by name alone.
 func (j *podJoin) containers(sandbox string) []Container {
 	sandboxes := map[string]bool{sandbox: true}
-	byID := map[string][]claim{}
+	byID := map[string][]claim.Claim{}
 	for _, c := range j.claims {
-		if c.isSandbox {
-			sandboxes[c.containerID] = true
+		if c.IsSandbox {
+			sandboxes[c.ContainerID] = true
 		}
-		if c.containerID != "" {
-			byID[c.containerID] = append(byID[c.containerID], c)
+		if c.ContainerID != "" {
+			byID[c.ContainerID] = append(byID[c.ContainerID], c)
 		}
 	}
 	var all []Container
@@ -33,12 +35,12 @@ func (j *podJoin) containers(sandbox string) []Container {
 	return all
 }
 
-func (j *podJoin) container(id string, claims []claim) Container {
+func (j *podJoin) container(id string, claims []claim.Claim) Container {
 	c := Container{ID: id, PIDs: j.pids[id]}
 	object := "container " + id
-	j.settleOf(object, "id", claims, &c.Evidence, func(c *claim) string { return c.identifies(c.containerID) })
-	c.Name = j.settleOf(object, "name", claims, &c.Evidence, func(c *claim) string { return c.container })
-	c.Image = j.settleOf(object, "image", claims, &c.Evidence, func(c *claim) string { return c.image })
+	j.settleOf(object, "id", claims, &c.Evidence, func(c *claim.Claim) string { return identifies(c, c.ContainerID) })
+	c.Name = j.settleOf(object, "name", claims, &c.Evidence, func(c *claim.Claim) string { return c.Container })
+	c.Image = j.settleOf(object, "image", claims, &c.Evidence, func(c *claim.Claim) string { return c.Image })
 	return c
 }
 
@@ -48,11 +50,11 @@ func (j *podJoin) container(id string, claims []claim) Container {
 func (j *podJoin) addLogs(all []Container) []Container {
 	var unknown []Evidence // names without a container
 	for _, c := range j.claims {
-		if c.source != FromLogFile {
+		if c.Origin != FromLogFile {
 			continue
 		}
-		e := Evidence{Field: "name", Value: c.container, Source: c.source, PID: c.pid}
-		if i := named(all, c.container); i >= 0 {
+		e := Evidence{Field: "name", Value: c.Container, Source: c.Origin, PID: c.PID}
+		if i := named(all, c.Container); i >= 0 {
 			if !slices.ContainsFunc(all[i].Evidence, e.repeats) {
 				all[i].Evidence = append(all[i].Evidence, e)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -28,22 +29,22 @@ func inPod(pid, ppid int32, uid, container string) Process {
 	}
 }
 
-func fromLog(container string) claim {
-	return claim{source: FromLogFile, pid: 9, podUID: uuid, namespace: "default", pod: "web", container: container}
+func fromLog(container string) claim.Claim {
+	return claim.Claim{Origin: FromLogFile, PID: 9, PodUID: uuid, Namespace: "default", Pod: "web", Container: container}
 }
 
-func fromTermination(pid int32, id, container string) claim {
-	return claim{source: FromMount, pid: pid, podUID: uuid, containerID: id, container: container}
+func fromTermination(pid int32, id, container string) claim.Claim {
+	return claim.Claim{Origin: FromMount, PID: pid, PodUID: uuid, ContainerID: id, Container: container}
 }
 
-func fromSandboxFile(pid int32, id, sandbox string) claim {
-	return claim{source: FromMount, pid: pid, podUID: uuid, containerID: id, sandboxID: sandbox}
+func fromSandboxFile(pid int32, id, sandbox string) claim.Claim {
+	return claim.Claim{Origin: FromMount, PID: pid, PodUID: uuid, ContainerID: id, SandboxID: sandbox}
 }
 
-func fromDatabase(id, container, sandbox string, created int64) claim {
-	return claim{
-		source: FromMetadata, pid: 9, podUID: uuid, namespace: "default", pod: "web", sandboxID: sandbox,
-		containerID: id, container: container, image: "image", isSandbox: id == sandbox, created: created,
+func fromDatabase(id, container, sandbox string, created int64) claim.Claim {
+	return claim.Claim{
+		Origin: FromMetadata, PID: 9, PodUID: uuid, Namespace: "default", Pod: "web", SandboxID: sandbox,
+		ContainerID: id, Container: container, Image: "image", IsSandbox: id == sandbox, Created: created,
 	}
 }
 
@@ -51,7 +52,7 @@ func fromDatabase(id, container, sandbox string, created int64) claim {
 // class are those of inPod, and checked in TestAttributeEvidence.
 type attributionTest struct {
 	processes []Process
-	claims    []claim
+	claims    []claim.Claim
 	want      []Pod
 	gaps      []error
 }
@@ -63,7 +64,7 @@ var attributionTests = map[string]attributionTest{
 	},
 	"mounts": {
 		processes: []Process{inPod(1, 0, uuid, idS), inPod(2, 0, uuid, idA), inPod(3, 0, uuid, idB)},
-		claims: []claim{
+		claims: []claim.Claim{
 			fromSandboxFile(1, idS, idS), fromSandboxFile(2, idA, idS), fromSandboxFile(3, idB, idS),
 			fromTermination(2, idA, "web"), fromTermination(3, idB, "proxy"),
 		},
@@ -73,14 +74,14 @@ var attributionTests = map[string]attributionTest{
 	},
 	"log file of the only container": {
 		processes: []Process{inPod(1, 0, uuid, idS), inPod(2, 0, uuid, idA)},
-		claims:    []claim{fromSandboxFile(1, idS, idS), fromLog("server")},
+		claims:    []claim.Claim{fromSandboxFile(1, idS, idS), fromLog("server")},
 		want: []Pod{{UID: uuid, QoS: Burstable, Namespace: "default", Name: "web", SandboxID: idS, Containers: []Container{
 			{ID: idA, Name: "server", PIDs: []int32{2}},
 		}}},
 	},
 	"log files of two containers": {
 		processes: []Process{inPod(1, 0, uuid, idS), inPod(2, 0, uuid, idA), inPod(3, 0, uuid, idB)},
-		claims:    []claim{fromSandboxFile(1, idS, idS), fromLog("server"), fromLog("proxy")},
+		claims:    []claim.Claim{fromSandboxFile(1, idS, idS), fromLog("server"), fromLog("proxy")},
 		want: []Pod{{UID: uuid, QoS: Burstable, Namespace: "default", Name: "web", SandboxID: idS, Containers: []Container{
 			{ID: idA, PIDs: []int32{2}}, {ID: idB, PIDs: []int32{3}}, {Name: "proxy"}, {Name: "server"},
 		}}},
@@ -88,24 +89,24 @@ var attributionTests = map[string]attributionTest{
 	},
 	"log files of two containers, one known": {
 		processes: []Process{inPod(1, 0, uuid, idS), inPod(2, 0, uuid, idA), inPod(3, 0, uuid, idB)},
-		claims:    []claim{fromSandboxFile(1, idS, idS), fromTermination(3, idB, "proxy"), fromLog("server"), fromLog("proxy")},
+		claims:    []claim.Claim{fromSandboxFile(1, idS, idS), fromTermination(3, idB, "proxy"), fromLog("server"), fromLog("proxy")},
 		want: []Pod{{UID: uuid, QoS: Burstable, Namespace: "default", Name: "web", SandboxID: idS, Containers: []Container{
 			{ID: idB, Name: "proxy", PIDs: []int32{3}}, {ID: idA, Name: "server", PIDs: []int32{2}},
 		}}},
 	},
 	"log files alone": {
-		claims: []claim{fromLog("server"), fromLog("proxy"), fromLog("server")},
+		claims: []claim.Claim{fromLog("server"), fromLog("proxy"), fromLog("server")},
 		want:   []Pod{{UID: uuid, Namespace: "default", Name: "web", Containers: []Container{{Name: "proxy"}, {Name: "server"}}}},
 	},
 	"database alone": {
-		claims: []claim{fromDatabase(idS, "", idS, 1), fromDatabase(idA, "server", idS, 2)},
+		claims: []claim.Claim{fromDatabase(idS, "", idS, 1), fromDatabase(idA, "server", idS, 2)},
 		want: []Pod{{UID: uuid, Namespace: "default", Name: "web", SandboxID: idS, Containers: []Container{
 			{ID: idA, Name: "server", Image: "image"},
 		}}},
 	},
 	"database names a container that has exited": {
 		processes: []Process{inPod(1, 0, uuid, idS), inPod(2, 0, uuid, idA)},
-		claims: []claim{
+		claims: []claim.Claim{
 			fromDatabase(idS, "", idS, 1), fromDatabase(idB, "server", idS, 2), fromDatabase(idA, "server", idS, 3), fromLog("server"),
 		},
 		want: []Pod{{UID: uuid, QoS: Burstable, Namespace: "default", Name: "web", SandboxID: idS, Containers: []Container{
@@ -114,7 +115,7 @@ var attributionTests = map[string]attributionTest{
 	},
 	"second sandbox": {
 		processes: []Process{inPod(1, 0, uuid, idT), inPod(2, 0, uuid, idB)},
-		claims: []claim{
+		claims: []claim.Claim{
 			fromSandboxFile(1, idT, idT), fromSandboxFile(2, idB, idT),
 			fromDatabase(idS, "", idS, 9), fromDatabase(idA, "server", idS, 2), fromDatabase(idT, "", idT, 3), fromDatabase(idB, "server", idT, 4),
 		},
@@ -123,28 +124,28 @@ var attributionTests = map[string]attributionTest{
 		}}},
 	},
 	"both sandboxes have exited": {
-		claims: []claim{fromDatabase(idS, "", idS, 1), fromDatabase(idT, "", idT, 3), fromDatabase(idA, "server", idT, 4)},
+		claims: []claim.Claim{fromDatabase(idS, "", idS, 1), fromDatabase(idT, "", idT, 3), fromDatabase(idA, "server", idT, 4)},
 		want: []Pod{{UID: uuid, Namespace: "default", Name: "web", SandboxID: idT, Containers: []Container{
 			{ID: idA, Name: "server", Image: "image"},
 		}}},
 	},
 	"hints do not decide": {
 		processes: []Process{inPod(1, 0, uuid, idS)},
-		claims: []claim{
-			{source: HintShim, pid: 8, podUID: uuid, sandboxID: idS}, {source: HintUTSName, pid: 1, podUID: uuid, pod: "web"},
+		claims: []claim.Claim{
+			{Origin: HintShim, PID: 8, PodUID: uuid, SandboxID: idS}, {Origin: HintUTSName, PID: 1, PodUID: uuid, Pod: "web"},
 		},
 		want: []Pod{{UID: uuid, QoS: Burstable, Containers: []Container{{ID: idS, PIDs: []int32{1}}}}},
 	},
 	"hints do not contradict": {
 		processes: []Process{inPod(1, 0, uuid, idS)},
-		claims: []claim{
-			fromDatabase(idS, "", idS, 1), {source: HintUTSName, pid: 1, podUID: uuid, pod: "other"}, {source: HintShim, pid: 8, podUID: uuid, sandboxID: idT},
+		claims: []claim.Claim{
+			fromDatabase(idS, "", idS, 1), {Origin: HintUTSName, PID: 1, PodUID: uuid, Pod: "other"}, {Origin: HintShim, PID: 8, PodUID: uuid, SandboxID: idT},
 		},
 		want: []Pod{{UID: uuid, QoS: Burstable, Namespace: "default", Name: "web", SandboxID: idS}},
 	},
 	"sources disagree about a name": {
 		processes: []Process{inPod(2, 0, uuid, idA)},
-		claims:    []claim{fromDatabase(idA, "server", idS, 2), fromTermination(2, idA, "proxy")},
+		claims:    []claim.Claim{fromDatabase(idA, "server", idS, 2), fromTermination(2, idA, "proxy")},
 		want: []Pod{{UID: uuid, QoS: Burstable, Namespace: "default", Name: "web", Containers: []Container{
 			{ID: idA, Name: "proxy", Image: "image", PIDs: []int32{2}},
 		}}},
@@ -152,7 +153,7 @@ var attributionTests = map[string]attributionTest{
 	},
 	"mounts of another pod": {
 		processes: []Process{inPod(2, 0, uuid, idA), inPod(3, 0, static, idB)},
-		claims:    []claim{fromTermination(3, idB, "proxy")},
+		claims:    []claim.Claim{fromTermination(3, idB, "proxy")},
 		want: []Pod{
 			{UID: static, QoS: Burstable, Containers: []Container{{ID: idB, PIDs: []int32{3}}}},
 			{UID: uuid, QoS: Burstable, Containers: []Container{{ID: idA, PIDs: []int32{2}}}},
@@ -161,7 +162,7 @@ var attributionTests = map[string]attributionTest{
 	},
 	"a container that claims to be the sandbox": {
 		processes: []Process{inPod(1, 0, uuid, idS), inPod(2, 0, uuid, idA)},
-		claims:    []claim{fromSandboxFile(1, idS, idS), fromSandboxFile(2, idA, idA)},
+		claims:    []claim.Claim{fromSandboxFile(1, idS, idS), fromSandboxFile(2, idA, idA)},
 		want:      []Pod{{UID: uuid, QoS: Burstable, SandboxID: idS, Containers: []Container{{ID: idA, PIDs: []int32{2}}}}},
 		gaps:      []error{ErrConflict},
 	},
@@ -173,12 +174,12 @@ var attributionTests = map[string]attributionTest{
 }
 
 // claimsOf are what the cgroups of processes say.
-func claimsOf(processes []Process) []claim {
-	var claims []claim
+func claimsOf(processes []Process) []claim.Claim {
+	var claims []claim.Claim
 	for i := range processes {
-		if c, ok := cgroupClaim(&processes[i]); ok {
-			claims = append(claims, c)
-		}
+		f := facts{Process: processes[i]}
+		p := f.claimant()
+		claims = append(claims, cgroupClaim(nil, &p)...)
 	}
 	return claims
 }
@@ -220,7 +221,7 @@ func TestAttributeEvidence(t *testing.T) {
 	processes := []Process{inPod(1, 0, uuid, idS), inPod(2, 0, uuid, idA), inPod(3, 0, uuid, idA)}
 	claims := append(claimsOf(processes),
 		fromSandboxFile(1, idS, idS), fromSandboxFile(2, idA, idS), fromLog("server"), fromDatabase(idS, "", idS, 1),
-		claim{source: HintUTSName, pid: 1, podUID: uuid, pod: "host"},
+		claim.Claim{Origin: HintUTSName, PID: 1, PodUID: uuid, Pod: "host"},
 	)
 	got, gaps := attribute(processes, claims)
 	checkGaps(t, gaps, nil)

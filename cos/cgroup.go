@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/nodelens/nodelens/cos/claim"
 )
 
 // A QoS is the quality-of-service class of a pod, spelt as in names of cgroups.
@@ -62,7 +64,7 @@ type CgroupName struct {
 // only for processes outside of pods. Paths may be relative to a cgroup namespace,
 // with leading .. elements; then the class may be missing.
 func ParseCgroupPath(path string) (CgroupName, bool) {
-	elems := strings.Split(strings.TrimSuffix(path, deleted), "/")
+	elems := strings.Split(claim.Undeleted(path), "/")
 	for i, elem := range elems {
 		if name, ok := parsePod(elems[:i], elem); ok {
 			if name.ContainerID == "" {
@@ -80,10 +82,6 @@ func ParseCgroupPath(path string) (CgroupName, bool) {
 	}
 	return name, true
 }
-
-// deleted is what the kernel puts behind the path of what was removed (d_path of
-// fs/d_path.c, proc_cgroup_show of kernel/cgroup/cgroup.c).
-const deleted = " (deleted)"
 
 // setContainer takes ID and runtime from the outermost element that names a
 // container, and reports whether there is one.
@@ -121,7 +119,7 @@ func parsePod(parents []string, elem string) (CgroupName, bool) {
 	}
 	prefix, id, _ := strings.Cut(rest, ":")
 	name := CgroupName{PodUID: uid, QoS: qos, Driver: DriverMismatch}
-	if isContainerID(id) {
+	if claim.IsContainerID(id) {
 		name.ContainerID, name.Runtime = id, runtimes[prefix]
 	}
 	return name, true
@@ -217,21 +215,13 @@ func parseContainer(elem string) (id string, runtime Runtime, driver CgroupDrive
 	if scope {
 		driver = Systemd
 	}
-	if isContainerID(name) {
+	if claim.IsContainerID(name) {
 		return name, "", driver, true
 	}
 	dash := strings.LastIndexByte(name, '-')
-	if dash < 0 || !isContainerID(name[dash+1:]) {
+	if dash < 0 || !claim.IsContainerID(name[dash+1:]) {
 		return "", "", "", false
 	}
 	runtime, known := runtimes[name[:dash]]
 	return name[dash+1:], runtime, driver, known
-}
-
-// isContainerID reports whether s is the ID of a container or a sandbox, as the
-// container runtimes of Kubernetes make them.
-func isContainerID(s string) bool {
-	return len(s) == 64 && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'f')
-	})
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/cos/claim"
 )
 
 const (
@@ -202,11 +204,11 @@ func FuzzCgroupPath(f *testing.F) {
 		if !strings.Contains(path, got.ContainerID) || !strings.Contains(strings.ReplaceAll(path, "_", "-"), got.PodUID) {
 			t.Fatalf("%+v is not in the path", got)
 		}
-		if got.ContainerID != "" && !isContainerID(got.ContainerID) || got.PodUID != "" && !isPodUID(got.PodUID) {
+		if got.ContainerID != "" && !claim.IsContainerID(got.ContainerID) || got.PodUID != "" && !isPodUID(got.PodUID) {
 			t.Fatalf("malformed %+v", got)
 		}
 		inner, _ := ParseCgroupPath(path + "/docker/" + outer)
-		if got.ContainerID != "" && inner != got && !strings.HasSuffix(path, deleted) {
+		if got.ContainerID != "" && inner != got && claim.Undeleted(path) == path {
 			t.Fatalf("a container inside changes %+v to %+v", got, inner)
 		}
 	})

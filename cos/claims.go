@@ -1,10 +1,11 @@
 package cos
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"slices"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -15,50 +16,47 @@ type attribution struct {
 	notes []string
 }
 
-// attributePods collects what all sources say of pods and joins it. hostname is the
-// node's.
-func attributePods(all []facts, hostname string) attribution {
+// attributePods asks all sources and joins what they say.
+func attributePods(ctx context.Context, all []facts, node *claim.Node) attribution {
 	var out attribution
-	var claims []claim
+	var claims []claim.Claim
+	var lost []vmem.Gap
 	processes := make([]Process, len(all))
 	for i := range all {
-		f := &all[i]
-		processes[i] = f.Process
-		if c, ok := cgroupClaim(&f.Process); ok {
-			claims = append(claims, c)
-		}
-		if c, ok := utsClaim(&f.Process, f.uts, hostname); ok {
-			claims = append(claims, c)
-		}
-		claims = append(claims, mountClaims(&f.Process, f.mounts)...)
-		if f.containerd {
-			claims = append(claims, logClaims(&f.Process)...)
-			claims = append(claims, f.records...)
-		}
+		processes[i] = all[i].Process
+		node.Processes = append(node.Processes, all[i].claimant())
 	}
-	claims = append(claims, shimClaims(processes)...)
+	for _, s := range sources {
+		c, l := s.Claims(ctx, node)
+		claims, lost = append(claims, c...), append(lost, l...)
+	}
 	out.pods, out.gaps = attribute(processes, claims)
-	for i := range all {
-		if all[i].recordErr != nil {
-			out.unread(&all[i])
-		}
+	for _, g := range lost {
+		out.unread(g)
 	}
 	return out
 }
 
-// unread says that the database of containerd could not be read whole. Pages of it that
-// are on the node's disk alone are no loss: then it is a note, unless something is
-// missing that the database would tell.
-func (a *attribution) unread(f *facts) {
-	object := "database of containerd, in " + f.task.String()
-	if errors.Is(f.recordErr, vmem.ErrNotPresent) && !incomplete(a.pods) {
-		a.notes = append(a.notes, fmt.Sprintf("%s: not all in memory, so containers that have exited may be missing: %v", object, f.recordErr))
-		return
+// claimant is the process as sources see it.
+func (f *facts) claimant() claim.Process {
+	return claim.Process{
+		Task: f.task, PID: f.PID, PPID: f.PPID, Exe: f.Exe, Args: f.Args, FDs: f.FDs,
+		Cgroup: f.Cgroup, PodUID: f.PodUID, ContainerID: f.ContainerID, Mounts: f.mounts, UTSName: f.uts,
 	}
-	a.gaps = append(a.gaps, vmem.Gap{Object: object, Place: vmem.KernelPlace(f.Address), Err: f.recordErr})
 }
 
-// incomplete reports whether a name is missing that containerd's database would have.
+// unread says that a source could not read something. Pages of files that are on the node's
+// disk alone are no loss: then it is a note, unless something is missing that the source
+// would tell.
+func (a *attribution) unread(g vmem.Gap) {
+	if errors.Is(g.Err, vmem.ErrNotPresent) && !incomplete(a.pods) {
+		a.notes = append(a.notes, g.Object+" was not all in memory, so containers that have exited may be missing")
+		return
+	}
+	a.gaps = append(a.gaps, g)
+}
+
+// incomplete reports whether a name is missing that a runtime's database would have.
 func incomplete(pods []Pod) bool {
 	for _, p := range pods {
 		if p.Namespace == "" || p.Name == "" || p.SandboxID == "" {
@@ -71,9 +69,9 @@ func incomplete(pods []Pod) bool {
 	return false
 }
 
-// readAttribution reads what the attribution needs beyond the report: of containerd
-// its database, of each container its mounts and its node name.
-func readAttribution(all []facts, live bool) {
+// readContainers reads of each container what sources need and the report has not: its
+// mounts and its node name.
+func readContainers(all []facts, live bool) {
 	nodeMounts := uint32(0)
 	for i := range all {
 		if all[i].PID == 1 {
@@ -84,10 +82,7 @@ func readAttribution(all []facts, live bool) {
 	for i := range all {
 		f := &all[i]
 		v := view{f.ContainerID, f.Namespaces.Mnt}
-		switch {
-		case isContainerd(&f.Process):
-			*f = settle(live, func() facts { return f.withDatabase() })
-		case f.PodUID != "" && v.mnt != 0 && v.mnt != nodeMounts && !seen[v]:
+		if f.PodUID != "" && v.mnt != 0 && v.mnt != nodeMounts && !seen[v] {
 			seen[v] = true
 			*f = settle(live, func() facts { return f.withMounts() })
 		}
@@ -111,15 +106,5 @@ func (f facts) withMounts() facts {
 	var err error
 	f.uts, err = f.task.UTSName()
 	f.lose(err)
-	return f
-}
-
-func (f facts) withDatabase() facts {
-	f.containerd = true
-	mm, err := f.task.MM()
-	if err != nil || mm == nil {
-		return f // a gap of the process already
-	}
-	f.records, f.recordErr = metadataClaims(f.PID, mm)
 	return f
 }

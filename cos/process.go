@@ -23,11 +23,6 @@ type facts struct {
 	// Of one process for each container and mount namespace.
 	mounts []linux.Mount
 	uts    string // node name of the UTS namespace
-
-	// Of containerd.
-	containerd bool
-	records    []claim // what its database says
-	recordErr  error   // what of that could not be read
 }
 
 // lose adds err to the gaps, if it is one.

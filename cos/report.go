@@ -3,6 +3,7 @@ package cos
 import (
 	"time"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -96,35 +97,20 @@ type Thread struct {
 }
 
 // A Source says where a value comes from.
-type Source string
+type Source = claim.Origin
 
-// The sources of what is known about pods.
+// The sources of what is known about pods, in the order in which they are believed; package
+// claim says what each is.
 const (
-	// FromCgroup: the cgroup of a process.
-	FromCgroup Source = "cgroup"
-	// FromMount: a mount in the mount namespace of a container.
-	FromMount Source = "mount"
-	// FromLogFile: the path of a log file that containerd holds open.
-	FromLogFile Source = "log-file"
-	// FromLogFileAlone: as FromLogFile, and the pod has only one container without a
-	// name and only one name without a container, so they belong together.
-	FromLogFileAlone Source = "log-file-alone"
-	// FromMetadata: containerd's database, where containerd has it mapped.
-	FromMetadata Source = "containerd-metadata"
-	// FromMetadataPage: a page of that database which its root doesn't lead to any more,
-	// for pages between are missing. The container is, or was once.
-	FromMetadataPage Source = "containerd-metadata-page"
-	// HintShim: the arguments of a containerd-shim. A hint: any process can choose its
-	// arguments.
-	HintShim Source = "shim-arguments"
-	// HintUTSName: the node name of the pod's UTS namespace. A hint: it is the pod's
-	// name, cut at 63 bytes, unless the pod chooses another.
-	HintUTSName Source = "uts-name"
+	FromCgroup       = claim.FromCgroup
+	FromMount        = claim.FromMount
+	FromLogFile      = claim.FromLogFile
+	FromLogFileAlone = claim.FromLogFileAlone
+	FromMetadata     = claim.FromMetadata
+	FromMetadataPage = claim.FromMetadataPage
+	HintShim         = claim.HintShim
+	HintUTSName      = claim.HintUTSName
 )
-
-// Hint reports whether values from the source only hint: they are listed and never
-// become the value of a field.
-func (s Source) Hint() bool { return s == HintShim || s == HintUTSName }
 
 // Evidence is what one source says of one field.
 type Evidence struct {

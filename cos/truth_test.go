@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
 	"github.com/nodelens/nodelens/isf"
@@ -205,7 +206,7 @@ func TestAttributeProc(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := attributePods(procFacts(node), node.Kernel.Hostname)
+			got := attributePods(t.Context(), procFacts(node), &claim.Node{Hostname: node.Kernel.Hostname})
 			if diff := cmp.Diff(podsOfProc(node), got.pods, ignoreEvidence...); diff != "" {
 				t.Errorf("pods (-want +got):\n%s", diff)
 			}
@@ -229,7 +230,6 @@ func procFacts(node *truth.Node) []facts {
 				f.mounts = append(f.mounts, linux.Mount{Root: m.Root, MountPoint: m.MountPoint, FSType: m.FSType, Source: m.Source})
 			}
 		}
-		f.containerd = isContainerd(&f.Process)
 		all = append(all, f)
 	}
 	return all

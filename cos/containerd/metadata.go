@@ -1,4 +1,4 @@
-package cos
+package containerd
 
 import (
 	"encoding/binary"
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/internal/bolt"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -50,9 +51,29 @@ func (f mappedFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// liveTries is how often the database of a running machine is read, if not all of it can be:
+// it may have changed on the way.
+const liveTries = 3
+
+// databaseClaims are what the database says that the process has mapped, which is
+// containerd. Of a process whose memory can't be read it is the report that says so.
+func databaseClaims(p *claim.Process, live bool) (claims []claim.Claim, err error) {
+	if p.Task == nil {
+		return nil, nil
+	}
+	for try := 0; try == 0 || live && err != nil && try < liveTries; try++ {
+		mm, mmErr := p.Task.MM()
+		if mmErr != nil || mm == nil {
+			return nil, nil
+		}
+		claims, err = metadataClaims(p.PID, mm)
+	}
+	return claims, err
+}
+
 // metadataClaims are what containerd's database says, as far as the process, which is
 // containerd, has it mapped.
-func metadataClaims(pid int32, mm *linux.MM) ([]claim, error) {
+func metadataClaims(pid int32, mm *linux.MM) ([]claim.Claim, error) {
 	var file mappedFile
 	for vma, err := range mm.VMAs() {
 		// bbolt maps the whole of its file, from the start on, to read from.
@@ -65,13 +86,13 @@ func metadataClaims(pid int32, mm *linux.MM) ([]claim, error) {
 	}
 	claims, err := readMetadata(file, file.size)
 	for i := range claims {
-		claims[i].source = FromMetadata
+		claims[i].Origin = claim.FromMetadata
 	}
 	if err != nil {
 		claims = append(claims, carveMetadata(file, file.size)...)
 	}
 	for i := range claims {
-		claims[i].pid = pid
+		claims[i].PID = pid
 	}
 	return claims, err
 }
@@ -79,7 +100,7 @@ func metadataClaims(pid int32, mm *linux.MM) ([]claim, error) {
 // readMetadata reads the containers of all namespaces out of containerd's database,
 // whose schema core/metadata/buckets.go of containerd describes. It returns what could
 // be read together with an error that joins what could not.
-func readMetadata(r io.ReaderAt, size int64) ([]claim, error) {
+func readMetadata(r io.ReaderAt, size int64) ([]claim.Claim, error) {
 	db, err := bolt.Open(r, size)
 	if err != nil {
 		return nil, err
@@ -88,7 +109,7 @@ func readMetadata(r io.ReaderAt, size int64) ([]claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	var claims []claim
+	var claims []claim.Claim
 	var lost []error
 	for _, namespace := range subBuckets(version, &lost) {
 		containers, err := namespace.Lookup("containers")
@@ -101,14 +122,14 @@ func readMetadata(r io.ReaderAt, size int64) ([]claim, error) {
 		}
 		for id, bucket := range subBuckets(containers, &lost) {
 			c, err := metadataClaim(bucket)
-			c.containerID = id
-			if c.isSandbox {
-				c.sandboxID = id
+			c.ContainerID = id
+			if c.IsSandbox {
+				c.SandboxID = id
 			}
 			if err != nil {
 				lost = append(lost, fmt.Errorf("container %s: %w", id, err))
 			}
-			if c.podUID != "" && isContainerID(id) {
+			if c.PodUID != "" && claim.IsContainerID(id) {
 				claims = append(claims, c)
 			}
 		}
@@ -139,46 +160,46 @@ func subBuckets(b bolt.Bucket, lost *[]error) iter.Seq2[string, bolt.Bucket] {
 }
 
 // metadataClaim reads the bucket of one container.
-func metadataClaim(b bolt.Bucket) (claim, error) {
-	var c claim
+func metadataClaim(b bolt.Bucket) (claim.Claim, error) {
+	var c claim.Claim
 	var lost []error
 	for item, err := range b.Items() {
 		switch string(item.Key) {
 		case "createdat":
-			c.created = createdAt(item.Value)
+			c.Created = createdAt(item.Value)
 		case "image":
-			c.image = string(item.Value)
+			c.Image = string(item.Value)
 		case "sandboxid":
-			c.sandboxID = string(item.Value)
+			c.SandboxID = string(item.Value)
 		}
 		lost = append(lost, err)
 	}
 	for name, child := range subBuckets(b, &lost) {
 		switch name {
 		case "labels":
-			lost = append(lost, c.setLabels(child))
+			lost = append(lost, setLabels(&c, child))
 		case "extensions":
-			lost = append(lost, c.setExtensions(child))
+			lost = append(lost, setExtensions(&c, child))
 		}
 	}
 	return c, joinLost(lost)
 }
 
-func (c *claim) setLabels(b bolt.Bucket) error {
+func setLabels(c *claim.Claim, b bolt.Bucket) error {
 	var lost []error
 	for item, err := range b.Items() {
 		value := string(item.Value)
 		switch string(item.Key) {
 		case labelUID:
-			c.podUID = value
+			c.PodUID = value
 		case labelNamespace:
-			c.namespace = value
+			c.Namespace = value
 		case labelPod:
-			c.pod = value
+			c.Pod = value
 		case labelContainer:
-			c.container = value
+			c.Container = value
 		case labelKind:
-			c.isSandbox = value == kindSandbox
+			c.IsSandbox = value == kindSandbox
 		}
 		lost = append(lost, err)
 	}
@@ -187,16 +208,16 @@ func (c *claim) setLabels(b bolt.Bucket) error {
 
 // setExtensions takes the sandbox from the CRI plugin's own record of a container,
 // since containerd has the key sandboxid only from 1.7 on.
-func (c *claim) setExtensions(b bolt.Bucket) error {
+func setExtensions(c *claim.Claim, b bolt.Bucket) error {
 	var lost []error
 	for item, err := range b.Items() {
 		lost = append(lost, err)
-		if string(item.Key) != containerExtension || c.sandboxID != "" {
+		if string(item.Key) != containerExtension || c.SandboxID != "" {
 			continue
 		}
 		r, err := parseRecord(item.Value)
 		lost = append(lost, err)
-		c.sandboxID = r.SandboxID
+		c.SandboxID = r.SandboxID
 	}
 	return joinLost(lost)
 }
@@ -221,40 +242,40 @@ type record struct {
 func parseRecord(value []byte) (record, error) {
 	var versioned struct{ Metadata record }
 	if err := json.Unmarshal(anyValue(value), &versioned); err != nil {
-		return record{}, fmt.Errorf("record of a container: %w", err)
+		return record{}, fmt.Errorf("record of a Container: %w", err)
 	}
 	return versioned.Metadata, nil
 }
 
 // carveMetadata finds the records in all pages of the database that can be read. Each
 // is of a container that there is, or was.
-func carveMetadata(r io.ReaderAt, size int64) []claim {
-	var claims []claim
+func carveMetadata(r io.ReaderAt, size int64) []claim.Claim {
+	var claims []claim.Claim
 	for item := range bolt.Carve(r, size) {
 		key := string(item.Key)
 		if key != containerExtension && key != sandboxExtension {
 			continue
 		}
 		r, err := parseRecord(item.Value)
-		if err != nil || !isContainerID(r.ID) {
+		if err != nil || !claim.IsContainerID(r.ID) {
 			continue
 		}
-		if c := r.claim(key == sandboxExtension); c.podUID != "" {
+		if c := r.claim(key == sandboxExtension); c.PodUID != "" {
 			claims = append(claims, c)
 		}
 	}
 	return claims
 }
 
-func (r record) claim(isSandbox bool) claim {
+func (r record) claim(isSandbox bool) claim.Claim {
 	m, labels := r.Config.Metadata, r.Config.Labels
-	c := claim{source: FromMetadataPage, containerID: r.ID, isSandbox: isSandbox}
+	c := claim.Claim{Origin: claim.FromMetadataPage, ContainerID: r.ID, IsSandbox: isSandbox}
 	if isSandbox {
-		c.podUID, c.namespace, c.pod, c.sandboxID = m.UID, m.Namespace, m.Name, r.ID
+		c.PodUID, c.Namespace, c.Pod, c.SandboxID = m.UID, m.Namespace, m.Name, r.ID
 		return c
 	}
-	c.podUID, c.namespace, c.pod = labels[labelUID], labels[labelNamespace], labels[labelPod]
-	c.container, c.sandboxID = m.Name, r.SandboxID
+	c.PodUID, c.Namespace, c.Pod = labels[labelUID], labels[labelNamespace], labels[labelPod]
+	c.Container, c.SandboxID = m.Name, r.SandboxID
 	return c
 }
 

@@ -1,4 +1,4 @@
-package cos
+package containerd
 
 import (
 	"bytes"
@@ -15,7 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/vmem"
+)
+
+const (
+	uuid   = "3f1c2a54-8c1e-4a57-9f0a-1b6c2d3e4f50"
+	static = "09a70ae9ccc491e651e5c773579b3490"
 )
 
 // metadataDB returns the database that containerd made; see testdata/README.md.
@@ -40,21 +46,21 @@ func metadataDB(tb testing.TB) []byte {
 // metadataID is the ID of the nth container in the database.
 func metadataID(n int) string { return fmt.Sprintf("%064x", 0xabcdef00+int64(n)) }
 
-func wantMetadata() []claim {
+func wantMetadata() []claim.Claim {
 	const web, proxy = "web-7d4b9c6f5-x2x9z", "kube-proxy-node1"
-	sandbox := func(namespace, pod, uid string, n int) claim {
-		return claim{
-			podUID: uid, namespace: namespace, pod: pod, containerID: metadataID(n), sandboxID: metadataID(n), isSandbox: true,
-			image: "registry.k8s.io/pause:3.8",
+	sandbox := func(namespace, pod, uid string, n int) claim.Claim {
+		return claim.Claim{
+			PodUID: uid, Namespace: namespace, Pod: pod, ContainerID: metadataID(n), SandboxID: metadataID(n), IsSandbox: true,
+			Image: "registry.k8s.io/pause:3.8",
 		}
 	}
-	container := func(namespace, pod, uid string, n, sandbox int, name string) claim {
-		return claim{
-			podUID: uid, namespace: namespace, pod: pod, containerID: metadataID(n), sandboxID: metadataID(sandbox), container: name,
-			image: "lab.local/" + name + ":1",
+	container := func(namespace, pod, uid string, n, sandbox int, name string) claim.Claim {
+		return claim.Claim{
+			PodUID: uid, Namespace: namespace, Pod: pod, ContainerID: metadataID(n), SandboxID: metadataID(sandbox), Container: name,
+			Image: "lab.local/" + name + ":1",
 		}
 	}
-	return []claim{
+	return []claim.Claim{
 		sandbox("default", web, uuid, 1),
 		container("default", web, uuid, 2, 1, "server"),
 		container("default", web, uuid, 3, 1, "proxy"),
@@ -72,13 +78,13 @@ func TestReadMetadata(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	diff := cmp.Diff(wantMetadata(), got, cmp.AllowUnexported(claim{}), cmpopts.IgnoreFields(claim{}, "created"))
+	diff := cmp.Diff(wantMetadata(), got, cmpopts.IgnoreFields(claim.Claim{}, "Created"))
 	if diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 	for i, c := range got {
-		if c.created == 0 || i > 0 && c.created <= got[i-1].created {
-			t.Errorf("container %s was created at %d, which is not after the one before", c.containerID, c.created)
+		if c.Created == 0 || i > 0 && c.Created <= got[i-1].Created {
+			t.Errorf("container %s was created at %d, which is not after the one before", c.ContainerID, c.Created)
 		}
 	}
 }
@@ -87,9 +93,9 @@ func TestReadMetadata(t *testing.T) {
 // be what was there, or an error say that something is missing.
 func TestReadMetadataWithoutPages(t *testing.T) {
 	data := metadataDB(t)
-	whole := map[string]claim{}
+	whole := map[string]claim.Claim{}
 	for _, c := range wantMetadata() {
-		whole[c.containerID] = c
+		whole[c.ContainerID] = c
 	}
 	var partly int
 	for at := 0; at < len(data); at += 4096 {
@@ -103,8 +109,8 @@ func TestReadMetadataWithoutPages(t *testing.T) {
 			partly++
 		}
 		for _, c := range got {
-			c.created = 0
-			if err == nil && c != whole[c.containerID] {
+			c.Created = 0
+			if err == nil && c != whole[c.ContainerID] {
 				t.Errorf("without the page at %#x: %+v and no error", at, c)
 			}
 		}
@@ -141,8 +147,8 @@ func FuzzReadMetadata(f *testing.F) {
 		binary.LittleEndian.PutUint64(data[int(at)%(len(data)-8):], value)
 		claims, _ := readMetadata(bytes.NewReader(data), int64(len(data)))
 		for _, c := range claims {
-			if c.podUID == "" || !isContainerID(c.containerID) {
-				t.Fatalf("claim without pod or container: %+v", c)
+			if c.PodUID == "" || !claim.IsContainerID(c.ContainerID) {
+				t.Fatalf("claim without pod or Container: %+v", c)
 			}
 		}
 	})
@@ -166,9 +172,9 @@ func TestJoinLost(t *testing.T) {
 
 // TestCarveMetadata finds the records in the pages, also without the meta pages.
 func TestCarveMetadata(t *testing.T) {
-	var want []claim
+	var want []claim.Claim
 	for _, c := range wantMetadata() {
-		c.source, c.image = FromMetadataPage, ""
+		c.Origin, c.Image = claim.FromMetadataPage, ""
 		want = append(want, c)
 	}
 	data := metadataDB(t)
@@ -176,9 +182,9 @@ func TestCarveMetadata(t *testing.T) {
 	clear(rootless[:2*4096])
 	for name, data := range map[string][]byte{"whole": data, "without meta pages": rootless} {
 		got := carveMetadata(bytes.NewReader(data), int64(len(data)))
-		slices.SortFunc(got, func(a, b claim) int { return strings.Compare(a.containerID, b.containerID) })
+		slices.SortFunc(got, func(a, b claim.Claim) int { return strings.Compare(a.ContainerID, b.ContainerID) })
 		got = slices.Compact(got) // transactions leave copies behind
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(claim{})); diff != "" {
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
