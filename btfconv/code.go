@@ -24,3 +24,23 @@ func (f *finder) fromCode() {
 		f.found(name, target, "what cgroup_get_tree sets")
 	}
 }
+
+// linkedByCode returns where the kernel was linked. dump_kernel_offset in
+// arch/x86/kernel/setup.c prints that, after __START_KERNEL_map: constants, which KASLR does
+// not move, and which all compilers pass to printk as movq $constant, %rdx and %rcx.
+func (f *finder) linkedByCode() (uint64, bool) {
+	va, ok := f.find("dump_kernel_offset")
+	if !ok {
+		return 0, false
+	}
+	code := f.image.window(va, 128)
+	if !bytes.Contains(code, []byte{0x48, 0xc7, 0xc1, 0, 0, 0, 0x80}) {
+		return 0, false
+	}
+	i := bytes.Index(code, []byte{0x48, 0xc7, 0xc2})
+	if i < 0 || i+7 > len(code) {
+		return 0, false
+	}
+	at := uint64(int64(int32(binary.LittleEndian.Uint32(code[i+3:]))))
+	return at, at-startKernelMap < kernelImageMax && at%kernelAlign == 0
+}

@@ -78,19 +78,31 @@ func configNumber(config []byte, name string) (uint64, bool) {
 	return n, err == nil
 }
 
-// correctLink corrects the addresses of a kernel that is not linked where almost
-// all are. VMCOREINFO makes it unnecessary.
-func (s *search) correctLink(ctx context.Context) {
-	if s.notes != nil {
+// correctLink tells the KASLR shift by where the kernel was linked. That stands in its code,
+// and in its configuration if it carries it; else it is where almost all are. VMCOREINFO
+// says the shift too, but nothing in memory depends on it: whoever can write a page can
+// have it say anything.
+func (f *finder) correctLink(ctx context.Context) {
+	linked, by := uint64(linkedText), "almost all kernels are linked"
+	if at, ok := f.linkedByCode(); ok {
+		linked, by = at, "its code says"
+	} else if config, err := f.report.KernelConfig(ctx); err == nil {
+		if at, ok := linkedAt(config); ok {
+			linked, by = at, "its configuration says"
+		}
+	}
+	f.image.shift = f.image.text - linked
+	if f.notes == nil {
 		return
 	}
-	config, err := s.report.KernelConfig(ctx)
-	if err != nil {
-		return
+	if said, err := f.notes.KernelOffset(); err == nil && said != f.image.shift {
+		f.lose("KERNELOFFSET of VMCOREINFO", fmt.Errorf("%#x, but %#x by the address at which %s: %w", said, f.image.shift, by, ErrConflict))
 	}
-	if linked, ok := linkedAt(config); ok {
-		s.image.shift += linkedText - linked
-	}
+}
+
+// lose notes a loss that is no type's.
+func (s *search) lose(object string, err error) {
+	s.lost = append(s.lost, vmem.Gap{Object: object, Err: err})
 }
 
 // imageRange returns where the kernel's code and read-only data are in memory.

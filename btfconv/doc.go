@@ -27,6 +27,11 @@
 // the kernel by the addresses of exported functions, which are relative to where
 // they stand.
 //
+// What VMCOREINFO says is checked against what does not come from it, and is left aside
+// where it fails: the release by init_uts_ns, the place of the image by kallsyms and by
+// the first task's pointer to itself, sizes by BTF, the KASLR shift by the address that the
+// kernel's code or configuration has as the one it was linked at.
+//
 // # Names and addresses
 //
 // Types have the names that databases made from DWARF give them: the tag; for types

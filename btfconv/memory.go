@@ -34,16 +34,42 @@ func FromMemory(ctx context.Context, mem vmem.Memory, opts *MemoryOptions) (*isf
 	if opts != nil {
 		o = *opts
 	}
+	tried := result{report: &Report{}}
 	for n := range notesIn(ctx, mem) {
 		// VMCOREINFO of a kernel that is not there, such as a copy in a file, says nothing.
-		if s := newSearch(mem, n, o); s.inPlace() {
-			return s.run(ctx)
+		s := newSearch(mem, n, o)
+		if !s.inPlace() {
+			continue
+		}
+		r := s.result(ctx)
+		if r.err == nil || ctx.Err() != nil {
+			return r.file, r.report, r.err
+		}
+		if tried.err == nil {
+			tried = r
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, &Report{}, err
+		return nil, tried.report, err
 	}
-	return newSearch(mem, nil, o).run(ctx)
+	// One that is wrong in what it says must not stand in the way.
+	r := newSearch(mem, nil, o).result(ctx)
+	if r.err != nil && tried.err != nil {
+		r = tried
+	}
+	return r.file, r.report, r.err
+}
+
+// A result is what a search returns.
+type result struct {
+	file   *isf.File
+	report *Report
+	err    error
+}
+
+func (s *search) result(ctx context.Context) (r result) {
+	r.file, r.report, r.err = s.run(ctx)
+	return r
 }
 
 // A search is one attempt to make a database of one kernel.
@@ -60,6 +86,7 @@ type search struct {
 	vars    map[string]*isf.Type
 	symbols *symbolTable
 	report  *Report
+	lost    []error // besides the types
 }
 
 func newSearch(mem vmem.Memory, notes *vmcoreinfo.Info, o MemoryOptions) *search {

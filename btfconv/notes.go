@@ -50,9 +50,6 @@ func (s *search) readNotes() {
 	}
 	s.image.text = text
 	s.image.phys = vmem.PhysAddr(text - startKernelMap + uint64(base))
-	if s.image.shift, err = s.notes.KernelOffset(); err != nil {
-		s.image.text = 0
-	}
 }
 
 // inPlace reports whether the kernel that VMCOREINFO describes is there: whether

@@ -15,6 +15,8 @@ var (
 	ErrDamaged = vmem.NewReason("corrupt", "damaged")
 	// ErrNotFound: there is no trace of the table.
 	ErrNotFound = errors.New("not found")
+	// ErrConflict: two parts of the image that should say the same do not.
+	ErrConflict = vmem.NewReason("conflict", "they disagree")
 	// ErrUnknown: a type is of a kind that this package, or the tool that wrote it, does
 	// not know. Nothing is damaged. It is the reason of a loss only.
 	ErrUnknown = vmem.NewReason("unsupported", "of an unknown kind")

@@ -27,7 +27,7 @@ func (s *search) findRest(ctx context.Context) error {
 	if err := f.initTask(); err != nil {
 		return err
 	}
-	s.correctLink(ctx)
+	f.correctLink(ctx)
 	f.fromNotes()
 	f.fromPointers()
 	f.cgroupRoots()
@@ -148,12 +148,11 @@ const kernelAlign = 2 << 20
 // shiftUnknown reports whether the tables left open where the kernel runs: those
 // of 7.2 hold no absolute address.
 func (f *finder) shiftUnknown() bool {
-	return f.notes == nil && f.table.mode == pcRelative && f.image.shift == 0
+	return f.notes == nil && f.table.mode == pcRelative && f.image.text == linkedText
 }
 
 func (f *finder) moveImage(shift uint64) {
 	f.image.text += shift
-	f.image.shift = shift
 	f.end += shift
 	f.symbols.move(shift)
 }

@@ -157,7 +157,7 @@ func (s *search) placeImage() error {
 	if err != nil {
 		return err
 	}
-	s.image.text, s.image.phys, s.image.shift = text, vmem.PhysAddr(text-delta), text-linkedText
+	s.image.text, s.image.phys = text, vmem.PhysAddr(text-delta)
 	for i := range exports {
 		exports[i].addr += delta
 	}

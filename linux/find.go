@@ -69,7 +69,8 @@ func (f *finder) find(ctx context.Context) (*location, error) {
 	return nil, fmt.Errorf("%w for the symbols of %q: %w", ErrNoKernel, release(f.symbols.Banner()), errors.Join(f.tried...))
 }
 
-// verify reads the banner and init_task through the page tables of l.
+// verify reads the banner and init_task through the page tables of l, which must have them
+// where phys_base says.
 func (f *finder) verify(l *location) error {
 	space, err := newSpace(f.phys, l.root, l.levels, l.mask)
 	if err != nil {
@@ -78,6 +79,11 @@ func (f *finder) verify(l *location) error {
 	sym, err := f.symbols.Symbol("linux_banner")
 	if err != nil {
 		return err
+	}
+	if m, err := space.Translate(vmem.VirtAddr(sym.Address + l.shift)); err != nil {
+		return fmt.Errorf("linux_banner: %w", err)
+	} else if at := m.At(vmem.VirtAddr(sym.Address + l.shift)); at != l.phys(sym.Address+l.shift) {
+		return fmt.Errorf("%w: linux_banner is at %v by the page tables, at %v by phys_base", kstruct.ErrCorrupt, at, l.phys(sym.Address+l.shift))
 	}
 	want := f.symbols.Banner()
 	got, err := space.CString(vmem.VirtAddr(sym.Address+l.shift), max(len(want), 512))
