@@ -22,6 +22,10 @@ func (s *search) convert(ctx context.Context, c *Candidate) (f *isf.File, kind s
 		f, err = isf.Decode(whole(c.Content, c.Size))
 		return f, "ISF file", err
 	}
+	if isBTF(head) {
+		f, err = s.convertBTF(ctx, c)
+		return f, "BTF", err
+	}
 	for _, conv := range s.opts.Converters {
 		if !conv.Detect(head) {
 			continue
@@ -39,7 +43,7 @@ func (s *search) convert(ctx context.Context, c *Candidate) (f *isf.File, kind s
 
 // unknown returns the error for a file that nothing here reads.
 func (s *search) unknown(head []byte) error {
-	known := []string{"ISF"}
+	known := []string{"ISF", "BTF"}
 	for _, conv := range s.opts.Converters {
 		known = append(known, conv.String())
 	}

@@ -21,7 +21,7 @@ import (
 //	boot/vmlinux-RELEASE          where distributions put them, below /usr/lib/debug
 //	lib/modules/RELEASE/vmlinux   and in /
 //	*RELEASE*                     a file with the release in its name, such as a package
-//	vmlinux                       a single kernel
+//	vmlinux                       a single kernel, or its BTF
 //	*.json, *.json.xz ...         ISF, found by the banner in it; as Volatility has it, also
 //	                              in a directory linux
 func Directory(dir string) Source { return directory(dir) }

@@ -31,7 +31,9 @@
 //
 // # Converters
 //
-// This package reads ISF files and BTF. What else there is, such as a vmlinux with DWARF,
+// This package reads ISF files; and BTF, as /sys/kernel/btf/vmlinux has it, where the
+// kernel's System.map or /proc/kallsyms is beside it under that name, and perhaps
+// /proc/version as version. What else there is, such as a vmlinux with DWARF,
 // is read by a [Converter] that the caller lists in Options.Converters, so that a program
 // that does without one does not link its parts: package symbols/vmlinux has that for
 // DWARF.

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds the files beside it from the sources beside it: bash build.sh. Needs, of Debian 12: gcc-12, binutils 2.40 and zstd.
+# Builds the files beside it from the sources beside it: bash build.sh. Needs, of Debian 12: gcc-12, binutils 2.40,
+# pahole 1.24 and zstd.
 set -e
 cd "$(dirname "$0")"
 T=$(mktemp -d); trap 'rm -rf $T' EXIT
@@ -18,3 +19,9 @@ kernel older 5.10.0-7 "#1 SMP Mon Nov 2 10:00:00 UTC 2026" 0123456789abcdef01234
 # The debug information alone, as distributions put it beside a stripped kernel.
 objcopy --only-keep-debug $T/running.vmlinux $T/running.debug
 zstd -q -19 -f $T/running.debug -o running.debug.zst
+
+# What a machine that runs it shows as /sys/kernel/btf/vmlinux, and its System.map.
+pahole --btf_encode_detached=$T/running.btf $T/running.vmlinux
+zstd -q -19 -f $T/running.btf -o running.btf.zst
+nm -n $T/running.vmlinux >$T/running.map
+zstd -q -19 -f $T/running.map -o running.map.zst
