@@ -1,5 +1,5 @@
-// Package kstruct gives typed views of the structures of a kernel, and walks over its
-// containers.
+// Package kstruct gives typed views of the structures of a kernel, objects by their names,
+// and walks over the kernel's containers.
 //
 // A structure is a Go struct whose tags name the members that are read:
 //
@@ -15,6 +15,20 @@
 // have, or has otherwise than the Go type says, is an error then and never a wrong value
 // later. [View.Read] reads a structure in one go and allocates nothing. [View] says what
 // tags and types there are; [BindMember] gives the offset of a member alone.
+//
+// # Objects by name
+//
+// What no Go struct is worth writing for is a [Value], an object as a debugger has it:
+//
+//	uts := space.Object("init_uts_ns")             // where it is in the running kernel
+//	name, err := uts.At("name.nodename").CString() // members, elements and pointers by a path
+//	task := space.Struct("task_struct", addr)
+//	uid, err := task.At("real_cred->uid.val").Uint()
+//	for module, err := range space.Object("modules").List(walk, "module", "list") {
+//
+// Errors stick to a Value until it is asked for something. Printing one shows it as drgn
+// does: see [Printer]. A Value looks names up each time, and takes microseconds where a
+// bound view takes tens of nanoseconds; what is read of every task is worth a view.
 //
 // # Not supported
 //

@@ -131,3 +131,43 @@ func TestObjectErrors(t *testing.T) {
 		})
 	}
 }
+
+// A list by name holds the same tasks as the kernel's own walk, and says what is wrong with
+// one that is asked for wrongly.
+func TestValueList(t *testing.T) {
+	k := kernel(t)
+	w := k.Objects().Walk(context.Background(), nil)
+	var want, got []int32
+	for p, err := range k.Processes(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, p.PID)
+	}
+	for task, err := range k.Object("init_task").At("tasks").List(w, "struct task_struct", "tasks") {
+		pid, pidErr := task.At("pid").Int()
+		if err != nil || pidErr != nil {
+			t.Fatal(err, pidErr)
+		}
+		got = append(got, int32(pid))
+	}
+	slices.Sort(got)
+	if !slices.Equal(want, got) {
+		t.Errorf("PIDs %v, want %v", got, want)
+	}
+	modules := k.Object("modules")
+	for _, v := range []struct {
+		head        kstruct.Value
+		typ, member string
+	}{{modules, "module", "nosuch"}, {modules, "nosuch", "list"}, {k.Object("nosuch"), "module", "list"}} {
+		n := 0
+		for _, err := range v.head.List(w, v.typ, v.member) {
+			if n++; !errors.Is(err, kstruct.ErrUnsupported) {
+				t.Errorf("list of %s by %s: %v", v.typ, v.member, err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("list of %s by %s: %d elements", v.typ, v.member, n)
+		}
+	}
+}

@@ -159,7 +159,7 @@ func (v Value) deref() (Value, error) {
 		return v, err
 	}
 	if p == 0 {
-		return v, fmt.Errorf("%w at %v, of type %s", ErrNull, v.addr, v.typ)
+		return v, fmt.Errorf("%w of type %s", ErrNull, v.typ)
 	}
 	v.addr, v.typ, v.bigEndian = vmem.VirtAddr(p), v.typ.Elem, false
 	return v, nil

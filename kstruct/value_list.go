@@ -1,0 +1,32 @@
+package kstruct
+
+import "iter"
+
+// List yields the objects of a struct type in the list whose head v is, a list_head: each
+// node is the named member of one, as with [Walk.Entries].
+//
+//	for module, err := range space.Object("modules").List(w, "module", "list") {
+//
+// Errors are those of [Walk.List], and do not end the list; an erroneous v is the only
+// one.
+func (v Value) List(w *Walk, typ, member string) iter.Seq2[Value, error] {
+	return func(yield func(Value, error) bool) {
+		if err := v.Err(); err != nil {
+			yield(v, err)
+			return
+		}
+		if first := v.Cast("list_head").ContainerOf(typ, member); first.err != nil {
+			yield(first, first.err)
+			return
+		}
+		for node, err := range w.List(v.addr) {
+			entry := v.space.Struct("list_head", node).ContainerOf(typ, member)
+			if err == nil {
+				err = entry.err
+			}
+			if !yield(entry, err) {
+				return
+			}
+		}
+	}
+}
