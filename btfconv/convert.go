@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -52,6 +53,9 @@ func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, erro
 		if err != nil {
 			return nil, fmt.Errorf("btfconv: %w", err)
 		}
+		if hasSymbol(list, "init_task") && !hasType(&c, "task_struct") {
+			c.Lost = append(c.Lost, errNoTask)
+		}
 		c.Symbols = typedSymbols(newSymbolTable(list, nil), &kernelImage{shift: o.shift(list)}, vars, &c)
 	}
 	setBanner(&c, o.Banner)
@@ -60,6 +64,14 @@ func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, erro
 		return nil, fmt.Errorf("btfconv: %w: %w", ErrDamaged, err)
 	}
 	return f, nil
+}
+
+// errNoTask is what is wrong with BTF that is not the kernel's own, such as that of a module
+// or of a BPF program.
+var errNoTask = fmt.Errorf("btfconv: struct task_struct in the BTF: %w: give /sys/kernel/btf/vmlinux, or the .BTF section of the vmlinux", ErrNotFound)
+
+func hasType(c *isf.Contents, name string) bool {
+	return slices.ContainsFunc(c.Types, func(u isf.UserType) bool { return u.Name == name })
 }
 
 // shift returns what to subtract from addresses.

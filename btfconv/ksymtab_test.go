@@ -117,6 +117,18 @@ func TestParseSymbolsMalformed(t *testing.T) {
 }
 
 // The addresses of a database are those that the kernel was linked with.
+// Types of something other than the kernel that the symbols are of are told to be so.
+func TestConvertNoKernelTypes(t *testing.T) {
+	symbols := "ffffffff81000000 T _text\nffffffff82000000 D init_task\n"
+	f, err := Convert(bytes.NewReader(readTestFile(t, "testdata/btf/kinds.btf")), strings.NewReader(symbols), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lost := f.Lost(); len(lost) != 1 || !errors.Is(lost[0], ErrNotFound) || !strings.Contains(lost[0].Error(), "task_struct") {
+		t.Errorf("lost %v", lost)
+	}
+}
+
 func TestConvertShift(t *testing.T) {
 	const moved = "ffffffff9a000000 T _text\nffffffff9c000000 D init_task\n0000000000001000 A cpu_tss_rw\n"
 	const elsewhere = "0000000000200040 A phys_startup_64\nffffffff80200000 T _text\nffffffff80200040 T startup_64\nffffffff82200000 D init_task\n"

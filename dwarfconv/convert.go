@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -148,7 +149,29 @@ func (c *conversion) run(r io.ReaderAt, size int64) (*isf.Contents, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.reduced(h, syms); err != nil {
+		return nil, err
+	}
 	return &isf.Contents{Bases: h.bases, Types: h.types, Enums: h.enums, Symbols: syms}, nil
+}
+
+// reduced returns ErrReduced if the file is a kernel, which has init_task or at least a
+// banner, and does not say what a task is. If units were damaged, that may be the reason, and
+// it is a loss.
+func (c *conversion) reduced(h *harvest, syms []isf.Symbol) error {
+	has := func(name string) bool {
+		_, ok := slices.BinarySearchFunc(syms, name, func(s isf.Symbol, name string) int { return cmp.Compare(s.Name, name) })
+		return ok
+	}
+	kernel := has("init_task") || len(h.types) == 0 && has(bannerName)
+	if !kernel || slices.ContainsFunc(h.types, func(u isf.UserType) bool { return u.Name == "task_struct" }) {
+		return nil
+	}
+	if c.damage.first() != nil {
+		c.damage.loss("struct task_struct", ErrReduced)
+		return nil
+	}
+	return ErrReduced
 }
 
 // startHash hashes the file if that is asked for, in the background. The function

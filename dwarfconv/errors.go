@@ -18,6 +18,12 @@ var (
 	// ErrNoDWARF: the ELF file has no debug information, or it was stripped.
 	ErrNoDWARF = errors.New("no DWARF in the file, it is stripped or was built without CONFIG_DEBUG_INFO: " +
 		"give the vmlinux of the same build from the kernel's -dbg or -debuginfo package")
+	// ErrReduced: the kernel was built with less debug information than analysis needs: its
+	// structures are declared only (CONFIG_DEBUG_INFO_REDUCED), or are not there at all
+	// (-g1), as that of struct task_struct shows.
+	ErrReduced = errors.New("the debug information is reduced, it does not define struct task_struct: " +
+		"give the vmlinux of the kernel's -dbg or -debuginfo package, or of a build without CONFIG_DEBUG_INFO_REDUCED; " +
+		"a kernel with CONFIG_DEBUG_INFO_BTF can do without")
 	// ErrNotKernel: the file has debug information, but of something else than a
 	// Linux kernel or a part of it.
 	ErrNotKernel = errors.New("not a Linux kernel: give a vmlinux or a kernel module")

@@ -67,7 +67,10 @@ var refused = map[string]error{
 	"stripped.elf.zst": ErrNoDWARF,
 	"split.elf.zst":    errSplit,
 	"empty.deb":        errNoVmlinux,
-	"README.md":        ErrFormat,
+
+	"reduced-g1.elf.zst":       ErrReduced,
+	"reduced-baseonly.elf.zst": ErrReduced,
+	"README.md":                ErrFormat,
 }
 
 func TestRefused(t *testing.T) {

@@ -16,6 +16,19 @@ import (
 // ErrNoKernel says that no running kernel that fits the symbols was found in the image.
 var ErrNoKernel = errors.New("no kernel found")
 
+// errNoTypes is what is wrong with symbols that have none of the kernel's types.
+var errNoTypes = errors.New("the symbols do not define struct task_struct, as those of a vmlinux with reduced debug information: " +
+	"give the vmlinux of the kernel's -dbg or -debuginfo package, or an ISF file made of that")
+
+// needTypes fails for symbols without the kernel's types: all that is missing of them would
+// be a long list.
+func needTypes(symbols *isf.File) error {
+	if _, err := symbols.UserType("task_struct"); err != nil {
+		return fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, errNoTypes)
+	}
+	return nil
+}
+
 // Options are the settings of Open.
 type Options struct {
 	// Symbols describes the kernel of the image, exactly: the one of its banner. Nil:
@@ -100,6 +113,9 @@ func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int6
 }
 
 func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
+	if err := needTypes(opts.Symbols); err != nil {
+		return nil, err
+	}
 	layout, err := newLayouts(opts.Symbols)
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)

@@ -63,6 +63,9 @@ func Place(ctx context.Context, mem vmem.Memory, opts *Options) (*Placement, err
 			return nil, fmt.Errorf("linux: %w", err)
 		}
 	}
+	if err := needTypes(p.Symbols); err != nil {
+		return nil, err
+	}
 	layout, err := newLayouts(p.Symbols)
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)

@@ -46,6 +46,11 @@ for c in gcc-12 clang-16; do
 done
 # dwz drops relocations, so it takes a kernel without.
 for dw in 4 5; do ld -e enter -Ttext=0xffffffff81000000 -o $T/dwz.elf $(objects gcc$dw) && dwz $T/dwz.elf && keep $T/dwz.elf gcc$dw-dwz.elf; done
+# Kernels that say less than analysis needs.
+printf 'struct task_struct { int pid; char comm[16]; };\n' >$T/sched.h
+printf '%s\n' '#include "sched.h"' '__attribute__((used)) const char linux_banner[] = "Linux version 6.1.0-test\n";' 'struct task_struct init_task;' >$T/main.c
+gcc-12 -g1 -c $T/main.c -o $T/g1.elf; keep $T/g1.elf reduced-g1.elf
+gcc-12 -g -femit-struct-debug-baseonly -c $T/main.c -o $T/baseonly.elf; keep $T/baseonly.elf reduced-baseonly.elf
 # Packed in other ways: as a whole, and in Debian packages as linux-image-*-dbg has it.
 for z in xz gzip bzip2; do $z -9 -c $T/gcc5.elf >gcc5.elf.$z; done
 nm -n $T/gcc5.elf >gcc5.map

@@ -16,7 +16,20 @@ import (
 // terminal obeys, and has two members of one name, which is worth a complaint.
 func hostile(t *testing.T) []byte {
 	t.Helper()
-	packed, err := os.ReadFile(filepath.Join("..", "..", "dwarfconv", "testdata", "gcc5.elf.zst"))
+	elf := sample(t, "gcc5.elf.zst")
+	for from, to := range map[string]string{"flexible\x00touch": "\x1b]0;pwn\a\x00touch", "items\x00": "count\x00"} {
+		if bytes.Count(elf, []byte(from)) != 1 {
+			t.Fatalf("the file has %q %d times", from, bytes.Count(elf, []byte(from)))
+		}
+		elf = bytes.Replace(elf, []byte(from), []byte(to), 1)
+	}
+	return elf
+}
+
+// sample returns a file of dwarfconv's tests.
+func sample(t *testing.T, name string) []byte {
+	t.Helper()
+	packed, err := os.ReadFile(filepath.Join("..", "..", "dwarfconv", "testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,12 +41,6 @@ func hostile(t *testing.T) []byte {
 	elf, err := r.DecodeAll(packed, nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	for from, to := range map[string]string{"flexible\x00touch": "\x1b]0;pwn\a\x00touch", "items\x00": "count\x00"} {
-		if bytes.Count(elf, []byte(from)) != 1 {
-			t.Fatalf("the file has %q %d times", from, bytes.Count(elf, []byte(from)))
-		}
-		elf = bytes.Replace(elf, []byte(from), []byte(to), 1)
 	}
 	return elf
 }
@@ -57,5 +64,26 @@ func TestHostileNames(t *testing.T) {
 	}
 	if _, err := f.UserType("\x1b]0;pwn\a"); err != nil {
 		t.Errorf("the name of the structure is lost: %v", err)
+	}
+}
+
+// A vmlinux with reduced debug information makes no ISF, and is told to be one.
+func TestReduced(t *testing.T) {
+	for _, name := range []string{"reduced-g1.elf.zst", "reduced-baseonly.elf.zst"} {
+		dir := t.TempDir()
+		vmlinux, out := filepath.Join(dir, "vmlinux"), filepath.Join(dir, "out.json")
+		if err := os.WriteFile(vmlinux, sample(t, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var stderr bytes.Buffer
+		if status := run(t.Context(), []string{"-o", out, vmlinux}, &stderr); status != exitNoResult {
+			t.Errorf("%s: exit status %d", name, status)
+		}
+		if text := stderr.String(); !strings.Contains(text, "reduced") || !strings.Contains(text, "task_struct") {
+			t.Errorf("%s: standard error: %q", name, text)
+		}
+		if _, err := os.Stat(out); !os.IsNotExist(err) {
+			t.Errorf("%s: there is a file: %v", name, err)
+		}
 	}
 }
