@@ -174,8 +174,12 @@ func (x *xaWalk) header(n, above *xaNode) error {
 
 // verifySlot checks that a node names the slot that leads to it. If it names another one
 // that leads to it too, the error says so; otherwise that is a loss, and the node is of
-// this place all the same.
+// this place all the same. The root's slot is what it was when its memory was used before
+// (xas_alloc of lib/xarray.c).
 func (x *xaWalk) verifySlot(n, above *xaNode, slot int) error {
+	if above == nil {
+		return nil
+	}
 	offset, err := x.mem.Uint8(n.addr + x.layout.offset)
 	if err != nil {
 		return err
@@ -183,7 +187,7 @@ func (x *xaWalk) verifySlot(n, above *xaNode, slot int) error {
 	if int(offset) == slot {
 		return nil
 	}
-	if above != nil && int(offset) < x.layout.width && above.slots[offset] == n.addr+xaInternal {
+	if int(offset) < x.layout.width && above.slots[offset] == n.addr+xaInternal {
 		return fmt.Errorf("%w: xa_node in the slots %d and %d", ErrCycle, offset, slot)
 	}
 	x.lose(n.addr, fmt.Errorf("%w: xa_node in slot %d that should be in slot %d", ErrCorrupt, slot, offset))
