@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // The tables that scripts/kallsyms.c writes into the kernel's read-only data,
@@ -18,9 +20,9 @@ import (
 // order is read off the tables themselves.
 
 const (
-	startKernelMap = 0xffffffff80000000 // __START_KERNEL_map in arch/x86/include/asm/page_64_types.h
-	kernelImageMax = 1 << 30            // KERNEL_IMAGE_SIZE, with KASLR
-	minSymbols     = 1024               // far fewer than any kernel with modules or networking has
+	startKernelMap = x86.StartKernelMap
+	kernelImageMax = x86.KernelImageSize
+	minSymbols     = 1024 // far fewer than any kernel with modules or networking has
 	maxSymbols     = 1 << 22
 )
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // Modules are mapped from MODULES_VADDR on: after the kernel's image
@@ -60,7 +61,7 @@ func (f *finder) space() *vmem.AddressSpace {
 	}
 	phys := vmem.NewPhysical(f.mem)
 	for _, levels := range []int{4, 5} {
-		as, err := vmem.NewAddressSpace(phys, root, &vmem.SpaceOptions{Levels: levels, EncryptionMask: f.encryptionMask()})
+		as, err := x86.NewAddressSpace(phys, root, &x86.Options{Levels: levels, EncryptionMask: f.encryptionMask()})
 		if err != nil {
 			continue
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // A finder finds the symbols that neither kallsyms nor the export tables have,
@@ -142,8 +144,7 @@ func (f *finder) checkInitTask(va, comm, parent uint64) error {
 	return nil
 }
 
-// kernelAlign is the least that KASLR shifts by: CONFIG_PHYSICAL_ALIGN.
-const kernelAlign = 2 << 20
+const kernelAlign = x86.KernelAlign
 
 // shiftUnknown reports whether the tables left open where the kernel runs: those
 // of 7.2 hold no absolute address.

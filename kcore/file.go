@@ -37,10 +37,6 @@ var (
 	_ vmem.Excluding = (*File)(nil)
 )
 
-// startKernelMap is __START_KERNEL_map, above which the kernel's image is mapped
-// (arch/x86/include/asm/page_64_types.h).
-const startKernelMap = 0xffffffff80000000
-
 // Options are the settings of OpenContext. Nil stands for the zero Options.
 type Options struct {
 	// Progress, if not nil, is called now and then while a file that is compressed as a

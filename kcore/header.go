@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 var (
@@ -49,7 +50,7 @@ type Segment struct {
 // InKernelImage reports whether the segment is where the kernel's image is mapped, and says
 // which physical memory that is.
 func (s Segment) InKernelImage() bool {
-	return s.Type == ptLoad && s.Virt >= startKernelMap && s.Phys != noPhys
+	return s.Type == ptLoad && s.Virt >= x86.StartKernelMap && s.Phys != noPhys
 }
 
 // IsELF reports whether a file that begins with b is an ELF file. Four bytes suffice.

@@ -12,6 +12,7 @@ import (
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // base is where hand-made kernels keep their objects, mapped to physical physBase.
@@ -39,7 +40,7 @@ func newMachine(t testing.TB) *machine {
 // space returns what the memory holds by now, with the types that text says.
 func (m *machine) space(text string, symbols ...isf.Symbol) *kstruct.Space {
 	m.t.Helper()
-	as, err := vmem.NewAddressSpace(vmem.NewPhysical(m.mem), m.root, nil)
+	as, err := x86.NewAddressSpace(vmem.NewPhysical(m.mem), m.root, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // base is where test memory is mapped, to physical 0x200000.
@@ -25,7 +26,7 @@ func testMemory(t testing.TB, data []byte) *vmem.AddressSpace {
 	tables := pagetest.NewTables(mem, 4, 0x1000)
 	tables.Map(testBase, 0x200000, 2, pagetest.Present|pagetest.Write)
 	mem.Write(0x200000, data)
-	space, err := vmem.NewAddressSpace(vmem.NewPhysical(mem), tables.Root(), nil)
+	space, err := x86.NewAddressSpace(vmem.NewPhysical(mem), tables.Root(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // base is where the tests keep structures: two pages that physical memory has at
@@ -39,7 +40,7 @@ func newMemory(t testing.TB, contents map[uint64][]byte, lost ...uint64) *vmem.A
 
 func newSpace(t testing.TB, m vmem.Memory, tables *pagetest.Tables) *vmem.AddressSpace {
 	t.Helper()
-	as, err := vmem.NewAddressSpace(vmem.NewPhysical(m), tables.Root(), nil)
+	as, err := x86.NewAddressSpace(vmem.NewPhysical(m), tables.Root(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

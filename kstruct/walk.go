@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // What a [Walk] is limited to unless its options say otherwise.
@@ -162,7 +163,7 @@ func (v *visit[T]) finish() {
 // half, aligned as allocators align, and not in the last page, where the kernel has
 // errors for pointers (IS_ERR of include/linux/err.h).
 func plausible(a vmem.VirtAddr) bool {
-	return a >= 0xff00000000000000 && a%8 == 0 && a < 0xfffffffffffff000
+	return x86.IsObject(a)
 }
 
 // errPointer describes a pointer that can't be one.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // byBanner searches physical memory for the banner of the symbols. Each place where
@@ -89,7 +90,7 @@ func (f *finder) loadedWord(name string, load uint64) (uint64, error) {
 
 // findMapping returns the kernel image address that is mapped to p.
 func findMapping(space *vmem.AddressSpace, p vmem.PhysAddr) (vmem.VirtAddr, error) {
-	image := vmem.Range[vmem.VirtAddr]{Start: startKernelMap, Size: 1 << 30} // KERNEL_IMAGE_SIZE with KASLR
+	image := vmem.Range[vmem.VirtAddr]{Start: startKernelMap, Size: x86.KernelImageSize}
 	for m, err := range space.Mappings(image) {
 		if err == nil && uint64(p-m.Phys) < m.Range.Size {
 			return m.Range.Start + vmem.VirtAddr(p-m.Phys), nil

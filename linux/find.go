@@ -10,15 +10,13 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
-// startKernelMap is __START_KERNEL_map: kernel image addresses are linked above it
-// (arch/x86/include/asm/page_64_types.h).
-const startKernelMap = 0xffffffff80000000
-
-// kernelAlign is the least CONFIG_PHYSICAL_ALIGN of x86-64: kernels are loaded at
-// multiples of it, and KASLR shifts by multiples of it.
-const kernelAlign = 2 << 20
+const (
+	startKernelMap = x86.StartKernelMap
+	kernelAlign    = x86.KernelAlign
+)
 
 // A location is where a kernel is thought to be.
 type location struct {

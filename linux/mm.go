@@ -15,7 +15,7 @@ import (
 // anywhere.
 const maxArea = 32 << 20
 
-const pageSize = 4096
+const pageSize = vmem.PageSize
 
 type mmLayout struct {
 	pgd, exeFile, mapCount             field

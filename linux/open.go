@@ -11,6 +11,7 @@ import (
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // ErrNoKernel says that no running kernel that fits the symbols was found in the image.
@@ -210,7 +211,7 @@ func (k *Kernel) userSpace(root vmem.PhysAddr) (*vmem.AddressSpace, error) {
 }
 
 func newSpace(phys *vmem.Physical, root vmem.PhysAddr, levels int, mask uint64) (*vmem.AddressSpace, error) {
-	return vmem.NewAddressSpace(phys, root, &vmem.SpaceOptions{Levels: levels, EncryptionMask: mask})
+	return x86.NewAddressSpace(phys, root, &x86.Options{Levels: levels, EncryptionMask: mask})
 }
 
 // release returns the version that a banner names: its third word.

@@ -7,12 +7,10 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
-// vmemmap4 is where the array of struct page is with four levels of page tables and
-// without KASLR of memory regions (__VMEMMAP_BASE_L4,
-// arch/x86/include/asm/pgtable_64_types.h).
-const vmemmap4 = 0xffffea0000000000
+const vmemmap4 = x86.VMemMap4
 
 // maxOrder bounds the order of a block in the buddy allocator (MAX_ORDER, MAX_PAGE_ORDER).
 const maxOrder = 11

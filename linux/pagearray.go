@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // The low bits of page->mapping (include/linux/page-flags.h): PAGE_MAPPING_ANON, and the
@@ -112,7 +113,7 @@ func (s *pageArray) anonymous(head int) memmap.PageClass {
 		return memmap.PageStack // it may be, and is not to be lost then
 	}
 	index := s.u64(head, s.layout.index)
-	for _, end := range []uint64{1 << 47 / pageSize, 1 << 56 / pageSize} { // with 4 levels, with 5
+	for _, end := range []uint64{x86.UserEnd4 / pageSize, x86.UserEnd5 / pageSize} { // with 4 levels, with 5
 		if index < end && index >= end-stackPages {
 			return memmap.PageStack
 		}

@@ -10,13 +10,14 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // The direct map of physical memory begins here unless KASLR has moved it
 // (arch/x86/include/asm/page_64_types.h).
 const (
-	directMapL4 = 0xffff888000000000
-	directMapL5 = 0xff11000000000000
+	directMapL4 = x86.DirectMap4
+	directMapL5 = x86.DirectMap5
 )
 
 // maxHits bounds how many words of a file are taken for pointers to iomem_resource.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // A reader reads members of kernel structures and keeps the first error, so that
@@ -79,7 +80,7 @@ func (r *reader) bytes(addr vmem.VirtAddr, n int) []byte {
 // plausible reports whether a can be the address of a kernel object: canonical, in
 // the kernel's half, and aligned as allocators align.
 func plausible(a vmem.VirtAddr) bool {
-	return a >= 0xff00000000000000 && a&7 == 0 && a < 0xfffffffffffff000
+	return x86.IsObject(a)
 }
 
 // errPointer describes a pointer that can't be one.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmcoreinfo"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // ErrMismatch is the reason for symbols that are of another kernel than the image.
@@ -119,7 +120,7 @@ func (k *Kernel) bannerAt(notes *vmcoreinfo.Info, f *isf.File) (text string, ok 
 		return "", false
 	}
 	b := make([]byte, maxBanner)
-	n, err := k.mem.ReadAt(b, int64(s.Address+shift-startKernelMap+uint64(base)))
+	n, err := k.mem.ReadAt(b, int64(s.Address+shift-x86.StartKernelMap+uint64(base)))
 	if n < len(bannerStart) && err != nil {
 		return "", false
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // A Kernel is what an image says about its kernel to who has no symbols of it. What a
@@ -101,9 +102,6 @@ func (k *Kernel) readNotes(ctx context.Context) (notes *vmcoreinfo.Info, placed 
 	return k.notes, k.placed, nil
 }
 
-// startKernelMap is __START_KERNEL_map (arch/x86/include/asm/page_64_types.h).
-const startKernelMap = 0xffffffff80000000
-
 // wroteNotes reports whether the kernel that VMCOREINFO is of is in memory: whether its
 // release stands in init_uts_ns, which begins with its name.
 func wroteNotes(mem vmem.Memory, v *vmcoreinfo.Info) bool {
@@ -113,7 +111,7 @@ func wroteNotes(mem vmem.Memory, v *vmcoreinfo.Info) bool {
 		return false
 	}
 	b := make([]byte, 512)
-	n, _ := mem.ReadAt(b, int64(uts-startKernelMap+uint64(base)))
+	n, _ := mem.ReadAt(b, int64(uts-x86.StartKernelMap+uint64(base)))
 	return bytes.Contains(b[:n], append([]byte(v.Release()), 0))
 }
 

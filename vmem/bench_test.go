@@ -6,6 +6,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // flat is physical memory as one slice from address 0 on: the fastest Memory there
@@ -46,7 +47,7 @@ func benchSpace(b *testing.B, levels int) *vmem.AddressSpace {
 	if _, err := m.ReadAt(mem[benchSize:], benchSize); err != nil {
 		b.Fatal(err)
 	}
-	as, err := vmem.NewAddressSpace(vmem.NewPhysical(mem), tables.Root(), &vmem.SpaceOptions{Levels: levels})
+	as, err := x86.NewAddressSpace(vmem.NewPhysical(mem), tables.Root(), &x86.Options{Levels: levels})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	pt "github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 func TestConcurrentReads(t *testing.T) {
@@ -29,7 +30,7 @@ func testConcurrentReads(t *testing.T, pages, reads int) {
 			m.PutUint64(pa+off, uint64(pa+off))
 		}
 	}
-	as := openSpace(t, m, tables.Root(), &vmem.SpaceOptions{Levels: 5})
+	as := openSpace(t, m, tables.Root(), &x86.Options{Levels: 5})
 	var wg sync.WaitGroup
 	for worker := range uint64(4) {
 		wg.Go(func() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // exampleMemory returns physical memory with page tables in it, as an image of a
@@ -25,7 +26,7 @@ func exampleMemory() (mem vmem.Memory, root vmem.PhysAddr) {
 
 func Example() {
 	mem, root := exampleMemory()
-	as, err := vmem.NewAddressSpace(vmem.NewPhysical(mem), root, nil)
+	as, err := x86.NewAddressSpace(vmem.NewPhysical(mem), root, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func Example() {
 	fmt.Printf("%q\n%v\n", buf[:n], err)
 
 	if fault, ok := errors.AsType[*vmem.Fault](err); ok && errors.Is(err, vmem.ErrSwapped) {
-		file, page := fault.SwapEntry()
+		file, page := x86.SwapEntry(fault)
 		fmt.Printf("it is page %#x of swap file %d\n", page, file)
 	}
 	// Output:
@@ -46,7 +47,7 @@ func Example() {
 
 func ExampleAddressSpace_Mappings() {
 	mem, root := exampleMemory()
-	as, err := vmem.NewAddressSpace(vmem.NewPhysical(mem), root, &vmem.SpaceOptions{Levels: 4})
+	as, err := x86.NewAddressSpace(vmem.NewPhysical(mem), root, &x86.Options{Levels: 4})
 	if err != nil {
 		log.Fatal(err)
 	}

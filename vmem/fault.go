@@ -14,8 +14,8 @@ type Fault struct {
 	// Phys is the first physical address that could not be read. Where an entry is
 	// at fault (Level above 0) it is the address of that entry.
 	Phys PhysAddr
-	// Level is the level of the page-table entry at which translation ended: 1 for
-	// a PTE, 2 PMD, 3 PUD, 4 P4D (PGD with 4 levels), 5 PGD. 0 means that the
+	// Level is the level of the page-table entry at which translation ended, counted
+	// from the bottom: 1 for a PTE, 2 PMD, 3 PUD, and so on. 0 means that the
 	// address was translated, and what it leads to can't be read, or that there
 	// was nothing to translate.
 	Level int
@@ -44,13 +44,3 @@ func (f *Fault) Error() string {
 
 // Unwrap returns Err.
 func (f *Fault) Unwrap() error { return f.Err }
-
-// SwapEntry decodes Entry as a swap entry: the number of the swap file or special
-// type, and the offset, which is a page of the swap file, or in its low bits a
-// frame number. It has a meaning with ErrSwapped, ErrMigrating and ErrSpecialEntry
-// only. The layout is that of __swp_type and __swp_offset in
-// arch/x86/include/asm/pgtable_64.h since 4.18, which stores the offset inverted.
-func (f *Fault) SwapEntry() (typ uint8, offset uint64) {
-	e := entry(f.Entry)
-	return e.swapType(), e.swapOffset()
-}

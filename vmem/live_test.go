@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // A machine is memory that runs, or not.
@@ -30,7 +31,7 @@ func TestPhysicalRefresh(t *testing.T) {
 		if p.Live() != runs {
 			t.Errorf("Live() = %v", p.Live())
 		}
-		space, err := vmem.NewAddressSpace(p, tables.Root(), nil)
+		space, err := x86.NewAddressSpace(p, tables.Root(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,8 +18,8 @@ type Memory interface {
 	Ranges() []Range[PhysAddr]
 }
 
-// PageSize is the size in bytes of a frame of physical memory and of the smallest
-// page.
+// PageSize is the size in bytes of a frame of physical memory, as caches and image formats
+// divide it, and of the smallest page that there is.
 const PageSize = 4096
 
 // The reasons for which memory can't be read. A [Fault] wraps one of them, or
@@ -33,10 +33,10 @@ var (
 	// ErrNonCanonical: the address is in the hole of the virtual address space,
 	// or beyond its end.
 	ErrNonCanonical = NewReason("non-canonical", "non-canonical address")
-	// ErrSwapped: the page was swapped out; Fault.SwapEntry says where to.
+	// ErrSwapped: the page was swapped out; the entry of the Fault says where to.
 	ErrSwapped = NewReason("swapped", "swapped out")
-	// ErrMigrating: the page was being migrated; the offset of Fault.SwapEntry
-	// begins with its frame number.
+	// ErrMigrating: the page was being migrated; the entry of the Fault says where from or
+	// to.
 	ErrMigrating = NewReason("migrating", "under migration")
 	// ErrSpecialEntry: the entry stands for a page that is not in the memory of
 	// the CPU or must not be touched (device memory, hardware poison), or for

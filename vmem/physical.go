@@ -113,6 +113,42 @@ func (p *Physical) scalar(pa PhysAddr, size uint64) (uint64, error) {
 	return binary.LittleEndian.Uint64(word[:]), nil
 }
 
+// Word returns the little-endian 64-bit word at pa, which must be a multiple of 8. The error
+// is the bare reason, without a place. It is what walks over page tables read with.
+func (p *Physical) Word(pa PhysAddr) (uint64, error) {
+	pa &^= 7
+	f := p.cached(pa &^ (PageSize - 1))
+	if f == nil || f.holes != nil {
+		return p.slowWord(pa)
+	}
+	off := pa % PageSize
+	return binary.LittleEndian.Uint64(f.data[off : off+8]), nil
+}
+
+// slowWord does what Word does where not all there is to it is cached.
+func (p *Physical) slowWord(pa PhysAddr) (uint64, error) {
+	data, err := p.view(pa, 8)
+	if err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint64(data), nil
+}
+
+// View returns the bytes at pa without copying them: size of them, or those before the
+// end of the frame or before the first that can't be read, where that comes earlier. At
+// least one byte is returned, or a *Fault that says why that at pa can't be read; a size of
+// 0 or less gives none and no error. The caller must not change the bytes.
+func (p *Physical) View(pa PhysAddr, size int) ([]byte, error) {
+	if size <= 0 {
+		return nil, nil
+	}
+	data, err := p.view(pa, min(uint64(size), pageRest(pa)))
+	if len(data) == 0 {
+		return nil, &Fault{Phys: pa, Err: err}
+	}
+	return data, nil
+}
+
 // readCached copies what is at pa out of the cached frames. It returns the number
 // of bytes before the first that can't be read, and the reason. b does not escape.
 func (p *Physical) readCached(b []byte, pa PhysAddr) (int, error) {

@@ -149,21 +149,20 @@ func (as *AddressSpace) resolve(va VirtAddr) (PhysAddr, error) {
 	if frame, ok := as.tlb.lookup(va); ok {
 		return frame + PhysAddr(va%PageSize), nil
 	}
-	l, err := as.walk(va)
+	l, err := as.tables.Walk(va)
 	if err != nil {
 		return 0, err
 	}
-	pa := l.addr + PhysAddr(uint64(va)&(pageSize(l.level)-1))
-	as.tlb.store(va, pa&^(PageSize-1))
-	return pa, nil
+	as.tlb.store(va, l.Phys&^(PageSize-1))
+	return l.Phys, nil
 }
 
 // fault returns the *Fault for va, which translates to something that can't be
 // read for the given reason.
 func (as *AddressSpace) fault(va VirtAddr, reason error) error {
-	l, err := as.walk(va)
+	l, err := as.tables.Walk(va)
 	if err != nil {
 		return err
 	}
-	return &Fault{Virt: va, Phys: l.mapping(va).At(va), Entry: uint64(l.entry), Err: reason}
+	return &Fault{Virt: va, Phys: l.Phys, Entry: l.Entry, Err: reason}
 }

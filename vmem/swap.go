@@ -1,8 +1,8 @@
 package vmem
 
-// swapTypeCount is the number of types that a swap entry can have: 1 <<
+// SwapTypeCount is the number of types that a swap entry can have: 1 <<
 // MAX_SWAPFILES_SHIFT in include/linux/swap.h.
-const swapTypeCount = 32
+const SwapTypeCount = 32
 
 // plainSwapTypes is how many types are swap files whatever the kernel: well below
 // the lowest MAX_SWAPFILES there has been, 22 in 6.1 with all options on.
@@ -29,15 +29,15 @@ type SwapTypes struct {
 	HWPoison, Migration, Device, Marker, SwapinError uint8
 }
 
-// special returns how many types are not swap files.
-func (t SwapTypes) special() int {
+// Special returns how many types are not swap files.
+func (t SwapTypes) Special() int {
 	return int(t.HWPoison) + int(t.Migration) + int(t.Device) + int(t.Marker) + int(t.SwapinError)
 }
 
-// reason returns why an entry of type typ has no page. PTE markers keep a property
-// of an empty entry, so they are as good as empty.
-func (t SwapTypes) reason(typ uint8) error {
-	files := uint8(swapTypeCount - t.special())
+// Reason returns why an entry of type typ has no page. PTE markers keep a property
+// of an empty entry, so they are as good as empty: ErrNotPresent.
+func (t SwapTypes) Reason(typ uint8) error {
+	files := uint8(SwapTypeCount - t.Special())
 	if t == (SwapTypes{}) {
 		files = plainSwapTypes
 	}

@@ -1,4 +1,4 @@
-package vmem_test
+package x86_test
 
 import (
 	"bytes"
@@ -10,13 +10,14 @@ import (
 
 	"github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // A jungle is memory whose page tables are random, but point at one another often
 // enough to lead somewhere.
 type jungle struct {
 	mem  *pagetest.Memory
-	opts vmem.SpaceOptions
+	opts x86.Options
 }
 
 const jungleFrames = 12 // the first is the root

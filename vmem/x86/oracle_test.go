@@ -1,4 +1,4 @@
-package vmem_test
+package x86_test
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package vmem_test
+package x86_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	pt "github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 const (
@@ -30,7 +31,7 @@ func TestTranslatePages(t *testing.T) {
 		va    vmem.VirtAddr
 		level int
 		entry uint64
-		opts  vmem.SpaceOptions
+		opts  x86.Options
 		want  vmem.Mapping
 	}{
 		{name: "4 KiB", va: user, level: 1, entry: 0x5000 | pt.Present | pt.Write | pt.User | pt.NX,
@@ -43,7 +44,7 @@ func TestTranslatePages(t *testing.T) {
 			want: vmem.Mapping{Phys: 0x7000}},
 		{name: "the first page of the upper half", va: 0xffff_8000_0000_0000, level: 1, entry: 0x7000 | pt.Present,
 			want: vmem.Mapping{Phys: 0x7000}},
-		{name: "5 levels", va: 0x00ff_ffff_ffff_f000, level: 1, entry: 0x7000 | pt.Present, opts: vmem.SpaceOptions{Levels: 5},
+		{name: "5 levels", va: 0x00ff_ffff_ffff_f000, level: 1, entry: 0x7000 | pt.Present, opts: x86.Options{Levels: 5},
 			want: vmem.Mapping{Phys: 0x7000}},
 		{name: "the caching type is no address", va: kernel, level: 2, entry: 0x20_0000 | pt.Present | pt.Large | pt.PATLarge,
 			want: vmem.Mapping{Phys: 0x20_0000}},
@@ -51,14 +52,14 @@ func TestTranslatePages(t *testing.T) {
 			want: vmem.Mapping{Phys: 0x5000, Flags: vmem.Flags{Dirty: true}}},
 		{name: "dirty but not to look like a shadow stack", va: user, level: 1, entry: 0x5000 | pt.Present | 1<<58,
 			want: vmem.Mapping{Phys: 0x5000, Flags: vmem.Flags{Dirty: true}}},
-		{name: "encrypted", va: user, level: 1, entry: 0x5000 | pt.Present | 1<<51, opts: vmem.SpaceOptions{EncryptionMask: 1 << 51},
+		{name: "encrypted", va: user, level: 1, entry: 0x5000 | pt.Present | 1<<51, opts: x86.Options{EncryptionMask: 1 << 51},
 			want: vmem.Mapping{Phys: 0x5000}},
 		{name: "PROT_NONE", va: user, level: 1, entry: inverted(0x5000) | pt.ProtNone | pt.Accessed,
 			want: vmem.Mapping{Phys: 0x5000, Flags: vmem.Flags{Accessed: true, ProtNone: true}}},
 		{name: "PROT_NONE with a NUMA hint's rights", va: user, level: 1, entry: inverted(0x5000) | pt.ProtNone | pt.Write | pt.User | pt.Dirty,
 			want: vmem.Mapping{Phys: 0x5000, Flags: vmem.Flags{Dirty: true, ProtNone: true}}},
 		{name: "PROT_NONE, encrypted", va: user, level: 1, entry: inverted(0x5000) | pt.ProtNone, // bit 47 stays as it was
-			opts: vmem.SpaceOptions{EncryptionMask: 1 << 47}, want: vmem.Mapping{Phys: 0x5000, Flags: vmem.Flags{ProtNone: true}}},
+			opts: x86.Options{EncryptionMask: 1 << 47}, want: vmem.Mapping{Phys: 0x5000, Flags: vmem.Flags{ProtNone: true}}},
 		{name: "PROT_NONE in a huge page, low bits inverted too", va: user, level: 2, entry: inverted(0x60_0000) | pt.ProtNone | pt.Large,
 			want: vmem.Mapping{Phys: 0x60_0000, Flags: vmem.Flags{ProtNone: true}}},
 		{name: "PROT_NONE in a huge page, low bits not inverted", va: user, level: 2, entry: inverted(0x60_0000)&^0x1f_f000 | pt.ProtNone | pt.Large,
@@ -92,20 +93,20 @@ func TestTranslateFaults(t *testing.T) {
 		va     vmem.VirtAddr
 		level  int
 		entry  uint64
-		opts   vmem.SpaceOptions
+		opts   x86.Options
 		silent bool // Mappings passes over it
 		want   error
 	}{
 		{name: "empty", va: user, level: 1, silent: true, want: vmem.ErrNotPresent},
 		{name: "empty but for an erratum", va: user, level: 1, entry: pt.Accessed | pt.Dirty, silent: true, want: vmem.ErrNotPresent},
 		{name: "reserved bit at level 4", va: user, level: 4, entry: 0x5000 | pt.Present | pt.Large, want: vmem.ErrBadEntry},
-		{name: "reserved bit at level 5", va: 1 << 48, level: 5, entry: 0x5000 | pt.Present | pt.Large, opts: vmem.SpaceOptions{Levels: 5}, want: vmem.ErrBadEntry},
+		{name: "reserved bit at level 5", va: 1 << 48, level: 5, entry: 0x5000 | pt.Present | pt.Large, opts: x86.Options{Levels: 5}, want: vmem.ErrBadEntry},
 		{name: "2 MiB page not aligned", va: kernel, level: 2, entry: 0x2000 | pt.Present | pt.Large, want: vmem.ErrBadEntry},
 		{name: "1 GiB page not aligned", va: kernel, level: 3, entry: 0x20_0000 | pt.Present | pt.Large, want: vmem.ErrBadEntry},
-		{name: "page beyond physical memory", va: user, level: 1, entry: 1<<46 | pt.Present, opts: vmem.SpaceOptions{PhysBits: 46}, want: vmem.ErrBadEntry},
-		{name: "table beyond physical memory", va: user, level: 3, entry: 1<<46 | pt.Present, opts: vmem.SpaceOptions{PhysBits: 46}, want: vmem.ErrBadEntry},
-		{name: "PROT_NONE beyond physical memory", va: user, level: 1, entry: 0x5000 | pt.ProtNone, opts: vmem.SpaceOptions{PhysBits: 46}, want: vmem.ErrBadEntry},
-		{name: "encryption bit not known", va: user, level: 1, entry: 0x5000 | pt.Present | 1<<51, opts: vmem.SpaceOptions{PhysBits: 51}, want: vmem.ErrBadEntry},
+		{name: "page beyond physical memory", va: user, level: 1, entry: 1<<46 | pt.Present, opts: x86.Options{PhysBits: 46}, want: vmem.ErrBadEntry},
+		{name: "table beyond physical memory", va: user, level: 3, entry: 1<<46 | pt.Present, opts: x86.Options{PhysBits: 46}, want: vmem.ErrBadEntry},
+		{name: "PROT_NONE beyond physical memory", va: user, level: 1, entry: 0x5000 | pt.ProtNone, opts: x86.Options{PhysBits: 46}, want: vmem.ErrBadEntry},
+		{name: "encryption bit not known", va: user, level: 1, entry: 0x5000 | pt.Present | 1<<51, opts: x86.Options{PhysBits: 51}, want: vmem.ErrBadEntry},
 		{name: "PROT_NONE table", va: user, level: 2, entry: inverted(0x5000) | pt.ProtNone, want: vmem.ErrBadEntry},
 		{name: "swap entry with a reserved bit", va: user, level: 1, entry: swapEntry(0, 7) | pt.Large, want: vmem.ErrBadEntry},
 		{name: "not present at level 4", va: user, level: 4, entry: 0x5000 | pt.Write, want: vmem.ErrBadEntry},
@@ -113,9 +114,9 @@ func TestTranslateFaults(t *testing.T) {
 		{name: "swapped, soft dirty, exclusive", va: user, level: 1, entry: swapEntry(1, 0x1234) | 1<<1 | 1<<3, want: vmem.ErrSwapped},
 		{name: "swapped huge page", va: user, level: 2, entry: swapEntry(1, 0x1200), want: vmem.ErrSwapped},
 		{name: "special, kind not known", va: user, level: 1, entry: swapEntry(30, 0x1234), want: vmem.ErrSpecialEntry},
-		{name: "migrating", va: user, level: 1, entry: swapEntry(30, 0x1234), opts: vmem.SpaceOptions{SwapTypes: vmem.SwapTypes{Migration: 2}}, want: vmem.ErrMigrating},
-		{name: "migrating huge page", va: user, level: 2, entry: swapEntry(31, 0x1200), opts: vmem.SpaceOptions{SwapTypes: vmem.SwapTypes{Migration: 2}}, want: vmem.ErrMigrating},
-		{name: "marker", va: user, level: 1, entry: swapEntry(31, 1), opts: vmem.SpaceOptions{SwapTypes: vmem.SwapTypes{Migration: 3, Marker: 1}}, silent: true, want: vmem.ErrNotPresent},
+		{name: "migrating", va: user, level: 1, entry: swapEntry(30, 0x1234), opts: x86.Options{SwapTypes: vmem.SwapTypes{Migration: 2}}, want: vmem.ErrMigrating},
+		{name: "migrating huge page", va: user, level: 2, entry: swapEntry(31, 0x1200), opts: x86.Options{SwapTypes: vmem.SwapTypes{Migration: 2}}, want: vmem.ErrMigrating},
+		{name: "marker", va: user, level: 1, entry: swapEntry(31, 1), opts: x86.Options{SwapTypes: vmem.SwapTypes{Migration: 3, Marker: 1}}, silent: true, want: vmem.ErrNotPresent},
 		{name: "kernel page without its present bit, as set_memory_np leaves it", va: kernel, level: 1, entry: inverted(0x5000) | pt.Write | pt.NX, silent: true, want: vmem.ErrNotPresent},
 		{name: "kernel page that KFENCE protects", va: kernel, level: 1, entry: 0x5000 | pt.Global | pt.NX, silent: true, want: vmem.ErrNotPresent},
 		{name: "page not captured", va: user, level: 3, entry: 0x7f_0000_0000 | pt.Present, want: vmem.ErrNotCaptured},
@@ -161,7 +162,7 @@ func TestCanonical(t *testing.T) {
 	} {
 		for levels, want := range map[int]bool{4: test.four, 5: test.five} {
 			m, tables := newTables(levels)
-			as := openSpace(t, m, tables.Root(), &vmem.SpaceOptions{Levels: levels})
+			as := openSpace(t, m, tables.Root(), &x86.Options{Levels: levels})
 			if got := as.Canonical(test.va); got != want {
 				t.Errorf("%d levels: Canonical(%v) = %t", levels, test.va, got)
 			}
@@ -207,9 +208,14 @@ func TestFlagsCombineAllLevels(t *testing.T) {
 	}
 }
 
+// unreadable is memory that was captured and can't be read.
+type unreadable struct{}
+
+func (unreadable) ReadAt([]byte, int64) (int, error) { return 0, io.ErrNoProgress }
+func (unreadable) Ranges() []physRange               { return []physRange{{Start: 0, Size: 0x3000}} }
+
 func TestNewAddressSpaceOverAnUnreadableRoot(t *testing.T) {
-	m := broken{flat: make(flat, 0x3000), bad: []physRange{{Start: 0x1000, Size: vmem.PageSize}}, err: io.ErrNoProgress}
-	_, err := vmem.NewAddressSpace(vmem.NewPhysical(m), 0x1000, nil)
+	_, err := x86.NewAddressSpace(vmem.NewPhysical(unreadable{}), 0x1000, nil)
 	if diff := cmp.Diff(&fault{Phys: 0x1000, Err: io.ErrNoProgress}, asFault(t, err), equateErrors); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -238,7 +244,7 @@ func TestSwapTypesOfKernels(t *testing.T) {
 		for typ := range uint64(32) {
 			tables.Set(user+vmem.VirtAddr(typ*vmem.PageSize), 1, swapEntry(typ, typ<<8|3))
 		}
-		as := openSpace(t, m, tables.Root(), &vmem.SpaceOptions{SwapTypes: test.types})
+		as := openSpace(t, m, tables.Root(), &x86.Options{SwapTypes: test.types})
 		for typ := range uint64(32) {
 			_, err := as.Translate(user + vmem.VirtAddr(typ*vmem.PageSize))
 			want := vmem.ErrSwapped
@@ -249,7 +255,7 @@ func TestSwapTypesOfKernels(t *testing.T) {
 			if diff := cmp.Diff(want, f.Err, equateErrors); diff != "" {
 				t.Errorf("%s: type %d (-want +got):\n%s", test.kernel, typ, diff)
 			}
-			if gotType, offset := (*vmem.Fault)(f).SwapEntry(); uint64(gotType) != typ || offset != typ<<8|3 {
+			if gotType, offset := x86.SwapEntry((*vmem.Fault)(f)); uint64(gotType) != typ || offset != typ<<8|3 {
 				t.Errorf("%s: SwapEntry = %d, %#x, want %d, %#x", test.kernel, gotType, offset, typ, typ<<8|3)
 			}
 		}
@@ -264,29 +270,29 @@ func TestNewAddressSpace(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		root   vmem.PhysAddr
-		opts   *vmem.SpaceOptions
+		opts   *x86.Options
 		want   string // the error, or
 		levels int
 	}{
 		{name: "defaults", root: root, levels: 4},
-		{name: "zero options", root: root, opts: &vmem.SpaceOptions{}, levels: 4},
-		{name: "5 levels", root: root, opts: &vmem.SpaceOptions{Levels: 5}, levels: 5},
-		{name: "encrypted root", root: root | 1<<47, opts: &vmem.SpaceOptions{EncryptionMask: 1 << 47}, levels: 4},
+		{name: "zero options", root: root, opts: &x86.Options{}, levels: 4},
+		{name: "5 levels", root: root, opts: &x86.Options{Levels: 5}, levels: 5},
+		{name: "encrypted root", root: root | 1<<47, opts: &x86.Options{EncryptionMask: 1 << 47}, levels: 4},
 		{name: "partly captured root", root: 0x8000, levels: 4},
-		{name: "root with PCID", root: root | 1, want: "vmem: page-table root 0x100001 is not page aligned"},
+		{name: "root with PCID", root: root | 1, want: "x86: page-table root 0x100001 is not page aligned"},
 		{name: "root not captured", root: 0x9000, want: "vmem: physical 0x9000: not captured"},
-		{name: "3 levels", root: root, opts: &vmem.SpaceOptions{Levels: 3}, want: "vmem: page tables of 3 levels: only 4 and 5 exist"},
-		{name: "too many bits", root: root, opts: &vmem.SpaceOptions{PhysBits: 53}, want: "vmem: physical addresses of 53 bits: only 32 to 52 exist"},
-		{name: "two encryption bits", root: root, opts: &vmem.SpaceOptions{EncryptionMask: 3 << 46}, want: "vmem: encryption mask 0xc00000000000: not one of bits 32 to 51"},
-		{name: "low encryption bit", root: root, opts: &vmem.SpaceOptions{EncryptionMask: 1 << 12}, want: "vmem: encryption mask 0x1000: not one of bits 32 to 51"},
-		{name: "too many swap types", root: root, opts: &vmem.SpaceOptions{SwapTypes: vmem.SwapTypes{Device: 30, Migration: 3}}, want: "vmem: 33 special swap types: only 32 exist"},
+		{name: "3 levels", root: root, opts: &x86.Options{Levels: 3}, want: "x86: page tables of 3 levels: only 4 and 5 exist"},
+		{name: "too many bits", root: root, opts: &x86.Options{PhysBits: 53}, want: "x86: physical addresses of 53 bits: only 32 to 52 exist"},
+		{name: "two encryption bits", root: root, opts: &x86.Options{EncryptionMask: 3 << 46}, want: "x86: encryption mask 0xc00000000000: not one of bits 32 to 51"},
+		{name: "low encryption bit", root: root, opts: &x86.Options{EncryptionMask: 1 << 12}, want: "x86: encryption mask 0x1000: not one of bits 32 to 51"},
+		{name: "too many swap types", root: root, opts: &x86.Options{SwapTypes: vmem.SwapTypes{Device: 30, Migration: 3}}, want: "x86: 33 special swap types: only 32 exist"},
 	} {
-		as, err := vmem.NewAddressSpace(vmem.NewPhysical(m), test.root, test.opts)
+		as, err := x86.NewAddressSpace(vmem.NewPhysical(m), test.root, test.opts)
 		switch {
 		case err != nil && err.Error() != test.want || err == nil && test.want != "":
 			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
-		case err == nil && (as.Levels() != test.levels || as.Root() != test.root&0xffff_ffff):
-			t.Errorf("%s: %d levels at %v", test.name, as.Levels(), as.Root())
+		case err == nil && (as.Tables().(*x86.Tables).Levels() != test.levels || as.Root() != test.root&0xffff_ffff):
+			t.Errorf("%s: %d levels at %v", test.name, as.Tables().(*x86.Tables).Levels(), as.Root())
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package vmem_test
+package x86_test
 
 import (
 	"encoding/binary"
@@ -8,6 +8,7 @@ import (
 
 	pt "github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // The fuzzed tables are fuzzFrames frames of memory that data patches: each record
@@ -56,8 +57,8 @@ func checkAddressSpace(t *testing.T, data []byte, five bool, encryptionBit, phys
 	if five {
 		o.levels = 5
 	}
-	opts := &vmem.SpaceOptions{Levels: o.levels, EncryptionMask: o.encryption, PhysBits: o.physBits}
-	as, err := vmem.NewAddressSpace(vmem.NewPhysical(m), 0, opts)
+	opts := &x86.Options{Levels: o.levels, EncryptionMask: o.encryption, PhysBits: o.physBits}
+	as, err := x86.NewAddressSpace(vmem.NewPhysical(m), 0, opts)
 	if err != nil {
 		return
 	}

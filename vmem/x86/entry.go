@@ -1,4 +1,6 @@
-package vmem
+package x86
+
+import "github.com/nodelens/nodelens/vmem"
 
 // An entry is a page-table entry. The bits of present ones are those of the Intel
 // SDM, volume 3, "Paging", tables "Format of a ... Entry"; the bits of others are
@@ -14,7 +16,10 @@ const (
 	bitLarge    entry = 1 << 7 // PS: the entry maps a page at level 2 or 3
 	bitGlobal   entry = 1 << 8
 	bitPATLarge entry = 1 << 12 // of the caching type, not of the address, in large pages
-	bitNX       entry = 1 << 63
+	// bitNX forbids to execute. In the user half the top-level entry does not count:
+	// under page table isolation the kernel's tables have the bit set there for
+	// all user memory (__pti_set_user_pgtbl), and it says nothing of the page.
+	bitNX entry = 1 << 63
 
 	// bitSavedDirty is _PAGE_SAVED_DIRTY: dirty, in a page that must not look like
 	// a shadow stack. Kernels before 6.6 do not set the bit in leaf entries.
@@ -32,23 +37,6 @@ const (
 
 func (e entry) has(bits entry) bool { return e&bits != 0 }
 
-// swapType returns the type of a swap entry, see Fault.SwapEntry.
-func (e entry) swapType() uint8 { return uint8(e >> 59) }
-
-// swapOffset returns the offset of a swap entry, see Fault.SwapEntry.
-func (e entry) swapOffset() uint64 { return uint64(^e << 5 >> 14) }
-
-// pageSize returns the number of bytes that one entry of a level translates.
-func pageSize(level int) uint64 { return 1 << pageShift(level) }
-
-func pageShift(level int) int { return 12 + 9*(level-1) }
-
-// entryAddr returns the physical address of the entry by which a table of a level
-// translates va.
-func entryAddr(table PhysAddr, level int, va VirtAddr) PhysAddr {
-	return table + PhysAddr(va>>pageShift(level)%512*8)
-}
-
 // permissions are the access rights that entries of several levels grant
 // together: writable and accessible to user mode only if all say so, not
 // executable if one says so.
@@ -65,31 +53,31 @@ func (p permissions) and(e entry) permissions {
 
 // A target is what a page-table entry leads to.
 type target struct {
-	addr PhysAddr
+	addr vmem.PhysAddr
 	page bool // a page, not a table
 }
 
 // decode interprets an entry of a level that translates an address of the kernel
 // half or of the user half. The error is a bare reason.
-func (as *AddressSpace) decode(e entry, level int, kernel bool) (target, error) {
+func (t *Tables) decode(e entry, level int, kernel bool) (target, error) {
 	if !e.has(bitPresent) {
-		return as.decodeAbsent(e, level, kernel)
+		return t.decodeAbsent(e, level, kernel)
 	}
-	addr := e & addressBits &^ as.encryption
+	addr := e & addressBits &^ t.encryption
 	page := level == 1 || e.has(bitLarge)
 	switch {
-	case addr.has(as.reserved):
-		return target{}, ErrBadEntry
+	case addr.has(t.reserved):
+		return target{}, vmem.ErrBadEntry
 	case !page || level == 1:
-		return target{PhysAddr(addr), page}, nil
-	case level > 3:
-		return target{}, ErrBadEntry
+		return target{vmem.PhysAddr(addr), page}, nil
+	case !geometry[level&7].page:
+		return target{}, vmem.ErrBadEntry
 	}
 	addr &^= bitPATLarge
-	if addr.has(entry(pageSize(level) - 1)) {
-		return target{}, ErrBadEntry
+	if addr.has(entry(spanSize(level) - 1)) {
+		return target{}, vmem.ErrBadEntry
 	}
-	return target{PhysAddr(addr), true}, nil
+	return target{vmem.PhysAddr(addr), true}, nil
 }
 
 // decodeAbsent interprets an entry whose present bit is clear.
@@ -99,16 +87,16 @@ func (as *AddressSpace) decode(e entry, level int, kernel bool) (target, error) 
 // set_memory_np inverts the address and clears the global bit, KFENCE keeps the
 // global bit and inverts the address or, before commit b505f1944535 (in v6.19),
 // does not. None of them is a mapping.
-func (as *AddressSpace) decodeAbsent(e entry, level int, kernel bool) (target, error) {
+func (t *Tables) decodeAbsent(e entry, level int, kernel bool) (target, error) {
 	switch {
 	case kernel || e&^emptyBits == 0:
-		return target{}, ErrNotPresent
-	case level > 3:
-		return target{}, ErrBadEntry
+		return target{}, vmem.ErrNotPresent
+	case !geometry[level&7].page:
+		return target{}, vmem.ErrBadEntry
 	case e.has(bitProtNone | bitLarge):
-		return as.decodeProtNone(e, level)
+		return t.decodeProtNone(e, level)
 	}
-	return target{}, as.swapTypes.reason(e.swapType())
+	return target{}, t.swapTypes.Reason(e.swapType())
 }
 
 // decodeProtNone interprets an entry that the kernel takes for present though its
@@ -116,13 +104,13 @@ func (as *AddressSpace) decodeAbsent(e entry, level int, kernel bool) (target, e
 // huge page that is being split. Its address is inverted against L1TF, see
 // arch/x86/include/asm/pgtable-invert.h. Depending on who wrote it, that includes
 // the bits below the alignment of a large page or not; so they say nothing.
-func (as *AddressSpace) decodeProtNone(e entry, level int) (target, error) {
+func (t *Tables) decodeProtNone(e entry, level int) (target, error) {
 	if level > 1 && !e.has(bitLarge) || level == 1 && !e.has(bitProtNone) {
-		return target{}, ErrBadEntry
+		return target{}, vmem.ErrBadEntry
 	}
-	addr := ^e & addressBits &^ as.encryption
-	if addr.has(as.reserved) {
-		return target{}, ErrBadEntry
+	addr := ^e & addressBits &^ t.encryption
+	if addr.has(t.reserved) {
+		return target{}, vmem.ErrBadEntry
 	}
-	return target{PhysAddr(addr) &^ PhysAddr(pageSize(level)-1), true}, nil
+	return target{vmem.PhysAddr(addr) &^ vmem.PhysAddr(spanSize(level)-1), true}, nil
 }
