@@ -24,6 +24,8 @@ type containers struct {
 	perCPU  lazy[perCPULayout]
 	counter lazy[counterLayout]
 	ref     lazy[counterLayout]
+
+	symbols symbolIndex
 }
 
 // lazy is a layout that is resolved once.

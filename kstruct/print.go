@@ -14,7 +14,8 @@ import (
 //		.name = (struct new_utsname){
 //			.sysname = (char [65])"Linux",
 //
-// Of an array the zeros at its end are left out. A pointer that is printed by itself is
+// Of an array the zeros at its end are left out. A pointer into the kernel's image has the
+// symbol before it, as [Space.SymbolAt] gives it, and one that is printed by itself is
 // followed once. Text is quoted as in C, and every byte that is not printable ASCII is
 // escaped, so that it is safe on a terminal. What can't be read is told in angle brackets,
 // and the rest is printed.
@@ -29,6 +30,8 @@ type Printer struct {
 	OmitTypes bool
 	// OmitTargets leaves out what pointers lead to, texts included.
 	OmitTargets bool
+	// OmitSymbols leaves out the symbols that pointers lead to.
+	OmitSymbols bool
 	// OmitZeros leaves members out that are zero.
 	OmitZeros bool
 	// AllElements prints the zeros at the end of arrays.

@@ -75,6 +75,7 @@ func TestPrintAsDrgn(t *testing.T) {
 	options := map[string]*Printer{
 		"String":      nil,
 		"OmitTypes":   {OmitTypes: true},
+		"OmitSymbols": {OmitSymbols: true},
 		"OmitZeros":   {OmitZeros: true},
 		"AllElements": {AllElements: true},
 	}
@@ -83,6 +84,8 @@ func TestPrintAsDrgn(t *testing.T) {
 		got := ""
 		if p, ok := options[name]; ok {
 			got = printed(p, v)
+		} else if member, ok := strings.CutSuffix(name, " without types"); ok {
+			got = printed(&Printer{OmitTypes: true}, v.At(member))
 		} else {
 			got = v.At(name).String()
 		}
@@ -105,7 +108,7 @@ func TestPrintOptions(t *testing.T) {
 		{"depth", &Printer{MaxDepth: 1, OmitTypes: true}, "sub", "{\n\t.p = { ... },\n\t.whole = 1,\n}"},
 		{"depth of elements", &Printer{MaxDepth: 1, OmitTypes: true}, "points", "{ ... }"},
 		{"length", &Printer{MaxBytes: 40}, "sub",
-			"(union either){\n\t.p = (struct point){\n\t\t.x = (int)1,\n\t\t...\n\t},\n\t...\n}\nerror: everything.sub at kernel address 0xffff8880002001d8: over the limit: text of more than 40 bytes"},
+			"(union either){\n\t.p = (struct point){\n\t\t.x = (int)1,\n\t\t...\n\t},\n\t...\n}\nerror: everything.sub at kernel address " + v.At("sub").Addr().String() + ": over the limit: text of more than 40 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // A printing is one object on its way to text.
@@ -37,8 +38,11 @@ func (s *printing) spend(text string) string {
 // top returns an object with its type, and what a pointer leads to.
 func (s *printing) top(v Value) string {
 	if target, ok := s.target(v); ok {
-		text := s.value(target, 0)
-		return "*" + s.typeName(v.typ, v.space) + target.addr.String() + " = " + text
+		at := s.address(v.space, target.addr)
+		if strings.Contains(at, " ") {
+			at = "(" + at + ")"
+		}
+		return "*" + s.spend(s.typeName(v.typ, v.space)+at) + " = " + s.value(target, 0)
 	}
 	return s.typed(v, 0)
 }
@@ -169,13 +173,25 @@ func (s *printing) other(v Value, reason error) string {
 	return s.lose(v, reason)
 }
 
+// address returns an address with the symbol that it belongs to.
+func (s *printing) address(in *Space, a vmem.VirtAddr) string {
+	if s.OmitSymbols || a < 1<<63 {
+		return a.String()
+	}
+	name, offset, ok := in.SymbolAt(a)
+	if !ok {
+		return a.String()
+	}
+	return fmt.Sprintf("%s+%#x = %v", plain(name), offset, a)
+}
+
 // pointer returns an address, and the text that a pointer to text leads to.
 func (s *printing) pointer(v Value) string {
 	p, err := v.integer()
 	if err != nil {
 		return s.lose(v, err)
 	}
-	text := s.spend("0x" + strconv.FormatUint(p, 16))
+	text := s.spend(s.address(v.space, vmem.VirtAddr(p)))
 	if s.OmitTargets || !v.space.isChar(v.typ.Elem) {
 		return text
 	}

@@ -42,8 +42,8 @@ type Value struct {
 }
 
 // Object returns the variable that a symbol names, with its type, where it is in the
-// running kernel. The Value is erroneous with [ErrPerCPU] for a per-CPU variable, and with
-// [ErrUnsupported] where the type of the symbol is not known, which is so for most
+// running kernel. The Value is erroneous with [ErrPerCPU] for a per-CPU variable, which
+// [Space.ObjectOn] gives, and with [ErrUnsupported] where the type of the symbol is not known, which is so for most
 // variables of a kernel whose types come from its BTF: those need [Space.Struct] with the
 // address that [Space.Symbol] gives.
 func (s *Space) Object(symbol string) Value {
@@ -53,9 +53,24 @@ func (s *Space) Object(symbol string) Value {
 		return v.failed(unknown(err))
 	}
 	if s.perCPUSymbol(sym) {
-		return v.failed(fmt.Errorf("%w: it has an address for each CPU", ErrPerCPU))
+		return v.failed(fmt.Errorf("%w: see ObjectOn", ErrPerCPU))
 	}
 	v.addr, v.typ = vmem.VirtAddr(sym.Address+s.shift), sym.Type
+	if v.typ == nil {
+		return v.failed(fmt.Errorf("%w: the type of symbol %s; give it with Struct(type, %v)", ErrUnsupported, symbol, v.addr))
+	}
+	return v
+}
+
+// ObjectOn returns one CPU's copy of the per-CPU variable that a symbol names, such as
+// ObjectOn("runqueues", 0). Errors are those of [Space.PerCPU], and [ErrUnsupported] where
+// the type of the symbol is not known.
+func (s *Space) ObjectOn(symbol string, cpu int) Value {
+	v := Value{space: s, root: symbol}
+	var err error
+	if v.addr, v.typ, err = s.PerCPU(symbol, cpu); err != nil {
+		return v.failed(err)
+	}
 	if v.typ == nil {
 		return v.failed(fmt.Errorf("%w: the type of symbol %s; give it with Struct(type, %v)", ErrUnsupported, symbol, v.addr))
 	}

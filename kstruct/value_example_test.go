@@ -136,9 +136,9 @@ func ExamplePrinter() {
 	// 		.cap = { 4294967295, 511 },
 	// 	},
 	// 	.security = 0xffff8a0b81046080,
-	// 	.user = 0xffffffff9d251940,
-	// 	.user_ns = 0xffffffff9d2519e0,
-	// 	.ucounts = 0xffffffff9d25a4c0,
-	// 	.group_info = 0xffffffff9d259a50,
+	// 	.user = root_user+0x0 = 0xffffffff9d251940,
+	// 	.user_ns = init_user_ns+0x0 = 0xffffffff9d2519e0,
+	// 	.ucounts = init_ucounts+0x0 = 0xffffffff9d25a4c0,
+	// 	.group_info = init_groups+0x0 = 0xffffffff9d259a50,
 	// }
 }

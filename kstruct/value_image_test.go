@@ -13,6 +13,7 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // bundled is the kernel of the bundled image, opened once for all tests.
@@ -168,6 +169,66 @@ func TestValueList(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("list of %s by %s: %d elements", v.typ, v.member, n)
+		}
+	}
+}
+
+// Per-CPU variables and what __percpu pointers stand for, on each of the machine's CPUs.
+func TestValuePerCPU(t *testing.T) {
+	k := kernel(t)
+	s := k.Objects()
+	cpus, err := s.CPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cpu := range cpus {
+		rq := s.ObjectOn("runqueues", cpu)
+		if n, err := rq.At("cpu").Int(); n != int64(cpu) || err != nil {
+			t.Errorf("runqueues of CPU %d says it is that of %d, %v", cpu, n, err)
+		}
+		current := s.ObjectOn("current_task", cpu).Deref()
+		if running := rq.At("curr").Deref(); running.Addr() != current.Addr() || current.Err() != nil {
+			t.Errorf("CPU %d runs %v, %v and %v, %v", cpu, current.Addr(), current.Err(), running.Addr(), running.Err())
+		}
+		stat := k.Object("init_task").At("cgroups->dfl_cgrp->rstat_cpu").DerefCPU(cpu)
+		if stat.Err() != nil || stat.Type().Name != "cgroup_rstat_cpu" {
+			t.Errorf("rstat_cpu of CPU %d: %v", cpu, stat.Err())
+		}
+		if _, err := stat.At("last_bstat.cputime.utime").Uint(); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, v := range map[string]kstruct.Value{
+		"no per-CPU variable": s.ObjectOn("init_task", 0), "no such CPU": s.ObjectOn("runqueues", 4000), "no symbol": s.ObjectOn("nosuch", 0),
+		"no pointer": k.Object("init_task").DerefCPU(0), "no such CPU for a pointer": k.Object("init_task").At("cgroups->dfl_cgrp->rstat_cpu").DerefCPU(-1),
+	} {
+		if v.Err() == nil || v.At("x").Err() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// The functions of a table are known by name, and so is the inside of a variable.
+func TestSymbolAt(t *testing.T) {
+	k := kernel(t)
+	s := k.Objects()
+	p, err := k.Object("tcp_prot").At("close").Pointer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, off, ok := s.SymbolAt(p); name != "tcp_close" || off != 0 || !ok {
+		t.Errorf("tcp_prot.close: %s+%#x, %v", name, off, ok)
+	}
+	if name, off, ok := s.SymbolAt(p + 5); name != "tcp_close" || off != 5 || !ok {
+		t.Errorf("inside of tcp_close: %s+%#x, %v", name, off, ok)
+	}
+	pid := k.Object("init_task").At("pid")
+	if name, off, ok := s.SymbolAt(pid.Addr()); name != "init_task" || off != uint64(pid.Addr()-k.Object("init_task").Addr()) || !ok {
+		t.Errorf("init_task.pid: %s+%#x, %v", name, off, ok)
+	}
+	for _, a := range []vmem.VirtAddr{0, 0x1000, 0xffff888000000000, 0xffffffffc0400000, 0xffffffffffffffff} {
+		if name, off, ok := s.SymbolAt(a); ok {
+			t.Errorf("%v: %s+%#x", a, name, off)
 		}
 	}
 }

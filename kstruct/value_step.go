@@ -41,6 +41,23 @@ func (v Value) Deref() Value {
 	return w
 }
 
+// DerefCPU returns what a __percpu pointer stands for on one CPU, as [Space.PerCPUPtr]
+// finds it.
+func (v Value) DerefCPU(cpu int) Value {
+	if v.Err() != nil {
+		return v.failed(v.Err())
+	}
+	w, err := v.deref()
+	if err != nil {
+		return w.failed(err)
+	}
+	if w.addr, err = v.space.PerCPUPtr(w.addr, cpu); err != nil {
+		return v.failed(err)
+	}
+	w.path = fmt.Sprintf("%s[cpu %d]->", v.path, cpu)
+	return w
+}
+
 // Cast returns the same memory as an object of another type, written as [Space.Struct]
 // takes it.
 func (v Value) Cast(typ string) Value {

@@ -441,3 +441,33 @@ func TestObjectSymbols(t *testing.T) {
 		t.Errorf("%s does not say what to do", err)
 	}
 }
+
+// A variable ends with its size, a function before the next symbol, and nothing is named
+// after the last symbol of all.
+func TestSymbolAtBounds(t *testing.T) {
+	types := strings.Replace(hostileTypes, `"symbols":{}`, `"symbols":{
+		"percpu":{"address":4096,"type":{"kind":"base","name":"int"}},
+		"alias_of_var":{"address":18446744071600000000},
+		"var":{"address":18446744071600000000,"type":{"kind":"base","name":"int"}},
+		"__pfx_f":{"address":18446744071600000100},"f":{"address":18446744071600000100},
+		"far":{"address":18446744071600200000},
+		"_end":{"address":18446744071600300000}}`, 1)
+	s := testSpace(t, types, nil)
+	s.shift = 0x1000
+	const at = 18446744071600000000 + 0x1000
+	for off, want := range map[uint64]string{
+		0: "var+0x0", 3: "var+0x3", 4: "", 100: "f+0x0", 199: "f+0x63", 100 + maxUnsized - 1: "f+0xffff", 100 + maxUnsized: "",
+		200_000: "far+0x0", 300_000: "_end+0x0", 300_001: "", 1<<64 - 1: "",
+	} {
+		got := ""
+		if name, offset, ok := s.SymbolAt(vmem.VirtAddr(at + off)); ok {
+			got = fmt.Sprintf("%s+%#x", name, offset)
+		}
+		if got != want {
+			t.Errorf("%d: %q, want %q", off, got, want)
+		}
+	}
+	if name, _, ok := s.SymbolAt(4096); ok {
+		t.Errorf("a small address is %s", name)
+	}
+}

@@ -9,7 +9,7 @@ import json
 import pathlib
 import struct
 
-from drgn import Architecture, Object, Platform, Program, Type, TypeEnumerator, TypeKind, TypeMember
+from drgn import Architecture, Object, Platform, Program, Symbol, SymbolBinding, SymbolKind, TypeEnumerator, TypeKind, TypeMember
 
 BASE = 0xFFFF888000200000
 here = pathlib.Path(__file__).parent
@@ -113,6 +113,9 @@ member("to_null", pointer(char), words("Q", 0))
 member("to_point", pointer(point), words("Q", BASE + POINT))
 member("to_void", pointer(void), words("Q", BASE + POINT))
 member("to_pointer", pointer(pointer(char)), words("Q", BASE + TO_HELLO))
+member("to_itself", pointer(point), words("Q", BASE))
+member("to_symbol", pointer(char), words("Q", BASE + 8))
+member("to_inside", pointer(pointer(void)), words("Q", BASE + 16))
 member("to_row", pointer(array(int_, 2)), words("Q", BASE + POINT))
 member("to_lost", pointer(point), words("Q", NOWHERE))
 member("texts", array(pointer(char), 3), words("QQQ", 0, BASE + HELLO, 0))
@@ -126,6 +129,15 @@ members.append(TypeMember(bits(uint, 5), "bit5", at + 3))
 members.append(TypeMember(bits(boolean, 1), "bit1", at + 8))
 member("last", prog.array_type(int_), b"")
 everything = prog.struct_type("all", offset, members)
+
+symbol = Symbol("everything", BASE, offset, SymbolBinding.GLOBAL, SymbolKind.OBJECT)
+
+
+def symbols(prog, name, address, one):
+    return [symbol] if address is not None and BASE <= address < BASE + offset else []
+
+
+prog.register_symbol_finder("made up", symbols, enable_index=0)
 
 
 def isf_type(t, bitfield=None, position=0):
@@ -183,6 +195,8 @@ def outputs():
     yield "OmitTypes", whole.format_(type_name=False, member_type_names=False, element_type_names=False)
     yield "OmitZeros", whole.format_(implicit_members=False)
     yield "AllElements", whole.format_(implicit_elements=True)
+    yield "OmitSymbols", whole.format_(symbolize=False)
+    yield "to_point without types", whole.to_point.format_(type_name=False, member_type_names=False, element_type_names=False)
     for m in everything.members:
         if m.name:
             yield m.name, str(whole.member_(m.name))
