@@ -476,7 +476,7 @@ func TestFromMemoryLyingNotes(t *testing.T) {
 			note = binary.LittleEndian.AppendUint32(note, uint32(len(text)))
 			note = append(append(note, "\x00\x00\x00\x00VMCOREINFO\x00\x00"...), text...)
 			note = append(note, make([]byte, vmem.PageSize-len(note))...)
-			f, got, err := FromMemory(t.Context(), &patched{mem, emptyPage(t, mem), note}, nil)
+			f, got, err := FromMemory(t.Context(), &patched{mem, emptyPage(t, mem, own.Addr), note}, nil)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -494,11 +494,11 @@ func TestFromMemoryLyingNotes(t *testing.T) {
 	})
 }
 
-// emptyPage returns a page of zeros at the beginning of memory.
-func emptyPage(t *testing.T, mem vmem.Memory) vmem.PhysAddr {
+// emptyPage returns a page of zeros before the own VMCOREINFO, in the part of memory in which
+// that is looked for first: from 16 MiB on.
+func emptyPage(t *testing.T, mem vmem.Memory, own vmem.PhysAddr) vmem.PhysAddr {
 	t.Helper()
-	first := mem.Ranges()[0]
-	for at := (first.Start + vmem.PageSize) &^ (vmem.PageSize - 1); first.Contains(at); at += vmem.PageSize {
+	for at := vmem.PhysAddr(16 << 20); at < own; at += vmem.PageSize {
 		if b := readUpTo(mem, at, vmem.PageSize); len(b) == vmem.PageSize && isZero(b) {
 			return at
 		}

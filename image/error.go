@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/internal/extent"
 	"github.com/nodelens/nodelens/internal/filetype"
+	"github.com/nodelens/nodelens/internal/httprange"
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kdump"
@@ -84,6 +86,22 @@ func explain(name string, s *source.Source, err error) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return e
+}
+
+// explainRemote returns an *Error for an object that can't be read in parts; or err itself,
+// which names it.
+func explainRemote(rawURL string, err error) error {
+	if !errors.Is(err, httprange.ErrNoRanges) {
+		return err
+	}
+	name := nameless
+	if u, bad := url.Parse(rawURL); bad == nil {
+		name = httprange.Name(u)
+	}
+	return &Error{
+		Name: name, Is: "on a server that sends files as a whole only",
+		Do: "download it first", Err: fmt.Errorf("%w: %w", ErrNotFile, err),
+	}
 }
 
 // ofFormat reports whether an error is of a format's package, about a file that only

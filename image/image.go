@@ -36,6 +36,9 @@ type Options struct {
 	// Progress, if not nil, is called now and then with what is being done and how much
 	// of how much is done, in units that depend on the stage. It must return soon.
 	Progress func(stage string, done, total int64)
+
+	// Remote is how an image on a server is read.
+	Remote *Remote
 }
 
 // Info says what a file was found to be.
@@ -44,6 +47,7 @@ type Info struct {
 	Size        int64    // of the file as it is stored, in bytes; 0 for the running machine
 	Format      string   // such as LiME
 	Compression string   // of the file as a whole, such as gzip; empty if there is none
+	ETag        string   // what the server knows it by; empty for a file
 	Notes       []string // what had to be concluded to open it
 }
 
@@ -62,7 +66,8 @@ type File struct {
 	Info Info
 
 	closer  io.Closer
-	symbols found // of its kernel, where they were needed to open it
+	traffic func() (requests, bytes int64) // of a server; nil for a file
+	symbols found                          // of its kernel, where they were needed to open it
 }
 
 // found are symbols and where they are from.

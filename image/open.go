@@ -17,7 +17,8 @@ import (
 
 // Open opens the image in the named file, by its content. The caller must Close it, and
 // the file must not change before. A name on procfs, such as /proc/kcore, is the running
-// machine ([kcore.OpenLive]).
+// machine ([kcore.OpenLive]), and one that begins with http:// or https:// is opened by
+// [OpenURL].
 //
 // Memory without a header is known by the kernel in it; see [raw.FindLayout] for what
 // such a file may hold. Errors are *Error and wrap ErrFormat, ErrNotFile or ErrTruncated
@@ -25,6 +26,9 @@ import (
 func Open(ctx context.Context, name string, opts *Options) (*File, error) {
 	if opts == nil {
 		opts = new(Options)
+	}
+	if isURL(name) {
+		return OpenURL(ctx, name, opts)
 	}
 	if opts.Format == "" && kcore.IsLive(name) {
 		f, err := kcore.OpenContext(ctx, name, nil)

@@ -107,6 +107,63 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// asked is memory that counts how many pages were asked for.
+type asked struct {
+	*pagetest.Memory
+	ranges []physRange
+	pages  map[int64]bool
+}
+
+func (a *asked) Ranges() []physRange { return a.ranges }
+
+func (a *asked) ReadAt(p []byte, off int64) (int, error) {
+	a.pages[off/pageSize] = true
+	n, _ := a.Memory.ReadAt(p, off)
+	clear(p[n:]) // the rest of the machine is zeros
+	return len(p), nil
+}
+
+// Of a large machine little is read before VMCOREINFO is found where kernels have it; and
+// all of it if it is not there, each page once.
+func TestFindLikely(t *testing.T) {
+	t.Parallel()
+	small, large := []physRange{{Start: 0x1000, Size: 1 << 30}}, []physRange{{Start: 0x1000, Size: 3 << 30}, {Start: 4 << 30, Size: 1 << 30}}
+	for name, test := range map[string]struct {
+		ranges []physRange
+		at     vmem.PhysAddr
+		most   int // MiB
+	}{
+		"small machine": {small, 25<<20 + 0x2000, 10},
+		"large machine": {large, 4<<30 + 18<<20, 19},
+		"elsewhere":     {small, 700 << 20, 701},
+	} {
+		mem := &asked{new(pagetest.Memory), test.ranges, map[int64]bool{}}
+		mem.Write(test.at, []byte(text))
+		found := false
+		for f, err := range Find(t.Context(), mem) {
+			if found = err == nil && f.Addr == test.at; found {
+				break
+			}
+		}
+		if got := len(mem.pages) >> 8; !found || got > test.most {
+			t.Errorf("%s: found %v after %d MiB, want at most %d", name, found, got, test.most)
+		}
+	}
+	var total uint64
+	order := searchOrder(large)
+	for i, r := range order {
+		total += r.Size
+		for _, other := range order[:i] {
+			if r.Intersect(other).Size > 0 {
+				t.Errorf("%v is searched twice", r)
+			}
+		}
+	}
+	if total != 4<<30 {
+		t.Errorf("%#x bytes are searched, want %#x", total, 4<<30)
+	}
+}
+
 func TestFindCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
