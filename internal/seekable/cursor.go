@@ -59,7 +59,7 @@ func (r *Reader) park(c *cursor) {
 // begin begins to decode at a point. Where the file is damaged there, it begins with a
 // hole up to the next place.
 func (c *cursor) begin(p point) error {
-	at, err := p.state()
+	at, err := p.state(c.r.packs)
 	if err == nil {
 		c.dec, err = c.r.format.NewDecoder(c.r.file, c.r.file.size, at)
 	}
@@ -130,7 +130,7 @@ func (c *cursor) more() error {
 	if c.err != nil {
 		return c.err
 	}
-	c.r.states.offer(c.pos, c.dec)
+	c.r.states.offer(c.pos, c.dec, c.r.first == c && c.r.packs.room())
 	piece, err := c.dec.Next()
 	if m, ok := errors.AsType[*checkpoint.Mismatch](err); ok {
 		c.r.note(Damage{

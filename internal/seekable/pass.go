@@ -39,7 +39,7 @@ func (r *Reader) pass() {
 		}
 	}
 	e, _ := r.cache.Acquire(int(start / blockSize))
-	defer r.cache.Release(e)
+	defer r.packs.take(e, r.cache.Release)
 	buf := r.cache.Buffer(blockSize)
 	n, err := r.first.read(buf)
 	e.Buf = buf[:n]
@@ -75,6 +75,13 @@ func lossFrom(start int64, err error) Damage {
 // and those before it from the nearest place on where decoding can begin.
 func (r *Reader) fill(e *blockcache.Entry) {
 	defer r.cache.Filled(e)
+	if b := r.packs.get(e.Block()); b != nil {
+		buf := r.cache.Buffer(b.size)
+		if e.Err = b.unpack(buf); e.Err == nil {
+			e.Buf = buf
+		}
+		return
+	}
 	c, err := r.cursorAt(int64(e.Block()) * blockSize)
 	if err != nil {
 		e.Err = err
@@ -106,13 +113,19 @@ func (r *Reader) fill(e *blockcache.Entry) {
 // else is at it: then nothing is waited for.
 func (r *Reader) fillPassing(c *cursor, i int) error {
 	p, owner := r.cache.Acquire(i)
-	defer r.cache.Release(p)
 	if !owner {
+		r.cache.Release(p)
 		return nil
 	}
-	defer r.cache.Filled(p)
 	p.Buf, p.Err = r.block(c, i)
-	return p.Err
+	err := p.Err
+	r.cache.Filled(p)
+	if err != nil {
+		r.cache.Release(p)
+		return err
+	}
+	r.packs.take(p, r.cache.Release)
+	return nil
 }
 
 // block decodes block i, which c is at.

@@ -18,6 +18,7 @@ import (
 const (
 	defaultCache  = 64 << 20
 	defaultStates = 64 << 20
+	defaultPacked = 128 << 20
 
 	// blockSize is how much content is kept in the cache as one block.
 	blockSize = 64 << 10
@@ -29,6 +30,9 @@ type Options struct {
 	CacheBytes int64
 	// StateBytes is how much memory the states to go on from may take; 0 means 64 MiB.
 	StateBytes int64
+	// PackedBytes is how much memory the content may take that is kept packed, for what is
+	// read again when it is no longer in the cache; 0 means 128 MiB.
+	PackedBytes int64
 	// Progress, if not nil, is called now and then while the file is decoded for the
 	// first time, with how many of its bytes were read. It must return soon.
 	Progress func(done, total int64)
@@ -54,6 +58,7 @@ type Reader struct {
 	stop     func() error
 
 	states states
+	packs  *packs
 
 	mu     sync.Mutex  // guards all below
 	parked []*cursor   // not in use, the one used last at the end
@@ -71,14 +76,18 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 	if opts == nil {
 		opts = new(Options)
 	}
-	cached, kept := opts.CacheBytes, opts.StateBytes
+	cached, kept, packed := opts.CacheBytes, opts.StateBytes, opts.PackedBytes
 	if cached <= 0 {
 		cached = defaultCache
 	}
 	if kept <= 0 {
 		kept = defaultStates
 	}
+	if packed <= 0 {
+		packed = defaultPacked
+	}
 	x := &Reader{
+		packs:    newPacks(packed),
 		format:   f,
 		file:     &file{r: r, size: size},
 		cache:    blockcache.New(cached),

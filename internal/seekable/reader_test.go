@@ -62,7 +62,7 @@ func checkContent(t *testing.T, r *seekable.Reader, want []byte) {
 }
 
 // smallest are options by which next to nothing is kept.
-var smallest = &seekable.Options{CacheBytes: 1, StateBytes: 200_000}
+var smallest = &seekable.Options{CacheBytes: 1, StateBytes: 200_000, PackedBytes: 1}
 
 // packed is a content in a format, packed by another's encoder.
 type packed struct {
@@ -101,7 +101,7 @@ func packedAll(t testing.TB, content []byte) map[string]packed {
 func TestReader(t *testing.T) {
 	content := packtest.Memory(4<<20 + 12345)
 	for name, p := range packedAll(t, content) {
-		for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 2 << 20}} {
+		for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 2 << 20, PackedBytes: 1}, {CacheBytes: 1, PackedBytes: 500_000}, {CacheBytes: 1}} {
 			checkContent(t, open(t, p.format, p.file, opts), content)
 			r := open(t, p.format, p.file, opts)
 			packtest.CheckRandomReads(t, r, content, rand.New(rand.NewPCG(1, 2)), 10, 90_000)
@@ -113,6 +113,28 @@ func TestReader(t *testing.T) {
 		if t.Failed() {
 			t.Fatal(name)
 		}
+	}
+}
+
+// What was decoded once is not decoded again while there is room to keep it packed, and
+// less is where there is room for a part.
+func TestPacked(t *testing.T) {
+	content := packtest.Memory(8 << 20)
+	file := gzipped(t, content)
+	read := func(packed int64) int64 {
+		counted := &countingReader{r: bytes.NewReader(file)}
+		r, err := seekable.New(inflate.Gzip, counted, int64(len(file)), &seekable.Options{CacheBytes: 1, PackedBytes: packed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Size()
+		once := counted.n
+		packtest.CheckRandomReads(t, r, content, rand.New(rand.NewPCG(7, 8)), 30, 90_000)
+		return counted.n - once
+	}
+	none, some, all := read(1), read(1<<20), read(0)
+	if all != 0 || some == 0 || some >= none {
+		t.Errorf("%d bytes decoded again, %d with some room, %d with enough", none, some, all)
 	}
 }
 
@@ -154,7 +176,7 @@ func TestConcurrentReaders(t *testing.T) {
 	content := packtest.Memory(9 << 20)
 	file := gzipped(t, content)
 	chunks := toyOf(content)
-	for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 1 << 20}} {
+	for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 1 << 20, PackedBytes: 1 << 20}} {
 		for _, r := range []*seekable.Reader{open(t, inflate.Gzip, file, opts), open(t, chunks, chunks.file, opts)} {
 			var wg sync.WaitGroup
 			for i := range 8 {

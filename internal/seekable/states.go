@@ -1,11 +1,12 @@
 package seekable
 
 import (
+	"bytes"
 	"slices"
 	"sort"
 	"sync"
 
-	"github.com/pierrec/lz4/v4"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 )
@@ -26,6 +27,7 @@ type point struct {
 	rest   any
 	window []byte // packed, if it is shorter than size
 	size   int
+	shared bool // the window is in the packed content
 	place  bool // the file itself says so
 }
 
@@ -83,8 +85,8 @@ func (s *states) wants(off int64) bool {
 }
 
 // offer makes a point of the state that d is in, at off in the content, if one is wanted
-// there.
-func (s *states) offer(off int64, d checkpoint.Decoder) {
+// there. shared says that its window is in the packed content.
+func (s *states) offer(off int64, d checkpoint.Decoder, shared bool) {
 	if !s.wants(off) {
 		return
 	}
@@ -92,7 +94,10 @@ func (s *states) offer(off int64, d checkpoint.Decoder) {
 	if at == nil {
 		return
 	}
-	p := point{off: off, rest: at.Rest, size: len(at.Window), window: pack(at.Window)}
+	p := point{off: off, rest: at.Rest, size: len(at.Window), shared: shared && len(at.Window) > 0}
+	if !p.shared {
+		p.window = pack(at.Window)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gap = max(s.gap, windowGap*int64(p.size))
@@ -126,41 +131,52 @@ func (s *states) thin() (more bool) {
 func (p *point) memory() int64 { return pointSize + int64(cap(p.window)) }
 
 // state returns what a Decoder goes on from; nil at the beginning of the file.
-func (p *point) state() (*checkpoint.State, error) {
+func (p *point) state(packed *packs) (*checkpoint.State, error) {
 	if p.off == 0 {
 		return nil, nil
 	}
 	if at, ok := p.rest.(*checkpoint.State); ok && p.place {
 		return at, nil
 	}
+	if p.shared {
+		w, err := packed.window(p.off, p.size)
+		return &checkpoint.State{Window: w, Rest: p.rest}, err
+	}
 	w := p.window
 	if len(w) < p.size {
 		w = make([]byte, p.size)
-		if _, err := lz4.UncompressBlock(p.window, w); err != nil {
+		if err := unpack(w, p.window); err != nil {
 			return nil, err
 		}
 	}
 	return &checkpoint.State{Window: w, Rest: p.rest}, nil
 }
 
-// packers are what pack works with.
-var packers = sync.Pool{New: func() any { return new(packer) }}
-
-type packer struct {
-	c   lz4.Compressor
-	buf []byte
+// pack compresses a part of the content, if that makes it shorter: by S2, which is the
+// fastest in both directions.
+func pack(p []byte) []byte {
+	room, _ := packRoom.Get().(*[]byte)
+	if room == nil || len(*room) < s2.MaxEncodedLen(len(p)) {
+		b := make([]byte, s2.MaxEncodedLen(len(p)))
+		room = &b
+	}
+	defer packRoom.Put(room)
+	packed := s2.Encode(*room, p)
+	if len(packed) >= len(p) {
+		return p
+	}
+	return bytes.Clone(packed)
 }
 
-// pack compresses a window, if that makes it shorter.
-func pack(w []byte) []byte {
-	p := packers.Get().(*packer)
-	defer packers.Put(p)
-	if len(p.buf) < len(w) {
-		p.buf = make([]byte, len(w))
+// packRoom is of *[]byte.
+var packRoom sync.Pool
+
+// unpack unpacks what pack made of len(p) bytes into p.
+func unpack(p, packed []byte) error {
+	if len(packed) == len(p) {
+		copy(p, packed)
+		return nil
 	}
-	n, err := p.c.CompressBlock(w, p.buf[:len(w)])
-	if err != nil || n == 0 || n >= len(w) {
-		return w
-	}
-	return append(make([]byte, 0, n), p.buf[:n]...)
+	_, err := s2.Decode(p, packed)
+	return err
 }

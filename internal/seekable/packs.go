@@ -1,0 +1,115 @@
+package seekable
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+
+	"github.com/nodelens/nodelens/internal/blockcache"
+)
+
+// packs are blocks of the content, packed: unpacking one takes less than a thousandth
+// of what it takes to decode the content from the nearest state on. Blocks are taken up in
+// the order in which they are first decoded, as long as there is room, and stay. They are
+// safe for concurrent use.
+type packs struct {
+	budget int64
+	busy   chan struct{} // one for each block that is being packed in the background
+
+	mu     sync.Mutex // guards all below
+	used   int64
+	blocks map[int]*pack64
+}
+
+// A pack64 is a packed block.
+type pack64 struct {
+	done chan struct{} // closed when data is set
+	data []byte        // as long as the block where packing does not make it shorter
+	size int
+}
+
+func newPacks(budget int64) *packs {
+	return &packs{budget: budget, busy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), blocks: make(map[int]*pack64)}
+}
+
+// packSize stands for what a packed block takes besides its data.
+const packSize = 128
+
+// room reports whether there is room for more blocks.
+func (p *packs) room() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used < p.budget
+}
+
+// take packs the block that e has, if there is room, and calls release when it is done, at
+// once or in the background.
+func (p *packs) take(e *blockcache.Entry, release func(*blockcache.Entry)) {
+	p.mu.Lock()
+	if p.used >= p.budget || p.blocks[e.Block()] != nil {
+		p.mu.Unlock()
+		release(e)
+		return
+	}
+	b := &pack64{done: make(chan struct{}), size: len(e.Buf)}
+	p.blocks[e.Block()] = b
+	p.mu.Unlock()
+	work := func() {
+		b.data = pack(e.Buf)
+		if len(b.data) == b.size { // e's own
+			b.data = append([]byte(nil), e.Buf...)
+		}
+		close(b.done)
+		p.mu.Lock()
+		p.used += packSize + int64(len(b.data))
+		p.mu.Unlock()
+		release(e)
+	}
+	select {
+	case p.busy <- struct{}{}:
+		go func() {
+			work()
+			<-p.busy
+		}()
+	default:
+		work()
+	}
+}
+
+// get returns a block, which is not complete yet if it is not done; nil if it is none of
+// these.
+func (p *packs) get(block int) *pack64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.blocks[block]
+}
+
+// unpack unpacks a block to buf, which is as long as the block.
+func (b *pack64) unpack(buf []byte) error {
+	<-b.done
+	return unpack(buf, b.data)
+}
+
+// errNotPacked is the reason for which there is no window of a state.
+var errNotPacked = errors.New("not all of the window is there")
+
+// window returns the size bytes of the content before off.
+func (p *packs) window(off int64, size int) ([]byte, error) {
+	w := make([]byte, 0, size+2*blockSize)
+	first := (off - int64(size)) / blockSize
+	for i := first; i*blockSize < off; i++ {
+		b := p.get(int(i))
+		if b == nil {
+			return nil, errNotPacked
+		}
+		w = w[:len(w)+b.size]
+		if err := b.unpack(w[len(w)-b.size:]); err != nil {
+			return nil, err
+		}
+	}
+	start := off - int64(size) - first*blockSize
+	if start+int64(size) > int64(len(w)) {
+		return nil, errNotPacked
+	}
+	return w[start:][:size], nil
+}
