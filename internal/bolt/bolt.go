@@ -67,7 +67,7 @@ func Open(r io.ReaderAt, size int64) (*DB, error) {
 		}
 	}
 	if best.pageSize == 0 {
-		return nil, fmt.Errorf("bolt: %w: %w", ErrFormat, err)
+		return nil, fmt.Errorf("bolt: no meta page: %w (%w)", err, ErrFormat) // the reason is err's, if it has one
 	}
 	return &DB{r: r, size: size, pageSize: best.pageSize, root: best.root}, nil
 }
@@ -91,7 +91,7 @@ func readMeta(r io.ReaderAt, at int64) (meta, error) {
 	m := meta{pageSize: int64(le.Uint32(b[8:])), root: le.Uint64(b[16:]), txid: le.Uint64(b[48:])}
 	switch {
 	case le.Uint32(b) != metaMagic || le.Uint32(b[4:]) != metaVersion:
-		return meta{}, errors.New("no meta page")
+		return meta{}, errors.New("no magic number")
 	case le.Uint64(b[metaSize-8:]) != sum.Sum64():
 		return meta{}, errors.New("checksum of the meta page is wrong")
 	case m.pageSize < minPage || m.pageSize > maxPage || m.pageSize&(m.pageSize-1) != 0:

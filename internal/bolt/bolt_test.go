@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // tree returns the database that bbolt made; see testdata/README.md.
@@ -191,6 +193,19 @@ func TestNotADatabase(t *testing.T) {
 		if _, err := Open(bytes.NewReader(data), int64(len(data))); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: %v, want ErrFormat", name, err)
 		}
+	}
+}
+
+// unread is a database of which nothing can be read.
+type unread struct{}
+
+func (unread) ReadAt([]byte, int64) (int, error) { return 0, vmem.ErrNotPresent }
+
+// TestUnreadable checks that a database which could not be read is not called damaged.
+func TestUnreadable(t *testing.T) {
+	_, err := Open(unread{}, 1<<16)
+	if reason := vmem.ReasonOf(err); reason != "not-present" || !errors.Is(err, ErrFormat) {
+		t.Errorf("reason %s of %v", reason, err)
 	}
 }
 
