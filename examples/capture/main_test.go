@@ -62,7 +62,7 @@ func write(t *testing.T, root, name string, b []byte) {
 }
 
 // command runs it, and checks its exit status.
-func command(t *testing.T, status int, args ...string) (stdout, stderr string) {
+func runCapture(t *testing.T, status int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, msg bytes.Buffer
 	if got := run(t.Context(), args, &out, &msg); got != status {
@@ -108,10 +108,10 @@ func read(t *testing.T, name string) string {
 func TestToFile(t *testing.T) {
 	root, ram := newRoot(t)
 	out := filepath.Join(t.TempDir(), "image.lime")
-	command(t, exitWhole, "-root", root, "-node", "n1", "-o", out)
+	runCapture(t, exitWhole, "-root", root, "-node", "n1", "-o", out)
 	checkImage(t, []byte(read(t, out)), ram, read(t, out+".json"))
 	before := read(t, out)
-	_, msg := command(t, exitFailed, "-root", root, "-o", out)
+	_, msg := runCapture(t, exitFailed, "-root", root, "-o", out)
 	if !strings.Contains(msg, "exists") || read(t, out) != before {
 		t.Errorf("a file that exists: %s", msg)
 	}
@@ -120,15 +120,15 @@ func TestToFile(t *testing.T) {
 func TestToStandardOutput(t *testing.T) {
 	root, ram := newRoot(t)
 	manifest := filepath.Join(t.TempDir(), "manifest")
-	out, _ := command(t, exitWhole, "-root", root, "-node", "n1", "-o", "-", "-manifest", manifest)
+	out, _ := runCapture(t, exitWhole, "-root", root, "-node", "n1", "-o", "-", "-manifest", manifest)
 	checkImage(t, []byte(out), ram, read(t, manifest))
-	_, msg := command(t, exitWhole, "-root", root, "-node", "n1", "-o", "-")
+	_, msg := runCapture(t, exitWhole, "-root", root, "-node", "n1", "-o", "-")
 	checkImage(t, []byte(out), ram, msg[strings.Index(msg, "{"):strings.LastIndex(msg, "}")+1])
 }
 
 func TestHostileName(t *testing.T) {
 	root, _ := newRoot(t)
-	_, msg := command(t, exitWhole, "-root", root, "-node", "n\x7f\u009b2J\u202e", "-o", "-")
+	_, msg := runCapture(t, exitWhole, "-root", root, "-node", "n\x7f\u009b2J\u202e", "-o", "-")
 	if !strings.Contains(msg, `"n\u007f\u009b2J\u202e"`) {
 		t.Errorf("message %q", msg)
 	}
@@ -137,7 +137,7 @@ func TestHostileName(t *testing.T) {
 func TestNotWhole(t *testing.T) {
 	root, _ := newRoot(t)
 	write(t, root, "proc/iomem", []byte("00100000-00131fff : System RAM\n"))
-	_, msg := command(t, exitNotWhole, "-root", root, "-o", "-", "-manifest", filepath.Join(t.TempDir(), "m"))
+	_, msg := runCapture(t, exitNotWhole, "-root", root, "-o", "-", "-manifest", filepath.Join(t.TempDir(), "m"))
 	if !strings.Contains(msg, "lacks 8 KiB in 1 places") {
 		t.Errorf("message %s", msg)
 	}
@@ -146,15 +146,31 @@ func TestNotWhole(t *testing.T) {
 func TestRefused(t *testing.T) {
 	root, _ := newRoot(t)
 	write(t, root, "proc/iomem", []byte("00000000-00000000 : System RAM\n"))
-	_, msg := command(t, exitRefused, "-root", root, "-o", "-")
+	_, msg := runCapture(t, exitRefused, "-root", root, "-o", "-")
 	if !strings.Contains(msg, "CAP_SYS_ADMIN") {
 		t.Errorf("message %s", msg)
 	}
 	write(t, root, "proc/kcore", nil)
-	_, msg = command(t, exitRefused, "-root", root, "-o", "-")
+	_, msg = runCapture(t, exitRefused, "-root", root, "-o", "-")
 	if !strings.Contains(msg, "masked") {
 		t.Errorf("message %s", msg)
 	}
+}
+
+// TestRefusedLeavesNoFile checks that a second try, after the cause is mended, finds no file
+// of the first.
+func TestRefusedLeavesNoFile(t *testing.T) {
+	root, ram := newRoot(t)
+	kcore := read(t, filepath.Join(root, "proc", "kcore"))
+	write(t, root, "proc/kcore", nil)
+	out := filepath.Join(t.TempDir(), "image.lime")
+	runCapture(t, exitRefused, "-root", root, "-o", out)
+	if left, err := filepath.Glob(out + "*"); err != nil || left != nil {
+		t.Errorf("left: %q, %v", left, err)
+	}
+	write(t, root, "proc/kcore", []byte(kcore))
+	runCapture(t, exitWhole, "-o", out, "-root", root, "-node", "n1")
+	checkImage(t, []byte(read(t, out)), ram, read(t, out+".json"))
 }
 
 func TestUsage(t *testing.T) {
@@ -162,10 +178,16 @@ func TestUsage(t *testing.T) {
 		{}, {"-o", "-", "-url", "http://127.0.0.1"}, {"-o", "-", "more"}, {"-o", "-", "-format", "raw"}, {"-o", "-", "-resumable"},
 		{"-o", "-", "-leave-out", "slab"}, {"-o", "-", "-order", "random"},
 	} {
-		command(t, exitUsage, args...)
+		runCapture(t, exitUsage, args...)
 	}
-	_, msg := command(t, exitWhole, "-h")
-	if !strings.Contains(msg, "-resumable") {
-		t.Errorf("help: %s", msg)
+	_, msg := runCapture(t, exitUsage, "node.lime")
+	if !strings.Contains(msg, "node.lime") || !strings.Contains(msg, "usage: capture") {
+		t.Errorf("an argument: %s", msg)
+	}
+	help, msg := runCapture(t, exitWhole, "-h")
+	for _, part := range []string{"usage: capture [flags] -o FILE | -url URL", "-resumable", "-leave-out free,clean-files", "4  the machine withholds"} {
+		if !strings.Contains(help, part) || msg != "" {
+			t.Errorf("help lacks %q: %s%s", part, help, msg)
+		}
 	}
 }

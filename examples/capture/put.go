@@ -42,7 +42,7 @@ func (e *httpError) temporary() bool {
 // S3 demands. What was sent can't be sent again, for it is nowhere kept and memory has moved
 // on: where the connection breaks or the server has trouble, the whole capture begins anew,
 // so many times; after memory that can't be read, in chunks of unknown number.
-func capturePut(ctx context.Context, to string, retries int, opts *capture.Options, stderr io.Writer) (*capture.Manifest, error) {
+func capturePut(ctx context.Context, to string, retries int, opts *capture.Options, say func(string)) (*capture.Manifest, error) {
 	for sized := true; ; {
 		m, err := putOnce(ctx, to, sized, opts)
 		sized = sized && !errors.Is(err, errShort)
@@ -50,7 +50,7 @@ func capturePut(ctx context.Context, to string, retries int, opts *capture.Optio
 			return m, err
 		}
 		retries--
-		fmt.Fprintf(stderr, "\n%s: capturing anew\n", text.Message(err))
+		say(text.Message(err) + ": capturing anew")
 	}
 }
 

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
 
 	"github.com/nodelens/nodelens/capture"
+	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/text"
 )
 
@@ -18,18 +18,32 @@ import (
 type settings struct {
 	out, url, manifest string
 	root, node         string
-	resumable          bool
+	resumable, quiet   bool
 	retries            int
 	format             capture.Format
 	order              capture.Order
 	filter             filter
 }
 
-// parse reads the command line; without settings the status is to exit with.
-func parse(args []string, stderr io.Writer) (*settings, int) {
-	s := new(settings)
-	flags := flag.NewFlagSet("capture", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+// command returns the command, which sets s when it is parsed.
+func (s *settings) command() *command.Command {
+	c := command.New("capture", "-o FILE | -url URL")
+	c.About = "Writes an image of this machine's memory to a file, to standard output or to a URL that takes a PUT,\n" +
+		"such as a signed URL of a bucket. A manifest says what is in the image. It needs root and /proc/kcore."
+	c.Examples = []string{
+		"capture -o node.lime",
+		"capture -o node.lime.lz4 -format lime.lz4 -leave-out free,clean-files",
+		"capture -o - | ssh analyst 'cat > node.lime'",
+		"capture -url \"$SIGNED_URL\" -manifest node.json",
+		"capture -url \"$SESSION\" -resumable",
+	}
+	c.Statuses = []string{
+		"0  the image has all memory that was asked for",
+		"1  there is no whole image: standard error says why",
+		"3  the image lacks some memory: the manifest says what and why",
+		"4  the machine withholds its memory: standard error says what to change",
+	}
+	flags := c.Flags
 	flags.StringVar(&s.out, "o", "", "write the image to `FILE`, which must not exist, or to a device; - is standard output")
 	flags.StringVar(&s.url, "url", "", "send the image to `URL` by HTTP PUT")
 	flags.BoolVar(&s.resumable, "resumable", false, "the URL is the session of a resumable upload")
@@ -39,28 +53,21 @@ func parse(args []string, stderr io.Writer) (*settings, int) {
 	flags.StringVar(&s.node, "node", os.Getenv("NODE_NAME"), "`NAME` of the node in the manifest; default: $NODE_NAME")
 	flags.TextVar(&s.format, "format", capture.FormatLiME, "`FORMAT` of the image: lime, avml or lime.lz4")
 	flags.TextVar(&s.order, "order", capture.OrderAscending, "`ORDER` of reading: ascending, or kernel-first, which not every tool reads")
+	flags.BoolVar(&s.quiet, "q", false, "show no progress")
 	s.filter.define(flags)
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return nil, exitWhole
-	case err != nil:
-		return nil, exitUsage
-	}
-	if err := s.check(flags.Args()); err != nil {
-		fmt.Fprintln(stderr, "capture:", text.Message(err))
-		return nil, exitUsage
-	}
-	return s, exitWhole
+	return c
 }
 
 func (s *settings) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
-		return fmt.Errorf("what is %q for?", rest)
+		return fmt.Errorf("unexpected: %q; -o or -url says where the image goes", rest)
 	case (s.out == "") == (s.url == ""):
 		return errors.New("give -o or -url, and not both")
 	case s.resumable && s.url == "":
 		return errors.New("-resumable needs -url")
+	case s.retries < 0:
+		return errors.New("-retries is negative")
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func TestHostileAnswer(t *testing.T) {
 		http.Error(w, "no\ncaptured \x1b[2K\u202e", http.StatusForbidden)
 	}))
 	defer server.Close()
-	_, msg := command(t, exitFailed, "-root", root, "-url", server.URL, "-manifest", filepath.Join(t.TempDir(), "m"))
+	_, msg := runCapture(t, exitFailed, "-root", root, "-url", server.URL, "-manifest", filepath.Join(t.TempDir(), "m"))
 	if !strings.HasSuffix(msg, `403: no\ncaptured \x1b[2K\u202e`+"\n") {
 		t.Errorf("message %q", msg)
 	}
@@ -91,7 +91,7 @@ func TestPut(t *testing.T) {
 			s := httptest.NewServer(b)
 			defer s.Close()
 			manifest := filepath.Join(t.TempDir(), "manifest")
-			_, msg := command(t, tt.status, "-root", root, "-node", "n1", "-url", s.URL, "-manifest", manifest)
+			_, msg := runCapture(t, tt.status, "-root", root, "-node", "n1", "-url", s.URL, "-manifest", manifest)
 			object, tries := b.stored()
 			if tries != tt.tries {
 				t.Errorf("%d tries, want %d: %s", tries, tt.tries, msg)
@@ -130,7 +130,7 @@ func TestPutLength(t *testing.T) {
 			s := httptest.NewServer(b)
 			defer s.Close()
 			args := append([]string{"-root", root, "-url", s.URL, "-manifest", filepath.Join(t.TempDir(), "m")}, tt.args...)
-			command(t, tt.status, args...)
+			runCapture(t, tt.status, args...)
 			object, _ := b.stored()
 			if (object == nil) != (tt.status == exitFailed) {
 				t.Fatalf("%d bytes were stored", len(object))
@@ -149,7 +149,7 @@ func TestPutNothingShort(t *testing.T) {
 	b := new(bucket)
 	s := httptest.NewServer(b)
 	defer s.Close()
-	command(t, exitFailed, "-root", root, "-url", s.URL, "-manifest", filepath.Join(t.TempDir(), "m"))
+	runCapture(t, exitFailed, "-root", root, "-url", s.URL, "-manifest", filepath.Join(t.TempDir(), "m"))
 	if object, _ := b.stored(); object != nil {
 		t.Errorf("%d bytes were stored of a capture that failed", len(object))
 	}
@@ -159,7 +159,7 @@ func TestPutHidesTheSignature(t *testing.T) {
 	root, _ := newRoot(t)
 	s := httptest.NewServer(new(bucket))
 	s.Close()
-	_, msg := command(t, exitFailed, "-root", root, "-retries", "0", "-url", s.URL+"/image?Signature=secret", "-manifest", filepath.Join(t.TempDir(), "m"))
+	_, msg := runCapture(t, exitFailed, "-root", root, "-retries", "0", "-url", s.URL+"/image?Signature=secret", "-manifest", filepath.Join(t.TempDir(), "m"))
 	if strings.Contains(msg, "secret") || !strings.Contains(msg, "/image") {
 		t.Errorf("message %s", msg)
 	}
@@ -244,7 +244,7 @@ func TestResumable(t *testing.T) {
 			s := httptest.NewServer(h)
 			defer s.Close()
 			manifest := filepath.Join(t.TempDir(), "manifest")
-			command(t, tt.status, "-root", root, "-node", "n1", "-url", s.URL, "-resumable", "-manifest", manifest)
+			runCapture(t, tt.status, "-root", root, "-node", "n1", "-url", s.URL, "-resumable", "-manifest", manifest)
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if h.done != (tt.status == exitWhole) {
