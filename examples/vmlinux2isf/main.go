@@ -11,14 +11,11 @@
 //
 // It exits with 0 if all went well, with 3 if parts of the debug information were
 // damaged and left out, which it tells on standard error, with 1 if there is no
-// result, with 2 if it was called wrongly, and with 130 if it was interrupted: a second
-// interrupt ends it at once.
+// result, with 2 if it was called wrongly, and with 130 if it was interrupted.
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -26,73 +23,70 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/dwarfconv"
-	"github.com/nodelens/nodelens/internal/interrupt"
+	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/text"
 )
 
-// Exit statuses.
+// Exit statuses, beside those of package command.
 const (
-	exitWhole = iota
-	exitNoResult
-	exitUsage
-	exitNotWhole
+	exitWhole    = command.OK
+	exitNoResult = command.Failed
+	exitUsage    = command.Usage
+	exitNotWhole = 3
 )
 
-func main() {
-	ctx, stop := interrupt.Context(os.Interrupt)
-	status := interrupt.Exit(ctx, run(ctx, os.Args[1:], os.Stderr))
-	stop()
-	os.Exit(status)
-}
+func main() { command.Main(run, os.Interrupt) }
 
 // settings are what the command line says.
 type settings struct {
 	vmlinux, output, systemMap string
+	quiet                      bool
+}
+
+// newCommand returns the command, which sets s when it is parsed.
+func newCommand(s *settings) *command.Command {
+	c := command.New("vmlinux2isf", "VMLINUX")
+	c.About = "Converts a kernel's debug information to ISF, the symbol format of Volatility 3 and of analyzenode.\n" +
+		"VMLINUX is a vmlinux or a module with DWARF, also compressed, or a Debian -dbg package."
+	c.Examples = []string{
+		"vmlinux2isf vmlinux-6.6.72.xz",
+		"vmlinux2isf -o node.isf.json linux-image-6.1.0-44-amd64-dbg.deb",
+		"vmlinux2isf vmlinux -system-map System.map-6.6.72",
+	}
+	c.Statuses = []string{
+		"0  all went well",
+		"1  there is no result: standard error says why",
+		"3  parts of the debug information were damaged and left out",
+	}
+	c.Flags.StringVar(&s.output, "o", "", "write to `FILE`, compressed if it ends in .xz, .gz or .zst; default: named after VMLINUX, with .isf.json.xz")
+	c.Flags.StringVar(&s.systemMap, "system-map", "", "take symbols from `FILE`, a System.map, too")
+	c.Flags.BoolVar(&s.quiet, "q", false, "show no progress")
+	return c
 }
 
 // run is main with its surroundings as arguments; it returns the exit status.
-func run(ctx context.Context, args []string, stderr io.Writer) int {
-	s, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return exitWhole
-	case err != nil:
-		return exitUsage
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var s settings
+	c := newCommand(&s)
+	rest, status, end := c.Parse(args, stdout, stderr)
+	if end {
+		return status
 	}
-	lost, err := convert(ctx, s, stderr)
+	if len(rest) != 1 {
+		return c.Refuse(stderr, fmt.Errorf("one file is expected, not %d", len(rest)))
+	}
+	if s.vmlinux = rest[0]; s.output == "" {
+		s.output = outputName(s.vmlinux)
+	}
+	lost, err := s.convert(ctx, command.NewMeter(stderr, s.quiet))
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "vmlinux2isf: %s\n", text.Message(err))
-		return exitNoResult
+		return c.Fail(stderr, err)
 	case lost > 0:
 		fmt.Fprintf(stderr, "vmlinux2isf: %s is not whole\n", text.Printable(s.output))
 		return exitNotWhole
 	}
 	return exitWhole
-}
-
-func parse(args []string, stderr io.Writer) (settings, error) {
-	var s settings
-	flags := flag.NewFlagSet("vmlinux2isf", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: vmlinux2isf [-o FILE] [-system-map FILE] VMLINUX")
-		flags.PrintDefaults()
-	}
-	flags.StringVar(&s.output, "o", "", "write to `FILE`, compressed if it ends in .xz, .gz or .zst")
-	flags.StringVar(&s.systemMap, "system-map", "", "take symbols from `FILE`, a System.map, too")
-	if err := flags.Parse(args); err != nil {
-		return s, err
-	}
-	if flags.NArg() != 1 {
-		flags.Usage()
-		return s, errors.New("one file is expected")
-	}
-	s.vmlinux = flags.Arg(0)
-	if s.output == "" {
-		s.output = outputName(s.vmlinux)
-	}
-	return s, nil
 }
 
 // outputName returns the name of the result for a file: its own, less what says how it
@@ -106,14 +100,14 @@ func outputName(vmlinux string) string {
 }
 
 // convert converts, and returns how many complaints there were.
-func convert(ctx context.Context, s settings, stderr io.Writer) (lost int, err error) {
-	show := newMeter(stderr)
+func (s *settings) convert(ctx context.Context, meter *command.Meter) (lost int, err error) {
+	defer meter.Clear()
 	opts := &dwarfconv.Options{
 		Hash:     true,
-		Progress: show.update,
+		Progress: meter.Show,
 		Warn: func(err error) {
 			lost++
-			show.line(text.Message(err))
+			meter.Line(text.Message(err))
 		},
 	}
 	if s.systemMap != "" {
@@ -126,9 +120,10 @@ func convert(ctx context.Context, s settings, stderr io.Writer) (lost int, err e
 	}
 	f, err := dwarfconv.ConvertFile(ctx, s.vmlinux, opts)
 	if err != nil {
-		show.clear()
 		return lost, err
 	}
-	show.line("writing " + text.Printable(s.output))
+	if !s.quiet {
+		meter.Line("writing " + text.Printable(s.output))
+	}
 	return lost, f.WriteFile(s.output)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,7 @@ func TestHostileNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stderr bytes.Buffer
-	if status := run(t.Context(), []string{"-o", out, vmlinux}, &stderr); status != exitNotWhole {
+	if status := run(t.Context(), []string{vmlinux, "-o", out}, io.Discard, &stderr); status != exitNotWhole {
 		t.Errorf("exit status %d: %s", status, &stderr)
 	}
 	if text := stderr.String(); strings.ContainsAny(text, "\x1b\a") || !strings.Contains(text, `\x1b]0;pwn\a`) || !strings.Contains(text, `out\x1b[2J.json`) {
@@ -76,7 +77,7 @@ func TestReduced(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stderr bytes.Buffer
-		if status := run(t.Context(), []string{"-o", out, vmlinux}, &stderr); status != exitNoResult {
+		if status := run(t.Context(), []string{"-o", out, vmlinux}, io.Discard, &stderr); status != exitNoResult {
 			t.Errorf("%s: exit status %d", name, status)
 		}
 		if text := stderr.String(); !strings.Contains(text, "reduced") || !strings.Contains(text, "task_struct") {
@@ -84,6 +85,28 @@ func TestReduced(t *testing.T) {
 		}
 		if _, err := os.Stat(out); !os.IsNotExist(err) {
 			t.Errorf("%s: there is a file: %v", name, err)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for name, test := range map[string]struct {
+		args           []string
+		status         int
+		stdout, stderr string
+	}{
+		"help":         {[]string{"vmlinux", "-h"}, exitWhole, "usage: vmlinux2isf [flags] VMLINUX\n", ""},
+		"nothing":      {nil, exitUsage, "", "one file is expected, not 0\nusage: "},
+		"two files":    {[]string{"a", "-q", "b"}, exitUsage, "", "one file is expected, not 2"},
+		"unknown flag": {[]string{"a", "-x"}, exitUsage, "", "-x\nusage: "},
+		"no file":      {[]string{filepath.Join(t.TempDir(), "no\x1b")}, exitNoResult, "", `no\x1b: no such file`},
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := run(t.Context(), test.args, &stdout, &stderr); status != test.status {
+			t.Errorf("%s: exit status %d", name, status)
+		}
+		if !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) || test.stdout == "" && stdout.Len() > 0 || test.stderr == "" && stderr.Len() > 0 {
+			t.Errorf("%s: stdout %q, stderr %q", name, &stdout, &stderr)
 		}
 	}
 }
