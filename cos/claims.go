@@ -50,7 +50,7 @@ func (f *facts) claimant() claim.Process {
 // would tell.
 func (a *attribution) unread(g vmem.Gap) {
 	if errors.Is(g.Err, vmem.ErrNotPresent) && !incomplete(a.pods) {
-		a.notes = append(a.notes, g.Object+" was not all in memory, so containers that have exited may be missing")
+		a.notes = append(a.notes, "containers that have exited may be missing: "+g.Object+", was not all in memory")
 		return
 	}
 	a.gaps = append(a.gaps, g)

@@ -15,10 +15,11 @@ var errNoBundled = errors.New("no image given, and the one that comes with the r
 
 // useBundled takes the bundled image from the repository that dir is in.
 func (s *settings) useBundled(dir string) error {
-	root, err := filepath.Abs(dir)
+	start, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
+	root := start
 	for !exists(filepath.Join(root, bundledImage)) {
 		parent := filepath.Dir(root)
 		if parent == root {
@@ -26,8 +27,9 @@ func (s *settings) useBundled(dir string) error {
 		}
 		root = parent
 	}
-	s.image = filepath.Join(root, bundledImage)
-	return nil
+	here, err := filepath.Rel(start, filepath.Join(root, bundledImage))
+	s.image = filepath.Join(dir, here)
+	return err
 }
 
 func exists(name string) bool {

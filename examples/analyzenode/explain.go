@@ -11,28 +11,15 @@ import (
 	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
-	"github.com/nodelens/nodelens/vmem"
 )
 
-// maxGaps is how many gaps are told on stderr; the JSON has all.
-const maxGaps = 20
-
-// explain says why a report isn't whole.
-func explain(stderr io.Writer, gaps []vmem.Gap) {
-	fmt.Fprintf(stderr, "analyzenode: the report is not whole (%d gaps)\n", len(gaps))
-	for i, g := range gaps {
-		if i == maxGaps {
-			fmt.Fprintf(stderr, "  and %d more: -json has all\n", len(gaps)-maxGaps)
-			return
-		}
-		fmt.Fprintf(stderr, "  %s\n", text.Message(g))
-	}
-}
-
 // fail says why there is no report, and what would help.
-func fail(stderr io.Writer, err error) int {
+func (s *settings) fail(stderr io.Writer, err error) int {
 	if e, ok := errors.AsType[*image.Error](err); ok { // says all, and what to do
 		fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(e))
+		if s.verbose {
+			fmt.Fprintf(stderr, "  %s\n", text.Line(e.Detail()))
+		}
 		return exitNoReport
 	}
 	fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(err))

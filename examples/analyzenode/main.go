@@ -1,6 +1,6 @@
 // Analyzenode says what ran on a Kubernetes node whose memory was imaged, pod by pod.
 //
-//	analyzenode [-json] [-raw] [-isf FILE | -vmlinux FILE] [IMAGE]
+//	analyzenode [flags] [IMAGE]
 //
 // IMAGE is a LiME or AVML image, an ELF core, a kdump file, or nothing but memory if a
 // kernel is found in it; each also compressed by LZ4, gzip, zlib, xz or zstd. With -raw it
@@ -8,120 +8,145 @@
 // comes with the repository. The symbols of the kernel are taken from the image, unless
 // -isf names them in Volatility's format, or -vmlinux the kernel's
 // vmlinux with DWARF. With -json the whole report is printed, in the form
-// nodelens/node/v2.
+// nodelens/node/v2. With -v what is wrong is told by addresses too.
 //
-// It exits with 0 if the report is whole, with 3 if it isn't, for reasons that it gives
-// on standard error, with 1 if there is no report, with 2 if it was called wrongly,
-// and with 130 if it was interrupted: a second interrupt ends it at once.
+// It exits with 0 if the report is whole, with 3 if it isn't, for reasons that stand in the
+// report, with 1 if there is no report, with 2 if it was called wrongly, and with 130 if it
+// was interrupted: a second interrupt ends it at once.
 package main
 
 import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/image"
-	"github.com/nodelens/nodelens/internal/interrupt"
+	"github.com/nodelens/nodelens/internal/command"
 )
 
-// Exit statuses.
+// Exit statuses, beside those of package command.
 const (
-	exitWhole = iota
-	exitNoReport
-	exitUsage
-	exitNotWhole
+	exitWhole    = command.OK
+	exitNoReport = command.Failed
+	exitUsage    = command.Usage
+	exitNotWhole = 3
 )
 
-func main() {
-	ctx, stop := interrupt.Context(os.Interrupt)
-	status := interrupt.Exit(ctx, run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-	stop()
-	os.Exit(status)
-}
+func main() { command.Main(run, os.Interrupt) }
 
 // settings are what the command line says.
 type settings struct {
 	image, symbols, vmlinux string
-	json, raw               bool
+
+	json, raw, hash, quiet, verbose bool
+}
+
+// newCommand returns the command, which sets s when it is parsed.
+func newCommand(s *settings) *command.Command {
+	c := command.New("analyzenode", "[IMAGE]")
+	c.About = "Says what ran on a Kubernetes node whose memory was imaged, pod by pod. IMAGE is a LiME or AVML image,\n" +
+		"an ELF core, a kdump file or plain memory, also compressed. Without IMAGE it is the one that comes with\n" +
+		"the repository. The symbols of its kernel are found in the image, unless -isf or -vmlinux names them."
+	c.Examples = []string{
+		"analyzenode node.lime",
+		"analyzenode -json node.lime.zst > report.json",
+		"analyzenode node.elf -vmlinux vmlinux-6.6.72",
+		"sudo analyzenode /proc/kcore",
+	}
+	c.Statuses = []string{
+		"0  the report is whole",
+		"1  there is no report: standard error says why",
+		"3  the report is not whole: it says what is missing",
+	}
+	f := c.Flags
+	f.StringVar(&s.symbols, "isf", "", "symbols of the image's kernel: an ISF `FILE`, also compressed")
+	f.StringVar(&s.vmlinux, "vmlinux", "", "the kernel's vmlinux with DWARF: a `FILE`, also compressed or inside a Debian -dbg package")
+	f.BoolVar(&s.json, "json", false, "print the whole report as JSON: docs/report.md describes it")
+	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
+	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
+	f.BoolVar(&s.quiet, "q", false, "show no progress")
+	f.BoolVar(&s.verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")
+	return c
 }
 
 // run is main with its surroundings as arguments; it returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	s, err := parse(args, stderr)
+	var s settings
+	c := newCommand(&s)
+	rest, status, end := c.Parse(args, stdout, stderr)
+	if end {
+		return status
+	}
+	if err := s.check(rest); err != nil {
+		return c.Refuse(stderr, err)
+	}
+	err := command.CheckOutput(stdout)
+	if err == nil && s.image == "" {
+		err = s.useBundled(".")
+	}
+	if err != nil {
+		return s.fail(stderr, err)
+	}
+	meter := command.NewMeter(stderr, s.quiet)
+	report, err := cos.AnalyzeNode(ctx, cos.File(s.image), s.options(args, meter.Show))
+	meter.Clear()
+	if err != nil {
+		return s.fail(stderr, err)
+	}
+	return s.deliver(report, stdout, stderr)
+}
+
+// check takes what is no flag, and refuses what contradicts itself.
+func (s *settings) check(rest []string) error {
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return exitWhole
-	case err != nil:
-		return exitUsage
+	case len(rest) > 1:
+		return fmt.Errorf("more than one image: %q", rest)
+	case s.symbols != "" && s.vmlinux != "":
+		return errors.New("-isf and -vmlinux contradict each other: name one of them")
+	case s.quiet && s.verbose:
+		return errors.New("-q and -v contradict each other")
+	case len(rest) == 1 && command.IsWord(rest[0]) && !exists(rest[0]):
+		return fmt.Errorf("%s is no command, for there are none, and there is no image of that name", rest[0])
+	case len(rest) == 1:
+		s.image = rest[0]
 	}
-	if s.image == "" {
-		if err := s.useBundled("."); err != nil {
-			return fail(stderr, err)
-		}
-	}
-	meter := newMeter(stderr)
-	opts := &cos.Options{Arguments: args, SymbolFile: s.symbols, Progress: meter.show}
+	return nil
+}
+
+// options returns how to analyse the image.
+func (s *settings) options(args []string, progress func(stage string, done, total int64)) *cos.Options {
+	opts := &cos.Options{SymbolFile: s.symbols, Hash: s.hash, Arguments: args, Progress: progress}
 	if s.vmlinux != "" {
-		opts.SymbolSource = &vmlinux{s.vmlinux, meter.show}
+		opts.SymbolSource = &vmlinux{s.vmlinux, progress}
 	}
 	if s.raw {
 		opts.Format = image.FormatRaw
 	}
-	report, err := cos.AnalyzeNode(ctx, cos.File(s.image), opts)
-	meter.clear()
-	if err != nil {
-		return fail(stderr, err)
-	}
-	return deliver(report, s.json, stdout, stderr)
+	return opts
 }
 
-func parse(args []string, stderr io.Writer) (settings, error) {
-	var s settings
-	flags := flag.NewFlagSet("analyzenode", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&s.symbols, "isf", "", "symbols of the image's kernel: an ISF `FILE`, also compressed")
-	flags.StringVar(&s.vmlinux, "vmlinux", "", "the kernel's vmlinux with DWARF: a `FILE`, also compressed or inside a Debian -dbg package")
-	flags.BoolVar(&s.json, "json", false, "print the whole report as JSON")
-	flags.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
-	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: analyzenode [-json] [-raw] [-isf FILE | -vmlinux FILE] [IMAGE]")
-		flags.PrintDefaults()
-	}
-	if err := flags.Parse(args); err != nil {
-		return s, err
-	}
-	if flags.NArg() > 1 {
-		err := fmt.Errorf("more than one image: %q", flags.Args())
-		fmt.Fprintln(stderr, "analyzenode:", err)
-		return s, err
-	}
-	s.image = flags.Arg(0)
-	return s, nil
-}
-
-// deliver prints the report, and on stderr why it isn't whole.
-func deliver(r *cos.NodeReport, asJSON bool, stdout, stderr io.Writer) int {
+// deliver prints the report, and on stderr whether it is whole.
+func (s *settings) deliver(r *cos.NodeReport, stdout, stderr io.Writer) int {
 	w := bufio.NewWriter(stdout)
-	if asJSON {
+	if s.json {
 		text, err := r.MarshalJSON()
 		if err != nil {
-			return fail(stderr, err)
+			return s.fail(stderr, err)
 		}
 		fmt.Fprintf(w, "%s\n", text)
 	} else {
 		printReport(w, r)
 	}
 	if err := w.Flush(); err != nil {
-		return fail(stderr, err)
+		return s.fail(stderr, err)
 	}
 	if r.Whole() {
 		return exitWhole
 	}
-	explain(stderr, r.Gaps)
+	s.explain(stderr, r)
 	return exitNotWhole
 }

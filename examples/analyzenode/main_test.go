@@ -7,9 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,6 +58,10 @@ func node() *cos.NodeReport {
 	conmon.Cred = &linux.Cred{UID: 5}
 	cycle := process(70, 71, "/bin/a", "/bin/a")
 	return &cos.NodeReport{
+		Provenance: cos.Provenance{
+			Image: "case 7/node.lime.gz", Format: "LiME", Compression: "gzip", Size: 9876 << 10, SHA256: "00ff", SHA256From: cos.DigestComputed,
+			Captured: time.Date(2026, 11, 21, 1, 52, 0, 0, time.UTC), CapturedFrom: cos.CapturedByClock,
+		},
 		Kernel:   cos.Kernel{Release: "6.12.0", Banner: "Linux version 6.12.0 #1", PageTableLevels: 5, KASLRShift: 0x10800000, Symbols: "the image"},
 		Hostname: "node-x7k9", BootTime: time.Date(2026, 11, 21, 1, 49, 10, 5, time.UTC),
 		Pods: []cos.Pod{
@@ -78,11 +82,15 @@ func node() *cos.NodeReport {
 // xs are as many as fit on a line.
 var xs = strings.Repeat("x", maxLine-len("-sh ")-1)
 
-var nodeText = `kernel 6.12.0, 5-level page tables, KASLR shift 0x10800000
+const headText = `node node-x7k9, booted 2026-11-21 01:49:10 UTC: 2 pods, 12 processes
+image "case 7/node.lime.gz": LiME in gzip, 9876 KiB, captured 2026-11-21 01:52:00 UTC by the node's clock
+  SHA-256 00ff, computed
+kernel 6.12.0, 5-level page tables, KASLR shift 0x10800000
   Linux version 6.12.0 #1
   symbols from the image
-node node-x7k9, booted 2026-11-21 01:49:10 UTC: 2 pods, 12 processes
+`
 
+var nodeText = headText + `
 pod (unknown)/(unknown)  (unknown) 0
   perhaps web, by the uts-name of process 9
   container gone  (no processes)
@@ -125,13 +133,13 @@ func TestImitation(t *testing.T) {
 		`"x  (zombie)": x  (runs "/tmp/x, uid 0)\u202e")`:                name,
 		`y: /bin/y "` + strings.Repeat("y", maxLine-20) + `\u2026  (ui…`: long,
 	} {
-		if got := describe(&p); got != want {
+		if got := new(views).describe(&p); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
 	r := &cos.NodeReport{Pods: []cos.Pod{{UID: "u", Namespace: "(unknown)", Name: "a/b  guaranteed", Containers: []cos.Container{{Name: "c  (no processes)"}}}}}
 	var out bytes.Buffer
-	deliver(r, false, &out, io.Discard)
+	new(settings).deliver(r, &out, io.Discard)
 	for _, want := range []string{`pod "(unknown)"/"a/b  guaranteed"  (unknown) u`, `container "c  (no processes)"  (no processes)`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in:\n%s", want, &out)
@@ -141,7 +149,7 @@ func TestImitation(t *testing.T) {
 
 func TestDeliverText(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	status := deliver(node(), false, &stdout, &stderr)
+	status := new(settings).deliver(node(), &stdout, &stderr)
 	if diff := cmp.Diff(nodeText, stdout.String()); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -152,7 +160,7 @@ func TestDeliverText(t *testing.T) {
 
 func TestDeliverJSON(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	status := deliver(node(), true, &stdout, &stderr)
+	status := (&settings{json: true}).deliver(node(), &stdout, &stderr)
 	want, err := node().MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
@@ -162,19 +170,92 @@ func TestDeliverJSON(t *testing.T) {
 	}
 }
 
-func TestDeliverWithGaps(t *testing.T) {
+// lossy is a report that lacks things of several kinds.
+func lossy() *cos.NodeReport {
 	r := node()
-	for i := range maxGaps + 5 {
-		r.Gaps = append(r.Gaps, vmem.Gap{Object: fmt.Sprintf("task %d\x07", i), Place: vmem.KernelPlace(0x10), Err: errors.New("broke off")})
+	captured := func(object string, place vmem.Place) vmem.Gap {
+		return vmem.Gap{Object: object, Place: place, Err: vmem.ErrNotCaptured}
 	}
-	var stdout, stderr bytes.Buffer
-	status := deliver(r, false, &stdout, &stderr)
-	if status != exitNotWhole || stdout.String() != nodeText {
-		t.Errorf("exit status %d, report:\n%s", status, &stdout)
+	alone := func(p cos.Process) vmem.Gap {
+		return vmem.Gap{Object: fmt.Sprintf("task %d (%s)", p.PID, p.Comm), Err: fmt.Errorf("%w: only in the %v", linux.ErrDisagree, p.Sources)}
 	}
-	lines := strings.Split(stderr.String(), "\n")
-	if len(lines) != maxGaps+3 || lines[1] != `  task 0\a at kernel address 0x10: broke off` || !strings.Contains(lines[maxGaps+1], "5 more") {
-		t.Errorf("stderr:\n%s", &stderr)
+	other := process(77, 1, "/bin/other", "/bin/other")
+	other.Sources, other.StartTime = linux.InTaskList, r.Provenance.Captured
+	late := process(78, 1, "/bin/late", "/bin/late")
+	late.Sources, late.StartTime = linux.InTaskList, r.Provenance.Captured.Add(1)
+	r.Processes = append(r.Processes, other, late)
+	r.Gaps = []vmem.Gap{
+		{Object: "image", Place: vmem.PhysicalPlace(vmem.Range[vmem.PhysAddr]{Start: 0x1000, Size: 64 << 20}, 9), Err: image.ErrTruncated},
+		captured("task list", vmem.KernelPlace(0x10)), captured("open file 7 of task 5 (a of task 6)", vmem.KernelPlace(0x20)),
+		captured("open file 8 of task 5 (a)", vmem.KernelPlace(0x20)), {Object: "args of task 5 (a)", Err: vmem.ErrSwapped},
+		alone(r.Processes[9]), alone(other), alone(late), {Object: "PID IDR entry 79", Err: kstruct.ErrCorrupt},
+		{Object: "pod \x1b", Err: cos.ErrConflict}, {Object: "new\x1b thing 9", Err: errors.New("odd")},
+	}
+	return r
+}
+
+const lossText = `NOT WHOLE: 11 losses; -v and -json tell each
+  64 MiB of memory is missing in the image
+  parts of the image: 1, the file ends early
+  open files: 2, not in the image
+  command lines: 1, swapped out
+  entries of the list of processes: 1, not in the image
+  entries of the table of PIDs: 1, damaged, or changed during the capture
+  facts about a pod: 1, sources disagree
+  new\x1b thing: 1, other
+  processes that one list alone has: 1, changed during the capture, or hidden
+  processes that one list alone has: 1, started during the capture
+  processes that one list alone has: 1, the other could not be read whole
+`
+
+func TestDeliverWithGaps(t *testing.T) {
+	for name, test := range map[string]struct {
+		s              settings
+		stdout, stderr string
+	}{
+		"text":    {settings{}, headText + lossText, "analyzenode: the report is not whole: it begins with what is missing\n"},
+		"JSON":    {settings{json: true}, `{"schema":"` + cos.Schema + `","whole":false,`, "analyzenode: the report is " + lossText},
+		"verbose": {settings{verbose: true}, headText + lossText, "analyzenode: the report is not whole: 11 losses\n  image at physical address 0x1000+0x4000000, file offset 0x9: "},
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := test.s.deliver(lossy(), &stdout, &stderr); status != exitNotWhole {
+			t.Errorf("%s: exit status %d", name, status)
+		}
+		for got, want := range map[string]string{stdout.String(): test.stdout, stderr.String(): test.stderr} {
+			got = strings.Replace(got, "14 processes", "12 processes", 1)
+			if diff := cmp.Diff(want, got[:min(len(want), len(got))]); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+		if strings.ContainsRune(stdout.String()+stderr.String(), '\x1b') {
+			t.Errorf("%s: an escape is printed", name)
+		}
+	}
+}
+
+// TestOneListAlone checks that a process is said to be in one list alone only where the
+// other was read whole.
+func TestOneListAlone(t *testing.T) {
+	whole, lossless := lossy(), lossy()
+	lossless.Gaps = nil
+	for want, test := range map[string]struct {
+		r   *cos.NodeReport
+		pid int32
+	}{
+		"": {whole, 813}, "only in the task list": {whole, 77}, "only in the task list, started during the capture": {whole, 78}, "only in the PID IDR": {lossless, 813},
+	} {
+		i := slices.IndexFunc(test.r.Processes, func(p cos.Process) bool { return p.PID == test.pid })
+		got := strings.Join(viewsOf(test.r).remarks(&test.r.Processes[i]), ", ")
+		if want != "" && !strings.HasSuffix(got, want) || want == "" && strings.Contains(got, "only") {
+			t.Errorf("process %d: %s, want %q", test.pid, got, want)
+		}
+	}
+	v := viewsOf(&cos.NodeReport{Gaps: []vmem.Gap{{Object: "PID IDR entry 77", Err: kstruct.ErrCorrupt}, {Object: "task list", Err: kstruct.ErrCorrupt}}})
+	if !v.explain(77, linux.InTaskList) || v.explain(78, linux.InTaskList) || v.explain(77, linux.InPIDIDR) {
+		t.Errorf("a wrong entry and a wrong link: %+v", v)
+	}
+	if v = viewsOf(&cos.NodeReport{Gaps: []vmem.Gap{{Object: "PID IDR", Err: vmem.ErrSwapped}}}); !v.explain(78, linux.InTaskList) || v.explain(78, linux.InPIDIDR) {
+		t.Errorf("a node of the table: %+v", v)
 	}
 }
 
@@ -184,7 +265,7 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestDeliverToNobody(t *testing.T) {
 	var stderr bytes.Buffer
-	if status := deliver(node(), true, brokenPipe{}, &stderr); status != exitNoReport || !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
+	if status := (&settings{json: true}).deliver(node(), brokenPipe{}, &stderr); status != exitNoReport || !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
 		t.Errorf("exit status %d, stderr %q", status, &stderr)
 	}
 }
@@ -200,13 +281,17 @@ func TestRunFails(t *testing.T) {
 		status int
 		stderr []string
 	}{
-		"help":         {[]string{"-h"}, exitWhole, []string{"usage: analyzenode", "-isf FILE"}},
-		"unknown flag": {[]string{"-x"}, exitUsage, []string{"-x", "usage: analyzenode"}},
-		"two images":   {[]string{"a", "b"}, exitUsage, []string{"more than one image"}},
-		"no bundled":   {nil, exitNoReport, []string{"no image given", bundledImage, "Name an image"}},
-		"no file":      {[]string{"-isf", text, "missing.lime"}, exitNoReport, []string{"missing.lime", "no such file"}},
-		"no image":     {[]string{"-isf", text, text}, exitNoReport, []string{text + " is a text, not memory"}},
-		"no memory":    {[]string{"-raw", text}, exitNoReport, []string{"-vmlinux", "-isf"}},
+		"contradiction": {[]string{"a", "-isf", "b", "-vmlinux", "c"}, exitUsage, []string{"-isf and -vmlinux"}},
+		"quiet and not": {[]string{"-q", "a", "-v"}, exitUsage, []string{"-q and -v"}},
+		"a command":     {[]string{"pslist"}, exitUsage, []string{"pslist is no command"}},
+		"flags behind":  {[]string{text, "-json", "-q", "-v"}, exitUsage, []string{"-q and -v"}},
+		"verbose":       {[]string{text, "-v"}, exitNoReport, []string{text + " is a text, not memory", "\n  "}},
+		"unknown flag":  {[]string{"-x"}, exitUsage, []string{"-x", "usage: analyzenode"}},
+		"two images":    {[]string{"a", "b"}, exitUsage, []string{"more than one image"}},
+		"no bundled":    {nil, exitNoReport, []string{"no image given", bundledImage, "Name an image"}},
+		"no file":       {[]string{"-isf", text, "missing.lime"}, exitNoReport, []string{"missing.lime", "no such file"}},
+		"no image":      {[]string{"-isf", text, text}, exitNoReport, []string{text + " is a text, not memory"}},
+		"no memory":     {[]string{"-raw", text}, exitNoReport, []string{"-vmlinux", "-isf"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -219,6 +304,18 @@ func TestRunFails(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"node.lime", "-h"}, &stdout, &stderr); status != exitWhole || stderr.Len() > 0 {
+		t.Errorf("exit status %d, stderr %q", status, &stderr)
+	}
+	for _, part := range []string{"usage: analyzenode [flags] [IMAGE]", "analyzenode -json node.lime.zst > report.json", "-isf FILE", "3  the report is not whole"} {
+		if !strings.Contains(stdout.String(), part) {
+			t.Errorf("help lacks %q:\n%s", part, &stdout)
+		}
 	}
 }
 
@@ -256,27 +353,4 @@ func TestUseBundled(t *testing.T) {
 	if want := (settings{image: filepath.Join(root, bundledImage), symbols: "some.json"}); s != want {
 		t.Errorf("%+v, want %+v", s, want)
 	}
-}
-
-func TestMeter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var w bytes.Buffer
-		m := newMeter(&w)
-		m.show("searching", 1, 100)
-		m.clear()
-		if w.Len() > 0 {
-			t.Errorf("at once: %q", &w)
-		}
-		time.Sleep(patience)
-		m.show("searching", 50, 100)
-		m.show("searching", 51, 100)
-		time.Sleep(patience)
-		m.show("tasks", 9, 0)
-		m.clear()
-		m.clear()
-		want := "\rsearching: 50 %\rtasks, 2 s     \r               \r"
-		if got := w.String(); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	})
 }

@@ -11,48 +11,91 @@ import (
 	"github.com/nodelens/nodelens/internal/text"
 )
 
-// printReport prints the kernel, each pod with its containers and their processes, and
-// the rest of the node.
+// A printer prints a report.
+type printer struct {
+	w     *bufio.Writer
+	views views // what of the lists of processes was lost
+}
+
+// printReport prints which node it is, what the report lacks, each pod with its containers
+// and their processes, and the rest of the node.
 func printReport(w *bufio.Writer, r *cos.NodeReport) {
-	printKernel(w, r)
-	pods := map[string]containers{} // by UID
-	var rest []*cos.Process
-	for i := range r.Processes {
-		p := &r.Processes[i]
-		if p.PodUID == "" {
-			rest = append(rest, p)
-			continue
-		}
-		if pods[p.PodUID] == nil {
-			pods[p.PodUID] = containers{}
-		}
-		pods[p.PodUID][p.ContainerID] = append(pods[p.PodUID][p.ContainerID], p)
+	printNode(w, r)
+	if !r.Whole() {
+		printLosses(w, r)
 	}
-	for i := range r.Pods {
-		printPod(w, &r.Pods[i], pods[r.Pods[i].UID])
-	}
-	fmt.Fprintln(w, "\nnode")
-	printTree(w, rest, 1)
+	p := &printer{w: w, views: viewsOf(r)}
+	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))
 	}
+}
+
+// processes prints the processes of each pod, and those of none.
+func (p *printer) processes(r *cos.NodeReport) {
+	pods := map[string]containers{} // by UID
+	var rest []*cos.Process
+	for i := range r.Processes {
+		proc := &r.Processes[i]
+		if proc.PodUID == "" {
+			rest = append(rest, proc)
+			continue
+		}
+		if pods[proc.PodUID] == nil {
+			pods[proc.PodUID] = containers{}
+		}
+		pods[proc.PodUID][proc.ContainerID] = append(pods[proc.PodUID][proc.ContainerID], proc)
+	}
+	for i := range r.Pods {
+		p.pod(&r.Pods[i], pods[r.Pods[i].UID])
+	}
+	fmt.Fprintln(p.w, "\nnode")
+	p.tree(rest, 1)
 }
 
 // containers are the processes of a pod by container ID; those of no container are by
 // the empty string.
 type containers map[string][]*cos.Process
 
-func printKernel(w *bufio.Writer, r *cos.NodeReport) {
+// printNode prints which node it is, of which image, and which kernel ran on it.
+func printNode(w *bufio.Writer, r *cos.NodeReport) {
+	booted := "at an unknown time"
+	if !r.BootTime.IsZero() {
+		booted = when(r.BootTime)
+	}
+	fmt.Fprintf(w, "node %s, booted %s: %d pods, %d processes\n", orUnknown(r.Hostname), booted, len(r.Pods), len(r.Processes))
+	printImage(w, &r.Provenance)
 	k := r.Kernel
 	fmt.Fprintf(w, "kernel %s, %d-level page tables, KASLR shift %#x\n", text.Word(k.Release), k.PageTableLevels, k.KASLRShift)
 	fmt.Fprintf(w, "  %s\n", text.Printable(k.Banner))
 	fmt.Fprintf(w, "  symbols from %s\n", text.Line(k.Symbols))
-	booted := "at an unknown time"
-	if !r.BootTime.IsZero() {
-		booted = r.BootTime.UTC().Format(time.DateTime + " MST")
-	}
-	fmt.Fprintf(w, "node %s, booted %s: %d pods, %d processes\n", orUnknown(r.Hostname), booted, len(r.Pods), len(r.Processes))
 }
+
+// printImage prints which image it is, as far as that is known.
+func printImage(w *bufio.Writer, p *cos.Provenance) {
+	if p.Image == "" {
+		return
+	}
+	fmt.Fprintf(w, "image %s: %s", text.Word(p.Image), text.Line(p.Format))
+	if p.Compression != "" {
+		fmt.Fprintf(w, " in %s", text.Line(p.Compression))
+	}
+	if p.Size > 0 {
+		fmt.Fprintf(w, ", %s", size(p.Size))
+	}
+	switch p.CapturedFrom {
+	case cos.CapturedByManifest:
+		fmt.Fprintf(w, ", captured %s", when(p.Captured))
+	case cos.CapturedByClock:
+		fmt.Fprintf(w, ", captured %s by the node's clock", when(p.Captured))
+	}
+	fmt.Fprintln(w)
+	if p.SHA256 != "" {
+		fmt.Fprintf(w, "  SHA-256 %s, %s\n", text.Word(p.SHA256), text.Line(string(p.SHA256From)))
+	}
+}
+
+func when(t time.Time) string { return t.UTC().Format(time.DateTime + " MST") }
 
 // orUnknown returns a name out of the image. None can pass for the word that stands for none.
 func orUnknown(s string) string {
@@ -62,32 +105,32 @@ func orUnknown(s string) string {
 	return text.Word(s)
 }
 
-func printPod(w *bufio.Writer, p *cos.Pod, processes containers) {
-	fmt.Fprintf(w, "\npod %s/%s  %s %s\n", orUnknown(p.Namespace), orUnknown(p.Name), orUnknown(string(p.QoS)), text.Word(p.UID))
-	for _, e := range p.Evidence {
-		if e.Source.Hint() && p.Name == "" && e.Field == "name" {
-			fmt.Fprintf(w, "  perhaps %s, by the %s of process %d\n", text.Word(e.Value), e.Source, e.PID)
+func (p *printer) pod(pod *cos.Pod, processes containers) {
+	fmt.Fprintf(p.w, "\npod %s/%s  %s %s\n", orUnknown(pod.Namespace), orUnknown(pod.Name), orUnknown(string(pod.QoS)), text.Word(pod.UID))
+	for _, e := range pod.Evidence {
+		if e.Source.Hint() && pod.Name == "" && e.Field == "name" {
+			fmt.Fprintf(p.w, "  perhaps %s, by the %s of process %d\n", text.Word(e.Value), text.Line(string(e.Source)), e.PID)
 		}
 	}
-	if p.SandboxID != "" {
-		fmt.Fprintf(w, "  sandbox %s\n", shortID(p.SandboxID))
-		processes.print(w, p.SandboxID)
+	if pod.SandboxID != "" {
+		fmt.Fprintf(p.w, "  sandbox %s\n", shortID(pod.SandboxID))
+		p.container(processes, pod.SandboxID)
 	}
-	for i := range p.Containers {
-		printContainer(w, &p.Containers[i])
-		if id := p.Containers[i].ID; id != "" {
-			processes.print(w, id)
+	for i := range pod.Containers {
+		printContainer(p.w, &pod.Containers[i])
+		if id := pod.Containers[i].ID; id != "" {
+			p.container(processes, id)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(processes)) {
-		fmt.Fprintf(w, "  of %s\n", ofContainer(id))
-		processes.print(w, id)
+		fmt.Fprintf(p.w, "  of %s\n", ofContainer(id))
+		p.container(processes, id)
 	}
 }
 
-// print prints the processes of a container and takes them out.
-func (c containers) print(w *bufio.Writer, id string) {
-	printTree(w, c[id], 2)
+// container prints the processes of a container and takes them out.
+func (p *printer) container(c containers, id string) {
+	p.tree(c[id], 2)
 	delete(c, id)
 }
 

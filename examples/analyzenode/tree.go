@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"path"
 	"slices"
@@ -12,28 +11,28 @@ import (
 	"github.com/nodelens/nodelens/linux"
 )
 
-// printTree prints the processes as trees: a process under its parent, if that is
-// among them. indent is the depth of the roots.
-func printTree(w *bufio.Writer, processes []*cos.Process, indent int) {
-	t := tree{w: w, children: map[int32][]*cos.Process{}, printed: map[*cos.Process]bool{}}
+// tree prints the processes as trees: a process under its parent, if that is among them.
+// indent is the depth of the roots.
+func (p *printer) tree(processes []*cos.Process, indent int) {
+	t := tree{printer: p, children: map[int32][]*cos.Process{}, printed: map[*cos.Process]bool{}}
 	here := map[int32]bool{}
-	for _, p := range processes {
-		here[p.PID] = true
-		t.children[p.PPID] = append(t.children[p.PPID], p)
+	for _, proc := range processes {
+		here[proc.PID] = true
+		t.children[proc.PPID] = append(t.children[proc.PPID], proc)
 	}
-	for _, p := range processes {
-		if !here[p.PPID] {
-			t.print(p, indent)
+	for _, proc := range processes {
+		if !here[proc.PPID] {
+			t.print(proc, indent)
 		}
 	}
 	// In a damaged image processes can be each other's parents.
-	for _, p := range processes {
-		t.print(p, indent)
+	for _, proc := range processes {
+		t.print(proc, indent)
 	}
 }
 
 type tree struct {
-	w        *bufio.Writer
+	printer  *printer
 	children map[int32][]*cos.Process // by PID of the parent
 	printed  map[*cos.Process]bool
 }
@@ -46,7 +45,7 @@ func (t *tree) print(p *cos.Process, indent int) {
 		return
 	}
 	t.printed[p] = true
-	fmt.Fprintf(t.w, "%*s%d %s\n", 2*min(indent, maxIndent), "", p.PID, describe(p))
+	fmt.Fprintf(t.printer.w, "%*s%d %s\n", 2*min(indent, maxIndent), "", p.PID, t.printer.views.describe(p))
 	for _, child := range t.children[p.PID] {
 		t.print(child, indent+1)
 	}
@@ -57,7 +56,7 @@ const maxLine = 140
 
 // describe says what a process is: its name and arguments, and whatever of it a
 // responder should not overlook.
-func describe(p *cos.Process) string {
+func (v views) describe(p *cos.Process) string {
 	if p.KernelThread {
 		return "[" + text.Word(p.Comm) + "]"
 	}
@@ -65,13 +64,13 @@ func describe(p *cos.Process) string {
 	if len(p.Args) > 0 {
 		line += ": " + text.Words(p.Args, maxLine)
 	}
-	if remarks := remarks(p); len(remarks) > 0 {
+	if remarks := v.remarks(p); len(remarks) > 0 {
 		line += "  (" + strings.Join(remarks, ", ") + ")"
 	}
 	return line
 }
 
-func remarks(p *cos.Process) []string {
+func (v views) remarks(p *cos.Process) []string {
 	var all []string
 	if p.Exe != "" && !names(p.Args, p.Exe) {
 		all = append(all, "runs "+text.Word(p.Exe))
@@ -88,8 +87,11 @@ func remarks(p *cos.Process) []string {
 	if !slices.Contains([]linux.State{linux.Running, linux.Sleeping, linux.Idle}, p.State) {
 		all = append(all, strings.Trim(p.State.String()[1:], " ()"))
 	}
-	if p.Sources != linux.InTaskList|linux.InPIDIDR {
+	if p.Sources != linux.InTaskList|linux.InPIDIDR && !v.explain(p.PID, p.Sources) {
 		all = append(all, "only in the "+p.Sources.String())
+		if v.late[p.PID] {
+			all = append(all, "started during the capture")
+		}
 	}
 	return all
 }
