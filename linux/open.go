@@ -62,6 +62,7 @@ type Kernel struct {
 	phys    *vmem.Physical
 	space   *vmem.AddressSpace
 	mask    uint64 // sme_mask
+	swap    vmem.SwapTypes
 	boot    time.Time
 	bootErr error
 	root    path // the node's root directory: that of PID 1
@@ -126,7 +127,7 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
-	k := &Kernel{symbols: opts.Symbols, layout: layout, phys: f.phys, space: loc.space, mask: loc.mask, info: loc.info()}
+	k := &Kernel{symbols: opts.Symbols, layout: layout, phys: f.phys, space: loc.space, mask: loc.mask, swap: swapTypes(opts.Symbols), info: loc.info()}
 	return k, k.anchor()
 }
 
@@ -207,9 +208,10 @@ func (k *Kernel) Hostname() (string, error) {
 
 // userSpace returns the address space whose top page table is at root.
 func (k *Kernel) userSpace(root vmem.PhysAddr) (*vmem.AddressSpace, error) {
-	return newSpace(k.phys, root, k.info.PageTableLevels, k.mask)
+	return x86.NewAddressSpace(k.phys, root, &x86.Options{Levels: k.info.PageTableLevels, EncryptionMask: k.mask, SwapTypes: k.swap})
 }
 
+// newSpace returns an address space whose half of the kernel matters.
 func newSpace(phys *vmem.Physical, root vmem.PhysAddr, levels int, mask uint64) (*vmem.AddressSpace, error) {
 	return x86.NewAddressSpace(phys, root, &x86.Options{Levels: levels, EncryptionMask: mask})
 }

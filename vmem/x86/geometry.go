@@ -12,19 +12,18 @@ const (
 
 // A level is what is particular of one level of the tables.
 type level struct {
-	name string // of its entries, in the kernel
-	span uint8  // how many bits of an address an entry translates
-	page bool   // an entry can map a page
+	span uint8 // how many bits of an address an entry translates
+	page bool  // an entry can map a page
 }
 
 // geometry are the levels, by their number: that of the bottom is 1. (The length is a power
 // of two, so that no index needs a check.)
 var geometry = [8]level{
-	1: {"PTE", 12, true},
-	2: {"PMD", 21, true},
-	3: {"PUD", 30, true},
-	4: {"P4D", 39, false},
-	5: {"PGD", 48, false},
+	1: {12, true},  // PTE
+	2: {21, true},  // PMD
+	3: {30, true},  // PUD
+	4: {39, false}, // P4D; PGD with 4 levels
+	5: {48, false}, // PGD
 }
 
 // span returns how many bits of an address an entry of a level translates.
