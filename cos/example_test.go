@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 func ExampleAnalyzeNode() {
@@ -23,6 +24,37 @@ func ExampleAnalyzeNode() {
 	for _, g := range report.Gaps {
 		fmt.Println("lost:", g)
 	}
+}
+
+// A node that stays open: one process, its program, and the pod that it is in.
+func ExampleOpenNode() {
+	img, err := testimages.Bundled() // any image would do
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	node, err := cos.OpenNode(ctx, cos.File(img.Path), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	task, err := node.Process(ctx, 748)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	exe, err := task.Exe()
+	if err != nil {
+		fmt.Println("lost:", err)
+	}
+	pod, err := node.Pod(ctx, task)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s runs %s in pod %s/%s\n", task.Comm, exe, pod.Namespace, pod.Name)
+	// Output:
+	// kworker/u4:2 runs /memfd:update (deleted) in pod shop/image-resizer-5d8c7b9f6-zt4hn
 }
 
 func ExampleParseCgroupPath() {

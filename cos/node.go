@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/linux"
@@ -19,7 +20,18 @@ type Node struct {
 
 	provenance Provenance // but for the kernel's clock
 	notes      []string   // on the provenance
+
+	tasks  cached[*tasks]      // by who asks for processes
+	report cached[*NodeReport] // by who asks for pods
 }
+
+// The reasons for which a Node does not have what was asked for.
+var (
+	// ErrNoProcess: there is no process with that PID.
+	ErrNoProcess = errors.New("no such process")
+	// ErrNoPod: the process is in no pod.
+	ErrNoPod = errors.New("in no pod")
+)
 
 // OpenNode opens a memory image and finds the kernel in it. The caller must Close the Node.
 // It fails where AnalyzeNode does.
@@ -48,10 +60,10 @@ func OpenNode(ctx context.Context, img Image, opts *Options) (*Node, error) {
 // trace finds out where the image is from.
 func (n *Node) trace(ctx context.Context, opts *Options) (err error) {
 	n.provenance, n.notes = provenance(&n.image.Info, opts)
-	if !opts.Hash || n.provenance.Size == 0 || n.provenance.Image == "" {
+	if !opts.Hash || n.provenance.Size == 0 {
 		return nil
 	}
-	note, err := n.provenance.hash(ctx, opts.Progress)
+	note, err := n.provenance.hash(ctx, n.image, opts.Progress)
 	if note != "" {
 		n.notes = append(n.notes, note)
 	}
@@ -79,6 +91,65 @@ func (n *Node) Report(ctx context.Context) (*NodeReport, error) {
 	}
 	n.complete(r)
 	return r, nil
+}
+
+// A tasks is all processes of a node.
+type tasks struct {
+	byPID map[int32]*linux.Task
+	lost  error // a loss of the walk, if there is one
+}
+
+// Process returns the leader of the thread group with a PID of the initial PID namespace,
+// from which its memory, files and mounts can be read. The error wraps ErrNoProcess where
+// there is none, and the first loss on the way if there was one: it may have been that.
+//
+// The walk over all processes is done once for all calls, but on the running machine.
+func (n *Node) Process(ctx context.Context, pid int32) (*linux.Task, error) {
+	all, err := n.tasks.get(ctx, n.kernel.Live(), n.readTasks)
+	if err != nil {
+		return nil, fmt.Errorf("cos: %w", err)
+	}
+	t, ok := all.byPID[pid]
+	switch {
+	case ok:
+		return t, nil
+	case all.lost != nil:
+		return nil, fmt.Errorf("cos: PID %d: %w, though the processes are not all known: %w", pid, ErrNoProcess, all.lost)
+	}
+	return nil, fmt.Errorf("cos: PID %d: %w", pid, ErrNoProcess)
+}
+
+func (n *Node) readTasks(ctx context.Context) (*tasks, error) {
+	all := &tasks{byPID: map[int32]*linux.Task{}}
+	for t, err := range n.kernel.Processes(ctx) {
+		if err != nil {
+			all.lost = cmp.Or(all.lost, err)
+			continue
+		}
+		all.byPID[t.PID] = t
+	}
+	return all, ctx.Err()
+}
+
+// Pod returns the pod that a task is in, with all that is known of it. The error wraps
+// ErrNoPod where it is in none. The caller must not change the Pod.
+//
+// The node is reported on once for all calls, but on the running machine.
+func (n *Node) Pod(ctx context.Context, t *linux.Task) (*Pod, error) {
+	r, err := n.report.get(ctx, n.kernel.Live(), n.Report)
+	if err != nil {
+		return nil, err
+	}
+	i, ok := slices.BinarySearchFunc(r.Processes, t.TGID, func(p Process, pid int32) int { return cmp.Compare(p.PID, pid) })
+	if !ok || r.Processes[i].PodUID == "" {
+		return nil, fmt.Errorf("cos: %v: %w", t, ErrNoPod)
+	}
+	for k := range r.Pods {
+		if r.Pods[k].UID == r.Processes[i].PodUID {
+			return &r.Pods[k], nil
+		}
+	}
+	return nil, fmt.Errorf("cos: %v: %w", t, ErrNoPod)
 }
 
 // Kernel returns the node's kernel.

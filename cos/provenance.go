@@ -3,13 +3,13 @@ package cos
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,7 +81,7 @@ var program = sync.OnceValues(func() (tool, version string) {
 func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) {
 	p = Provenance{
 		Image: info.Name, Size: info.Size, Format: info.Format, Compression: info.Compression,
-		Arguments: opts.Arguments,
+		Arguments: redacted(opts.Arguments),
 	}
 	p.Tool, p.Version = program()
 	m, err := readManifest(info.Name + ".json")
@@ -96,6 +96,17 @@ func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) 
 		}
 	}
 	return p, notes
+}
+
+// redacted returns arguments without the queries of URLs: a signed URL is a secret.
+func redacted(args []string) []string {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if image.IsURL(a) {
+			args[i] = image.PublicURL(a)
+		}
+	}
+	return args
 }
 
 // A manifest is what is of use here of the manifest that a capture leaves beside the image.
@@ -126,29 +137,17 @@ func readManifest(name string) (*manifest, error) {
 }
 
 // hash computes the digest of the image file, and returns a note if the manifest has another.
-func (p *Provenance) hash(ctx context.Context, progress func(stage string, done, total int64)) (note string, err error) {
-	f, err := os.Open(p.Image)
+func (p *Provenance) hash(ctx context.Context, f *image.File, progress func(stage string, done, total int64)) (note string, err error) {
+	tell := func(done, total int64) {
+		if progress != nil {
+			progress("hashing the image", done, total)
+		}
+	}
+	sum, err := f.SHA256(ctx, tell)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	sum := sha256.New()
-	buf := make([]byte, 1<<20)
-	for done := int64(0); ; {
-		n, err := f.Read(buf)
-		sum.Write(buf[:n])
-		if done += int64(n); progress != nil {
-			progress("hashing the image", done, p.Size)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return "", ctx.Err()
-		case err == io.EOF:
-			return p.computed(sum.Sum(nil)), nil
-		case err != nil:
-			return "", err
-		}
-	}
+	return p.computed(sum[:]), nil
 }
 
 // computed enters the digest that was computed.

@@ -59,12 +59,14 @@ func TestProvenance(t *testing.T) {
 			if test.manifest != nil {
 				write(t, file+".json", test.manifest)
 			}
-			n := &Node{image: &image.File{Info: image.Info{Name: file, Size: size, Format: "LiME", Compression: "gzip"}}}
-			if err := n.trace(t.Context(), &Options{Hash: test.hash, Arguments: []string{"-x"}}); err != nil {
+			n := &Node{image: openByWord(t, file)}
+			n.image.Info.Compression = "gzip"
+			args := []string{"-x", "https://host/bucket/image?X-Signature=secret"}
+			if err := n.trace(t.Context(), &Options{Hash: test.hash, Arguments: args}); err != nil {
 				t.Fatal(err)
 			}
 			want := test.want
-			want.Image, want.Size, want.Format, want.Compression, want.Arguments = file, size, "LiME", "gzip", []string{"-x"}
+			want.Image, want.Size, want.Format, want.Compression, want.Arguments = file, size, "raw memory", "gzip", []string{"-x", "https://host/bucket/image"}
 			want.Tool, want.Version = "github.com/nodelens/nodelens/cos.test", n.provenance.Version
 			if diff := cmp.Diff(want, n.provenance); diff != "" || n.provenance.Version == "" {
 				t.Errorf("provenance (-want +got):\n%s", diff)
@@ -74,6 +76,17 @@ func TestProvenance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// openByWord opens a file that is memory by the word of the caller.
+func openByWord(t *testing.T, name string) *image.File {
+	t.Helper()
+	f, err := image.Open(t.Context(), name, &image.Options{Format: image.FormatRaw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 func write(t *testing.T, name string, content []byte) {
@@ -88,7 +101,7 @@ func TestHashCanceled(t *testing.T) {
 	write(t, file, make([]byte, 3<<20))
 	ctx, cancel := context.WithCancel(t.Context())
 	p := Provenance{Image: file, Size: 3 << 20}
-	_, err := p.hash(ctx, func(_ string, done, total int64) {
+	_, err := p.hash(ctx, openByWord(t, file), func(_ string, done, total int64) {
 		if cancel(); done != 1<<20 || total != 3<<20 {
 			t.Errorf("%d of %d", done, total)
 		}

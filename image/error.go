@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -94,12 +93,8 @@ func explainRemote(rawURL string, err error) error {
 	if !errors.Is(err, httprange.ErrNoRanges) {
 		return err
 	}
-	name := nameless
-	if u, bad := url.Parse(rawURL); bad == nil {
-		name = httprange.Name(u)
-	}
 	return &Error{
-		Name: name, Is: "on a server that sends files as a whole only",
+		Name: PublicURL(rawURL), Is: "on a server that sends files as a whole only",
 		Do: "download it first", Err: fmt.Errorf("%w: %w", ErrNotFile, err),
 	}
 }

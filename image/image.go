@@ -2,8 +2,11 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"io"
 
+	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -65,6 +68,7 @@ type File struct {
 	vmem.Memory
 	Info Info
 
+	stored  *source.Source // nil for the running machine, and for memory of the caller's
 	closer  io.Closer
 	traffic func() (requests, bytes int64) // of a server; nil for a file
 	symbols found                          // of its kernel, where they were needed to open it
@@ -78,6 +82,30 @@ type found struct {
 
 // Unwrap returns the memory, with the methods of its format.
 func (f *File) Unwrap() vmem.Memory { return f.Memory }
+
+// SHA256 reads the whole file, as it is stored, and returns its digest. progress, if not nil,
+// is told how many bytes of how many were read. The running machine has none: the error
+// wraps ErrNotFile.
+func (f *File) SHA256(ctx context.Context, progress func(done, total int64)) ([sha256.Size]byte, error) {
+	if f.stored == nil {
+		return [sha256.Size]byte{}, fmt.Errorf("image: %w", ErrNotFile)
+	}
+	sum, buf := sha256.New(), make([]byte, 1<<20)
+	for done, total := int64(0), f.stored.Stored(); done < total; {
+		b := buf[:min(int64(len(buf)), total-done)]
+		if n, err := f.stored.StoredAt(b, done); n < len(b) {
+			return [sha256.Size]byte{}, fmt.Errorf("image: %s: %w", f.Info.Name, err)
+		}
+		if ctx.Err() != nil {
+			return [sha256.Size]byte{}, ctx.Err()
+		}
+		sum.Write(b)
+		if done += int64(len(b)); progress != nil {
+			progress(done, total)
+		}
+	}
+	return [sha256.Size]byte(sum.Sum(nil)), nil
+}
 
 // Close releases a file that Open opened. On one of NewFile it does nothing.
 func (f *File) Close() error {

@@ -27,7 +27,7 @@ func Open(ctx context.Context, name string, opts *Options) (*File, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
-	if isURL(name) {
+	if IsURL(name) {
 		return OpenURL(ctx, name, opts)
 	}
 	if opts.Format == "" && kcore.IsLive(name) {
@@ -89,7 +89,7 @@ func (o *Options) open(ctx context.Context, s *source.Source) (*File, error) {
 	if err = cmp.Or(s.Opened(), err); err != nil {
 		return nil, err
 	}
-	f.Info.Size, f.Info.Compression = s.Stored(), s.Compressed()
+	f.Info.Size, f.Info.Compression, f.stored = s.Stored(), s.Compressed(), s
 	return f, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/nodelens/nodelens/internal/httprange"
@@ -32,13 +33,13 @@ type Remote struct {
 //
 // Requests end with ctx for as long as the File is open. Neither Info nor errors tell the
 // query of the URL, which may be a secret.
-func OpenURL(ctx context.Context, url string, opts *Options) (*File, error) {
+func OpenURL(ctx context.Context, rawURL string, opts *Options) (*File, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
-	r, err := httprange.Open(ctx, url, (*httprange.Options)(opts.Remote))
+	r, err := httprange.Open(ctx, rawURL, (*httprange.Options)(opts.Remote))
 	if err != nil {
-		return nil, fmt.Errorf("image: %w", explainRemote(url, err))
+		return nil, fmt.Errorf("image: %w", explainRemote(rawURL, err))
 	}
 	s, err := source.New(ctx, r, r.Size(), opts.source())
 	if err != nil {
@@ -52,9 +53,19 @@ func OpenURL(ctx context.Context, url string, opts *Options) (*File, error) {
 	return f, nil
 }
 
-// isURL reports whether a name is one for OpenURL.
-func isURL(name string) bool {
+// IsURL reports whether Open takes a name for a URL.
+func IsURL(name string) bool {
 	return strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
+}
+
+// PublicURL returns a URL without user, query and fragment, which may be secrets, as Info
+// has it.
+func PublicURL(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nameless
+	}
+	return httprange.Name(u)
 }
 
 // Traffic returns how many requests a server has answered for the image so far, and how

@@ -97,6 +97,9 @@ func (s *Source) Size() int64 {
 // Stored returns the size of the file in bytes, as it is stored.
 func (s *Source) Stored() int64 { return s.file.size }
 
+// StoredAt reads the file as it is stored.
+func (s *Source) StoredAt(p []byte, off int64) (int, error) { return s.file.ReadAt(p, off) }
+
 // Reaches reports whether the content goes as far as end. A compressed file is decoded no
 // further than that, so that one who walks over its headers need not have it decoded
 // twice.
