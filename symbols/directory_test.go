@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,4 +153,29 @@ func FuzzReadBanner(f *testing.F) {
 			t.Fatalf("%q, %v", banner, err)
 		}
 	})
+}
+
+func TestUserDirectories(t *testing.T) {
+	has := func(dir string) bool { return slices.Contains(UserDirectories(), dir) }
+	cache := t.TempDir()
+	t.Setenv("DEBUGINFOD_CACHE_PATH", cache)
+	if !has(cache) {
+		t.Errorf("%q lacks %s", UserDirectories(), cache)
+	}
+	t.Setenv("DEBUGINFOD_CACHE_PATH", filepath.Join(cache, "missing"))
+	if has(filepath.Join(cache, "missing")) {
+		t.Error("a directory that does not exist")
+	}
+	if runtime.GOOS != "linux" {
+		return // caches are elsewhere
+	}
+	t.Setenv("DEBUGINFOD_CACHE_PATH", "")
+	t.Setenv("XDG_CACHE_HOME", cache)
+	dir := filepath.Join(cache, "debuginfod_client")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !has(dir) {
+		t.Errorf("%q lacks %s", UserDirectories(), dir)
+	}
 }

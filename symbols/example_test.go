@@ -23,7 +23,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer mem.Close()
 	found, err := symbols.Find(context.Background(), mem, &symbols.Options{
 		Paths:      []string{"/usr/lib/debug", "vmlinux"},
 		Converters: []symbols.Converter{vmlinux.Converter},
@@ -33,6 +32,7 @@ func Example() {
 	}
 	from, _, _ := strings.Cut(found.From, ":")
 	fmt.Println(from, strings.Fields(found.File.Banner())[2])
+	_ = mem.Close()
 	// Output:
 	// the image 6.1.0-56-cloud-amd64
 }

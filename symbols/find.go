@@ -90,6 +90,7 @@ func (a Attempt) String() string {
 	return fmt.Sprintf("%s: %s: %v", a.Source, a.Name, a.Err)
 }
 
+// The reasons for which a source is of no use, beside ErrMismatch.
 var (
 	// ErrNothing: a source has nothing for the kernel.
 	ErrNothing = errors.New("nothing for this kernel")
@@ -228,12 +229,9 @@ func (s *search) stored(ctx context.Context) (unlock func(), found *Found, err e
 		return unlock, nil, err
 	}
 	release, err := s.opts.Store.Lock(ctx, key)
-	switch {
-	case ctx.Err() != nil:
-		return unlock, nil, ctx.Err()
-	case err != nil: // a store that can't be written to does not keep from finding symbols elsewhere
+	if err != nil { // a store that can't be written to does not keep from finding symbols elsewhere
 		s.tried = append(s.tried, Attempt{Source: s.opts.Store.String(), Err: err})
-		return unlock, nil, nil
+		return unlock, nil, ctx.Err()
 	}
 	told := s.tried
 	if found, err = s.ask(ctx, s.opts.Store); found != nil || err != nil { // by now

@@ -17,12 +17,9 @@ func (s *search) image(ctx context.Context) (*Found, error) {
 	if err == nil {
 		err = s.accept(ctx, f)
 	}
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
+	if err != nil {
 		s.tried = append(s.tried, Attempt{Source: imageName, Err: err})
-		return nil, nil
+		return nil, ctx.Err()
 	}
 	return &Found{File: f, From: fmt.Sprintf("%s: %d types of BTF, %d symbols of kallsyms, %d of exports, %d found otherwise",
 		imageName, report.BTF.Count, report.Kallsyms.Count, report.Exports.Count, len(report.Found))}, nil

@@ -2,6 +2,7 @@ package rpm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -106,7 +107,7 @@ func (a *Reader) Read(b []byte) (int, error) {
 	}
 	n, err := a.r.Read(b[:min(int64(len(b)), a.left)])
 	a.left -= int64(n)
-	if err == io.EOF && a.left > 0 {
+	if errors.Is(err, io.EOF) && a.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
@@ -124,7 +125,7 @@ func (a *Reader) skip(n int64) error {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -38,7 +38,7 @@ func files(a *Reader) ([]file, error) {
 	var found []file
 	for {
 		h, err := a.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return found, nil
 		}
 		if err != nil {
@@ -100,7 +100,7 @@ func TestSkip(t *testing.T) {
 			t.Errorf("%+v, %v, want %s", h, err, w.Name)
 		}
 	}
-	if _, err := a.Next(); err != io.EOF {
+	if _, err := a.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/nodelens/nodelens/symbols"
@@ -137,10 +138,8 @@ func (c *Client) do(ctx context.Context, from string, header map[string]string, 
 		return nil, err
 	}
 	resp.Body = &body{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, watch: watch, patience: c.Patience}
-	for _, code := range want {
-		if resp.StatusCode == code {
-			return resp, nil
-		}
+	if slices.Contains(want, resp.StatusCode) {
+		return resp, nil
 	}
 	_ = resp.Body.Close() // nothing of it is wanted
 	return nil, &StatusError{resp.StatusCode}

@@ -161,7 +161,7 @@ func TestDebuginfodURLs(t *testing.T) {
 	for value, want := range map[string][]string{
 		"":                   nil,
 		"https://a.example/": {"https://a.example/"},
-		" ima:enforcing https://a  http://b:8002/x file:///srv": {"https://a", "http://b:8002/x"},
+		"ima:enforcing https://a  http://b:8002/x file:///srv": {"https://a", "http://b:8002/x"},
 	} {
 		t.Setenv("DEBUGINFOD_URLS", value)
 		if got := DebuginfodURLs(); !slices.Equal(got, want) {
