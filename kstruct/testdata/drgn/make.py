@@ -9,6 +9,8 @@ import json
 import pathlib
 import struct
 
+import isf
+
 from drgn import Architecture, Object, Platform, Program, Symbol, SymbolBinding, SymbolKind, TypeEnumerator, TypeKind, TypeMember
 
 BASE = 0xFFFF888000200000
@@ -140,53 +142,12 @@ def symbols(prog, name, address, one):
 prog.register_symbol_finder("made up", symbols, enable_index=0)
 
 
-def isf_type(t, bitfield=None, position=0):
-    """Returns the description of a type in ISF."""
-    if bitfield is not None:
-        position += position // 8 // t.size * -8 * t.size
-        return {"kind": "bitfield", "bit_position": position, "bit_length": bitfield, "type": isf_type(t)}
-    if t.kind == TypeKind.POINTER:
-        return {"kind": "pointer", "subtype": isf_type(t.type)}
-    if t.kind == TypeKind.ARRAY:
-        return {"kind": "array", "count": t.length or 0, "subtype": isf_type(t.type)}
-    if t.kind in (TypeKind.STRUCT, TypeKind.UNION, TypeKind.ENUM):
-        return {"kind": t.kind.name.lower(), "name": tag(t)}
-    return {"kind": "base", "name": "void" if t.kind == TypeKind.VOID else t.name}
-
-
-def tag(t):
-    if t.tag is None:
-        return "unnamed_" + t.members[0].name
-    return t.tag
-
-
-def isf_fields(t):
-    fields = {}
-    for m in t.members:
-        size, offset, position = m.bit_field_size, m.bit_offset // 8, 0
-        if size is not None:
-            offset, position = m.bit_offset // 8 // m.type.size * m.type.size, m.bit_offset % (8 * m.type.size)
-        field = {"offset": offset, "type": isf_type(m.type, size, position)}
-        if m.name is None:
-            field["anonymous"] = True
-        fields[m.name or "unnamed_field_%d" % offset] = field
-    return {"kind": t.kind.name.lower(), "size": t.size, "fields": fields}
-
-
-def isf_base(t, kind):
-    return {"kind": kind, "size": t.size, "signed": kind == "float" or t.kind == TypeKind.INT and t.is_signed, "endian": "little"}
-
-
-def isf():
-    bases = {t.name: isf_base(t, "int") for t in (short, ushort, int_, uint, ulong, int128)}
-    bases |= {t.name: isf_base(t, "char") for t in (char, schar, uchar)}
-    bases |= {t.name: isf_base(t, "float") for t in (double, float_)} | {"_Bool": isf_base(boolean, "bool")}
-    bases["void"] = {"kind": "void", "size": 0, "signed": False, "endian": "little"}
-    bases["pointer"] = {"kind": "int", "size": 8, "signed": False, "endian": "little"}
-    users = {tag(t): isf_fields(t) for t in (everything, point, padded, empty, either, unnamed_union, unnamed)}
-    enums = {t.tag: {"size": t.type.size, "base": t.type.name, "constants": {e.name: e.value for e in t.enumerators}} for t in (state, sign)}
-    symbols = {"everything": {"address": BASE, "type": {"kind": "struct", "name": "all"}}}
-    return {"metadata": {"format": "6.2.0", "producer": {"name": "make.py", "version": "1"}}, "base_types": bases, "user_types": users, "enums": enums, "symbols": symbols}
+def description():
+    d = isf.Description()
+    for t in everything, ushort:
+        d.add(t)
+    d.symbols["everything"] = {"address": BASE, "type": {"kind": "struct", "name": "all"}}
+    return d.isf()
 
 
 def outputs():
@@ -202,6 +163,6 @@ def outputs():
             yield m.name, str(whole.member_(m.name))
 
 
-for name, data in ("memory.bin", bytes(memory)), ("types.json", json.dumps(isf(), indent=1, sort_keys=True).encode()):
+for name, data in ("memory.bin", bytes(memory)), ("types.json", json.dumps(description(), indent=1, sort_keys=True).encode()):
     (here / name).write_bytes(data)
 (here / "printed.txt").write_text("".join("-- %s\n%s\n" % o for o in outputs()))
