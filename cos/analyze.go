@@ -38,6 +38,10 @@ type Options struct {
 	// Arguments are those of the program, for the report's provenance. Nil: none are told.
 	Arguments []string
 
+	// IndexDir is where something is kept of compressed images, so that they are opened
+	// faster the next time: see [image.Options]. Empty: nothing is kept.
+	IndexDir string
+
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
 	// soon.
@@ -46,7 +50,7 @@ type Options struct {
 
 // image returns the options of opening the image and its kernel.
 func (o *Options) image() *image.Options {
-	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress}
+	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress, IndexDir: o.IndexDir}
 	switch {
 	case o.Symbols != nil:
 		i.Symbols = givenSymbols{o.Symbols}

@@ -40,6 +40,14 @@ type Options struct {
 	// of how much is done, in units that depend on the stage. It must return soon.
 	Progress func(stage string, done, total int64)
 
+	// IndexDir is a directory in which Open keeps, of images that are compressed as a whole
+	// and can only be decoded forwards, what makes it unnecessary to decode all of them
+	// before they are analysed again: states to go on from, and what was read of their
+	// content. So it is to be no more open to others than the images. What is there is
+	// checked, and bounded to a gigabyte; several programs may use it at once. Empty:
+	// nothing is kept.
+	IndexDir string
+
 	// Remote is how an image on a server is read.
 	Remote *Remote
 }

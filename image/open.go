@@ -68,10 +68,11 @@ func NewFile(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*Fi
 
 // source returns the options of reading the file.
 func (o *Options) source() *source.Options {
-	if o.Progress == nil {
-		return nil
+	s := &source.Options{IndexDir: o.IndexDir}
+	if o.Progress != nil {
+		s.Progress = func(done, total int64) { o.Progress("unpacking the image", done, total) }
 	}
-	return &source.Options{Progress: func(done, total int64) { o.Progress("unpacking the image", done, total) }}
+	return s
 }
 
 // open opens the image that is the content of a file.

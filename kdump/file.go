@@ -58,7 +58,7 @@ func OpenContext(ctx context.Context, name string, opts *Options) (*File, error)
 	if opts == nil {
 		opts = new(Options)
 	}
-	s, err := source.Open(ctx, name, (*source.Options)(opts))
+	s, err := source.Open(ctx, name, &source.Options{Progress: opts.Progress})
 	if err != nil {
 		return nil, fmt.Errorf("kdump: %w", err)
 	}

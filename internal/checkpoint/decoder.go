@@ -9,6 +9,14 @@ type Format interface {
 	NewDecoder(r io.ReaderAt, size int64, at *State) (Decoder, error)
 }
 
+// A Saver is a Format whose states can be kept in files.
+type Saver interface {
+	// AppendState appends to b the Rest of a State that a Decoder of the format made.
+	AppendState(b []byte, rest any) ([]byte, error)
+	// ParseState returns the Rest that AppendState has appended as b.
+	ParseState(b []byte) (rest any, err error)
+}
+
 // A Decoder decodes a compressed file, forwards only. It needs not be safe for
 // concurrent use.
 type Decoder interface {

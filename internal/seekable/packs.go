@@ -19,6 +19,8 @@ type packs struct {
 	mu     sync.Mutex // guards all below
 	used   int64
 	blocks map[int]*pack64
+	clock  int         // counts reads
+	read   map[int]int // blocks, and when they were read last
 }
 
 // A pack64 is a packed block.
@@ -29,7 +31,7 @@ type pack64 struct {
 }
 
 func newPacks(budget int64) *packs {
-	return &packs{budget: budget, busy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), blocks: make(map[int]*pack64)}
+	return &packs{budget: budget, busy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), blocks: make(map[int]*pack64), read: make(map[int]int)}
 }
 
 // packSize stands for what a packed block takes besides its data.
@@ -74,6 +76,14 @@ func (p *packs) take(e *blockcache.Entry, release func(*blockcache.Entry)) {
 	default:
 		work()
 	}
+}
+
+// touch notes that a block is read.
+func (p *packs) touch(block int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clock++
+	p.read[block] = p.clock
 }
 
 // get returns a block, which is not complete yet if it is not done; nil if it is none of

@@ -33,6 +33,9 @@ type Options struct {
 	// PackedBytes is how much memory the content may take that is kept packed, for what is
 	// read again when it is no longer in the cache; 0 means 128 MiB.
 	PackedBytes int64
+	// Saved is what Save of a Reader of the same file wrote. What can't be used of it, or
+	// is of another version, is left aside.
+	Saved []byte
 	// Progress, if not nil, is called now and then while the file is decoded for the
 	// first time, with how many of its bytes were read. It must return soon.
 	Progress func(done, total int64)
@@ -49,6 +52,8 @@ type Reader struct {
 	room    int           // blocks that are worth caching when a decoder passes them
 	active  chan struct{} // one for each decoder at work on other than the first pass
 	indexed bool          // the file says where decoding can begin
+	loaded  bool          // Options.Saved does
+	saved   int           // blocks that it has
 
 	passing  sync.Mutex // guards first: held by who decodes further than all before
 	first    *cursor    // of the first pass; nil when that is done
@@ -97,6 +102,9 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 		stop:     opts.Interrupted,
 		states:   states{budget: kept, gap: minGap, points: []point{{place: true}}},
 	}
+	if x.load(opts.Saved) {
+		return x, nil
+	}
 	d, err := f.NewDecoder(x.file, size, nil)
 	if errors.Is(err, io.EOF) {
 		x.finish(0)
@@ -119,6 +127,13 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 		x.first = c
 	}
 	return x, nil
+}
+
+// Fresh reports whether Options.Saved has most of what Save would write.
+func (r *Reader) Fresh() bool {
+	r.packs.mu.Lock()
+	defer r.packs.mu.Unlock()
+	return r.loaded && len(r.packs.blocks) <= r.saved+r.saved/8+16
 }
 
 // index takes the places where decoding can begin from the file, if it has them.
@@ -210,6 +225,7 @@ func (r *Reader) read(p []byte, pos int64) (int, error) {
 	if !r.reach(pos) {
 		return 0, io.EOF
 	}
+	r.packs.touch(int(pos / blockSize))
 	e := r.get(int(pos / blockSize))
 	defer r.cache.Release(e)
 	if e.Err != nil {

@@ -15,7 +15,7 @@ import (
 type format struct {
 	name   string
 	detect func(r io.ReaderAt, size int64) bool
-	open   func(f *file, opts *Options) (content, error)
+	open   func(s *Source, opts *Options) (content, error)
 }
 
 // formats are asked in this order. That of zlib is told by two bytes that others may begin
@@ -37,11 +37,15 @@ func begins(magic string) func(io.ReaderAt, int64) bool {
 	}
 }
 
-func openLZ4(f *file, _ *Options) (content, error) { return lz4index.New(f, f.size, nil) }
+func openLZ4(s *Source, _ *Options) (content, error) { return lz4index.New(s.file, s.file.size, nil) }
 
 // streamed returns a function that opens files that can only be decoded forwards.
-func streamed(format checkpoint.Format) func(*file, *Options) (content, error) {
-	return func(f *file, opts *Options) (content, error) {
-		return seekable.New(format, f, f.size, &seekable.Options{Progress: opts.Progress, Interrupted: f.interrupted})
+func streamed(format checkpoint.Format) func(*Source, *Options) (content, error) {
+	return func(s *Source, opts *Options) (content, error) {
+		o := &seekable.Options{Progress: opts.Progress, Interrupted: s.file.interrupted}
+		if s.index != nil {
+			o.Saved = s.index.load()
+		}
+		return seekable.New(format, s.file, s.file.size, o)
 	}
 }

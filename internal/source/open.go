@@ -34,7 +34,12 @@ func Open(ctx context.Context, name string, opts *Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := New(ctx, r, size, opts)
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	o.written = info.ModTime()
+	s, err := New(ctx, r, size, &o)
 	if err != nil {
 		return nil, cmp.Or(fmt.Errorf("%s: %w", name, err), r.Close())
 	}

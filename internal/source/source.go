@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/nodelens/nodelens/internal/extent"
 	"github.com/nodelens/nodelens/internal/seekable"
@@ -21,6 +22,12 @@ type Options struct {
 	// Progress, if not nil, is called now and then while a file is decoded for the first
 	// time, with how many of its bytes were read. It must return soon.
 	Progress func(done, total int64)
+	// IndexDir is a directory in which Open keeps, for compressed files, what makes it
+	// unnecessary to decode them once before they can be read. It is made if it is not
+	// there, and holds a gigabyte at most. Empty: nothing is kept.
+	IndexDir string
+
+	written time.Time // the file
 }
 
 // A content is what a compressed file holds.
@@ -37,6 +44,7 @@ type Source struct {
 	packed      content // nil for a plain file
 	compression string
 	closer      io.Closer
+	index       *index // nil: none is kept
 }
 
 // New returns the content of the size bytes of r: r itself, or what it holds compressed.
@@ -60,7 +68,8 @@ func New(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*Source
 		if !f.detect(s.file, size) {
 			continue
 		}
-		c, err := f.open(s.file, opts)
+		s.index = newIndex(opts.IndexDir, s.file, size, opts.written)
+		c, err := f.open(s, opts)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -153,6 +162,9 @@ func gapsAt(t *extent.Table, start, size, off int64, err error) []vmem.Gap {
 func (s *Source) Close() error {
 	if s.closer == nil {
 		return nil
+	}
+	if r, ok := s.packed.(*seekable.Reader); ok && s.index != nil && !r.Fresh() {
+		_ = s.index.save(r) // a cache: what can't be kept is made again
 	}
 	return s.closer.Close()
 }

@@ -1,0 +1,155 @@
+package source
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/nodelens/nodelens/internal/packtest"
+)
+
+// zstdFile writes content as a whole-file .zst, and returns its name.
+func zstdFile(t *testing.T, content []byte) string {
+	t.Helper()
+	w, err := zstd.NewWriter(nil, zstd.WithWindowSize(1<<20), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "image.zst")
+	if err := os.WriteFile(name, w.EncodeAll(content, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// readAll opens a file, reads parts of it and the whole of it, and returns how many bytes
+// were decoded in a first pass.
+func readAll(t *testing.T, name, dir string, content []byte) (decoded int64) {
+	t.Helper()
+	s, err := Open(t.Context(), name, &Options{IndexDir: dir, Progress: func(done, _ int64) { decoded = max(decoded, done) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Size() != int64(len(content)) {
+		t.Errorf("size %d, want %d", s.Size(), len(content))
+	}
+	packtest.CheckRandomReads(t, s, content, rand.New(rand.NewPCG(1, 2)), 20, 90_000)
+	got := make([]byte, len(content))
+	if n, err := s.ReadAt(got, 0); n != len(got) || err != nil || !bytes.Equal(got, content) {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	return decoded
+}
+
+func indexes(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// A file that was read once is not decoded first when it is opened again, unless it changed,
+// or its index did.
+func TestIndex(t *testing.T) {
+	content := packtest.Memory(70 << 20)
+	name, dir := zstdFile(t, content), filepath.Join(t.TempDir(), "cache", "index")
+	if readAll(t, name, dir, content) == 0 {
+		t.Fatal("the first time there was no pass")
+	}
+	kept := indexes(t, dir)
+	if len(kept) != 1 {
+		t.Fatalf("kept %v", kept)
+	}
+	if n := readAll(t, name, dir, content); n > 0 {
+		t.Errorf("the second time %d bytes were decoded first", n)
+	}
+	for what, change := range map[string]func() error{
+		"another time": func() error { return os.Chtimes(name, time.Time{}, time.Unix(1e9, 0)) },
+		"damaged index": func() error {
+			for _, x := range indexes(t, dir) {
+				b, err := os.ReadFile(x)
+				if err != nil {
+					return err
+				}
+				b[len(b)/2] ^= 1
+				if err := os.WriteFile(x, b, 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"short index":  func() error { return os.Truncate(indexes(t, dir)[0], 100) },
+		"no directory": func() error { return os.RemoveAll(dir) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if what == "short index" {
+			for _, x := range indexes(t, dir)[1:] {
+				_ = os.Remove(x)
+			}
+		}
+		readAll(t, name, dir, content)
+		if n := readAll(t, name, dir, content); n > 0 {
+			t.Errorf("%s: not kept anew, %d bytes decoded first", what, n)
+		}
+	}
+}
+
+// Many may read, and keep an index, at once.
+func TestIndexConcurrently(t *testing.T) {
+	content := packtest.Memory(5 << 20)
+	name, dir := zstdFile(t, content), t.TempDir()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() { readAll(t, name, dir, content) })
+	}
+	wg.Wait()
+	if kept := indexes(t, dir); len(kept) != 1 {
+		t.Errorf("kept %v", kept)
+	}
+	if n := readAll(t, name, dir, content); n > 0 {
+		t.Errorf("%d bytes decoded first", n)
+	}
+}
+
+// Without a directory nothing is kept, and a directory is bounded.
+func TestIndexBounds(t *testing.T) {
+	content := packtest.Memory(1 << 20)
+	name, dir := zstdFile(t, content), t.TempDir()
+	readAll(t, name, "", content)
+	if kept := indexes(t, dir); len(kept) != 0 {
+		t.Errorf("kept %v", kept)
+	}
+	x := &index{dir: dir}
+	for i, n := range []string{"a.index", "b.index", "c.index", "d.other"} {
+		at := time.Unix(int64(1e9+i), 0)
+		if err := os.WriteFile(filepath.Join(dir, n), make([]byte, 1000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, n), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.bound(2500); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, n := range indexes(t, dir) {
+		left = append(left, filepath.Base(n))
+	}
+	if len(left) != 3 || left[0] != "b.index" || left[1] != "c.index" || left[2] != "d.other" {
+		t.Errorf("left %v", left)
+	}
+}
