@@ -10,6 +10,9 @@ import (
 // means that they don't tell.
 func swapTypes(f *isf.File) vmem.SwapTypes {
 	files, sized := maxSwapFiles(f)
+	if !has(f, "pageflags", "PG_locked") || !has(f, "vm_event_item", "PGFAULT") || !sized && !symbol(f, "do_exit") {
+		return vmem.SwapTypes{} // what is not among the types or symbols may be there all the same
+	}
 	t := vmem.SwapTypes{HWPoison: one(has(f, "pageflags", "PG_hwpoison")), Device: deviceTypes(f)} // PG_hwpoison: MEMORY_FAILURE
 	exclusive := has(f, "pageflags", "PG_anon_exclusive")                                          // since 5.19 (6c287605fd56)
 	if has(f, "vm_event_item", "PGMIGRATE_SUCCESS") {                                              // MIGRATION
@@ -43,13 +46,12 @@ func maxSwapFiles(f *isf.File) (int, bool) {
 
 // deviceTypes returns SWP_DEVICE_NUM, by functions that exist with DEVICE_PRIVATE only.
 func deviceTypes(f *isf.File) uint8 {
-	symbol := func(name string) bool { _, err := f.Symbol(name); return err == nil }
 	switch {
-	case symbol("make_device_exclusive"): // since 6.15
+	case symbol(f, "make_device_exclusive"): // since 6.15
 		return 3
-	case symbol("make_device_exclusive_range"): // since 5.14
+	case symbol(f, "make_device_exclusive_range"): // since 5.14
 		return 4
-	case !has(f, "mmu_notifier_event", "MMU_NOTIFY_EXCLUSIVE") && symbol("migrate_vma_setup"):
+	case !has(f, "mmu_notifier_event", "MMU_NOTIFY_EXCLUSIVE") && symbol(f, "migrate_vma_setup"):
 		return 2
 	}
 	return 0
@@ -58,6 +60,11 @@ func deviceTypes(f *isf.File) uint8 {
 // has reports whether an enumeration has a constant.
 func has(f *isf.File, enum, constant string) bool {
 	_, err := f.Constant(enum, constant)
+	return err == nil
+}
+
+func symbol(f *isf.File, name string) bool {
+	_, err := f.Symbol(name)
 	return err == nil
 }
 

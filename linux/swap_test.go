@@ -49,7 +49,7 @@ func (c configured) file(t *testing.T) *isf.File {
 // The kernels are those of Debian, with the settings in their /boot/config, and what
 // include/linux/swap.h of their sources makes of them; and what it makes of others.
 func TestSwapTypes(t *testing.T) {
-	migration, poison, exclusive := []string{"PGMIGRATE_SUCCESS"}, []string{"PG_locked", "PG_hwpoison"}, []string{"PG_locked", "PG_anon_exclusive"}
+	migration, poison, exclusive := []string{"PGFAULT", "PGMIGRATE_SUCCESS"}, []string{"PG_locked", "PG_hwpoison"}, []string{"PG_locked", "PG_anon_exclusive"}
 	both, notify := append(poison, "PG_anon_exclusive"), []string{"MMU_NOTIFY_EXCLUSIVE"}
 	for name, test := range map[string]struct {
 		c    configured
@@ -60,14 +60,16 @@ func TestSwapTypes(t *testing.T) {
 		"Debian 6.12": {configured{both, migration, notify, []string{"migrate_vma_setup"}, false, 27}, vmem.SwapTypes{HWPoison: 1, Migration: 3, Marker: 1}},
 		"Debian 7.2":  {configured{both, migration, notify, []string{"make_device_exclusive"}, false, 24}, vmem.SwapTypes{HWPoison: 1, Migration: 3, Device: 3, Marker: 1}},
 
-		"6.12 without the length":      {configured{both, migration, notify, nil, false, 0}, vmem.SwapTypes{HWPoison: 1, Migration: 3, Marker: 1}},
+		"6.12 without the length":      {configured{both, migration, notify, []string{"do_exit"}, false, 0}, vmem.SwapTypes{HWPoison: 1, Migration: 3, Marker: 1}},
 		"6.1 without the length":       {configured{exclusive, migration, notify, nil, true, 0}, vmem.SwapTypes{}},
 		"6.1 without PTE_MARKER":       {configured{exclusive, migration, notify, nil, true, 28}, vmem.SwapTypes{Migration: 3, SwapinError: 1}},
 		"6.1 with DEVICE_PRIVATE":      {configured{both, migration, notify, []string{"make_device_exclusive_range"}, true, 22}, vmem.SwapTypes{HWPoison: 1, Migration: 3, Device: 4, Marker: 1, SwapinError: 1}},
 		"5.10 with all":                {configured{poison, migration, nil, []string{"migrate_vma_setup"}, true, 27}, vmem.SwapTypes{HWPoison: 1, Migration: 2, Device: 2}},
-		"5.10 without MIGRATION":       {configured{poison, nil, nil, nil, true, 31}, vmem.SwapTypes{HWPoison: 1}},
+		"5.10 without MIGRATION":       {configured{poison, []string{"PGFAULT"}, nil, nil, true, 31}, vmem.SwapTypes{HWPoison: 1}},
 		"a length that does not fit":   {configured{both, migration, notify, nil, false, 24}, vmem.SwapTypes{}},
-		"a length beyond all types":    {configured{both, migration, notify, nil, false, 33}, vmem.SwapTypes{HWPoison: 1, Migration: 3, Marker: 1}},
+		"no symbols, no length":        {configured{both, migration, notify, nil, false, 0}, vmem.SwapTypes{}},
+		"no types":                     {configured{nil, nil, nil, nil, false, 27}, vmem.SwapTypes{}},
+		"a length beyond all types":    {configured{both, migration, notify, []string{"do_exit"}, false, 33}, vmem.SwapTypes{HWPoison: 1, Migration: 3, Marker: 1}},
 		"more than any kernel's types": {configured{exclusive, migration, notify, nil, true, 1}, vmem.SwapTypes{}},
 	} {
 		if got := swapTypes(test.c.file(t)); got != test.want {
