@@ -7,9 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/gaplist"
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
@@ -27,7 +27,7 @@ type File struct {
 	segments []Segment
 	notes    []vmcoreinfo.Note
 	excluded []vmem.Range[vmem.PhysAddr] // in the order of the file
-	gaps     []vmem.Gap
+	gaps     gaplist.List
 	live     bool
 }
 
@@ -94,7 +94,7 @@ func newFile(r io.ReaderAt, size int64) (*File, error) {
 	}
 	f := &File{r: r, segments: segments}
 	if lost != nil {
-		f.gaps = append(f.gaps, *lost)
+		f.gaps.Add(lost.Place, lost.Err)
 	}
 	var records, image []extent.Extent
 	for _, s := range segments {
@@ -144,7 +144,7 @@ func (f *File) load(s Segment, size int64) []extent.Extent {
 // lose records that all of r but its first have bytes is lost.
 func (f *File) lose(r vmem.Range[vmem.PhysAddr], s Segment, have uint64, err error) {
 	r.Start, r.Size = r.Start+vmem.PhysAddr(have), r.Size-have
-	f.gaps = append(f.gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, int64(min(s.Offset, 1<<62)+have)), Err: err})
+	f.gaps.Add(vmem.PhysicalPlace(r, int64(min(s.Offset, 1<<62)+have)), err)
 }
 
 // ReadAt reads physical memory, as [vmem.Memory] says.
@@ -157,9 +157,9 @@ func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
 // as damage is met in reading.
 func (f *File) Gaps() []vmem.Gap {
 	if f.source == nil {
-		return f.gaps
+		return f.gaps.Gaps()
 	}
-	return append(slices.Clip(f.gaps), f.source.Gaps(f.table)...)
+	return append(f.gaps.Gaps(), f.source.Gaps(f.table)...)
 }
 
 // Excluded returns the memory that the writer of the file knew of and left out: where

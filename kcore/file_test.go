@@ -6,11 +6,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/coretest"
+	"github.com/nodelens/nodelens/internal/gaplist"
 	"github.com/nodelens/nodelens/vmcoreinfo"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -100,6 +102,28 @@ func TestProgramHeadersCutOff(t *testing.T) {
 	f := open(t, c.Bytes()[:64+2*56+20])
 	if len(f.Segments()) != 2 || len(f.Gaps()) != 1 || f.Gaps()[0].Place.Offset != 64+2*56 {
 		t.Errorf("segments %v, gaps %v", f.Segments(), f.Gaps())
+	}
+}
+
+// A core of thousands of segments that the file does not have is listed only so far.
+func TestManyGaps(t *testing.T) {
+	const segments = gaplist.Limit + 7
+	b := (&coretest.Core{}).Bytes()
+	le := binary.LittleEndian
+	le.PutUint64(b[32:], uint64(len(b))) // e_phoff
+	le.PutUint16(b[56:], segments)
+	for i := range uint64(segments) {
+		p := make([]byte, 56)
+		le.PutUint32(p, 1)
+		le.PutUint64(p[8:], 1<<40)
+		le.PutUint64(p[24:], i<<12)
+		le.PutUint64(p[32:], 8)
+		le.PutUint64(p[40:], 8)
+		b = append(b, p...)
+	}
+	gaps := open(t, b).Gaps()
+	if last := gaps[len(gaps)-1]; len(gaps) != gaplist.Limit+1 || !strings.Contains(last.Error(), "7 gaps more") {
+		t.Errorf("%d gaps, the last %v", len(gaps), last)
 	}
 }
 

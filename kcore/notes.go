@@ -17,11 +17,8 @@ func (f *File) readNotes(s Segment, size int64) {
 	notes, used := vmcoreinfo.ParseNotes(b[:n])
 	f.notes = append(f.notes, notes...)
 	if uint64(used) < s.FileSz {
-		f.gaps = append(f.gaps, vmem.Gap{
-			Object: "image",
-			Place:  vmem.ImagePlace(int64(min(s.Offset, uint64(size))) + int64(used)),
-			Err:    fmt.Errorf("notes: %d of %d bytes: %w", used, s.FileSz, unexpected(err)),
-		})
+		at := int64(min(s.Offset, uint64(size))) + int64(used)
+		f.gaps.Add(vmem.ImagePlace(at), fmt.Errorf("notes: %d of %d bytes: %w", used, s.FileSz, unexpected(err)))
 	}
 }
 

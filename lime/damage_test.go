@@ -2,9 +2,16 @@ package lime
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/gaplist"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // The ranges of a machine with damaged images.
@@ -181,5 +188,38 @@ func TestHeadersInDamagedMemory(t *testing.T) {
 			}
 			checkGaps(t, f, tt.gaps)
 		})
+	}
+}
+
+// An image of thousands of damaged records, and of chunks, is listed only so far.
+func TestManyGaps(t *testing.T) {
+	var records [][]byte
+	for i := range uint64(gaplist.Limit + 10) {
+		records = append(records, record(mem(0x10000*i, 0x2000))[:32+0x1000])
+	}
+	checkMany(t, "records", open(t, image(records...)), 10)
+
+	const size = gaplist.Limit + 20
+	stream := []byte(streamID)
+	for range size {
+		stream = append(stream, chunkStored, chunkSum+1, 0, 0, 1, 2, 3, 4, 'x') // a wrong checksum
+	}
+	block := image(avmlHead(mem(0x1000, size)), stream, binary.LittleEndian.AppendUint64(nil, uint64(len(stream))))
+	f := open(t, block)
+	for i := range int64(size) {
+		if n, err := f.ReadAt(make([]byte, 1), 0x1000+i); n != 0 || !errors.Is(err, vmem.ErrNotCaptured) {
+			t.Fatalf("chunk %d: %d bytes, %v", i, n, err)
+		}
+	}
+	checkMany(t, "chunks", f, 20)
+}
+
+// checkMany checks that all gaps but some are listed, and their number.
+func checkMany(t *testing.T, name string, f *File, more int) {
+	t.Helper()
+	gaps := f.Gaps()
+	last := gaps[len(gaps)-1]
+	if len(gaps) != gaplist.Limit+1 || last.Reason() != "too-many" || !strings.Contains(last.Error(), strconv.Itoa(more)+" gaps more") {
+		t.Errorf("%s: %d gaps, the last %v, want that it says %d more", name, len(gaps), last, more)
 	}
 }

@@ -84,7 +84,7 @@ func newFile(s *source.Source) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{source: s, payload: newPayload(s, p.chunks, p.content), table: t, gaps: p.gaps, whole: p.whole, avml: p.avml}, nil
+	return &File{source: s, payload: newPayload(s, p.chunks, p.content), table: t, gaps: p.gaps.Gaps(), whole: p.whole, avml: p.avml}, nil
 }
 
 // ReadAt reads physical memory, as [vmem.Memory] says. Where records overlap it reads

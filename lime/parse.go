@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/gaplist"
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -18,7 +19,7 @@ type parser struct {
 	records []extent.Extent
 	chunks  []chunk // of compressed records
 	content int64   // where the content of the next chunk goes
-	gaps    []vmem.Gap
+	gaps    gaplist.List
 	broken  bool                        // a record is, or what follows one is none
 	whole   []vmem.Range[vmem.PhysAddr] // of the records before that, in the order of the file
 	avml    bool                        // there are AVML headers
@@ -131,7 +132,7 @@ func (p *parser) add(off int64, h header, rec body) {
 
 // lose lists memory that the image says it has at offset off, and does not.
 func (p *parser) lose(off int64, memory vmem.Range[vmem.PhysAddr], err error) {
-	p.gaps = append(p.gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(memory, off), Err: err})
+	p.gaps.Add(vmem.PhysicalPlace(memory, off), err)
 }
 
 // resync lists what there is of the record at offset off, which is broken for the reason

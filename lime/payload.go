@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/blockcache"
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/gaplist"
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -27,8 +28,9 @@ type payload struct {
 	cache    *blockcache.Cache
 	decoders sync.Pool // of *decoder
 
-	mu   sync.Mutex // guards all below
-	late map[int]error
+	mu   sync.Mutex    // guards all below
+	late map[int]error // by chunk, of some
+	more uint64        // how often others were met
 }
 
 func newPayload(s *source.Source, chunks []chunk, end int64) *payload {
@@ -97,7 +99,11 @@ func (c *payload) fill(e *blockcache.Entry) {
 	e.Err = fmt.Errorf("file offset %#x: %w", c.chunks[i].src, err)
 	if errors.Is(err, vmem.ErrNotCaptured) {
 		c.mu.Lock()
-		c.late[i] = err
+		if _, known := c.late[i]; known || len(c.late) < gaplist.Limit {
+			c.late[i] = err
+		} else {
+			c.more++
+		}
 		c.mu.Unlock()
 	}
 }
@@ -106,12 +112,13 @@ func (c *payload) fill(e *blockcache.Entry) {
 func (c *payload) gaps(t *extent.Table) []vmem.Gap {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var gaps []vmem.Gap
+	var gaps gaplist.List
 	for _, i := range slices.Sorted(maps.Keys(c.late)) {
 		k := c.chunks[i]
 		for _, r := range t.Physical(k.content, c.chunks[i+1].content-k.content) {
-			gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, k.src), Err: c.late[i]})
+			gaps.Add(vmem.PhysicalPlace(r, k.src), c.late[i])
 		}
 	}
-	return gaps
+	gaps.Count(c.more)
+	return gaps.Gaps()
 }

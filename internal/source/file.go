@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/gaplist"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -124,12 +125,12 @@ var errMore = vmem.NewReason("too-many", "more of the file can't be read than is
 func (f *file) gaps(t *extent.Table) []vmem.Gap {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var gaps []vmem.Gap
+	var gaps gaplist.List
 	for _, l := range f.losses {
-		gaps = append(gaps, gapsAt(t, l.start, l.end-l.start, l.start, &Loss{Offset: l.start, Err: l.err})...)
+		addGaps(&gaps, t, l.start, l.end-l.start, l.start, &Loss{Offset: l.start, Err: l.err})
 	}
 	if f.more {
-		gaps = append(gaps, vmem.Gap{Object: "image", Err: errMore})
+		gaps.Add(vmem.Place{}, errMore)
 	}
-	return gaps
+	return gaps.Gaps()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/gaplist"
 	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -128,34 +129,36 @@ func (s *Source) Gaps(t *extent.Table) []vmem.Gap {
 	if s.packed == nil {
 		return s.file.gaps(t)
 	}
-	var gaps []vmem.Gap
+	var gaps gaplist.List
 	told := map[int64]bool{}
 	for _, d := range s.packed.Damage() {
 		if l, ok := errors.AsType[*Loss](d.Err); ok {
 			told[l.Offset] = true
 		}
-		gaps = append(gaps, gapsAt(t, d.Start, d.Size, d.Offset, &d)...)
+		addGaps(&gaps, t, d.Start, d.Size, d.Offset, &d)
 	}
 	for _, g := range s.file.gaps(new(extent.Table)) {
 		if !told[g.Place.Offset] {
-			gaps = append(gaps, g)
+			gaps.Add(g.Place, g.Err)
 		}
 	}
-	return gaps
+	return gaps.Gaps()
 }
 
-// gapsAt returns the memory that lies in the size bytes of the content from start on, as
+// addGaps adds the memory that lies in the size bytes of the content from start on, as
 // lost for the reason err, which shows at offset off of the file.
-func gapsAt(t *extent.Table, start, size, off int64, err error) []vmem.Gap {
+func addGaps(gaps *gaplist.List, t *extent.Table, start, size, off int64, err error) {
+	if gaps.Full() {
+		gaps.Count(1) // and spare the search
+		return
+	}
 	lost := t.Physical(start, size)
 	if len(lost) == 0 {
-		return []vmem.Gap{{Object: "image", Place: vmem.ImagePlace(off), Err: err}}
+		gaps.Add(vmem.ImagePlace(off), err)
 	}
-	var gaps []vmem.Gap
 	for _, r := range lost {
-		gaps = append(gaps, vmem.Gap{Object: "image", Place: vmem.PhysicalPlace(r, off), Err: err})
+		gaps.Add(vmem.PhysicalPlace(r, off), err)
 	}
-	return gaps
 }
 
 // Close releases the file.

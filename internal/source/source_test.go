@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/extent"
+	"github.com/nodelens/nodelens/internal/gaplist"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -124,6 +125,34 @@ func TestGaps(t *testing.T) {
 	}
 	if g := s.Gaps(new(extent.Table)); len(g) != 1 || g[0].Place.Physical().Size != 0 {
 		t.Errorf("gaps of a table without memory: %v, want one without a range", g)
+	}
+}
+
+// Damage in a place where very many ranges of memory lie is listed only so far.
+func TestManyGaps(t *testing.T) {
+	file, err := os.ReadFile(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(file[len(file)/2:], bytes.Repeat([]byte{0xff}, 64))
+	s, err := New(t.Context(), bytes.NewReader(file), int64(len(file)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Size() != packedSize {
+		t.Fatalf("size %d, want %d", s.Size(), packedSize)
+	}
+	var extents []extent.Extent
+	for i := range int64(gaplist.Limit + 3) {
+		extents = append(extents, extent.Extent{Range: vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(i) << 12, Size: 8}, Offset: 65536 + 8*i})
+	}
+	table, err := extent.New(extents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gaps := s.Gaps(table)
+	if last := gaps[len(gaps)-1]; len(gaps) != gaplist.Limit+1 || !strings.Contains(last.Error(), "3 gaps more") {
+		t.Errorf("%d gaps, the last %v", len(gaps), last)
 	}
 }
 
