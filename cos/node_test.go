@@ -3,6 +3,7 @@ package cos
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,4 +147,25 @@ func TestCached(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
+}
+
+// A file that shrinks while the node is open makes a report with gaps.
+func TestNodeShrinks(t *testing.T) {
+	t.Parallel()
+	name := unpacked(t)
+	n, err := OpenNode(t.Context(), File(name), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if err := os.Truncate(name, 100<<20); err != nil {
+		t.Fatal(err)
+	}
+	r, err := n.Report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Whole() || r.Gaps[0].Object != "image" || r.Gaps[0].Reason() != "truncated" || len(r.Processes) < 10 {
+		t.Errorf("%d processes, gaps %.3v", len(r.Processes), r.Gaps)
+	}
 }
