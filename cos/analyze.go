@@ -72,8 +72,8 @@ func (s givenSymbols) Symbols(context.Context, vmem.Memory) (*isf.File, string, 
 type symbolFile string
 
 // Symbols implements [image.SymbolSource].
-func (s symbolFile) Symbols(context.Context, vmem.Memory) (*isf.File, string, error) {
-	f, err := isf.Open(string(s))
+func (s symbolFile) Symbols(ctx context.Context, _ vmem.Memory) (*isf.File, string, error) {
+	f, err := isf.OpenContext(ctx, string(s))
 	return f, "ISF file " + filepath.Base(string(s)), err
 }
 

@@ -3,8 +3,12 @@ package isf
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
+	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -44,6 +48,34 @@ func TestDecodeTruncated(t *testing.T) {
 	}
 }
 
+// What is wrong with the beginning is found inside of a compressed file, too.
+func TestDecodePackedMark(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write([]byte("\xff\xfe{\x00}\x00"))
+	w.Close()
+	if f, err := Decode(&b); f != nil || !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "UTF-16") {
+		t.Errorf("%v, %v", f, err)
+	}
+}
+
+func TestOpenContext(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "symbols.json")
+	if err := os.WriteFile(name, []byte(`{"metadata":{"format":"6.2.0"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if f, err := OpenContext(ctx, name); f == nil || err != nil {
+		t.Errorf("%v, %v", f, err)
+	}
+	cancel()
+	if f, err := OpenContext(ctx, name); f != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v, %v", f, err)
+	}
+}
+
 func TestDecodeErrors(t *testing.T) {
 	for _, c := range []struct {
 		text   string
@@ -54,8 +86,11 @@ func TestDecodeErrors(t *testing.T) {
 	}{
 		{``, "", 0, ErrFormat, "isf: offset 0: not an ISF file: it is empty"},
 		{"\x7fELF\x02\x01\x01", "", 0, ErrFormat, "isf: offset 0: not an ISF file: it begins with 7f 45 4c 46 02 01"},
-		{`[1,2,3]`, "", 0, ErrFormat, "isf: offset 0: not an ISF file: it begins with 5b 31 2c 32 2c 33"},
-		{`          [1]`, "", 13, ErrMalformed, "isf: offset 13: malformed: the file is an array, want an object"},
+		{`[1,2,3]`, "", 0, ErrFormat, "isf: offset 0: not an ISF file: it is a JSON text"},
+		{"\xef\xbb\xbf{}", "", 0, ErrFormat, "isf: offset 0: not an ISF file: it begins with a byte order mark: save it as UTF-8 without one"},
+		{"\xff\xfe{\x00}\x00", "", 0, ErrFormat, "isf: offset 0: not an ISF file: it is a text in UTF-16: save it as UTF-8 without a byte order mark"},
+		{"\xff\xd8\xff\xe0\x00\x10JFIF", "", 0, ErrFormat, "isf: offset 0: not an ISF file: it is a JPEG picture"},
+		{strings.Repeat(" ", headSize) + `[1]`, "", headSize + 3, ErrMalformed, "isf: offset 515: malformed: the file is an array, want an object"},
 		{`{}`, "metadata.format", 2, ErrVersion, `isf: metadata.format: offset 2: unsupported ISF version: ""`},
 		{`{"metadata":{"format":"1.0.0"}}`, "metadata.format", 31, ErrVersion, `isf: metadata.format: offset 31: unsupported ISF version: "1.0.0"`},
 		{`{"metadata":{"format":"7.0.0"}}`, "metadata.format", 31, ErrVersion, `isf: metadata.format: offset 31: unsupported ISF version: "7.0.0"`},

@@ -3,10 +3,12 @@ package isf
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
 
+	"github.com/nodelens/nodelens/internal/filetype"
 	"github.com/nodelens/nodelens/internal/unpack"
 )
 
@@ -15,13 +17,17 @@ import (
 const maxSize = 2 << 30
 
 // Open reads the named ISF file. See [Decode].
-func Open(name string) (*File, error) {
+func Open(name string) (*File, error) { return OpenContext(context.Background(), name) }
+
+// OpenContext reads the named ISF file as Open does, which may take a second. It ends with
+// ctx.
+func OpenContext(ctx context.Context, name string) (*File, error) {
 	r, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("isf: %w", err)
 	}
 	defer r.Close()
-	f, err := Decode(r)
+	f, err := Decode(interrupted{ctx, r})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -35,7 +41,7 @@ func Decode(r io.Reader) (*File, error) { return decodeUpTo(r, maxSize) }
 
 // decodeUpTo is Decode with another limit.
 func decodeUpTo(r io.Reader, limit int64) (*File, error) {
-	src, err := unpacked(bufio.NewReaderSize(r, 64<<10))
+	src, err := content(bufio.NewReaderSize(r, 64<<10))
 	if err != nil {
 		return nil, &DecodeError{Err: err}
 	}
@@ -43,22 +49,67 @@ func decodeUpTo(r io.Reader, limit int64) (*File, error) {
 	return newDecoder(&limited{src: src, limit: limit}).decode()
 }
 
-// unpacked looks at the first bytes and returns a reader of the JSON.
-func unpacked(r *bufio.Reader) (io.ReadCloser, error) {
+// An interrupted reader ends with a context.
+type interrupted struct {
+	ctx context.Context //nolint:containedctx // lives as long as the call that it comes with
+	r   io.Reader
+}
+
+func (i interrupted) Read(p []byte) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.r.Read(p)
+}
+
+// content returns a reader of the JSON, whose first bytes it looks at.
+func content(r *bufio.Reader) (io.ReadCloser, error) {
 	head, err := r.Peek(unpack.HeadSize)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	text := bytes.TrimLeft(head, " \t\r\n")
 	format := unpack.Format(head)
-	switch {
-	case len(head) == 0:
-		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
-	case format == "" && len(text) > 0 && text[0] != '{':
-		return nil, fmt.Errorf("%w: it begins with % x", ErrFormat, head)
+	if format == "" {
+		return io.NopCloser(r), checkHead(r)
 	}
-	return unpack.NewReader(r, format)
+	u, err := unpack.NewReader(r, format)
+	if err != nil {
+		return nil, err
+	}
+	text := bufio.NewReader(u)
+	if err := checkHead(text); err != nil {
+		u.Close()
+		return nil, err
+	}
+	return readCloser{text, u}, nil
 }
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// checkHead says what a file is that can't be JSON, or is JSON as nobody reads it.
+func checkHead(r *bufio.Reader) error {
+	head, err := r.Peek(headSize)
+	text := bytes.TrimLeft(head, " \t\r\n")
+	switch t, known := filetype.OfHead(head); {
+	case len(head) == 0 && err != nil && err != io.EOF:
+		return err
+	case bytes.HasPrefix(head, []byte(filetype.MarkUTF8)):
+		return fmt.Errorf("%w: it begins with a byte order mark: save it as UTF-8 without one", ErrFormat)
+	case len(head) > 0 && (len(text) == 0 || text[0] == '{'):
+		return nil
+	case known && t.Is == "a text in UTF-16":
+		return fmt.Errorf("%w: it is %s: save it as UTF-8 without a byte order mark", ErrFormat, t.Is)
+	case known:
+		return fmt.Errorf("%w: it is %s", ErrFormat, t.Is)
+	}
+	return fmt.Errorf("%w: it begins with % x", ErrFormat, head[:min(len(head), unpack.HeadSize)])
+}
+
+// headSize is how much of the JSON is looked at before, in bytes.
+const headSize = 512
 
 // limited gives up after more than limit bytes.
 type limited struct {
