@@ -144,7 +144,10 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	r.Gaps = append(r.Gaps, gaps...)
-	readContainers(all, k.Live())
+	readContainers(ctx, all, k.Live())
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cos: %w", err)
+	}
 	pods := attributePods(ctx, all, &claim.Node{Hostname: r.Hostname, Live: k.Live()})
 	r.Pods, r.Notes = pods.pods, pods.notes
 	for i := range all {

@@ -71,7 +71,7 @@ func incomplete(pods []Pod) bool {
 
 // readContainers reads of each container what sources need and the report has not: its
 // mounts and its node name.
-func readContainers(all []facts, live bool) {
+func readContainers(ctx context.Context, all []facts, live bool) {
 	nodeMounts := uint32(0)
 	for i := range all {
 		if all[i].PID == 1 {
@@ -84,7 +84,7 @@ func readContainers(all []facts, live bool) {
 		v := view{f.ContainerID, f.Namespaces.Mnt}
 		if f.PodUID != "" && v.mnt != 0 && v.mnt != nodeMounts && !seen[v] {
 			seen[v] = true
-			*f = settle(live, func() facts { return f.withMounts() })
+			*f = settle(live, func() facts { return f.withMounts(ctx) })
 		}
 	}
 }
@@ -95,14 +95,9 @@ type view struct {
 	mnt       uint32
 }
 
-func (f facts) withMounts() facts {
+func (f facts) withMounts(ctx context.Context) facts {
 	f.gaps = slices.Clip(f.gaps)
-	for m, err := range f.task.Mounts() {
-		f.lose(err)
-		if err == nil {
-			f.mounts = append(f.mounts, m)
-		}
-	}
+	f.mounts = all(&f, f.task.Mounts(ctx))
 	var err error
 	f.uts, err = f.task.UTSName()
 	f.lose(err)

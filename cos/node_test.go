@@ -83,7 +83,7 @@ func TestNodeThread(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		for thread, err := range leader.Threads() {
+		for thread, err := range leader.Threads(t.Context()) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,8 @@ package cos
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -25,9 +27,9 @@ type facts struct {
 	uts    string // node name of the UTS namespace
 }
 
-// lose adds err to the gaps, if it is one.
+// lose adds err to the gaps, if it is one: not that a task has none of something.
 func (f *facts) lose(err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, linux.ErrNone) {
 		f.gaps = append(f.gaps, vmem.NewGap(f.task.String(), vmem.KernelPlace(f.Address), err))
 	}
 }
@@ -50,7 +52,7 @@ func processes(ctx context.Context, k *linux.Kernel) ([]facts, []vmem.Gap, error
 	all := make([]facts, len(tasks))
 	parallel(len(tasks), func(i int) {
 		if ctx.Err() == nil {
-			all[i] = settle(k.Live(), func() facts { return readProcess(tasks[i]) })
+			all[i] = settle(k.Live(), func() facts { return readProcess(ctx, tasks[i]) })
 		}
 	})
 	return all, gaps, ctx.Err()
@@ -92,31 +94,39 @@ func settle(live bool, read func() facts) facts {
 	return f
 }
 
-func readProcess(t *linux.Task) facts {
+func readProcess(ctx context.Context, t *linux.Task) facts {
 	f := facts{task: t, Process: Process{
 		PID: t.PID, PPID: t.PPID, Comm: t.Comm, State: t.State, KernelThread: t.KernelThread,
 		StartTime: t.StartTime, Sources: t.Sources, Address: t.Addr,
 	}}
-	f.readMM()
+	f.readMM(ctx)
 	f.readPaths()
 	f.readIdentity()
-	f.readThreads()
-	f.readFiles()
-	f.readCgroups()
+	f.readThreads(ctx)
+	f.readFiles(ctx)
+	f.readCgroups(ctx)
 	return f
 }
 
-func (f *facts) readMM() {
+func (f *facts) readMM(ctx context.Context) {
 	mm, err := f.task.MM()
-	f.lose(err)
-	if mm == nil {
+	if err != nil {
+		f.lose(err)
 		return
 	}
-	var gaps []vmem.Gap
-	f.Args, gaps = mm.Args()
-	f.gaps = append(f.gaps, gaps...)
-	f.Env, gaps = mm.Env()
-	f.gaps = append(f.gaps, gaps...)
+	f.Args = all(f, mm.Args(ctx))
+	f.Env = all(f, mm.Env(ctx))
+}
+
+// all returns what a walk yields without an error, and loses the errors.
+func all[T any](f *facts, walk iter.Seq2[T, error]) (found []T) {
+	for t, err := range walk {
+		f.lose(err)
+		if err == nil {
+			found = append(found, t)
+		}
+	}
+	return found
 }
 
 func (f *facts) readPaths() {
@@ -139,18 +149,14 @@ func (f *facts) readIdentity() {
 	f.lose(err)
 }
 
-func (f *facts) readThreads() {
-	for t, err := range f.task.Threads() {
-		if err != nil {
-			f.lose(err)
-			continue
-		}
+func (f *facts) readThreads(ctx context.Context) {
+	for _, t := range all(f, f.task.Threads(ctx)) {
 		f.Threads = append(f.Threads, Thread{TID: t.PID, Comm: t.Comm, StartTime: t.StartTime})
 	}
 }
 
-func (f *facts) readFiles() {
-	for fd, err := range f.task.Files() {
+func (f *facts) readFiles(ctx context.Context) {
+	for fd, err := range f.task.Files(ctx) {
 		f.lose(err)
 		if err == nil || fd.Addr != 0 {
 			f.FDs = append(f.FDs, fd)
@@ -159,10 +165,8 @@ func (f *facts) readFiles() {
 }
 
 // readCgroups also says which pod and container the process is of.
-func (f *facts) readCgroups() {
-	var err error
-	f.Cgroups, err = f.task.CgroupPaths()
-	f.lose(err)
+func (f *facts) readCgroups(ctx context.Context) {
+	f.Cgroups = all(f, f.task.CgroupPaths(ctx))
 	if err := setCgroup(&f.Process); err != nil {
 		f.gaps = append(f.gaps, vmem.Gap{Object: "cgroup of " + f.task.String(), Place: vmem.KernelPlace(f.Address), Err: err})
 	}

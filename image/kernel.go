@@ -71,7 +71,10 @@ func (k *Kernel) addZeros(ctx context.Context, mem vmem.Memory) error {
 		return nil
 	}
 	var resources []memmap.Resource
-	for r, err := range k.IOMem() {
+	for r, err := range k.IOMem(ctx) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			k.notef("zeros that the image may leave out are not known: %v", err)
 			return nil

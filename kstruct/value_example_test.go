@@ -54,7 +54,7 @@ func ExampleSpace_Struct_sockets() {
 		if err != nil || task.Comm != "dbus-daemon" && task.Comm != "kworker/u4:2" { // for a short list
 			continue
 		}
-		for fd, err := range task.Files() {
+		for fd, err := range task.Files(context.Background()) {
 			sk := kernel.Struct("file", fd.Addr).At("private_data").CastPointer("struct socket").At("->sk").Deref()
 			switch family, _ := sk.At("__sk_common.skc_family").Uint(); {
 			case err != nil || !strings.HasPrefix(fd.Path, "socket:"):

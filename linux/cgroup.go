@@ -2,10 +2,14 @@ package linux
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -17,37 +21,54 @@ const cssOnline = 1 << 1
 // PATH_MAX).
 const maxCgroupDepth = 2048
 
-type cgroupLayout struct {
-	dfl, links            field // css_set
-	linkCgroup, link      field // cgrp_cset_link
-	kn, root, selfFlags   field // cgroup
-	hierarchy, mask, name field // cgroup_root
-	nameSize              int
-	knParent, knName      field // kernfs_node
-	legacyName            field // cgroup_subsys
+// A cgroup is struct cgroup (include/linux/cgroup-defs.h).
+type cgroup struct {
+	Node  vmem.VirtAddr `kernel:"kn"`
+	Root  vmem.VirtAddr `kernel:"root"`
+	Flags uint32        `kernel:"self.flags"`
 }
 
-func newCgroupLayout(r resolver) cgroupLayout {
-	return cgroupLayout{
-		dfl:        r.opt("css_set", "dfl_cgrp"),
-		links:      r.opt("css_set", "cgrp_links"),
-		linkCgroup: r.opt("cgrp_cset_link", "cgrp"),
-		link:       r.opt("cgrp_cset_link", "cgrp_link"),
-		kn:         r.opt("cgroup", "kn"),
-		root:       r.opt("cgroup", "root"),
-		selfFlags:  r.opt("cgroup", "self.flags"),
-		hierarchy:  r.opt("cgroup_root", "hierarchy_id"),
-		mask:       r.opt("cgroup_root", "subsys_mask"),
-		name:       r.opt("cgroup_root", "name"),
-		nameSize:   r.count("cgroup_root", "name"),
-		knParent:   r.opt("kernfs_node", "__parent", "parent"), // renamed in 6.15 (633488947ef6)
-		knName:     r.opt("kernfs_node", "name"),
-		legacyName: r.opt("cgroup_subsys", "legacy_name"),
-	}
+// A cgroupRoot is struct cgroup_root: a hierarchy.
+type cgroupRoot struct {
+	Hierarchy int32    `kernel:"hierarchy_id"`
+	Mask      uint32   `kernel:"subsys_mask"`
+	Name      [64]byte `kernel:"name"` // MAX_CGROUP_ROOT_NAMELEN
 }
 
-func (l *cgroupLayout) ok() bool {
-	return max(l.dfl, l.links, l.linkCgroup, l.link, l.kn, l.root, l.hierarchy, l.mask, l.name, l.knParent, l.knName).ok()
+// A kernfsNode is struct kernfs_node (include/linux/kernfs.h).
+type kernfsNode struct {
+	Parent vmem.VirtAddr `kernel:"__parent|parent"` // renamed in 6.15 (633488947ef6)
+	Name   vmem.VirtAddr `kernel:"name"`
+}
+
+type cgroupViews struct {
+	of     *kstruct.Field[vmem.VirtAddr] // the css_set of a task_struct
+	links  kstruct.Member                // of css_set: a list of cgrp_cset_link
+	link   kstruct.Member                // of cgrp_cset_link
+	linked *kstruct.Field[vmem.VirtAddr] // its cgroup
+	cgroup *kstruct.View[cgroup]
+	root   *kstruct.View[cgroupRoot]
+	node   *kstruct.View[kernfsNode]
+	err    error
+
+	legacyName *kstruct.Field[vmem.VirtAddr] // of cgroup_subsys
+	subsysErr  error
+}
+
+func bindCgroup(types *isf.File) (v cgroupViews) {
+	b := kstruct.NewBinder(types)
+	v.of = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "cgroups")
+	v.links = kstruct.BindMember(b, "css_set", "cgrp_links")
+	v.link = kstruct.BindMember(b, "cgrp_cset_link", "cgrp_link")
+	v.linked = kstruct.BindField[vmem.VirtAddr](b, "cgrp_cset_link", "cgrp")
+	v.cgroup = kstruct.Bind[cgroup](b, "cgroup")
+	v.root = kstruct.Bind[cgroupRoot](b, "cgroup_root")
+	v.node = kstruct.Bind[kernfsNode](b, "kernfs_node")
+	v.err = b.Err()
+	b = kstruct.NewBinder(types)
+	v.legacyName = kstruct.BindField[vmem.VirtAddr](b, "cgroup_subsys", "legacy_name")
+	v.subsysErr = b.Err()
+	return v
 }
 
 // A CgroupPath is a line of /proc/PID/cgroup.
@@ -58,97 +79,144 @@ type CgroupPath struct {
 	Addr        vmem.VirtAddr `json:"address"`     // of struct cgroup
 }
 
-// CgroupPaths returns the cgroups of the task, one for each hierarchy that is in use,
-// in the order of /proc/PID/cgroup: v1 hierarchies by descending number, then v2. What
-// could be read is returned together with an error.
-func (t *Task) CgroupPaths() ([]CgroupPath, error) {
-	k, l := t.k, &t.k.layout.cgroup
-	object := "cgroup of " + t.String()
-	if !l.ok() || !k.layout.task.cgroups.ok() {
-		return nil, newGap(object, t.Addr, fmt.Errorf("%w: css_set", kstruct.ErrUnsupported))
-	}
-	r := k.fresh()
-	set := r.ptr(t.Addr, k.layout.task.cgroups)
-	if r.err != nil || !plausible(set) {
-		return nil, newGap(object, t.Addr, cmp.Or(r.err, errPointer("css_set", set)))
-	}
-	var paths []CgroupPath
-	var lost error
-	for node, err := range k.list(object, set+vmem.VirtAddr(l.links)) {
-		if err == nil {
-			cgroup := r.ptr(node-vmem.VirtAddr(l.link), l.linkCgroup)
-			var p CgroupPath
-			if p, err = k.cgroupPath(t, cgroup); err == nil {
-				paths = append(paths, p)
-				continue
+// CgroupPaths yields the cgroups of the task, one for each hierarchy that is in use,
+// in the order of /proc/PID/cgroup: v1 hierarchies by descending number, then v2. Errors
+// are [vmem.Gap], come before all cgroups and do not end it, but for the context's own. No
+// CgroupPath comes with an error; one whose controllers can't all be named is there
+// besides its error.
+func (t *Task) CgroupPaths(ctx context.Context) iter.Seq2[CgroupPath, error] {
+	return func(yield func(CgroupPath, error) bool) {
+		paths, gaps := t.cgroups(ctx)
+		for _, g := range gaps {
+			if !yield(CgroupPath{}, g) {
+				return
 			}
 		}
-		lost = cmp.Or(lost, error(newGap(object, node, cmp.Or(r.err, err))))
+		for _, p := range paths {
+			if !yield(p, nil) {
+				return
+			}
+		}
 	}
-	slices.SortFunc(paths, func(a, b CgroupPath) int { return cmp.Compare(b.Hierarchy, a.Hierarchy) })
-	if !k.cgroupV2 {
-		paths = slices.DeleteFunc(paths, func(p CgroupPath) bool { return p.Hierarchy == 0 })
-	}
-	return paths, lost
 }
 
-// cgroupPath follows proc_cgroup_show of kernel/cgroup/cgroup.c.
-func (k *Kernel) cgroupPath(t *Task, cgroup vmem.VirtAddr) (CgroupPath, error) {
-	l, r := &k.layout.cgroup, k.reader()
-	root := r.ptr(cgroup, l.root)
-	p := CgroupPath{Addr: cgroup, Hierarchy: int(r.i32(root, l.hierarchy))}
-	if p.Hierarchy != 0 {
-		p.Controllers = k.controllers(r.u32(root, l.mask), r.cstring(root+vmem.VirtAddr(l.name), l.nameSize))
+func (t *Task) cgroups(ctx context.Context) (paths []CgroupPath, gaps []error) {
+	k, v := t.k, &t.k.views.cgroup
+	object := "cgroup of " + t.String()
+	k.refresh()
+	set, err := v.of.Load(k.space, t.Addr)
+	if err == nil && !plausible(set) {
+		err = errPointer("css_set", set)
 	}
-	if r.err != nil {
-		return p, r.err
+	if err = cmp.Or(v.err, err); err != nil {
+		return nil, []error{newGap(object, t.Addr, err)}
+	}
+	each(k.walk(ctx, object).List(v.links.Of(set)), v.link, func(link vmem.VirtAddr, err error) bool {
+		if err != nil {
+			gaps = append(gaps, err)
+			return true
+		}
+		p, err := k.linkedCgroup(t, link)
+		if err != nil {
+			gaps = append(gaps, newGap(object, link, err))
+		}
+		if p.Path != "" && (p.Hierarchy != 0 || k.cgroupV2) {
+			paths = append(paths, p)
+		}
+		return true
+	})
+	slices.SortFunc(paths, func(a, b CgroupPath) int { return cmp.Compare(b.Hierarchy, a.Hierarchy) })
+	return paths, gaps
+}
+
+// linkedCgroup follows proc_cgroup_show of kernel/cgroup/cgroup.c for the cgroup of a
+// cgrp_cset_link. Without a path it could not be read; with one and an error its
+// controllers are not all named.
+func (k *Kernel) linkedCgroup(t *Task, link vmem.VirtAddr) (p CgroupPath, err error) {
+	v := &k.views.cgroup
+	if p.Addr, err = v.linked.Load(k.space, link); err != nil {
+		return p, err
+	}
+	c, err := v.cgroup.Load(k.space, p.Addr)
+	if err != nil {
+		return p, err
+	}
+	root, err := v.root.Load(k.space, c.Root)
+	if err != nil {
+		return p, err
+	}
+	var unnamed error
+	if p.Hierarchy = int(root.Hierarchy); p.Hierarchy != 0 {
+		p.Controllers, unnamed = k.controllers(root.Mask, text(root.Name[:]))
 	}
 	if p.Hierarchy != 0 && t.Flags&pfExiting != 0 {
 		p.Path = "/"
-		return p, nil
+		return p, unnamed
 	}
-	var err error
-	p.Path, err = k.kernfsPath(r.ptr(cgroup, l.kn))
-	if p.Hierarchy == 0 && l.selfFlags.ok() && r.u32(cgroup, l.selfFlags)&cssOnline == 0 {
+	if p.Path, err = k.kernfsPath(c.Node); err != nil {
+		return p, err
+	}
+	if p.Hierarchy == 0 && c.Flags&cssOnline == 0 {
 		p.Path += " (deleted)"
 	}
-	return p, cmp.Or(r.err, err)
+	return p, unnamed
 }
 
 // controllers names the subsystems of a v1 hierarchy. Without the symbol
-// cgroup_subsys the named hierarchies still have their names.
-func (k *Kernel) controllers(mask uint32, name string) string {
+// cgroup_subsys the named hierarchies still have their names. What could be named is
+// returned with an error.
+func (k *Kernel) controllers(mask uint32, name string) (string, error) {
 	var names []string
-	l, r := &k.layout.cgroup, k.reader()
-	for i := 0; i < 32 && k.cgroupSubsys != 0 && l.legacyName.ok(); i++ {
+	var lost []error
+	for i := 0; i < 32 && k.cgroupSubsys != 0; i++ {
 		if mask&(1<<i) == 0 {
 			continue
 		}
-		subsys := r.ptr(k.cgroupSubsys, field(i*8))
-		if s := r.cstring(r.ptr(subsys, l.legacyName), nameMax); r.err == nil {
-			names = append(names, s)
+		s, err := k.subsystem(i)
+		if err != nil {
+			lost = append(lost, fmt.Errorf("controller %d: %w", i, err))
+			continue
 		}
+		names = append(names, s)
 	}
 	if name != "" {
 		names = append(names, "name="+name)
 	}
-	return strings.Join(names, ",")
+	return strings.Join(names, ","), errors.Join(lost...)
+}
+
+// subsystem names the controller of the given number.
+func (k *Kernel) subsystem(i int) (string, error) {
+	v := &k.views.cgroup
+	subsys, err := k.space.Uint64(k.cgroupSubsys + vmem.VirtAddr(i*8))
+	if err != nil {
+		return "", err
+	}
+	name, err := v.legacyName.Load(k.space, vmem.VirtAddr(subsys))
+	if err != nil {
+		return "", cause(err, v.subsysErr)
+	}
+	return k.space.CString(name, nameMax)
 }
 
 // kernfsPath returns the path of a kernfs_node from its root.
 func (k *Kernel) kernfsPath(kn vmem.VirtAddr) (string, error) {
-	l, r := &k.layout.cgroup, k.reader()
-	var names []string
+	v := &k.views.cgroup
+	var b pathBuffer
 	for range maxCgroupDepth {
-		parent := r.ptr(kn, l.knParent)
-		if r.err != nil {
-			return "", r.err
+		n, err := v.node.Load(k.space, kn)
+		if err != nil {
+			return "", err
 		}
-		if parent == 0 {
-			return join(names), nil
+		if n.Parent == 0 {
+			return b.String(), nil
 		}
-		names = append(names, r.cstring(r.ptr(kn, l.knName), nameMax+1))
-		kn = parent
+		name, err := k.space.CString(n.Name, nameMax+1)
+		if err != nil {
+			return "", err
+		}
+		b.component([]byte(name))
+		kn = n.Parent
 	}
 	return "", fmt.Errorf("%w: cgroup of more than %d levels", kstruct.ErrTooLong, maxCgroupDepth)
 }

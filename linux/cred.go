@@ -1,44 +1,46 @@
 package linux
 
-type credLayout struct {
-	uid, suid, euid, fsuid field
-	gid, sgid, egid, fsgid field
-	userNS                 field
-}
-
-func newCredLayout(r resolver) credLayout {
-	return credLayout{
-		uid: r.need("cred", "uid"), suid: r.need("cred", "suid"),
-		euid: r.need("cred", "euid"), fsuid: r.need("cred", "fsuid"),
-		gid: r.need("cred", "gid"), sgid: r.need("cred", "sgid"),
-		egid: r.need("cred", "egid"), fsgid: r.need("cred", "fsgid"),
-		userNS: r.need("cred", "user_ns"),
-	}
-}
+import (
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+)
 
 // Cred holds a task's objective credentials (task_struct.real_cred), as ids of the
 // initial user namespace: what the lines Uid and Gid of /proc/PID/status show.
 type Cred struct {
-	UID   uint32 `json:"uid"`
-	EUID  uint32 `json:"euid"`
-	SUID  uint32 `json:"suid"`
-	FSUID uint32 `json:"fsuid"`
-	GID   uint32 `json:"gid"`
-	EGID  uint32 `json:"egid"`
-	SGID  uint32 `json:"sgid"`
-	FSGID uint32 `json:"fsgid"`
+	UID   uint32 `kernel:"uid.val" json:"uid"`
+	EUID  uint32 `kernel:"euid.val" json:"euid"`
+	SUID  uint32 `kernel:"suid.val" json:"suid"`
+	FSUID uint32 `kernel:"fsuid.val" json:"fsuid"`
+	GID   uint32 `kernel:"gid.val" json:"gid"`
+	EGID  uint32 `kernel:"egid.val" json:"egid"`
+	SGID  uint32 `kernel:"sgid.val" json:"sgid"`
+	FSGID uint32 `kernel:"fsgid.val" json:"fsgid"`
 }
 
-// Cred reads the task's credentials.
+type credViews struct {
+	of   *kstruct.Field[vmem.VirtAddr] // the cred of a task_struct
+	cred *kstruct.View[Cred]
+	err  error
+}
+
+func bindCred(types *isf.File) (v credViews) {
+	b := kstruct.NewBinder(types)
+	v.of = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "real_cred")
+	v.cred = kstruct.Bind[Cred](b, "cred")
+	v.err = b.Err()
+	return v
+}
+
+// Cred reads the task's credentials. The error is a [vmem.Gap].
 func (t *Task) Cred() (Cred, error) {
-	l, r := &t.k.layout.cred, t.k.fresh()
-	cred := r.ptr(t.Addr, t.k.layout.task.realCred)
-	c := Cred{
-		UID: r.u32(cred, l.uid), EUID: r.u32(cred, l.euid), SUID: r.u32(cred, l.suid), FSUID: r.u32(cred, l.fsuid),
-		GID: r.u32(cred, l.gid), EGID: r.u32(cred, l.egid), SGID: r.u32(cred, l.sgid), FSGID: r.u32(cred, l.fsgid),
+	v := &t.k.views.cred
+	t.k.refresh()
+	addr, err := v.of.Load(t.k.space, t.Addr)
+	if err != nil {
+		return Cred{}, t.lost("credentials", t.Addr, cause(err, v.err))
 	}
-	if r.err != nil {
-		return Cred{}, newGap("credentials of "+t.String(), cred, r.err)
-	}
-	return c, nil
+	c, err := v.cred.Load(t.k.space, addr)
+	return c, t.lost("credentials", addr, cause(err, v.err))
 }

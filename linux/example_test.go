@@ -43,17 +43,22 @@ func Example() {
 		if err != nil {
 			fmt.Println("lost:", err)
 		}
-		mm, err := task.MM()
-		if err != nil || mm == nil {
+		mm, err := task.MM() // linux.ErrNone for a kernel thread
+		if err != nil {
 			fmt.Println("lost:", err)
 			continue
 		}
-		args, _ := mm.Args()
-		fmt.Printf("%s runs %s: %q\n", task.Comm, exe, args)
+		fmt.Printf("%s runs %s:", task.Comm, exe)
+		for arg, err := range mm.Args(ctx) {
+			if err == nil {
+				fmt.Printf(" %q", arg)
+			}
+		}
+		fmt.Println()
 	}
 	// Output:
 	// Linux 6.1.0-56-cloud-amd64
-	// kworker/u4:2 runs /memfd:update (deleted): ["[kworker/u4:2-events]" "hidden"]
+	// kworker/u4:2 runs /memfd:update (deleted): "[kworker/u4:2-events]" "hidden"
 }
 
 // What of the machine's memory an image should have, by the kernel's own map, and what an
@@ -74,7 +79,7 @@ func ExampleKernel_IOMem() {
 		return
 	}
 	var ram []vmem.Range[vmem.PhysAddr]
-	for r, err := range kernel.IOMem() {
+	for r, err := range kernel.IOMem(context.Background()) {
 		if err != nil {
 			fmt.Println("lost:", err)
 		} else if r.Depth == 0 && r.Name == "System RAM" {

@@ -47,9 +47,38 @@ type finder struct {
 	mem      vmem.Memory
 	phys     *vmem.Physical
 	symbols  *isf.File
-	layout   *layouts
+	views    *views
 	progress func(string, int64, int64)
 	tried    []error
+}
+
+// idleViews read init_task, by which a kernel is told to be there. They are all that a
+// kernel needs to be found.
+type idleViews struct {
+	task   *kstruct.View[idleTask]
+	leader *kstruct.Field[vmem.VirtAddr] // needed where addresses are not known
+	err    error
+}
+
+// An idleTask is init_task, a task_struct.
+type idleTask struct {
+	Comm [commMax]byte `kernel:"comm"`
+}
+
+func bindIdle(types *isf.File) (v idleViews) {
+	b := kstruct.NewBinder(types)
+	v.task = kstruct.Bind[idleTask](b, "task_struct")
+	v.leader = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "group_leader")
+	v.err = b.Err()
+	return v
+}
+
+func newFinder(mem vmem.Memory, symbols *isf.File, progress func(string, int64, int64)) (*finder, error) {
+	if _, err := symbols.UserType("task_struct"); err != nil { // all that is missing would be a long list
+		return nil, fmt.Errorf("%w: %w", kstruct.ErrUnsupported, errNoTypes)
+	}
+	v := newViews(symbols)
+	return &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: symbols, views: v, progress: progress}, v.idle.err
 }
 
 // find returns the first location that verifies.
@@ -97,11 +126,11 @@ func (f *finder) verify(l *location) error {
 	if err != nil {
 		return err
 	}
-	comm, err := space.CString(vmem.VirtAddr(init.Address+l.shift)+vmem.VirtAddr(f.layout.task.comm), f.layout.task.commSize)
+	task, err := f.views.idle.task.Load(space, vmem.VirtAddr(init.Address+l.shift))
 	if err != nil {
 		return fmt.Errorf("init_task: %w", err)
 	}
-	if !strings.HasPrefix(comm, "swapper") {
+	if comm := text(task.Comm[:]); !strings.HasPrefix(comm, "swapper") {
 		return fmt.Errorf("%w: init_task is named %q", kstruct.ErrCorrupt, comm)
 	}
 	l.space, l.banner = space, got

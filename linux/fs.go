@@ -1,12 +1,9 @@
 package linux
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -23,214 +20,247 @@ const (
 )
 
 const (
-	nameMax  = 255  // NAME_MAX
-	maxDepth = 4096 // components and mounts on the way to the root
+	nameMax    = 255  // NAME_MAX
+	dmaNameMax = 32   // DMA_BUF_NAME_LEN
+	maxDepth   = 4096 // components and mounts on the way to the root
 )
 
-type fsLayout struct {
-	root, pwd                            field // fs_struct
-	mnt, dentry                          field // path
-	parent, nameLen, name, inode, op, sb field // dentry
-	unhashed, fsdata                     field
-	dname                                field // dentry_operations
-	ino, private                         field // inode
-	magic, fsType, dev                   field // super_block
-	typeName                             field // file_system_type
-}
-
-func newFSLayout(r resolver) fsLayout {
-	return fsLayout{
-		root:     r.need("fs_struct", "root"),
-		pwd:      r.need("fs_struct", "pwd"),
-		mnt:      r.need("path", "mnt"),
-		dentry:   r.need("path", "dentry"),
-		parent:   r.need("dentry", "d_parent"),
-		nameLen:  r.need("dentry", "d_name.len"),
-		name:     r.need("dentry", "d_name.name"),
-		inode:    r.need("dentry", "d_inode"),
-		op:       r.need("dentry", "d_op"),
-		sb:       r.need("dentry", "d_sb"),
-		unhashed: r.need("dentry", "d_hash.pprev"),
-		fsdata:   r.opt("dentry", "d_fsdata"),
-		dname:    r.need("dentry_operations", "d_dname"),
-		ino:      r.need("inode", "i_ino"),
-		private:  r.need("inode", "i_private"),
-		magic:    r.need("super_block", "s_magic"),
-		fsType:   r.need("super_block", "s_type"),
-		dev:      r.opt("super_block", "s_dev"),
-		typeName: r.need("file_system_type", "name"),
-	}
-}
-
 // A path is struct path: a dentry as seen through a mount (its vfsmount).
-type path struct{ mnt, dentry vmem.VirtAddr }
+type path struct {
+	Mnt    vmem.VirtAddr `kernel:"mnt"`
+	Dentry vmem.VirtAddr `kernel:"dentry"`
+}
 
-func (r *reader) path(addr vmem.VirtAddr, l *fsLayout) path {
-	return path{mnt: r.ptr(addr, l.mnt), dentry: r.ptr(addr, l.dentry)}
+// A dentry is struct dentry (include/linux/dcache.h), as far as each path needs it.
+type dentry struct {
+	Parent  vmem.VirtAddr `kernel:"d_parent"` // itself for the root of a file system
+	NameLen uint32        `kernel:"d_name.len"`
+	Name    vmem.VirtAddr `kernel:"d_name.name"`
+}
+
+// A lastDentry is a dentry that a path ends with.
+type lastDentry struct {
+	dentry
+	Inode vmem.VirtAddr `kernel:"d_inode"`
+	Super vmem.VirtAddr `kernel:"d_sb"`
+	Ops   vmem.VirtAddr `kernel:"d_op"`
+	Hash  vmem.VirtAddr `kernel:"d_hash.pprev"` // 0 for what was deleted
+	Data  vmem.VirtAddr `kernel:"d_fsdata"`
+}
+
+// An inode is struct inode (include/linux/fs.h).
+type inode struct {
+	Number  uint64        `kernel:"i_ino"`
+	Private vmem.VirtAddr `kernel:"i_private"`
+}
+
+// A mountPoint is where a struct mount (fs/mount.h) is mounted.
+type mountPoint struct {
+	Parent vmem.VirtAddr `kernel:"mnt_parent"` // itself for the root of a tree
+	Dentry vmem.VirtAddr `kernel:"mnt_mountpoint"`
+}
+
+type pathViews struct {
+	dentry *kstruct.View[dentry]
+	last   *kstruct.View[lastDentry]
+	dname  *kstruct.Field[vmem.VirtAddr] // of dentry_operations
+	inode  *kstruct.View[inode]
+	magic  *kstruct.Field[uint64]        // of super_block
+	root   *kstruct.Field[vmem.VirtAddr] // of vfsmount
+	super  *kstruct.Field[vmem.VirtAddr] // of vfsmount
+	point  *kstruct.View[mountPoint]
+	mnt    kstruct.Member // of mount: its vfsmount
+	err    error
+
+	dmaName *kstruct.Field[vmem.VirtAddr]
+	dmaErr  error
+}
+
+func bindPaths(types *isf.File) (v pathViews) {
+	b := kstruct.NewBinder(types)
+	v.dentry = kstruct.Bind[dentry](b, "dentry")
+	v.last = kstruct.Bind[lastDentry](b, "dentry")
+	v.dname = kstruct.BindField[vmem.VirtAddr](b, "dentry_operations", "d_dname")
+	v.inode = kstruct.Bind[inode](b, "inode")
+	v.magic = kstruct.BindField[uint64](b, "super_block", "s_magic")
+	v.root = kstruct.BindField[vmem.VirtAddr](b, "vfsmount", "mnt_root")
+	v.super = kstruct.BindField[vmem.VirtAddr](b, "vfsmount", "mnt_sb")
+	v.point = kstruct.Bind[mountPoint](b, "mount")
+	v.mnt = kstruct.BindMember(b, "mount", "mnt")
+	v.err = b.Err()
+	b = kstruct.NewBinder(types)
+	v.dmaName = kstruct.BindField[vmem.VirtAddr](b, "dma_buf", "name")
+	v.dmaErr = b.Err()
+	return v
 }
 
 // dPath returns the path as d_path of fs/d_path.c shows it to a process whose root is
 // the node's: over mounts up to that root, or to where the mounts end.
 func (k *Kernel) dPath(p path) (string, error) {
-	l, r := &k.layout.fs, k.reader()
-	parent := r.ptr(p.dentry, l.parent)
-	root := r.ptr(p.mnt, k.layout.mount.root)
-	isRoot := parent == p.dentry
-	if op := r.ptr(p.dentry, l.op); op != 0 && (!isRoot || p.dentry != root) {
-		if dname := r.ptr(op, l.dname); dname != 0 && r.err == nil {
-			return k.dynamicName(p.dentry)
-		}
-	}
-	if r.err != nil {
-		return "", r.err
-	}
-	s, err := k.prependPath(p)
-	if err == nil && !isRoot && r.ptr(p.dentry, l.unhashed) == 0 {
-		s += " (deleted)"
-	}
-	return s, cmp.Or(err, r.err)
+	s, err := k.walkPath(p)
+	return s, cause(err, k.views.paths.err)
 }
 
-// prependPath follows the function of that name in fs/d_path.c.
-func (k *Kernel) prependPath(p path) (string, error) {
-	l, m, r := &k.layout.fs, &k.layout.mount, k.reader()
-	var names []string
-	for range maxDepth {
-		if p == k.root {
-			return join(names), nil
-		}
-		parent, top := r.ptr(p.dentry, l.parent), r.ptr(p.mnt, m.root)
-		if r.err != nil {
-			return "", r.err
-		}
-		if p.dentry == top {
-			mount := p.mnt - vmem.VirtAddr(m.mnt)
-			up := r.ptr(mount, m.parent)
-			if up == mount || up == 0 { // the root of a mount tree
-				return join(names), r.err
-			}
-			p = path{mnt: up + vmem.VirtAddr(m.mnt), dentry: r.ptr(mount, m.mountpoint)}
-			continue
-		}
-		if parent == p.dentry { // escaped from the mount: it has no path
-			return "/", nil
-		}
-		name, err := k.dentryName(p.dentry)
+func (k *Kernel) walkPath(p path) (string, error) {
+	v := &k.views.paths
+	var d lastDentry
+	if err := v.last.Read(k.space, p.Dentry, &d); err != nil {
+		return "", err
+	}
+	root, err := v.root.Load(k.space, p.Mnt)
+	if err != nil {
+		return "", err
+	}
+	isRoot := d.Parent == p.Dentry
+	if d.Ops != 0 && (!isRoot || p.Dentry != root) {
+		dname, err := v.dname.Load(k.space, d.Ops)
 		if err != nil {
 			return "", err
 		}
-		names = append(names, name)
-		p.dentry = parent
+		if dname != 0 {
+			return k.dynamicName(&d)
+		}
+	}
+	s, err := k.pathOf(p)
+	if err == nil && !isRoot && d.Hash == 0 {
+		s += " (deleted)"
+	}
+	return s, err
+}
+
+// pathOf returns the path of a dentry that is seen through a mount, deleted or not.
+func (k *Kernel) pathOf(p path) (string, error) {
+	var b pathBuffer
+	if err := k.prependPath(&b, p); err != nil {
+		return "", cause(err, k.views.paths.err)
+	}
+	return b.String(), nil
+}
+
+// fsPath returns the path of the dentry at addr inside its file system (dentry_path).
+func (k *Kernel) fsPath(addr vmem.VirtAddr) (string, error) {
+	v := &k.views.paths
+	var b pathBuffer
+	var d dentry
+	for range maxDepth {
+		if err := v.dentry.Read(k.space, addr, &d); err != nil {
+			return "", cause(err, v.err)
+		}
+		if d.Parent == addr {
+			return b.String(), nil
+		}
+		if err := k.prependName(&b, addr, &d); err != nil {
+			return "", err
+		}
+		addr = d.Parent
 	}
 	return "", fmt.Errorf("%w: path of more than %d components", kstruct.ErrTooLong, maxDepth)
 }
 
-// join makes a path of its components, last first.
-func join(names []string) string {
-	if len(names) == 0 {
-		return "/"
+// prependPath follows the function of that name in fs/d_path.c.
+func (k *Kernel) prependPath(b *pathBuffer, p path) error {
+	v := &k.views.paths
+	var d dentry
+	top, err := v.root.Load(k.space, p.Mnt)
+	for range maxDepth {
+		if err != nil {
+			return err
+		}
+		if p == k.root {
+			return nil
+		}
+		if p.Dentry == top {
+			mount := v.mnt.Container(p.Mnt)
+			up, err := v.point.Load(k.space, mount)
+			if err != nil || up.Parent == mount || up.Parent == 0 { // the root of a mount tree
+				return err
+			}
+			p = path{Mnt: v.mnt.Of(up.Parent), Dentry: up.Dentry}
+			if top, err = v.root.Load(k.space, p.Mnt); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := v.dentry.Read(k.space, p.Dentry, &d); err != nil {
+			return err
+		}
+		if d.Parent == p.Dentry { // escaped from the mount: it has no path
+			b.clear()
+			return nil
+		}
+		if err := k.prependName(b, p.Dentry, &d); err != nil {
+			return err
+		}
+		p.Dentry = d.Parent
 	}
-	slices.Reverse(names)
-	return "/" + strings.Join(names, "/")
+	return fmt.Errorf("%w: path of more than %d components", kstruct.ErrTooLong, maxDepth)
 }
 
-func (k *Kernel) dentryName(dentry vmem.VirtAddr) (string, error) {
-	l, r := &k.layout.fs, k.reader()
-	n := r.u32(dentry, l.nameLen)
-	if n > nameMax {
-		return "", fmt.Errorf("%w: dentry %v with a name of %d bytes", kstruct.ErrCorrupt, dentry, n)
+// prependName puts a slash and the name of the dentry at addr before a path.
+func (k *Kernel) prependName(b *pathBuffer, addr vmem.VirtAddr, d *dentry) error {
+	if d.NameLen > nameMax {
+		return fmt.Errorf("%w: dentry %v with a name of %d bytes", kstruct.ErrCorrupt, addr, d.NameLen)
 	}
-	name, _, _ := bytes.Cut(r.bytes(r.ptr(dentry, l.name), int(n)), []byte{0})
-	return string(name), r.err
+	var name [nameMax]byte
+	if err := k.copyAt(name[:d.NameLen], d.Name); err != nil {
+		return err
+	}
+	b.component(name[:d.NameLen])
+	return nil
+}
+
+// dentryName returns the name of the dentry at addr.
+func (k *Kernel) dentryName(addr vmem.VirtAddr, d *dentry) (string, error) {
+	var b pathBuffer
+	if err := k.prependName(&b, addr, d); err != nil {
+		return "", err
+	}
+	return b.String()[1:], nil
 }
 
 // dynamicName gives the name of a file without a path, as the d_dname function of its
 // file system does: sockfs_dname, pipefs_dname, anon_inodefs_dname, ns_dname,
-// pidfs_dname and, for all others (memfd, SysV shared memory), simple_dname.
-func (k *Kernel) dynamicName(dentry vmem.VirtAddr) (string, error) {
-	l, r := &k.layout.fs, k.reader()
-	inode, sb := r.ptr(dentry, l.inode), r.ptr(dentry, l.sb)
-	magic, ino := r.u64(sb, l.magic), r.u64(inode, l.ino)
-	if r.err != nil {
-		return "", r.err
+// pidfs_dname, dmabuffs_dname and, for all others (memfd, SysV shared memory),
+// simple_dname.
+func (k *Kernel) dynamicName(d *lastDentry) (string, error) {
+	v := &k.views.paths
+	magic, err := v.magic.Load(k.space, d.Super)
+	if err != nil {
+		return "", err
+	}
+	n, err := v.inode.Load(k.space, d.Inode)
+	if err != nil {
+		return "", err
 	}
 	switch magic {
 	case magicSock:
-		return fmt.Sprintf("socket:[%d]", ino), nil
+		return fmt.Sprintf("socket:[%d]", n.Number), nil
 	case magicPipe:
-		return fmt.Sprintf("pipe:[%d]", ino), nil
+		return fmt.Sprintf("pipe:[%d]", n.Number), nil
 	case magicPID:
 		return "anon_inode:[pidfd]", nil
 	case magicNS:
-		return k.nsName(inode)
+		return k.nsName(n.Private) // its ns_common (fs/nsfs.c)
 	}
-	name, err := k.dentryName(dentry)
+	name, err := k.dentryName(d.Inode, &d.dentry)
 	switch {
 	case err != nil:
 		return "", err
 	case magic == magicAnonInode:
 		return "anon_inode:" + name, nil
 	case magic == magicDMABuf:
-		return "/" + name + ":", nil
+		own, err := k.dmaBufName(d.Data)
+		return "/" + name + ":" + own, err
 	}
 	return "/" + name + " (deleted)", nil
 }
 
-// nsName gives the name of a namespace's file: net:[4026531840]. Its inode holds the
-// ns_common in i_private (fs/nsfs.c).
-func (k *Kernel) nsName(inode vmem.VirtAddr) (string, error) {
-	l, r := &k.layout.ns, k.reader()
-	if !l.inum.ok() || !l.ops.ok() || !l.opsName.ok() {
-		return "", fmt.Errorf("%w: ns_common.ops", kstruct.ErrUnsupported)
+// dmaBufName returns the name that a program gave a struct dma_buf, empty for none.
+func (k *Kernel) dmaBufName(addr vmem.VirtAddr) (string, error) {
+	v := &k.views.paths
+	name, err := v.dmaName.Load(k.space, addr)
+	if err != nil || name == 0 {
+		return "", cause(err, v.dmaErr)
 	}
-	ns := r.ptr(inode, k.layout.fs.private)
-	name := r.cstring(r.ptr(r.ptr(ns, l.ops), l.opsName), nameMax)
-	inum := r.u32(ns, l.inum)
-	return fmt.Sprintf("%s:[%d]", name, inum), r.err
-}
-
-// Exe returns the path of the program that the process runs (mm_struct.exe_file), as
-// the link /proc/PID/exe. It is empty for a task without one.
-func (t *Task) Exe() (string, error) {
-	r := t.k.fresh()
-	mm := r.ptr(t.Addr, t.k.layout.task.mm)
-	if mm == 0 || t.KernelThread {
-		return "", t.lost("program", t.Addr, r.err)
-	}
-	file := r.ptr(mm, t.k.layout.mm.exeFile)
-	if file == 0 {
-		return "", t.lost("program", mm, r.err)
-	}
-	s, err := t.k.filePath(file)
-	return s, t.lost("program", file, err)
-}
-
-// Cwd returns the working directory, as the link /proc/PID/cwd. It is empty for a
-// task that has exited.
-func (t *Task) Cwd() (string, error) { return t.fsPath("working directory", t.k.layout.fs.pwd) }
-
-// Root returns the root directory, as the link /proc/PID/root. It is empty for a task
-// that has exited.
-func (t *Task) Root() (string, error) { return t.fsPath("root directory", t.k.layout.fs.root) }
-
-func (t *Task) fsPath(what string, f field) (string, error) {
-	r := t.k.fresh()
-	fs := r.ptr(t.Addr, t.k.layout.task.fs)
-	if fs == 0 || r.err != nil {
-		return "", t.lost(what, t.Addr, r.err)
-	}
-	p := r.path(fs+vmem.VirtAddr(f), &t.k.layout.fs)
-	if r.err != nil {
-		return "", t.lost(what, fs, r.err)
-	}
-	s, err := t.k.dPath(p)
-	return s, t.lost(what, p.dentry, err)
-}
-
-// lost makes a Gap of an error about what of the task; nil stays nil.
-func (t *Task) lost(what string, addr vmem.VirtAddr, err error) error {
-	if err == nil {
-		return nil
-	}
-	return newGap(what+" of "+t.String(), addr, err)
+	return k.space.CString(name, dmaNameMax)
 }

@@ -3,7 +3,9 @@ package linux
 import (
 	"fmt"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // ErrDisagree: two views of the same set differ.
@@ -17,4 +19,15 @@ func gapf(object string, addr vmem.VirtAddr, err error, format string, args ...a
 // alone what already is one.
 func newGap(object string, addr vmem.VirtAddr, err error) vmem.Gap {
 	return vmem.NewGap(object, vmem.KernelPlace(addr), err)
+}
+
+// plausible reports whether a can be the address of a kernel object: canonical, in
+// the kernel's half, and aligned as allocators align.
+func plausible(a vmem.VirtAddr) bool {
+	return x86.IsObject(a)
+}
+
+// errPointer describes a pointer that can't be one.
+func errPointer(what string, a vmem.VirtAddr) error {
+	return fmt.Errorf("%w: %s pointer %v", kstruct.ErrCorrupt, what, a)
 }

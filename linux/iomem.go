@@ -1,8 +1,10 @@
 package linux
 
 import (
+	"context"
 	"iter"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
@@ -17,20 +19,26 @@ const (
 	maxResourceName = 256
 )
 
-// resourceLayout is struct resource of include/linux/ioport.h.
-type resourceLayout struct {
-	start, end, name, parent, sibling, child field
+// A resourceStruct is struct resource (include/linux/ioport.h).
+type resourceStruct struct {
+	Start   uint64        `kernel:"start"`
+	End     uint64        `kernel:"end"` // inclusive
+	Name    vmem.VirtAddr `kernel:"name"`
+	Parent  vmem.VirtAddr `kernel:"parent"`
+	Sibling vmem.VirtAddr `kernel:"sibling"`
+	Child   vmem.VirtAddr `kernel:"child"`
 }
 
-func newResourceLayout(r resolver) resourceLayout {
-	return resourceLayout{
-		start: r.opt("resource", "start"), end: r.opt("resource", "end"), name: r.opt("resource", "name"),
-		parent: r.opt("resource", "parent"), sibling: r.opt("resource", "sibling"), child: r.opt("resource", "child"),
-	}
+type resourceViews struct {
+	resource *kstruct.View[resourceStruct]
+	err      error
 }
 
-func (l *resourceLayout) ok() bool {
-	return l.start.ok() && l.end.ok() && l.name.ok() && l.parent.ok() && l.sibling.ok() && l.child.ok()
+func bindResource(types *isf.File) (v resourceViews) {
+	b := kstruct.NewBinder(types)
+	v.resource = kstruct.Bind[resourceStruct](b, "resource")
+	v.err = b.Err()
+	return v
 }
 
 // A resource is a node of the tree of resources.
@@ -43,30 +51,31 @@ type resource struct {
 // and yields who has which, in the order and with the names of /proc/iomem; of these,
 // [memmap.SystemRAM] selects the memory. An error is a [vmem.Gap]: a part of the tree that can't
 // be read or contradicts itself, and is left out.
-func (k *Kernel) IOMem() iter.Seq2[memmap.Resource, error] {
+// The context's own error ends it.
+func (k *Kernel) IOMem(ctx context.Context) iter.Seq2[memmap.Resource, error] {
 	return func(yield func(memmap.Resource, error) bool) {
 		root, err := k.Symbol("iomem_resource")
-		if err == nil && !k.layout.resource.ok() {
-			err = kstruct.ErrUnsupported
+		if err == nil {
+			err = k.views.resource.err
 		}
 		if err != nil {
 			yield(memmap.Resource{}, newGap("iomem", root, err))
 			return
 		}
-		r := k.reader()
-		first := r.ptr(root, k.layout.resource.child)
-		if r.err != nil {
-			yield(memmap.Resource{}, newGap("iomem", root, r.err))
+		r, err := k.views.resource.resource.Load(k.space, root)
+		if err != nil {
+			yield(memmap.Resource{}, newGap("iomem", root, err))
 			return
 		}
-		w := resourceWalk{k: k, seen: map[vmem.VirtAddr]bool{root: true}, yield: yield}
-		w.siblings(root, first, 0)
+		w := resourceWalk{k: k, ctx: ctx, seen: map[vmem.VirtAddr]bool{root: true}, yield: yield}
+		w.siblings(root, r.Child, 0)
 	}
 }
 
 // A resourceWalk goes through the tree, each child before the next sibling.
 type resourceWalk struct {
 	k     *Kernel
+	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	seen  map[vmem.VirtAddr]bool
 	yield func(memmap.Resource, error) bool
 }
@@ -75,8 +84,11 @@ type resourceWalk struct {
 // them. It reports whether to go on.
 func (w *resourceWalk) siblings(parent, addr vmem.VirtAddr, depth int) bool {
 	for addr != 0 {
-		gap := w.step(addr, depth)
-		if gap != nil {
+		if err := w.ctx.Err(); err != nil {
+			w.yield(memmap.Resource{}, err)
+			return false
+		}
+		if gap := w.step(addr, depth); gap != nil {
 			return w.yield(memmap.Resource{}, gap)
 		}
 		r, err := w.k.resource(addr)
@@ -111,16 +123,26 @@ func (w *resourceWalk) step(addr vmem.VirtAddr, depth int) error {
 
 // resource reads the resource at addr.
 func (k *Kernel) resource(addr vmem.VirtAddr) (resource, error) {
-	l, r := &k.layout.resource, k.reader()
-	start, end, name := r.u64(addr, l.start), r.u64(addr, l.end), r.ptr(addr, l.name)
-	n := resource{parent: r.ptr(addr, l.parent), sibling: r.ptr(addr, l.sibling), child: r.ptr(addr, l.child)}
+	s, err := k.views.resource.resource.Load(k.space, addr)
+	if err != nil {
+		return resource{}, err
+	}
+	n := newResource(&s)
 	n.Name = "<BAD>" // as r_show has it
-	if name != 0 {
-		n.Name = r.cstring(name, maxResourceName)
+	if s.Name != 0 {
+		if n.Name, err = k.space.CString(s.Name, maxResourceName); err != nil {
+			return n, err
+		}
 	}
-	if r.err == nil && (end < start || end-start == ^uint64(0)) {
-		return n, gapf("iomem", addr, kstruct.ErrCorrupt, "a resource from %#x to %#x", start, end)
+	if s.End < s.Start || s.End-s.Start == ^uint64(0) {
+		return n, gapf("iomem", addr, kstruct.ErrCorrupt, "a resource from %#x to %#x", s.Start, s.End)
 	}
-	n.Range = vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(start), Size: end - start + 1}
-	return n, r.err
+	return n, nil
+}
+
+// newResource returns a resource without its name.
+func newResource(s *resourceStruct) resource {
+	n := resource{parent: s.Parent, sibling: s.Sibling, child: s.Child}
+	n.Range = vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(s.Start), Size: s.End - s.Start + 1}
+	return n
 }

@@ -43,8 +43,11 @@ func FuzzIOMem(f *testing.F) {
 		f.Fatal(err)
 	}
 	nodes := resourceNodes(f, n)
-	l := &n.k.layout.resource
-	members := []field{l.start, l.end, l.name, l.parent, l.sibling, l.child}
+	var members []uint64
+	for _, name := range []string{"Start", "End", "Name", "Parent", "Sibling", "Child"} {
+		off, _ := n.k.views.resource.resource.Offset(name)
+		members = append(members, off)
+	}
 	f.Add([]byte{1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 2})
 	f.Add([]byte{3, 5, 0, 0, 0, 0, 0, 0, 0, 0, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{0, 5, 0, 1, 2, 3, 4, 5, 6, 0xff, 0xff})
@@ -78,7 +81,7 @@ func FuzzIOMem(f *testing.F) {
 // walkAsFile walks the tree in memory whose addresses are those of a file.
 func walkAsFile(t *testing.T, n *node, m vmem.Memory, nodes []vmem.VirtAddr) {
 	t.Helper()
-	f := &finder{mem: m, phys: vmem.NewPhysical(m), symbols: n.symbols, layout: n.k.layout}
+	f := &finder{mem: m, phys: vmem.NewPhysical(m), symbols: n.symbols, views: n.k.views}
 	info := n.k.Info()
 	kernel := &placed{location: &location{shift: info.KASLRShift, physBase: info.PhysBase, levels: info.PageTableLevels}}
 	w := &placeWalk{finder: f, kernel: kernel, shifts: []int64{0}, nodes: map[vmem.VirtAddr]bool{}, root: nodes[0]}

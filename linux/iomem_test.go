@@ -21,7 +21,7 @@ import (
 // iomem returns the resources of a kernel, and the Gaps.
 func iomem(t *testing.T, k *Kernel) (resources []memmap.Resource, gaps []vmem.Gap) {
 	t.Helper()
-	for r, err := range k.IOMem() {
+	for r, err := range k.IOMem(t.Context()) {
 		if err == nil {
 			resources = append(resources, r)
 			continue
@@ -99,27 +99,30 @@ func openImage(t testing.TB, name string) vmem.Memory {
 // and the walk ends.
 func TestIOMemDamaged(t *testing.T) {
 	n := openBundled(t)
-	l := &n.k.layout.resource
+	member := func(name string) vmem.VirtAddr {
+		off, _ := n.k.views.resource.resource.Offset(name)
+		return vmem.VirtAddr(off)
+	}
 	whole, _ := iomem(t, n.k)
 	root, err := n.k.Symbol("iomem_resource")
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := vmem.VirtAddr(n.word(t, root+vmem.VirtAddr(l.child)))
-	second := vmem.VirtAddr(n.word(t, first+vmem.VirtAddr(l.sibling)))
+	first := vmem.VirtAddr(n.word(t, root+member("Child")))
+	second := vmem.VirtAddr(n.word(t, first+member("Sibling")))
 	for name, test := range map[string]struct {
 		at    vmem.VirtAddr
 		value uint64
 		keep  int
 		want  error
 	}{
-		"a cycle":               {second + vmem.VirtAddr(l.sibling), uint64(first), 2, kstruct.ErrCycle},
-		"its own child":         {second + vmem.VirtAddr(l.child), uint64(second), len(whole), kstruct.ErrCycle},
-		"another parent":        {second + vmem.VirtAddr(l.parent), uint64(first), 1, kstruct.ErrCorrupt},
-		"no pointer":            {second + vmem.VirtAddr(l.sibling), 0x1234, 2, kstruct.ErrCorrupt},
-		"nowhere":               {second + vmem.VirtAddr(l.sibling), 0xffff000000001000, 2, vmem.ErrNonCanonical},
-		"ends before it begins": {second + vmem.VirtAddr(l.end), 0, 1, kstruct.ErrCorrupt},
-		"no first":              {root + vmem.VirtAddr(l.child), 8, 0, kstruct.ErrCorrupt},
+		"a cycle":               {second + member("Sibling"), uint64(first), 2, kstruct.ErrCycle},
+		"its own child":         {second + member("Child"), uint64(second), len(whole), kstruct.ErrCycle},
+		"another parent":        {second + member("Parent"), uint64(first), 1, kstruct.ErrCorrupt},
+		"no pointer":            {second + member("Sibling"), 0x1234, 2, kstruct.ErrCorrupt},
+		"nowhere":               {second + member("Sibling"), 0xffff000000001000, 2, vmem.ErrNonCanonical},
+		"ends before it begins": {second + member("End"), 0, 1, kstruct.ErrCorrupt},
+		"no first":              {root + member("Child"), 8, 0, kstruct.ErrCorrupt},
 	} {
 		m := smeartest.New(n.mem)
 		n.put(t, m, test.at, test.value)

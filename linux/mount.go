@@ -2,39 +2,56 @@ package linux
 
 import (
 	"cmp"
-	"fmt"
+	"context"
 	"iter"
 	"slices"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-type mountLayout struct {
-	mnt, parent, mountpoint, devname, id field // mount
-	root, sb                             field // vfsmount
-	node, list                           field // mount
-	tree, mounts                         field // mnt_namespace
-	rbNode, rbLeft, rbRight              field
+// mntCursor marks what stands on the list of mounts for a reader of /proc/PID/mountinfo
+// and is no mount (MNT_CURSOR): since 5.8 (9f6c61f96f2d), until 6.8 (2eea9ce4310d).
+const mntCursor = 0x10000000
+
+// A mountStruct is struct mount (fs/mount.h).
+type mountStruct struct {
+	ID     int32         `kernel:"mnt_id"`
+	Parent vmem.VirtAddr `kernel:"mnt_parent"`
+	Device vmem.VirtAddr `kernel:"mnt_devname"`
+	Root   vmem.VirtAddr `kernel:"mnt.mnt_root"`
+	Super  vmem.VirtAddr `kernel:"mnt.mnt_sb"`
+	Flags  int32         `kernel:"mnt.mnt_flags"`
 }
 
-func newMountLayout(r resolver) mountLayout {
-	return mountLayout{
-		mnt:        r.need("mount", "mnt"),
-		parent:     r.need("mount", "mnt_parent"),
-		mountpoint: r.need("mount", "mnt_mountpoint"),
-		devname:    r.need("mount", "mnt_devname"),
-		id:         r.need("mount", "mnt_id"),
-		root:       r.need("vfsmount", "mnt_root"),
-		sb:         r.need("vfsmount", "mnt_sb"),
-		tree:       r.opt("mnt_namespace", "mounts"), // an rb_root since 6.8 (2eea9ce4310d)
-		node:       r.opt("mount", "mnt_node"),
-		mounts:     r.opt("mnt_namespace", "list"), // before
-		list:       r.opt("mount", "mnt_list"),
-		rbNode:     r.opt("rb_root", "rb_node"),
-		rbLeft:     r.opt("rb_node", "rb_left"),
-		rbRight:    r.opt("rb_node", "rb_right"),
+type mountViews struct {
+	mount    *kstruct.View[mountStruct]
+	id       *kstruct.Field[int32]
+	fsType   *kstruct.Field[vmem.VirtAddr] // of super_block
+	typeName *kstruct.Field[vmem.VirtAddr] // of file_system_type
+	err      error
+
+	tree, treeNode kstruct.Member // of mnt_namespace, since 6.8 (2eea9ce4310d), and of mount
+	list, listNode kstruct.Member // before
+}
+
+func bindMount(types *isf.File) (v mountViews) {
+	b := kstruct.NewBinder(types)
+	v.mount = kstruct.Bind[mountStruct](b, "mount")
+	v.id = kstruct.BindField[int32](b, "mount", "mnt_id")
+	v.fsType = kstruct.BindField[vmem.VirtAddr](b, "super_block", "s_type")
+	v.typeName = kstruct.BindField[vmem.VirtAddr](b, "file_system_type", "name")
+	// Before the rb_root, mounts was a number.
+	v.tree = kstruct.BindOptionalMember(b, "mnt_namespace", "mounts.rb_node")
+	if v.tree.Ok() {
+		v.treeNode = kstruct.BindMember(b, "mount", "mnt_node")
+	} else {
+		v.list = kstruct.BindMember(b, "mnt_namespace", "list")
+		v.listNode = kstruct.BindMember(b, "mount", "mnt_list")
 	}
+	v.err = b.Err()
+	return v
 }
 
 // A Mount is an entry of a mount namespace, as a line of /proc/PID/mountinfo
@@ -50,10 +67,11 @@ type Mount struct {
 }
 
 // Mounts yields the mounts of the task's mount namespace by ascending ID. Errors are
-// [vmem.Gap], come before the mounts, and do not end the walk.
-func (t *Task) Mounts() iter.Seq2[Mount, error] {
+// [vmem.Gap], come before the mounts, and do not end the walk, but for the context's own.
+// No Mount comes with an error. A task that has exited has none.
+func (t *Task) Mounts(ctx context.Context) iter.Seq2[Mount, error] {
 	return func(yield func(Mount, error) bool) {
-		mounts, gaps := t.mounts()
+		mounts, gaps := t.mounts(ctx)
 		for _, g := range gaps {
 			if !yield(Mount{}, g) {
 				return
@@ -67,126 +85,82 @@ func (t *Task) Mounts() iter.Seq2[Mount, error] {
 	}
 }
 
-func (t *Task) mounts() (mounts []Mount, gaps []vmem.Gap) {
+func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 	k := t.k
 	object := "mounts of " + t.String()
-	r := k.fresh()
-	proxy := r.ptr(t.Addr, k.layout.task.nsproxy)
-	if proxy == 0 && r.err == nil {
+	k.refresh()
+	p, err := k.nsproxy(t.Addr)
+	switch err = cmp.Or(err, k.views.mount.err); {
+	case err != nil:
+		return nil, []error{newGap(object, t.Addr, err)}
+	case p.Mnt == 0:
 		return nil, nil
 	}
-	ns := r.ptr(proxy, k.layout.ns.mnt)
-	if r.err != nil {
-		return nil, []vmem.Gap{newGap(object, t.Addr, r.err)}
-	}
-	for addr, err := range k.mountAddrs(object, ns) {
-		var m Mount
-		if err == nil {
-			m, err = k.mount(addr)
-		}
+	for addr, err := range k.mountAddrs(ctx, object, p.Mnt) {
 		if err != nil {
-			gaps = append(gaps, newGap(object, addr, err))
+			gaps = append(gaps, err)
 			continue
 		}
-		mounts = append(mounts, m)
+		m, isMount, err := k.mount(addr)
+		switch {
+		case err != nil:
+			gaps = append(gaps, newGap(object, addr, err))
+		case isMount:
+			mounts = append(mounts, m)
+		}
 	}
 	slices.SortFunc(mounts, func(a, b Mount) int { return cmp.Compare(a.ID, b.ID) })
 	return mounts, gaps
 }
 
-// mountAddrs yields the struct mounts of a mount namespace.
-func (k *Kernel) mountAddrs(object string, ns vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
-	l := &k.layout.mount
+// mountAddrs yields the struct mounts of a mount namespace, and cursors among them.
+func (k *Kernel) mountAddrs(ctx context.Context, object string, ns vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
+	v, w := &k.views.mount, k.walk(ctx, object)
 	return func(yield func(vmem.VirtAddr, error) bool) {
-		switch {
-		case max(l.tree, l.node, l.rbNode, l.rbLeft, l.rbRight).ok():
-			r := k.reader()
-			top := r.ptr(ns, l.tree+l.rbNode)
-			if r.err != nil {
-				yield(0, newGap(object, ns, r.err))
-				return
-			}
-			k.rbTree(top, func(n vmem.VirtAddr, err error) bool { return yield(n-vmem.VirtAddr(l.node), err) })
-		case l.mounts.ok() && l.list.ok():
-			for n, err := range k.list(object, ns+vmem.VirtAddr(l.mounts)) {
-				if !yield(n-vmem.VirtAddr(l.list), err) {
-					return
-				}
-			}
-		default:
-			yield(0, newGap(object, ns, fmt.Errorf("%w: mnt_namespace.mounts", kstruct.ErrUnsupported)))
+		if v.tree.Ok() {
+			each(w.RBTree(v.tree.Of(ns)), v.treeNode, yield)
+		} else {
+			each(w.List(v.list.Of(ns)), v.listNode, yield)
 		}
 	}
 }
 
-// rbTree visits all nodes of a red-black tree, in no particular order.
-func (k *Kernel) rbTree(top vmem.VirtAddr, each func(vmem.VirtAddr, error) bool) {
-	l := &k.layout.mount
-	seen, todo := map[vmem.VirtAddr]bool{}, []vmem.VirtAddr{top}
-	for len(todo) > 0 {
-		n := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if n == 0 {
-			continue
-		}
-		r := k.reader()
-		left, right := r.ptr(n, l.rbLeft), r.ptr(n, l.rbRight)
-		err := r.err
-		switch {
-		case !plausible(n):
-			err = errPointer("rb_node", n)
-		case seen[n]:
-			err = fmt.Errorf("%w: rb_node reached twice", kstruct.ErrCycle)
-		case len(seen) >= maxNodes:
-			err = fmt.Errorf("%w: tree of more than %d nodes", kstruct.ErrTooLong, maxNodes)
-		}
-		if !each(n, err) {
-			return
-		}
-		if err == nil {
-			seen[n] = true
-			todo = append(todo, right, left)
+// mount reads the struct mount at addr, and reports whether it is one.
+func (k *Kernel) mount(addr vmem.VirtAddr) (m Mount, isMount bool, err error) {
+	v := &k.views.mount
+	s, err := v.mount.Load(k.space, addr)
+	if err != nil || !v.tree.Ok() && s.Flags&mntCursor != 0 {
+		return m, false, err
+	}
+	m = Mount{Addr: addr, ID: s.ID}
+	if m.ParentID, err = v.id.Load(k.space, s.Parent); err != nil {
+		return m, true, err
+	}
+	if m.FSType, err = k.fsTypeOf(s.Super); err != nil {
+		return m, true, err
+	}
+	if s.Device != 0 {
+		if m.Source, err = k.space.CString(s.Device, pageSize); err != nil {
+			return m, true, err
 		}
 	}
+	if m.Root, err = k.fsPath(s.Root); err != nil {
+		return m, true, err
+	}
+	m.MountPoint, err = k.pathOf(path{Mnt: k.views.paths.mnt.Of(addr), Dentry: s.Root})
+	return m, true, err
 }
 
-func (k *Kernel) mount(addr vmem.VirtAddr) (Mount, error) {
-	l, r := &k.layout.mount, k.reader()
-	m := Mount{Addr: addr, ID: r.i32(addr, l.id), ParentID: r.i32(r.ptr(addr, l.parent), l.id)}
-	mnt := addr + vmem.VirtAddr(l.mnt)
-	root, sb := r.ptr(mnt, l.root), r.ptr(mnt, l.sb)
-	m.FSType = r.cstring(r.ptr(r.ptr(sb, k.layout.fs.fsType), k.layout.fs.typeName), nameMax)
-	if dev := r.ptr(addr, l.devname); dev != 0 {
-		m.Source = r.cstring(dev, pageSize)
+// fsTypeOf returns the name of the type of the file system whose super_block is at addr.
+func (k *Kernel) fsTypeOf(super vmem.VirtAddr) (string, error) {
+	v := &k.views.mount
+	typ, err := v.fsType.Load(k.space, super)
+	if err != nil {
+		return "", err
 	}
-	if r.err != nil {
-		return m, r.err
+	name, err := v.typeName.Load(k.space, typ)
+	if err != nil {
+		return "", err
 	}
-	var err error
-	if m.Root, err = k.fsPath(root); err != nil {
-		return m, err
-	}
-	m.MountPoint, err = k.prependPath(path{mnt: mnt, dentry: root})
-	return m, err
-}
-
-// fsPath returns the path of a dentry inside its file system (dentry_path).
-func (k *Kernel) fsPath(dentry vmem.VirtAddr) (string, error) {
-	l, r := &k.layout.fs, k.reader()
-	var names []string
-	for range maxDepth {
-		parent := r.ptr(dentry, l.parent)
-		if r.err != nil {
-			return "", r.err
-		}
-		if parent == dentry {
-			return join(names), nil
-		}
-		name, err := k.dentryName(dentry)
-		if err != nil {
-			return "", err
-		}
-		names, dentry = append(names, name), parent
-	}
-	return "", fmt.Errorf("%w: path of more than %d components", kstruct.ErrTooLong, maxDepth)
+	return k.space.CString(name, nameMax)
 }

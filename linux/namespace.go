@@ -1,41 +1,72 @@
 package linux
 
-import "github.com/nodelens/nodelens/vmem"
+import (
+	"cmp"
+	"fmt"
 
-type nsLayout struct {
-	uts, ipc, mnt, net, time, cgroup                  field // of nsproxy
-	utsNS, ipcNS, mntNS, pidNS, netNS, timeNS, cgrpNS field // X_namespace.ns.inum
-	userNS                                            field
-	utsNode                                           field
-	utsNodeSize                                       int
-	inum, ops, opsName                                field
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// An nsproxy is struct nsproxy (include/linux/nsproxy.h): a task's namespaces but for its
+// PID and user namespaces.
+type nsproxy struct {
+	UTS    vmem.VirtAddr `kernel:"uts_ns,optional"`
+	IPC    vmem.VirtAddr `kernel:"ipc_ns,optional"`
+	Mnt    vmem.VirtAddr `kernel:"mnt_ns,optional"`
+	Net    vmem.VirtAddr `kernel:"net_ns,optional"`
+	Time   vmem.VirtAddr `kernel:"time_ns,optional"`
+	Cgroup vmem.VirtAddr `kernel:"cgroup_ns,optional"`
 }
 
-func newNSLayout(r resolver) nsLayout {
-	return nsLayout{
-		uts:    r.need("nsproxy", "uts_ns"),
-		ipc:    r.need("nsproxy", "ipc_ns"),
-		mnt:    r.need("nsproxy", "mnt_ns"),
-		net:    r.need("nsproxy", "net_ns"),
-		time:   r.opt("nsproxy", "time_ns"),
-		cgroup: r.opt("nsproxy", "cgroup_ns"),
+// A utsNamespace is struct uts_namespace.
+type utsNamespace struct {
+	Node [65]byte `kernel:"name.nodename"` // __NEW_UTS_LEN + 1 (include/uapi/linux/utsname.h)
+}
 
-		utsNS:  r.opt("uts_namespace", "ns.inum"),
-		ipcNS:  r.opt("ipc_namespace", "ns.inum"),
-		mntNS:  r.opt("mnt_namespace", "ns.inum"),
-		pidNS:  r.opt("pid_namespace", "ns.inum"),
-		netNS:  r.opt("net", "ns.inum"),
-		timeNS: r.opt("time_namespace", "ns.inum"),
-		cgrpNS: r.opt("cgroup_namespace", "ns.inum"),
-		userNS: r.opt("user_namespace", "ns.inum"),
+// nsViews read namespaces. What a kernel is built without is missed only where a task has
+// it.
+type nsViews struct {
+	of     *kstruct.Field[vmem.VirtAddr]
+	proxy  *kstruct.View[nsproxy]
+	uts    *kstruct.View[utsNamespace]
+	user   *kstruct.Field[vmem.VirtAddr] // of struct cred
+	inum   [nsTypes]*kstruct.Field[uint32]
+	err    error
+	utsErr error
+}
 
-		utsNode:     r.need("uts_namespace", "name.nodename"),
-		utsNodeSize: 65, // __NEW_UTS_LEN + 1 (include/uapi/linux/utsname.h)
+// The types of namespaces.
+const (
+	nsUTS = iota
+	nsIPC
+	nsMnt
+	nsNet
+	nsTime
+	nsCgroup
+	nsPID
+	nsUser
+	nsTypes
+)
 
-		inum:    r.opt("ns_common", "inum"),
-		ops:     r.opt("ns_common", "ops"),
-		opsName: r.opt("proc_ns_operations", "name"),
+var nsStructs = [nsTypes]string{
+	"uts_namespace", "ipc_namespace", "mnt_namespace", "net", "time_namespace", "cgroup_namespace", "pid_namespace", "user_namespace",
+}
+
+func bindNS(types *isf.File) (v nsViews) {
+	b := kstruct.NewBinder(types)
+	v.of = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "nsproxy")
+	v.proxy = kstruct.Bind[nsproxy](b, "nsproxy")
+	v.user = kstruct.BindOptionalField[vmem.VirtAddr](b, "cred", "user_ns")
+	for i, name := range nsStructs {
+		v.inum[i] = kstruct.BindOptionalField[uint32](b, name, "ns.inum")
 	}
+	v.err = b.Err()
+	b = kstruct.NewBinder(types)
+	v.uts = kstruct.Bind[utsNamespace](b, "uts_namespace")
+	v.utsErr = b.Err()
+	return v
 }
 
 // Namespaces holds the inode numbers by which /proc/PID/ns names a task's
@@ -53,61 +84,117 @@ type Namespaces struct {
 }
 
 // Namespaces reads the task's namespaces. The PID namespace is the one that the task
-// runs in, not the one that its children would.
+// runs in, not the one that its children would. With an error, a [vmem.Gap], comes what
+// could be read.
 func (t *Task) Namespaces() (Namespaces, error) {
-	l, r := &t.k.layout.ns, t.k.fresh()
+	k := t.k
+	k.refresh()
 	var n Namespaces
-	if proxy := r.ptr(t.Addr, t.k.layout.task.nsproxy); proxy != 0 {
-		n.Net = r.inum(proxy, l.net, l.netNS)
-		n.Mnt = r.inum(proxy, l.mnt, l.mntNS)
-		n.UTS = r.inum(proxy, l.uts, l.utsNS)
-		n.IPC = r.inum(proxy, l.ipc, l.ipcNS)
-		n.Cgroup = r.inum(proxy, l.cgroup, l.cgrpNS)
-		n.Time = r.inum(proxy, l.time, l.timeNS)
+	p, lost := k.nsproxy(t.Addr)
+	pid, err := k.pidNamespace(t.Addr)
+	lost = cmp.Or(lost, err)
+	user, err := k.userNamespace(t.Addr)
+	lost = cmp.Or(lost, err)
+	for i, ns := range [nsTypes]struct {
+		addr vmem.VirtAddr
+		to   *uint32
+	}{
+		{p.UTS, &n.UTS}, {p.IPC, &n.IPC}, {p.Mnt, &n.Mnt}, {p.Net, &n.Net}, {p.Time, &n.Time}, {p.Cgroup, &n.Cgroup}, {pid, &n.PID}, {user, &n.User},
+	} {
+		if ns.addr == 0 {
+			continue
+		}
+		if *ns.to, err = k.views.ns.inum[i].Load(k.space, ns.addr); err != nil {
+			lost = cmp.Or(lost, fmt.Errorf("%s.ns.inum: %w", nsStructs[i], err))
+		}
 	}
-	n.PID = t.k.pidNamespace(&r, t.Addr)
-	n.User = r.inum(r.ptr(t.Addr, t.k.layout.task.realCred), t.k.layout.cred.userNS, l.userNS)
-	if r.err != nil {
-		return n, newGap("namespaces of "+t.String(), t.Addr, r.err)
-	}
-	return n, nil
+	return n, t.lost("namespaces", t.Addr, lost)
 }
 
-// inum follows the pointer base.f to a namespace and reads its inode number.
-func (r *reader) inum(base vmem.VirtAddr, f, inum field) uint32 {
-	if !f.ok() {
-		return 0
+// nsproxy returns the namespaces of the task at addr, none where it has none any more.
+func (k *Kernel) nsproxy(task vmem.VirtAddr) (nsproxy, error) {
+	v := &k.views.ns
+	addr, err := v.of.Load(k.space, task)
+	if err != nil || addr == 0 {
+		return nsproxy{}, cause(err, v.err)
 	}
-	ns := r.ptr(base, f)
-	if ns == 0 {
-		return 0
-	}
-	return r.u32(ns, inum)
+	p, err := v.proxy.Load(k.space, addr)
+	return p, cause(err, v.err)
 }
 
 // pidNamespace follows task_active_pid_ns of kernel/pid.c.
-func (k *Kernel) pidNamespace(r *reader, task vmem.VirtAddr) uint32 {
-	l := &k.layout.pid
-	pid := r.ptr(task, k.layout.task.threadPID)
-	if pid == 0 {
-		return 0
+func (k *Kernel) pidNamespace(task vmem.VirtAddr) (vmem.VirtAddr, error) {
+	v := &k.views.pid
+	addr, pid, err := k.pidOf(task)
+	if err != nil || addr == 0 {
+		return 0, err
 	}
-	level := min(r.u32(pid, l.level), maxPIDLevel)
-	return r.inum(pid, l.numbers+field(level)*field(l.upidSize)+l.ns, k.layout.ns.pidNS)
+	u, err := v.upid.Load(k.space, v.upidAt(addr, min(pid.Level, maxPIDLevel)))
+	return u.NS, err
 }
 
-// UTSName returns the node name of the task's UTS namespace, and the empty string if
-// the task has none any more.
+func (k *Kernel) userNamespace(task vmem.VirtAddr) (vmem.VirtAddr, error) {
+	cred, err := k.views.cred.of.Load(k.space, task)
+	if err != nil {
+		return 0, err
+	}
+	return k.views.ns.user.Load(k.space, cred)
+}
+
+// UTSName returns the node name of the task's UTS namespace. The error is [ErrNone] if the
+// task has none any more, and a [vmem.Gap] otherwise.
 func (t *Task) UTSName() (string, error) {
-	l, r := &t.k.layout.ns, t.k.fresh()
-	proxy := r.ptr(t.Addr, t.k.layout.task.nsproxy)
-	if proxy == 0 && r.err == nil {
-		return "", nil
+	t.k.refresh()
+	p, err := t.k.nsproxy(t.Addr)
+	switch {
+	case err != nil:
+		return "", t.lost("UTS name", t.Addr, err)
+	case p.UTS == 0:
+		return "", ErrNone
 	}
-	uts := r.ptr(proxy, l.uts)
-	name := r.cstring(uts+vmem.VirtAddr(l.utsNode), l.utsNodeSize)
-	if r.err != nil {
-		return "", newGap("UTS name of "+t.String(), uts, r.err)
+	name, err := t.k.utsName(p.UTS)
+	return name, t.lost("UTS name", p.UTS, err)
+}
+
+func (k *Kernel) utsName(uts vmem.VirtAddr) (string, error) {
+	v := &k.views.ns
+	u, err := v.uts.Load(k.space, uts)
+	return text(u.Node[:]), cause(err, v.utsErr)
+}
+
+// nsFileViews read the inode of a file that stands for a namespace.
+type nsFileViews struct {
+	common *kstruct.View[nsCommon]
+	name   *kstruct.Field[vmem.VirtAddr] // of its operations
+	err    error
+}
+
+// An nsCommon is struct ns_common (include/linux/ns_common.h).
+type nsCommon struct {
+	Inum uint32        `kernel:"inum"`
+	Ops  vmem.VirtAddr `kernel:"ops"`
+}
+
+func bindNSFile(types *isf.File) (v nsFileViews) {
+	b := kstruct.NewBinder(types)
+	v.common = kstruct.Bind[nsCommon](b, "ns_common")
+	v.name = kstruct.BindField[vmem.VirtAddr](b, "proc_ns_operations", "name")
+	v.err = b.Err()
+	return v
+}
+
+// nsName gives the name of the file of the namespace at addr, such as net:[4026531840]
+// (ns_dname of fs/nsfs.c).
+func (k *Kernel) nsName(addr vmem.VirtAddr) (string, error) {
+	v := &k.views.nsFile
+	ns, err := v.common.Load(k.space, addr)
+	if err != nil {
+		return "", cause(err, v.err)
 	}
-	return name, nil
+	at, err := v.name.Load(k.space, ns.Ops)
+	if err != nil {
+		return "", cause(err, v.err)
+	}
+	name, err := k.space.CString(at, nameMax)
+	return fmt.Sprintf("%s:[%d]", name, ns.Inum), err
 }

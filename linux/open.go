@@ -21,15 +21,6 @@ var ErrNoKernel = errors.New("no kernel found")
 var errNoTypes = errors.New("the symbols do not define struct task_struct, as those of a vmlinux with reduced debug information: " +
 	"give the vmlinux of the kernel's -dbg or -debuginfo package, or an ISF file made of that")
 
-// needTypes fails for symbols without the kernel's types: all that is missing of them would
-// be a long list.
-func needTypes(symbols *isf.File) error {
-	if _, err := symbols.UserType("task_struct"); err != nil {
-		return fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, errNoTypes)
-	}
-	return nil
-}
-
 // Options are the settings of Open.
 type Options struct {
 	// Symbols describes the kernel of the image, exactly: the one of its banner. Nil:
@@ -58,7 +49,8 @@ type Info struct {
 type Kernel struct {
 	info    Info
 	symbols *isf.File
-	layout  *layouts
+	objects *kstruct.Space
+	views   *views
 	phys    *vmem.Physical
 	space   *vmem.AddressSpace
 	mask    uint64 // sme_mask
@@ -69,6 +61,7 @@ type Kernel struct {
 
 	initTask     vmem.VirtAddr
 	initPIDNS    vmem.VirtAddr
+	pidNSErr     error         // why initPIDNS is not known
 	cgroupSubsys vmem.VirtAddr // the array of controllers, or 0
 
 	specialMappingName vmem.VirtAddr // the function that names [vdso] and the like, or 0
@@ -115,20 +108,22 @@ func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int6
 }
 
 func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
-	if err := needTypes(opts.Symbols); err != nil {
-		return nil, err
-	}
-	layout, err := newLayouts(opts.Symbols)
+	f, err := newFinder(mem, opts.Symbols, opts.Progress)
 	if err != nil {
-		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)
+		return nil, fmt.Errorf("linux: %w", err)
 	}
-	f := &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: opts.Symbols, layout: layout, progress: opts.Progress}
 	loc, err := f.find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
-	k := &Kernel{symbols: opts.Symbols, layout: layout, phys: f.phys, space: loc.space, mask: loc.mask, swap: swapTypes(opts.Symbols), info: loc.info()}
+	k := newKernel(f.phys, loc.space, opts.Symbols, loc.shift)
+	k.views, k.mask, k.swap, k.info = f.views, loc.mask, swapTypes(opts.Symbols), loc.info()
 	return k, k.anchor()
+}
+
+// newKernel returns a kernel in space that is not anchored yet.
+func newKernel(phys *vmem.Physical, space *vmem.AddressSpace, symbols *isf.File, shift uint64) *Kernel {
+	return &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift)}
 }
 
 // Live reports whether the memory is that of a machine that runs, where two reads of one
@@ -141,9 +136,7 @@ func (k *Kernel) anchor() error {
 	if k.initTask, err = k.Symbol("init_task"); err != nil {
 		return err
 	}
-	if k.initPIDNS, err = k.Symbol("init_pid_ns"); err != nil {
-		return err
-	}
+	k.initPIDNS, k.pidNSErr = k.Symbol("init_pid_ns")
 	k.boot, k.bootErr = k.bootTime()
 	k.cgroupSubsys, _ = k.Symbol("cgroup_subsys") // names v1 controllers only
 	k.specialMappingName, _ = k.Symbol("special_mapping_name")
@@ -160,14 +153,18 @@ func (k *Kernel) anchor() error {
 // it can't be read they end where the mounts do, which is the same but for a PID 1 that
 // was chrooted.
 func (k *Kernel) nodeRoot() path {
-	r := k.reader()
-	init := r.ptr(k.initPIDNS, k.layout.pid.reaper)
-	fs := r.ptr(init, k.layout.task.fs)
-	p := r.path(fs+vmem.VirtAddr(k.layout.fs.root), &k.layout.fs)
-	if r.err != nil {
+	if k.pidNSErr != nil {
 		return path{}
 	}
-	return p
+	init, err := k.views.pid.reaper.Load(k.space, k.initPIDNS)
+	if err != nil {
+		return path{}
+	}
+	fs, err := k.dirs(init)
+	if err != nil {
+		return path{}
+	}
+	return fs.Root
 }
 
 // Info returns what was found.
@@ -179,14 +176,15 @@ func (k *Kernel) Symbols() *isf.File { return k.symbols }
 // Space returns the kernel's page tables.
 func (k *Kernel) Space() *vmem.AddressSpace { return k.space }
 
-// Symbol returns the address of a kernel symbol in the running kernel. Symbols of
-// per-CPU variables have no address of their own and must not be asked for.
+// Symbol returns the address of a kernel symbol in the running kernel. The error wraps
+// [kstruct.ErrPerCPU] for the symbol of a per-CPU variable, which has no address of its
+// own, and an [*isf.LookupError] where there is no such symbol.
 func (k *Kernel) Symbol(name string) (vmem.VirtAddr, error) {
-	s, err := k.symbols.Symbol(name)
+	addr, _, err := k.objects.Symbol(name)
 	if err != nil {
 		return 0, fmt.Errorf("linux: %w", err)
 	}
-	return vmem.VirtAddr(s.Address + k.info.KASLRShift), nil
+	return addr, nil
 }
 
 // BootTime returns when the node was booted, as btime of /proc/stat shows it but with
@@ -199,7 +197,7 @@ func (k *Kernel) Hostname() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name, err := k.space.CString(uts+vmem.VirtAddr(k.layout.ns.utsNode), k.layout.ns.utsNodeSize)
+	name, err := k.utsName(uts)
 	if err != nil {
 		return "", newGap("host name", uts, err)
 	}

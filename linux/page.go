@@ -18,28 +18,37 @@ const maxOrder = 11
 // pageBytes is the largest struct page that is believed.
 const pageBytes = 256
 
-type pageLayout struct {
-	size                               uint64
-	flags, typ, mapping, head, private field
-	index                              field // of the page in its mapping
-	folioMapcount                      field // folio._large_mapcount, since 6.10
-	host, mode                         field // address_space.host, inode.i_mode
+// A pageStruct is struct page (include/linux/mm_types.h).
+type pageStruct struct {
+	Flags   uint64        `kernel:"flags.f|flags"`               // in a structure since 6.18 (53fbef56e07d)
+	Head    uint64        `kernel:"compound_info|compound_head"` // renamed in 7.1
+	Mapping vmem.VirtAddr `kernel:"mapping"`
+	Index   uint64        `kernel:"index|__folio_index,optional"` // of the page in its mapping; renamed in 6.16
+	Private uint64        `kernel:"private"`
+	Type    uint32        `kernel:"page_type"`
 }
 
-func newPageLayout(r resolver) pageLayout {
-	return pageLayout{
-		size:    r.size("page"),
-		flags:   r.need("page", "flags"),
-		typ:     r.need("page", "page_type"),
-		mapping: r.need("page", "mapping"),
-		// compound_info since 7.1.
-		head:          r.need("page", "compound_info", "compound_head"),
-		private:       r.need("page", "private"),
-		index:         r.opt("page", "index", "__folio_index"), // renamed in 6.16
-		folioMapcount: r.opt("folio", "_large_mapcount"),
-		host:          r.need("address_space", "host"),
-		mode:          r.need("inode", "i_mode"),
+// A folioStruct is struct folio, which overlays the pages of a larger page.
+type folioStruct struct {
+	Mapcount int32 `kernel:"_large_mapcount.counter"` // since 6.10
+}
+
+type pageViews struct {
+	page  *kstruct.View[pageStruct]
+	folio *kstruct.View[folioStruct]
+	host  *kstruct.Field[vmem.VirtAddr] // of address_space: its inode
+	mode  *kstruct.Field[uint16]        // of inode
+}
+
+func bindPages(types *isf.File) (v pageViews, err error) {
+	b := kstruct.NewBinder(types)
+	v.page = kstruct.Bind[pageStruct](b, "page")
+	v.host = kstruct.BindField[vmem.VirtAddr](b, "address_space", "host")
+	v.mode = kstruct.BindField[uint16](b, "inode", "i_mode")
+	if kstruct.BindOptionalMember(b, "folio", "_large_mapcount.counter").Ok() {
+		v.folio = kstruct.Bind[folioStruct](b, "folio")
 	}
+	return v, b.Err()
 }
 
 // pageFlags are the bits of page->flags (enum pageflags, include/linux/page-flags.h), as
@@ -125,12 +134,14 @@ func newPageTypes(symbols *isf.File) pageTypes {
 // kernel keeps of them. It is a [memmap.PageClassifier]. It is immutable and safe for
 // concurrent use; of a running machine it reads the array anew each time.
 type Pages struct {
-	phys   *vmem.Physical // of space
-	space  *vmem.AddressSpace
-	layout pageLayout
-	flags  pageFlags
-	types  pageTypes
-	base   vmem.VirtAddr // vmemmap
+	phys     *vmem.Physical // of space
+	space    *vmem.AddressSpace
+	views    pageViews
+	size     uint64 // of a struct page
+	hasIndex bool
+	flags    pageFlags
+	types    pageTypes
+	base     vmem.VirtAddr // vmemmap
 }
 
 var _ memmap.PageClassifier = (*Pages)(nil)
@@ -138,17 +149,16 @@ var _ memmap.PageClassifier = (*Pages)(nil)
 // Pages finds the array of struct page (vmemmap). It fails with kstruct.ErrUnsupported where the
 // symbols lack what it needs, and with kstruct.ErrCorrupt where what is there is no such array.
 func (k *Kernel) Pages() (*Pages, error) {
-	r := resolver{isf.NewResolver(k.symbols)}
-	p := &Pages{phys: k.phys, space: k.space, layout: newPageLayout(r), types: newPageTypes(k.symbols), base: vmemmap4}
-	if err := r.Err(); err != nil {
-		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)
+	v, err := bindPages(k.symbols)
+	if err != nil {
+		return nil, fmt.Errorf("linux: %w", err)
 	}
-	var err error
+	p := &Pages{phys: k.phys, space: k.space, views: v, size: v.page.Size(), hasIndex: v.page.Has("Index"), types: newPageTypes(k.symbols), base: vmemmap4}
 	if p.flags, err = newPageFlags(k.symbols); err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
-	if l := p.layout; l.size == 0 || l.size > pageBytes || uint64(max(l.flags, l.typ, l.mapping, l.head, l.private))+8 > l.size {
-		return nil, fmt.Errorf("linux: %w: struct page of %d bytes", kstruct.ErrUnsupported, l.size)
+	if p.size > pageBytes || v.page.Span() > p.size {
+		return nil, fmt.Errorf("linux: %w: struct page of %d bytes", kstruct.ErrUnsupported, p.size)
 	}
 	if sym, err := k.Symbol("vmemmap_base"); err == nil {
 		base, err := k.space.Uint64(sym)
@@ -168,19 +178,19 @@ func (p *Pages) verify(k *Kernel) error {
 		return newGap("struct page of init_task", k.initTask, err)
 	}
 	addr := p.pageOf(m.Phys)
-	flags, err := p.space.Uint64(addr + vmem.VirtAddr(p.layout.flags))
+	page, err := p.views.page.Load(p.space, addr)
 	if err != nil {
 		return newGap("struct page of init_task", addr, err)
 	}
-	if flags&p.flags.reserved == 0 {
-		return gapf("struct page of init_task", addr, kstruct.ErrCorrupt, "flags %#x: the page is not reserved", flags)
+	if page.Flags&p.flags.reserved == 0 {
+		return gapf("struct page of init_task", addr, kstruct.ErrCorrupt, "flags %#x: the page is not reserved", page.Flags)
 	}
 	return nil
 }
 
 // pageOf returns the address of the struct page of the memory at pa.
 func (p *Pages) pageOf(pa vmem.PhysAddr) vmem.VirtAddr {
-	return p.base + vmem.VirtAddr(uint64(pa)/pageSize*p.layout.size)
+	return p.base + vmem.VirtAddr(uint64(pa)/pageSize*p.size)
 }
 
 // ClassifyPages implements [memmap.PageClassifier]. A page that is part of a larger one
@@ -188,12 +198,13 @@ func (p *Pages) pageOf(pa vmem.PhysAddr) vmem.VirtAddr {
 // block of the buddy allocator in it has: those on the lists of a CPU.
 func (p *Pages) ClassifyPages(classes []memmap.PageClass, start vmem.PhysAddr) error {
 	p.phys.Refresh()
-	buf := make([]byte, uint64(len(classes))*p.layout.size)
+	buf := make([]byte, uint64(len(classes))*p.size)
 	n, err := p.space.ReadVirt(buf, p.pageOf(start))
-	s := pageArray{Pages: p, first: start, data: buf[:uint64(n)/p.layout.size*p.layout.size]}
+	s := pageArray{Pages: p, first: start, data: buf[:uint64(n)/p.size*p.size]}
 	clear(classes)
 	for i := 0; i < s.len(); i++ {
-		if free := s.freeBlock(i); free > 0 {
+		page := s.page(i)
+		if free := s.freeBlock(i, &page); free > 0 {
 			end := min(i+free, s.len())
 			for ; i < end; i++ {
 				classes[i] = memmap.PageFree
@@ -201,7 +212,7 @@ func (p *Pages) ClassifyPages(classes []memmap.PageClass, start vmem.PhysAddr) e
 			i--
 			continue
 		}
-		classes[i] = s.class(i)
+		classes[i] = s.class(i, &page)
 	}
 	if err != nil {
 		return newGap("struct page", p.pageOf(start)+vmem.VirtAddr(n), err)

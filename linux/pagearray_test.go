@@ -27,10 +27,14 @@ const (
 	deviceAt                                                            = uint64(base) + 0x8100
 )
 
-// newTestPages returns Pages over an array of struct page as 6.1 has it.
+// newTestPages returns Pages over an array of struct page as 6.1 has it, but for the
+// count of mappings of a folio, which is in its second page, where the type is.
 func newTestPages(t *testing.T, pages []testPage) *Pages {
 	t.Helper()
-	k := newTestKernel(t)
+	types := changed(t, openBundled(t).symbols, func(u *isf.UserType) {
+		add(u, "_large_mapcount", 64+48, &isf.Type{Kind: isf.KindStruct, Name: "atomic_t"})
+	}, "folio")
+	k := newTestKernelOf(t, types)
 	for i, p := range pages {
 		b := make([]byte, 64)
 		le := binary.LittleEndian
@@ -45,11 +49,14 @@ func newTestPages(t *testing.T, pages []testPage) *Pages {
 	k.put(0x8100, at(0x9100))
 	k.put(0x9000, 0x81a4) // i_mode
 	k.put(0x9100, 0x61b0)
+	v, err := bindPages(types)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &Pages{
-		phys: k.phys, space: k.space, base: base,
-		layout: pageLayout{size: 64, flags: 0, typ: 48, mapping: 24, head: 8, private: 40, host: 0, mode: 0, folioMapcount: 64 + 48}, // in the first tail, where the type is
-		flags:  pageFlags{lru: lru, unclean: dirty, uptodate: uptodate, reserved: reserved, slab: slab, swapBacked: swapBacked, head: headFlag, private: private},
-		types:  pageTypes{buddy: pageType{0xf0000080, 0xf0000000}, table: pageType{0xf0000200, 0xf0000000}},
+		phys: k.phys, space: k.space, base: base, views: v, size: v.page.Size(), hasIndex: v.page.Has("Index"),
+		flags: pageFlags{lru: lru, unclean: dirty, uptodate: uptodate, reserved: reserved, slab: slab, swapBacked: swapBacked, head: headFlag, private: private},
+		types: pageTypes{buddy: pageType{0xf0000080, 0xf0000000}, table: pageType{0xf0000200, 0xf0000000}},
 	}
 }
 

@@ -63,14 +63,10 @@ func Place(ctx context.Context, mem vmem.Memory, opts *Options) (*Placement, err
 			return nil, fmt.Errorf("linux: %w", err)
 		}
 	}
-	if err := needTypes(p.Symbols); err != nil {
-		return nil, err
-	}
-	layout, err := newLayouts(p.Symbols)
+	f, err := newFinder(mem, p.Symbols, o.Progress)
 	if err != nil {
-		return nil, fmt.Errorf("linux: %w: %w", kstruct.ErrUnsupported, err)
+		return nil, fmt.Errorf("linux: %w", err)
 	}
-	f := &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: p.Symbols, layout: layout, progress: o.Progress}
 	k, err := f.placeKernel(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w for the symbols of %q: %w", ErrNoKernel, release(p.Symbols.Banner()), err)
@@ -133,7 +129,7 @@ func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {
 		return nil, err
 	}
 	// init_task is its own thread group leader (init/init_task.c): that tells the shift.
-	init, err := f.besides("init_task", banner, hit, f.layout.task.groupLeader)
+	init, err := f.besides("init_task", banner, hit, f.views.idle.leader.Offset())
 	if err != nil {
 		return nil, err
 	}
@@ -163,12 +159,12 @@ func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {
 }
 
 // besides reads a word of a variable of the kernel whose banner is at offset hit.
-func (f *finder) besides(name string, banner *isf.Symbol, hit vmem.PhysAddr, at field) (uint64, error) {
+func (f *finder) besides(name string, banner *isf.Symbol, hit vmem.PhysAddr, at uint64) (uint64, error) {
 	s, err := f.symbols.Symbol(name)
 	if err != nil {
 		return 0, err
 	}
-	v, err := f.phys.Uint64(hit + vmem.PhysAddr(s.Address-banner.Address+uint64(at)))
+	v, err := f.phys.Uint64(hit + vmem.PhysAddr(s.Address-banner.Address+at))
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
 	}

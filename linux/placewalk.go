@@ -20,6 +20,9 @@ const (
 	directMapL5 = x86.DirectMap5
 )
 
+// resourceBytes is the largest struct resource that is believed.
+const resourceBytes = 256
+
 // maxHits bounds how many words of a file are taken for pointers to iomem_resource.
 const maxHits = 1 << 16
 
@@ -47,8 +50,8 @@ func (w *placeWalk) run(ctx context.Context, p *Placement) error {
 	if err != nil {
 		return err
 	}
-	if !w.layout.resource.ok() {
-		return kstruct.ErrUnsupported
+	if err := w.views.resource.err; err != nil {
+		return err
 	}
 	w.root = vmem.VirtAddr(root.Address + w.kernel.location.shift)
 	w.direct = w.directMap()
@@ -90,7 +93,8 @@ func (w *placeWalk) directMap() uint64 {
 
 // search finds all that may be entries below the root, which hold its address.
 func (w *placeWalk) search(ctx context.Context) error {
-	parent := vmem.PhysAddr(w.layout.resource.parent)
+	off, _ := w.views.resource.resource.Offset("Parent")
+	parent := vmem.PhysAddr(off)
 	err := w.scan(ctx, wordBytes(uint64(w.root)), func(hit vmem.PhysAddr) bool {
 		if r, ok := w.read(hit - parent); ok && hit >= parent {
 			w.hits = append(w.hits, r)
@@ -105,18 +109,17 @@ func (w *placeWalk) search(ctx context.Context) error {
 
 // read reads what may be an entry at an offset of the file.
 func (w *placeWalk) read(off vmem.PhysAddr) (foundResource, bool) {
-	l := &w.layout.resource
-	var failed error
-	word := func(f field) uint64 {
-		v, err := w.phys.Uint64(off + vmem.PhysAddr(f))
-		failed = cmp.Or(failed, err)
-		return v
+	v := w.views.resource.resource
+	var buf [resourceBytes]byte
+	if v.Span() > resourceBytes {
+		return foundResource{}, false
 	}
-	start, end := word(l.start), word(l.end)
-	r := foundResource{offset: int64(off), name: vmem.VirtAddr(word(l.name))}
-	r.Range = vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(start), Size: end - start + 1}
-	r.parent, r.sibling, r.child = vmem.VirtAddr(word(l.parent)), vmem.VirtAddr(word(l.sibling)), vmem.VirtAddr(word(l.child))
-	return r, failed == nil && start <= end
+	data := buf[:v.Span()]
+	var s resourceStruct
+	if _, err := w.phys.ReadAt(data, int64(off)); err != nil || v.Decode(data, 0, &s) != nil {
+		return foundResource{}, false
+	}
+	return foundResource{newResource(&s), int64(off), s.Name}, s.Start <= s.End
 }
 
 // physical returns where the kernel has an address of its image or its direct map.

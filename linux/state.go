@@ -22,14 +22,15 @@ const (
 const (
 	taskUninterruptible = 0x2
 	taskReport          = 0x7f   // TASK_REPORT: the bits that have a letter
-	taskNoload          = 0x400  // with taskUninterruptible: TASK_IDLE
+	taskIdle            = 0x402  // TASK_IDLE: taskUninterruptible and TASK_NOLOAD
 	taskRTLockWait      = 0x1000 // reported as uninterruptible since 5.16
 	taskFrozen          = 0x8000 // reported as uninterruptible since 6.1
 )
 
-// taskState follows __task_state_index of include/linux/sched.h.
+// taskState follows __task_state_index of include/linux/sched.h. Other bits may be set
+// beside those of TASK_IDLE, as TASK_FREEZABLE (0d6b35283bcf, 6.6).
 func taskState(state, exit uint32) State {
-	if state == taskUninterruptible|taskNoload {
+	if state&taskIdle == taskIdle {
 		return Idle
 	}
 	bits := (state | exit) & taskReport

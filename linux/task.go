@@ -5,12 +5,17 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // pidMax is PID_MAX_LIMIT of include/linux/threads.h: PIDs are below it.
 const pidMax = 4 << 20
+
+// commMax is the buffer in which /proc builds a name (proc_task_name,
+// fs/proc/array.c); kernel threads can have names longer than task_struct.comm.
+const commMax = 64
 
 // Task flags (include/linux/sched.h).
 const (
@@ -19,47 +24,35 @@ const (
 	pfKthread  = 0x00200000
 )
 
-type taskLayout struct {
-	state, exitState, flags            field
-	pid, tgid, comm                    field
-	tasks, threadNode                  field
-	realParent, groupLeader, signal    field
-	threadPID, pidLinks                field
-	startBoottime                      field
-	realCred, nsproxy, mm, fs, files   field
-	cgroups, workerPrivate, setChildID field
-	commSize                           int
+// A taskStruct is struct task_struct (include/linux/sched.h), as far as each Task has it.
+type taskStruct struct {
+	State     int64         `kernel:"__state|state"` // renamed, and long before, in 5.14 (2f064a59a11f)
+	ExitState int32         `kernel:"exit_state"`
+	Flags     uint32        `kernel:"flags"`
+	PID       int32         `kernel:"pid"`
+	TGID      int32         `kernel:"tgid"`
+	Comm      [commMax]byte `kernel:"comm"`
+	Parent    vmem.VirtAddr `kernel:"real_parent"`
+	SinceBoot uint64        `kernel:"start_boottime|real_start_time"` // renamed in 5.5 (cf25e24db61c)
+	Kthread   vmem.VirtAddr `kernel:"worker_private|set_child_tid"`   // of kernel threads; moved in 5.17 (e32cf5dfbe22)
 }
 
-func newTaskLayout(r resolver) taskLayout {
-	return taskLayout{
-		state:       r.need("task_struct", "__state", "state"), // renamed in 5.14 (2f064a59a11f)
-		exitState:   r.need("task_struct", "exit_state"),
-		flags:       r.need("task_struct", "flags"),
-		pid:         r.need("task_struct", "pid"),
-		tgid:        r.need("task_struct", "tgid"),
-		comm:        r.need("task_struct", "comm"),
-		commSize:    r.count("task_struct", "comm"),
-		tasks:       r.need("task_struct", "tasks"),
-		threadNode:  r.need("task_struct", "thread_node"),
-		realParent:  r.need("task_struct", "real_parent"),
-		groupLeader: r.need("task_struct", "group_leader"),
-		signal:      r.need("task_struct", "signal"),
-		threadPID:   r.need("task_struct", "thread_pid"),
-		pidLinks:    r.need("task_struct", "pid_links"),
+type taskViews struct {
+	task  *kstruct.View[taskStruct]
+	pid   *kstruct.Field[int32]
+	tgid  *kstruct.Field[int32]
+	tasks kstruct.Member // its node in the list of all
+	err   error
+}
 
-		startBoottime: r.need("task_struct", "start_boottime", "real_start_time"), // renamed in 5.5 (cf25e24db61c)
-
-		realCred: r.need("task_struct", "real_cred"),
-		nsproxy:  r.need("task_struct", "nsproxy"),
-		mm:       r.need("task_struct", "mm"),
-		fs:       r.need("task_struct", "fs"),
-		files:    r.need("task_struct", "files"),
-
-		cgroups:       r.opt("task_struct", "cgroups"),
-		workerPrivate: r.opt("task_struct", "worker_private"), // holds struct kthread since 5.17 (e32cf5dfbe22)
-		setChildID:    r.opt("task_struct", "set_child_tid"),  // held it before
-	}
+func bindTask(types *isf.File) (v taskViews) {
+	b := kstruct.NewBinder(types)
+	v.task = kstruct.Bind[taskStruct](b, "task_struct")
+	v.pid = kstruct.BindField[int32](b, "task_struct", "pid")
+	v.tgid = kstruct.BindField[int32](b, "task_struct", "tgid")
+	v.tasks = kstruct.BindMember(b, "task_struct", "tasks")
+	v.err = b.Err()
+	return v
 }
 
 // TaskSources says which views of the set of tasks hold a task.
@@ -123,28 +116,23 @@ type Task struct {
 // task reads the task_struct at addr. It returns an error if the structure can't be
 // read or can't be a task.
 func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
-	l, r := &k.layout.task, k.reader()
-	t := &Task{
-		Addr: addr, k: k,
-		PID: r.i32(addr, l.pid), TGID: r.i32(addr, l.tgid),
-		Flags:     r.u32(addr, l.flags),
-		State:     taskState(r.u32(addr, l.state), r.u32(addr, l.exitState)),
-		SinceBoot: time.Duration(r.u64(addr, l.startBoottime)),
+	v := &k.views.task
+	var s taskStruct
+	if err := v.task.Read(k.space, addr, &s); err != nil {
+		return nil, cause(err, v.err)
 	}
-	parent := r.ptr(addr, l.realParent)
-	comm := r.cstring(addr+vmem.VirtAddr(l.comm), l.commSize)
-	if r.err != nil {
-		return nil, r.err
+	t := &Task{
+		Addr: addr, k: k, PID: s.PID, TGID: s.TGID, Flags: s.Flags, KernelThread: s.Flags&pfKthread != 0,
+		State: taskState(uint32(s.State), uint32(s.ExitState)), SinceBoot: time.Duration(s.SinceBoot),
 	}
 	if t.PID < 0 || t.PID >= pidMax || t.TGID < 0 || t.TGID >= pidMax || t.SinceBoot < 0 {
 		return nil, fmt.Errorf("%w: task_struct with pid %d, tgid %d", kstruct.ErrCorrupt, t.PID, t.TGID)
 	}
-	t.KernelThread = t.Flags&pfKthread != 0
-	if t.PPID = k.tgidOf(parent); t.PPID < 0 {
+	if t.PPID = k.tgidOf(s.Parent); t.PPID < 0 {
 		t.gaps = append(t.gaps, gapf("parent of task "+strconv.Itoa(int(t.PID)), addr, kstruct.ErrCorrupt, "real_parent leads to no task"))
 	}
 	var err error
-	if t.Comm, err = k.procComm(t, comm); err != nil {
+	if t.Comm, err = k.procComm(&s); err != nil {
 		t.gaps = append(t.gaps, newGap("full name of "+t.String(), addr, err))
 	}
 	t.StartTime = k.boot.Add(t.SinceBoot)
@@ -157,16 +145,15 @@ func (t *Task) Changed() bool {
 	if !t.k.phys.Live() {
 		return false
 	}
-	l, r := &t.k.layout.task, t.k.fresh()
-	same := r.i32(t.Addr, l.pid) == t.PID && r.i32(t.Addr, l.tgid) == t.TGID && time.Duration(r.u64(t.Addr, l.startBoottime)) == t.SinceBoot
-	return !same || r.err != nil
+	t.k.refresh()
+	s, err := t.k.views.task.task.Load(t.k.space, t.Addr)
+	return err != nil || s.PID != t.PID || s.TGID != t.TGID || time.Duration(s.SinceBoot) != t.SinceBoot
 }
 
 // tgidOf returns the process id of the task at addr, or -1.
 func (k *Kernel) tgidOf(addr vmem.VirtAddr) int32 {
-	r := k.reader()
-	tgid := r.i32(addr, k.layout.task.tgid)
-	if r.err != nil || !plausible(addr) || tgid < 0 || tgid >= pidMax {
+	tgid, err := k.views.task.tgid.Load(k.space, addr)
+	if err != nil || !plausible(addr) || tgid < 0 || tgid >= pidMax {
 		return -1
 	}
 	return tgid
@@ -176,3 +163,11 @@ func (k *Kernel) tgidOf(addr vmem.VirtAddr) int32 {
 func (t *Task) Leader() bool { return t.PID == t.TGID }
 
 func (t *Task) String() string { return fmt.Sprintf("task %d (%s)", t.PID, t.Comm) }
+
+// lost makes a Gap of an error about what of the task. nil and ErrNone stay what they are.
+func (t *Task) lost(what string, addr vmem.VirtAddr, err error) error {
+	if err == nil || err == ErrNone { //nolint:errorlint // it is never wrapped
+		return err
+	}
+	return newGap(what+" of "+t.String(), addr, err)
+}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -21,6 +22,10 @@ import (
 func (k *Kernel) Processes(ctx context.Context) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
 		tasks, gaps := k.settled(ctx)
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+			return
+		}
 		for _, g := range gaps {
 			if !yield(nil, g) {
 				return
@@ -73,18 +78,16 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
 		}
 		t.Sources |= from
 	}
-	k.phys.Refresh()
-	for addr, err := range k.taskList() {
-		add(InTaskList, addr, err)
-		if ctx.Err() != nil {
-			return nil, gaps
-		}
-	}
-	k.phys.Refresh()
-	for addr, err := range k.pidLeaders() {
-		add(InPIDIDR, addr, err)
-		if ctx.Err() != nil {
-			return nil, gaps
+	for _, view := range []struct {
+		from TaskSources
+		walk iter.Seq2[vmem.VirtAddr, error]
+	}{{InTaskList, k.taskList(ctx)}, {InPIDIDR, k.pidLeaders(ctx)}} {
+		k.refresh()
+		for addr, err := range view.walk {
+			if ctx.Err() != nil {
+				return nil, nil
+			}
+			add(view.from, addr, err)
 		}
 	}
 	slices.SortFunc(tasks, func(a, b *Task) int {
@@ -105,42 +108,70 @@ func disagreements(tasks []*Task) []vmem.Gap {
 }
 
 // taskList yields the task_structs that init_task.tasks links (for_each_process).
-func (k *Kernel) taskList() iter.Seq2[vmem.VirtAddr, error] {
-	off := vmem.VirtAddr(k.layout.task.tasks)
+func (k *Kernel) taskList(ctx context.Context) iter.Seq2[vmem.VirtAddr, error] {
+	const object = "task list"
 	return func(yield func(vmem.VirtAddr, error) bool) {
-		for node, err := range k.list("task list", k.initTask+off) {
-			if err != nil {
-				node += off
-			}
-			if !yield(node-off, err) {
-				return
-			}
+		v := &k.views.task
+		if v.err != nil {
+			yield(0, newGap(object, k.initTask, v.err))
+			return
+		}
+		each(k.walk(ctx, object).List(v.tasks.Of(k.initTask)), v.tasks, yield)
+	}
+}
+
+// each yields the structures whose member the nodes of a walk are, and its errors. It
+// reports whether to go on.
+func each(nodes iter.Seq2[vmem.VirtAddr, error], m kstruct.Member, yield func(vmem.VirtAddr, error) bool) bool {
+	for node, err := range nodes {
+		if err == nil {
+			node = m.Container(node)
+		}
+		if !yield(node, err) {
+			return false
 		}
 	}
+	return true
+}
+
+type threadViews struct {
+	signal *kstruct.Field[vmem.VirtAddr]
+	head   kstruct.Member // of signal_struct: the list of its threads
+	node   kstruct.Member // of task_struct
+	err    error
+}
+
+func bindThreads(types *isf.File) (v threadViews) {
+	b := kstruct.NewBinder(types)
+	v.signal = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "signal")
+	v.head = kstruct.BindMember(b, "signal_struct", "thread_head")
+	v.node = kstruct.BindMember(b, "task_struct", "thread_node")
+	v.err = b.Err()
+	return v
 }
 
 // Threads yields all tasks of the thread group that t belongs to, the leader among
 // them, in the order in which the kernel links them (signal_struct.thread_head).
-// Errors are [vmem.Gap] and do not end the walk.
-func (t *Task) Threads() iter.Seq2[*Task, error] {
+// Errors are [vmem.Gap] and do not end the walk, but for the context's own.
+func (t *Task) Threads(ctx context.Context) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
-		k := t.k
-		r := k.fresh()
-		signal := r.ptr(t.Addr, k.layout.task.signal)
-		if r.err != nil || !plausible(signal) {
-			yield(nil, newGap("threads of "+t.String(), t.Addr, cmp.Or(r.err, errPointer("signal_struct", signal))))
+		k, v := t.k, &t.k.views.threads
+		k.refresh()
+		signal, err := v.signal.Load(k.space, t.Addr)
+		if err == nil && !plausible(signal) {
+			err = errPointer("signal_struct", signal)
+		}
+		if err = cause(err, v.err); err != nil {
+			yield(nil, t.lost("threads", t.Addr, err))
 			return
 		}
-		off := vmem.VirtAddr(k.layout.task.threadNode)
-		for node, err := range k.list("threads of "+t.String(), signal+vmem.VirtAddr(k.layout.signal)) {
+		each(k.walk(ctx, "threads of "+t.String()).List(v.head.Of(signal)), v.node, func(addr vmem.VirtAddr, err error) bool {
 			var thread *Task
 			if err == nil {
-				thread, err = k.thread(t, node-off)
+				thread, err = k.thread(t, addr)
 			}
-			if !yield(thread, err) || thread != nil && thread != t && !yieldGaps(thread.gaps, yield) {
-				return
-			}
-		}
+			return yield(thread, err) && (thread == nil || thread == t || yieldGaps(thread.gaps, yield))
+		})
 	}
 }
 

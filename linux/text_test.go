@@ -25,6 +25,8 @@ func TestTaskState(t *testing.T) {
 		{0x1000, 0x00, DiskSleep}, // TASK_RTLOCK_WAIT
 		{0x8000, 0x00, DiskSleep}, // TASK_FROZEN
 		{0x2001, 0x00, Sleeping},  // TASK_FREEZABLE
+		{0x2402, 0x00, Idle},      // TASK_IDLE|TASK_FREEZABLE, as of nfsd
+		{0x0400, 0x00, Running},   // TASK_NOLOAD alone is not TASK_IDLE
 	}
 	for _, tt := range tests {
 		if got := taskState(tt.state, tt.exit); got != tt.want {
@@ -47,7 +49,7 @@ func TestVMAFlagsString(t *testing.T) {
 	}
 }
 
-func TestSplit(t *testing.T) {
+func TestStrings(t *testing.T) {
 	tests := []struct {
 		in   string
 		want []string
@@ -61,8 +63,11 @@ func TestSplit(t *testing.T) {
 		{"\xff\x00b", []string{"\xff", "b"}},
 	}
 	for _, tt := range tests {
-		if d := cmp.Diff(tt.want, split([]byte(tt.in))); d != "" {
-			t.Errorf("split(%q) (-want +got):\n%s", tt.in, d)
+		var got []string
+		w := areaWalk{yield: func(s string, _ error) bool { got = append(got, s); return true }}
+		w.give([]byte(tt.in))
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.in, d)
 		}
 	}
 }

@@ -4,34 +4,44 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-type timeLayout struct {
-	timekeeper, offsReal, offsBoot field
+// A timekeeper is struct timekeeper (include/linux/timekeeper_internal.h): offsets from
+// the monotonic clock, in nanoseconds.
+type timekeeper struct {
+	Real int64 `kernel:"offs_real"` // of the wall clock
+	Boot int64 `kernel:"offs_boot"` // of the clock that counts suspended time
 }
 
-func newTimeLayout(r resolver) timeLayout {
-	return timeLayout{
-		// tk_core had a type without a name until 6.13, tk_data since.
-		timekeeper: r.opt("tk_data", "timekeeper"),
-		offsReal:   r.need("timekeeper", "offs_real"),
-		offsBoot:   r.need("timekeeper", "offs_boot"),
-	}
+type timeViews struct {
+	keeper *kstruct.View[timekeeper]
+	core   kstruct.Member // of tk_core, which had a type without a name until 6.13
+	err    error
+}
+
+func bindTime(types *isf.File) (v timeViews) {
+	b := kstruct.NewBinder(types)
+	v.keeper = kstruct.Bind[timekeeper](b, "timekeeper")
+	v.core = kstruct.BindOptionalMember(b, "tk_data", "timekeeper")
+	v.err = b.Err()
+	return v
 }
 
 // bootTime computes getboottime64 of kernel/time/timekeeping.c: offs_real-offs_boot.
 func (k *Kernel) bootTime() (time.Time, error) {
-	tk, err := k.timekeeper()
+	v := &k.views.time
+	addr, err := k.timekeeper()
 	if err != nil {
 		return time.Time{}, err
 	}
-	l, r := &k.layout.time, k.reader()
-	ns := int64(r.u64(tk, l.offsReal) - r.u64(tk, l.offsBoot))
-	if r.err != nil {
-		return time.Time{}, newGap("boot time", tk, r.err)
+	t, err := v.keeper.Load(k.space, addr)
+	if err != nil {
+		return time.Time{}, newGap("boot time", addr, cause(err, v.err))
 	}
-	return time.Unix(0, ns).UTC(), nil
+	return time.Unix(0, t.Real-t.Boot).UTC(), nil
 }
 
 // timekeeper returns the address of the core timekeeper: tk_core.timekeeper, and
@@ -44,8 +54,8 @@ func (k *Kernel) timekeeper() (vmem.VirtAddr, error) {
 	if err != nil {
 		return 0, fmt.Errorf("boot time: %w", err)
 	}
-	if off := k.layout.time.timekeeper; off.ok() {
-		return base + vmem.VirtAddr(off), nil
+	if core := k.views.time.core; core.Ok() {
+		return core.Of(base), nil
 	}
 	// struct { seqcount_t seq; struct timekeeper timekeeper; }, both aligned to 8.
 	return base + 8, nil

@@ -1,9 +1,11 @@
 package linux
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -33,29 +35,57 @@ func (f VMAFlags) String() string {
 	return string(b)
 }
 
-type vmaLayout struct {
-	start, end, flags, pgoff, file, mm, next field
-	ops, private, anonName                   field
-	opsName, specialName, anonNameText       field // vm_operations_struct, vm_special_mapping, anon_vma_name
+// A vmArea is struct vm_area_struct (include/linux/mm_types.h).
+type vmArea struct {
+	areaBounds
+	Flags    uint64        `kernel:"vm_flags"`
+	Offset   uint64        `kernel:"vm_pgoff"` // in pages
+	File     vmem.VirtAddr `kernel:"vm_file"`
+	Ops      vmem.VirtAddr `kernel:"vm_ops"`
+	Private  vmem.VirtAddr `kernel:"vm_private_data"`
+	AnonName vmem.VirtAddr `kernel:"anon_name,optional"` // since 5.17 (9a10064f5625), if configured
 }
 
-func newVMALayout(r resolver) vmaLayout {
-	return vmaLayout{
-		start: r.need("vm_area_struct", "vm_start"),
-		end:   r.need("vm_area_struct", "vm_end"),
-		flags: r.need("vm_area_struct", "vm_flags"),
-		pgoff: r.need("vm_area_struct", "vm_pgoff"),
-		file:  r.need("vm_area_struct", "vm_file"),
-		mm:    r.need("vm_area_struct", "vm_mm"),
-		next:  r.opt("vm_area_struct", "vm_next"), // until 6.0
+// areaBounds are the members of a vm_area_struct that say where it is.
+type areaBounds struct {
+	Start vmem.VirtAddr `kernel:"vm_start"`
+	End   vmem.VirtAddr `kernel:"vm_end"` // exclusive
+	MM    vmem.VirtAddr `kernel:"vm_mm"`
+	Next  vmem.VirtAddr `kernel:"vm_next,optional"` // until 6.0
+}
 
-		ops:          r.opt("vm_area_struct", "vm_ops"),
-		private:      r.opt("vm_area_struct", "vm_private_data"),
-		anonName:     r.opt("vm_area_struct", "anon_name"), // since 5.17 (9a10064f5625)
-		opsName:      r.opt("vm_operations_struct", "name"),
-		specialName:  r.opt("vm_special_mapping", "name"),
-		anonNameText: r.opt("anon_vma_name", "name"),
+// mmAreas are the members of a mm_struct that hold its mappings.
+type mmAreas struct {
+	Tree  vmem.VirtAddr `kernel:"&mm_mt,optional"` // a maple tree since 6.1 (d4af56c5c7c6)
+	First vmem.VirtAddr `kernel:"mmap,optional"`   // a list before
+	Count int32         `kernel:"map_count"`
+}
+
+type vmaViews struct {
+	areas  *kstruct.View[mmAreas]
+	area   *kstruct.View[vmArea]
+	bounds *kstruct.View[areaBounds]
+	err    error
+
+	opsName     *kstruct.Field[vmem.VirtAddr] // of vm_operations_struct: a function
+	specialName *kstruct.Field[vmem.VirtAddr] // of vm_special_mapping
+	anonName    kstruct.Member                // of anon_vma_name
+}
+
+func bindVMA(types *isf.File) (v vmaViews) {
+	b := kstruct.NewBinder(types)
+	v.areas = kstruct.Bind[mmAreas](b, "mm_struct")
+	v.area = kstruct.Bind[vmArea](b, "vm_area_struct")
+	v.bounds = kstruct.Bind[areaBounds](b, "vm_area_struct")
+	if !v.areas.Has("Tree") && !v.areas.Has("First") {
+		kstruct.BindMember(b, "mm_struct", "mm_mt", "mmap")
 	}
+	v.err = b.Err()
+	b = kstruct.NewBinder(types)
+	v.opsName = kstruct.BindOptionalField[vmem.VirtAddr](b, "vm_operations_struct", "name")
+	v.specialName = kstruct.BindOptionalField[vmem.VirtAddr](b, "vm_special_mapping", "name")
+	v.anonName = kstruct.BindOptionalMember(b, "anon_vma_name", "name")
+	return v
 }
 
 // A VMA is a mapping of a process (vm_area_struct; linux.proc.Maps of Volatility).
@@ -69,94 +99,128 @@ type VMA struct {
 
 // VMAs yields the mappings by ascending address, from the maple tree that the kernel
 // has kept them in since 6.1 or from the list before. Errors are [vmem.Gap] and do not end
-// the walk; a count that differs from mm_struct.map_count is one, at the end.
-func (m *MM) VMAs() iter.Seq2[VMA, error] {
+// the walk, but for the context's own; a count that differs from mm_struct.map_count is
+// one, at the end. With the error for a mapping whose path can't be read comes the VMA
+// without its path; with others a zero VMA.
+func (m *MM) VMAs(ctx context.Context) iter.Seq2[VMA, error] {
 	return func(yield func(VMA, error) bool) {
-		m.k.phys.Refresh()
-		n, stopped := 0, false
-		each := func(addr vmem.VirtAddr, err error) bool {
+		m.k.refresh()
+		m.eachArea(ctx, func(addr vmem.VirtAddr, err error) bool {
 			var v VMA
 			if err == nil {
-				v, err = m.vma(addr)
-				n++
+				if v, err = m.vma(addr); err != nil {
+					err = newGap("mappings of "+m.name, addr, err)
+				}
 			}
-			if err != nil {
-				err = newGap("mappings of "+m.name, addr, err)
-			}
-			stopped = !yield(v, err)
-			return !stopped
+			return yield(v, err)
+		})
+	}
+}
+
+// eachArea calls yield with the address of each vm_area_struct, and with the errors of
+// VMAs, until it returns false.
+func (m *MM) eachArea(ctx context.Context, yield func(vmem.VirtAddr, error) bool) {
+	k, v := m.k, &m.k.views.vma
+	object := "mappings of " + m.name
+	areas, err := v.areas.Load(k.space, m.Addr)
+	if err = cause(err, v.err); err != nil {
+		yield(0, newGap(object, m.Addr, err))
+		return
+	}
+	n, stopped := int32(0), false
+	count := func(addr vmem.VirtAddr, err error) bool {
+		if err == nil {
+			n++
 		}
-		if tree := m.k.layout.mm.tree; tree.ok() {
-			m.k.mapleTree(m.Addr+vmem.VirtAddr(tree), each)
-		} else {
-			m.vmaList(each)
+		stopped = !yield(addr, err)
+		return !stopped
+	}
+	if v.areas.Has("Tree") {
+		m.treeAreas(ctx, object, areas.Tree, count)
+	} else {
+		m.listAreas(ctx, object, areas.First, count)
+	}
+	if !stopped && ctx.Err() == nil && n != areas.Count {
+		yield(0, gapf(object, m.Addr, ErrDisagree, "found %d, map_count says %d", n, areas.Count))
+	}
+}
+
+// treeAreas walks mm_struct.mm_mt.
+func (m *MM) treeAreas(ctx context.Context, object string, tree vmem.VirtAddr, yield func(vmem.VirtAddr, error) bool) {
+	for e, err := range m.k.walk(ctx, object).Maple(tree) {
+		if err == nil && e.Kind != kstruct.PointerEntry {
+			continue
 		}
-		r := m.k.reader()
-		want := int(r.i32(m.Addr, m.k.layout.mm.mapCount))
-		if !stopped && r.err == nil && m.k.layout.mm.mapCount.ok() && want != n {
-			yield(VMA{}, gapf("mappings of "+m.name, m.Addr, ErrDisagree, "found %d, map_count says %d", n, want))
+		if !yield(e.Ptr, err) {
+			return
 		}
 	}
 }
 
-// vmaList walks mm_struct.mmap, a list by ascending address.
-func (m *MM) vmaList(each func(vmem.VirtAddr, error) bool) {
-	l, r := &m.k.layout.vma, m.k.reader()
-	var last vmem.VirtAddr
-	at := r.ptr(m.Addr, m.k.layout.mm.mmap)
-	for range maxNodes {
-		if at == 0 || r.err != nil {
-			break
-		}
-		start := r.ptr(at, l.start)
-		if r.err != nil {
-			break
-		}
-		if start < last || last != 0 && start == last { // addresses must ascend, so no cycle goes unseen
-			each(at, fmt.Errorf("%w: mapping at %v follows one at %v", kstruct.ErrCorrupt, start, last))
+// listAreas walks mm_struct.mmap, a list by ascending address.
+func (m *MM) listAreas(ctx context.Context, object string, at vmem.VirtAddr, yield func(vmem.VirtAddr, error) bool) {
+	var last areaBounds
+	for n := 0; at != 0; n++ {
+		if err := ctx.Err(); err != nil {
+			yield(0, err)
 			return
 		}
-		if !each(at, nil) {
+		b, err := m.k.views.vma.bounds.Load(m.k.space, at)
+		switch {
+		case err != nil:
+		case n > 0 && b.Start <= last.Start: // addresses must ascend, so no cycle goes unseen
+			err = fmt.Errorf("%w: mapping at %v follows one at %v", kstruct.ErrCorrupt, b.Start, last.Start)
+		case n >= maxAreas:
+			err = fmt.Errorf("%w: more than %d mappings", kstruct.ErrTooLong, maxAreas)
+		}
+		if err != nil {
+			yield(0, newGap(object, at, err))
 			return
 		}
-		last, at = start, r.ptr(at, l.next)
+		if !yield(at, nil) {
+			return
+		}
+		last, at = b, b.Next
 	}
-	if r.err != nil {
-		each(at, r.err)
+}
+
+// maxAreas bounds the list of mappings: far above any sysctl vm.max_map_count in use.
+const maxAreas = 8 << 20
+
+// valid returns what is wrong with the bounds of the vm_area_struct at addr.
+func (m *MM) valid(addr vmem.VirtAddr, b *areaBounds) error {
+	if b.MM != m.Addr || b.End <= b.Start || (b.Start|b.End)%pageSize != 0 {
+		return fmt.Errorf("%w: vm_area_struct %v of mm %v, [%v, %v)", kstruct.ErrCorrupt, addr, b.MM, b.Start, b.End)
 	}
+	return nil
 }
 
 func (m *MM) vma(addr vmem.VirtAddr) (VMA, error) {
-	l, r := &m.k.layout.vma, m.k.reader()
-	start, end := r.ptr(addr, l.start), r.ptr(addr, l.end)
-	mm, file := r.ptr(addr, l.mm), r.ptr(addr, l.file)
-	v := VMA{Addr: addr, Flags: VMAFlags(r.u64(addr, l.flags))}
-	pgoff := r.u64(addr, l.pgoff)
-	if r.err != nil {
-		return VMA{}, r.err
+	var a vmArea
+	if err := m.k.views.vma.area.Read(m.k.space, addr, &a); err != nil {
+		return VMA{}, err
 	}
-	if mm != m.Addr || end <= start || (start|end)%pageSize != 0 {
-		return VMA{}, fmt.Errorf("%w: vm_area_struct %v of mm %v, [%v, %v)", kstruct.ErrCorrupt, addr, mm, start, end)
+	if err := m.valid(addr, &a.areaBounds); err != nil {
+		return VMA{}, err
 	}
-	v.Range = vmem.Range[vmem.VirtAddr]{Start: start, Size: uint64(end - start)}
-	if file == 0 {
-		v.Path = m.special(addr, v.Range)
+	v := VMA{Addr: addr, Flags: VMAFlags(a.Flags), Range: vmem.Range[vmem.VirtAddr]{Start: a.Start, Size: uint64(a.End - a.Start)}}
+	if a.File == 0 {
+		v.Path = m.special(&a, v.Range)
 		return v, nil
 	}
-	v.Offset = pgoff * pageSize
+	v.Offset = a.Offset * pageSize
 	var err error
-	v.Path, err = m.k.userPath(file)
+	v.Path, err = m.k.userPath(a.File)
 	return v, err
 }
 
 // special names a mapping without a file, as show_map_vma of fs/proc/task_mmu.c. A name
 // that can't be read is none.
-func (m *MM) special(addr vmem.VirtAddr, area vmem.Range[vmem.VirtAddr]) string {
-	l, r := &m.k.layout.vma, m.k.reader()
-	if ops := r.ptr(addr, l.ops); ops != 0 && l.opsName.ok() && l.specialName.ok() {
-		if name := r.ptr(ops, l.opsName); name != 0 && name == m.k.specialMappingName {
-			mapping := r.ptr(addr, l.private)
-			return r.cstring(r.ptr(mapping, l.specialName), nameMax)
+func (m *MM) special(a *vmArea, area vmem.Range[vmem.VirtAddr]) string {
+	v, k := &m.k.views.vma, m.k
+	if a.Ops != 0 {
+		if f, err := v.opsName.Load(k.space, a.Ops); err == nil && f != 0 && f == k.specialMappingName {
+			return k.pointedText(v.specialName, a.Private)
 		}
 	}
 	switch {
@@ -167,10 +231,24 @@ func (m *MM) special(addr vmem.VirtAddr, area vmem.Range[vmem.VirtAddr]) string 
 	case area.Contains(m.StartStack):
 		return "[stack]"
 	}
-	if name := r.ptr(addr, l.anonName); plausible(name) && l.anonNameText.ok() {
-		if s := r.cstring(name+vmem.VirtAddr(l.anonNameText), nameMax); r.err == nil {
+	if plausible(a.AnonName) && v.anonName.Ok() {
+		if s, err := k.space.CString(v.anonName.Of(a.AnonName), nameMax); err == nil {
 			return "[anon:" + s + "]"
 		}
 	}
 	return ""
+}
+
+// pointedText returns the text that a member of the structure at addr points to, empty
+// where it can't be read.
+func (k *Kernel) pointedText(f *kstruct.Field[vmem.VirtAddr], addr vmem.VirtAddr) string {
+	at, err := f.Load(k.space, addr)
+	if err != nil {
+		return ""
+	}
+	s, err := k.space.CString(at, nameMax)
+	if err != nil {
+		return ""
+	}
+	return s
 }

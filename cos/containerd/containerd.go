@@ -25,7 +25,7 @@ type Source struct{}
 var _ claim.Source = Source{}
 
 // Claims implements [claim.Source].
-func (Source) Claims(_ context.Context, n *claim.Node) (all []claim.Claim, lost []vmem.Gap) {
+func (Source) Claims(ctx context.Context, n *claim.Node) (all []claim.Claim, lost []vmem.Gap) {
 	for i := range n.Processes {
 		p := &n.Processes[i]
 		all = append(all, mountClaims(p)...)
@@ -33,7 +33,7 @@ func (Source) Claims(_ context.Context, n *claim.Node) (all []claim.Claim, lost 
 			continue
 		}
 		all = append(all, logClaims(p)...)
-		records, err := databaseClaims(p, n.Live)
+		records, err := databaseClaims(ctx, p, n.Live)
 		all = append(all, records...)
 		if err != nil {
 			lost = append(lost, vmem.Gap{Object: "database of containerd, in " + p.Task.String(), Place: vmem.KernelPlace(p.Task.Addr), Err: err})

@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -57,25 +58,25 @@ const liveTries = 3
 
 // databaseClaims are what the database says that the process has mapped, which is
 // containerd. Of a process whose memory can't be read it is the report that says so.
-func databaseClaims(p *claim.Process, live bool) (claims []claim.Claim, err error) {
+func databaseClaims(ctx context.Context, p *claim.Process, live bool) (claims []claim.Claim, err error) {
 	if p.Task == nil {
 		return nil, nil
 	}
 	for try := 0; try == 0 || live && err != nil && try < liveTries; try++ {
 		mm, mmErr := p.Task.MM()
-		if mmErr != nil || mm == nil {
+		if mmErr != nil {
 			return nil, nil
 		}
-		claims, err = metadataClaims(p.PID, mm)
+		claims, err = metadataClaims(ctx, p.PID, mm)
 	}
 	return claims, err
 }
 
 // metadataClaims are what containerd's database says, as far as the process, which is
 // containerd, has it mapped.
-func metadataClaims(pid int32, mm *linux.MM) ([]claim.Claim, error) {
+func metadataClaims(ctx context.Context, pid int32, mm *linux.MM) ([]claim.Claim, error) {
 	var file mappedFile
-	for vma, err := range mm.VMAs() {
+	for vma, err := range mm.VMAs(ctx) {
 		// bbolt maps the whole of its file, from the start on, to read from.
 		if err == nil && vma.Offset == 0 && isMetadataPath(vma.Path) && int64(vma.Range.Size) > file.size {
 			file = mappedFile{mm: mm, start: vma.Range.Start, size: int64(vma.Range.Size)}
