@@ -31,7 +31,7 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	}
 	s, err := opts.symbolsOf(ctx, mem)
 	if err != nil {
-		return nil, fmt.Errorf("image: symbols: %w", err)
+		return nil, fmt.Errorf("image: symbols: %w", explainKernel(mem, err))
 	}
 	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: s.file, Progress: opts.Progress})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -84,10 +85,14 @@ type Attempt struct {
 
 // String returns the attempt as one line.
 func (a Attempt) String() string {
-	if strings.HasSuffix(a.Source, a.Name) {
-		return fmt.Sprintf("%s: %v", a.Source, a.Err)
+	why := a.Err.Error()
+	if e, ok := errors.AsType[*btfconv.MissingError](a.Err); ok { // which also says what is told beside it
+		why = fmt.Sprintf("no usable %s: %v", string(e.Part), e.Err)
 	}
-	return fmt.Sprintf("%s: %s: %v", a.Source, a.Name, a.Err)
+	if strings.HasSuffix(a.Source, a.Name) {
+		return a.Source + ": " + why
+	}
+	return a.Source + ": " + a.Name + ": " + why
 }
 
 // The reasons for which a source is of no use, beside ErrMismatch.
@@ -118,12 +123,18 @@ func (e *NotFoundError) Error() string {
 	if e.BuildID != "" {
 		b.WriteString(" (build id " + e.BuildID + ")")
 	}
-	for i, a := range e.Tried {
-		sep := "; "
-		if i == 0 {
-			sep = ": "
+	var nothing []string
+	sep := ": "
+	for _, a := range e.Tried {
+		if a.Err == ErrNothing { //nolint:errorlint // one that says more is told as it is
+			nothing = append(nothing, a.Source)
+			continue
 		}
 		b.WriteString(sep + a.String())
+		sep = "; "
+	}
+	if len(nothing) > 0 {
+		b.WriteString(sep + "nothing in " + strings.Join(nothing, ", "))
 	}
 	return b.String()
 }
@@ -280,7 +291,7 @@ func (s *search) ask(ctx context.Context, source Source) (*Found, error) {
 
 // take returns the symbols of a candidate if they fit, and keeps what was converted.
 func (s *search) take(ctx context.Context, c *Candidate) (*Found, error) {
-	f, kind := c.Symbols, "symbols"
+	f, kind := c.Symbols, "store"
 	if f == nil {
 		var err error
 		if f, kind, err = s.convert(ctx, c); err != nil {

@@ -52,7 +52,7 @@ func TestStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err = Find(t.Context(), symboltest.Running.Memory(), opts)
-	if err != nil || found.From != "symbols "+filepath.Join(store.Dir(), "symbols", want) {
+	if err != nil || found.From != "store "+filepath.Join(store.Dir(), "symbols", want) {
 		t.Fatalf("%+v, %v", found, err)
 	}
 	if found.File.Banner() != symboltest.Running.Banner()+"\n" {
@@ -74,7 +74,7 @@ func TestStoreByBanner(t *testing.T) {
 	}
 	mem := symboltest.Running.Memory()
 	mem.Forget(symboltest.Notes, 0x1000)
-	if found, err := Find(t.Context(), mem, &Options{Store: store}); err != nil || !strings.HasPrefix(found.From, "symbols ") {
+	if found, err := Find(t.Context(), mem, &Options{Store: store}); err != nil || !strings.HasPrefix(found.From, "store ") {
 		t.Errorf("%+v, %v", found, err)
 	}
 }

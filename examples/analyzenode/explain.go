@@ -11,6 +11,7 @@ import (
 	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/symbols"
 )
 
 // fail says why there is no report, and what would help.
@@ -29,8 +30,9 @@ func (s *settings) fail(stderr io.Writer, err error) int {
 	return exitNoReport
 }
 
-const adviseSymbols = "Name the vmlinux of the image's kernel with -vmlinux, or an ISF file with -isf. Of Container-Optimized OS,\n" +
-	"vmlinux is at https://storage.googleapis.com/cos-tools/BUILD/vmlinux, with BUILD as in the name of the node's image: 18244.291.9, say."
+const adviseSymbols = "Name the vmlinux of the image's kernel with -vmlinux, or an ISF file with -isf; or a directory of such files with -symbols.\n" +
+	"-fetch=NAME fetches it where NAME is that of the image of a Container-Optimized OS node: from\n" +
+	"https://storage.googleapis.com/cos-tools/BUILD/vmlinux, with BUILD such as 18244.291.9. -fetch alone asks $DEBUGINFOD_URLS, too."
 
 // advise says what would help against err, if anything is known to.
 func advise(err error) string {
@@ -43,6 +45,8 @@ func advise(err error) string {
 		return "Images can be LiME, AVML or ELF cores, kdump files, or nothing but memory, each also compressed by LZ4, gzip, zlib,\n" +
 			"xz or zstd. qemu-img can make these of others.\n" +
 			"If it is memory, symbols of its kernel may help: -vmlinux or -isf."
+	case errors.Is(err, symbols.ErrMismatch) && !isMissing(err):
+		return "Symbols must be those of the very kernel that ran. Without -isf and -vmlinux they are looked for, first in the image."
 	case isMissing(err):
 		return adviseSymbols
 	case errors.Is(err, linux.ErrNoKernel):

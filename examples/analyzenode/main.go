@@ -7,10 +7,12 @@
 // is nothing but memory, whatever it looks like. Without IMAGE the image is analysed that
 // comes with the repository. The symbols of the kernel are taken from the image, unless
 // -isf names them in Volatility's format, or -vmlinux the kernel's
-// vmlinux with DWARF. With -json the whole report is printed, in the form
-// nodelens/node/v2. What it takes to open a compressed image faster the next time is kept in
-// the directory that NODELENS_CACHE names, or else in nodelens of the user's cache directory,
-// unless -no-cache is given. With -v what is wrong is told by addresses too.
+// vmlinux with DWARF. Where the image has none they are looked for where -symbols says and
+// where this machine may have them, and with -fetch on servers. With -json the whole report
+// is printed, in the form nodelens/node/v2. Symbols that were converted, and what it takes to
+// open a compressed image faster the next time, are kept in the directory that
+// NODELENS_CACHE names, or else in nodelens of the user's cache directory, unless -no-cache
+// is given. With -v what is wrong is told by addresses too.
 //
 // It exits with 0 if the report is whole, with 3 if it isn't, for reasons that stand in the
 // report, with 1 if there is no report, with 2 if it was called wrongly, and with 130 if it
@@ -28,6 +30,7 @@ import (
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/symbols"
 )
 
 // Exit statuses, beside those of package command.
@@ -42,7 +45,8 @@ func main() { command.Main(run, os.Interrupt) }
 
 // settings are what the command line says.
 type settings struct {
-	image, symbols, vmlinux string
+	image   string
+	symbols symbolFlags
 
 	json, raw, hash, quiet, verbose, noCache bool
 }
@@ -52,11 +56,13 @@ func newCommand(s *settings) *command.Command {
 	c := command.New("analyzenode", "[IMAGE]")
 	c.About = "Says what ran on a Kubernetes node whose memory was imaged, pod by pod. IMAGE is a LiME or AVML image,\n" +
 		"an ELF core, a kdump file or plain memory, also compressed. Without IMAGE it is the one that comes with\n" +
-		"the repository. The symbols of its kernel are found in the image, unless -isf or -vmlinux names them."
+		"the repository. The symbols of its kernel are found in the image, unless -isf or -vmlinux names them;\n" +
+		"where it has none, -symbols and -fetch say where else to look."
 	c.Examples = []string{
 		"analyzenode node.lime",
 		"analyzenode -json node.lime.zst > report.json",
 		"analyzenode node.elf -vmlinux vmlinux-6.6.72",
+		"analyzenode node.elf -fetch=gke-1309-gke1046000-cos-113-18244-291-9-c-pre",
 		"sudo analyzenode /proc/kcore",
 	}
 	c.Statuses = []string{
@@ -65,12 +71,11 @@ func newCommand(s *settings) *command.Command {
 		"3  the report is not whole: it says what is missing",
 	}
 	f := c.Flags
-	f.StringVar(&s.symbols, "isf", "", "symbols of the image's kernel: an ISF `FILE`, also compressed")
-	f.StringVar(&s.vmlinux, "vmlinux", "", "the kernel's vmlinux with DWARF: a `FILE`, also compressed or inside a Debian -dbg package")
+	s.symbols.register(f)
 	f.BoolVar(&s.json, "json", false, "print the whole report as JSON: docs/report.md describes it")
 	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
-	f.BoolVar(&s.noCache, "no-cache", false, "keep nothing of a compressed image, by which it is opened faster the next time")
+	f.BoolVar(&s.noCache, "no-cache", false, "keep nothing that makes the next run faster: no index of a compressed image, no symbols that were converted")
 	f.BoolVar(&s.quiet, "q", false, "show no progress")
 	f.BoolVar(&s.verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")
 	return c
@@ -105,11 +110,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // check takes what is no flag, and refuses what contradicts itself.
 func (s *settings) check(rest []string) error {
+	if err := s.symbols.check(); err != nil {
+		return err
+	}
 	switch {
 	case len(rest) > 1:
 		return fmt.Errorf("more than one image: %q", rest)
-	case s.symbols != "" && s.vmlinux != "":
-		return errors.New("-isf and -vmlinux contradict each other: name one of them")
 	case s.quiet && s.verbose:
 		return errors.New("-q and -v contradict each other")
 	case len(rest) == 1 && command.IsWord(rest[0]) && !exists(rest[0]):
@@ -122,13 +128,13 @@ func (s *settings) check(rest []string) error {
 
 // options returns how to analyse the image.
 func (s *settings) options(args []string, progress func(stage string, done, total int64)) *cos.Options {
-	opts := &cos.Options{SymbolFile: s.symbols, Hash: s.hash, Arguments: args, Progress: progress}
-	if s.vmlinux != "" {
-		opts.SymbolSource = &vmlinux{s.vmlinux, progress}
-	}
+	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress}
+	var store *symbols.Store // nil, too, where there is no directory for it
 	if !s.noCache {
 		opts.IndexDir = command.IndexDir()
+		store, _ = symbols.DefaultStore()
 	}
+	opts.SymbolSource = s.symbols.options(store, progress)
 	if s.raw {
 		opts.Format = image.FormatRaw
 	}

@@ -272,6 +272,7 @@ func TestDeliverToNobody(t *testing.T) {
 
 func TestRunFails(t *testing.T) {
 	t.Chdir(t.TempDir())
+	t.Setenv("NODELENS_CACHE", t.TempDir())
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("no image\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -346,11 +347,11 @@ func TestUseBundled(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, bundledImage), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := settings{symbols: "some.json"}
+	s := settings{json: true}
 	if err := s.useBundled(filepath.Join(root, "cos", "testdata")); err != nil {
 		t.Fatal(err)
 	}
-	if want := (settings{image: filepath.Join(root, bundledImage), symbols: "some.json"}); s != want {
-		t.Errorf("%+v, want %+v", s, want)
+	if want := filepath.Join(root, bundledImage); s.image != want || !s.json {
+		t.Errorf("%+v, want %s", s, want)
 	}
 }

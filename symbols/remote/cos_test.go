@@ -47,7 +47,7 @@ func TestCOS(t *testing.T) {
 			}
 			s.asked()
 			again, err := find(t.Context(), t, symboltest.Running, s.bucket(t), store)
-			if err != nil || !strings.HasPrefix(again.From, "symbols "+store.Dir()) || len(s.asked()) > 0 {
+			if err != nil || !strings.HasPrefix(again.From, "store "+store.Dir()) || len(s.asked()) > 0 {
 				t.Errorf("the second time: %+v, %v", again, err)
 			}
 		})

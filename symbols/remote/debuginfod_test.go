@@ -45,7 +45,7 @@ func TestDebuginfod(t *testing.T) {
 	}
 	s.asked()
 	found, err = symbols.Find(t.Context(), symboltest.Running.Memory(), opts)
-	if err != nil || !strings.HasPrefix(found.From, "symbols "+store.Dir()) || len(s.asked()) > 0 {
+	if err != nil || !strings.HasPrefix(found.From, "store "+store.Dir()) || len(s.asked()) > 0 {
 		t.Errorf("the second time: %+v, %v", found, err)
 	}
 }

@@ -127,7 +127,7 @@ func testKernel(t *testing.T, mem *image.File, s *server, fetch symbols.Source) 
 	}
 	own = true
 	again, err := symbols.Find(t.Context(), mem, opts)
-	if err != nil || !strings.HasPrefix(again.From, "symbols "+opts.Store.Dir()) || len(s.asked()) > 0 {
+	if err != nil || !strings.HasPrefix(again.From, "store "+opts.Store.Dir()) || len(s.asked()) > 0 {
 		t.Errorf("the second time: %+v, %v", again, err)
 	}
 }
