@@ -128,15 +128,15 @@ func (s *printing) number(v Value) string {
 	if name, err := v.Enum(); err == nil {
 		return plain(name)
 	}
-	c, err := v.space.numberOf(v.typ)
+	k, err := v.scalar()
 	if err != nil {
 		return s.other(v, err)
 	}
-	x, err := v.read(c)
+	x, err := v.read(k)
 	switch {
 	case err != nil:
 		return s.lose(v, err)
-	case c.signed:
+	case k.signed:
 		return strconv.FormatInt(int64(x), 10)
 	}
 	return strconv.FormatUint(x, 10)
@@ -154,7 +154,7 @@ func (s *printing) other(v Value, reason error) string {
 	}
 	words := make([]uint64, 0, 2)
 	for at := v; uint64(len(words))*8 < size; at.addr += 8 {
-		x, err := at.word(min(size, 8))
+		x, err := at.word(uint32(min(size, 8)))
 		if err != nil {
 			return s.lose(v, err)
 		}

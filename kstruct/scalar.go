@@ -24,22 +24,28 @@ func (k scalar) whole() bool { return uint32(k.bits) == 8*k.size }
 
 // scalar returns how a value of type t is stored, or why it is no number.
 func (f *fitter) scalar(t *isf.Type) (k scalar, note string) {
+	return scalarOf(f.binder.types, t, f.big)
+}
+
+// scalarOf returns how a value of type t is stored, in network order if big says so, or why
+// it is no number.
+func scalarOf(types *isf.File, t *isf.Type, big bool) (k scalar, note string) {
 	switch t.Kind {
 	case isf.KindBase:
-		k, note = f.base(t)
+		k, note = baseScalar(types, t)
 	case isf.KindPointer:
 		k.pointer = true
 	case isf.KindEnum:
-		k, note = f.enumeration(t)
+		k, note = enumScalar(types, t)
 	case isf.KindBitfield:
-		return f.bitfield(t)
+		return bitfieldScalar(types, t, big)
 	default:
 		note = "it is no number"
 	}
 	if note != "" {
 		return k, note
 	}
-	size, err := f.binder.types.SizeOf(t)
+	size, err := types.SizeOf(t)
 	switch {
 	case err != nil:
 		return k, err.Error()
@@ -47,12 +53,12 @@ func (f *fitter) scalar(t *isf.Type) (k scalar, note string) {
 		return k, fmt.Sprintf("it has %d bytes", size)
 	}
 	k.size, k.bits = uint32(size), uint8(8*size)
-	k.big = (k.big || f.big) && size > 1
+	k.big = (k.big || big) && size > 1
 	return k, ""
 }
 
-func (f *fitter) base(t *isf.Type) (k scalar, note string) {
-	b, err := f.binder.types.BaseType(t.Name)
+func baseScalar(types *isf.File, t *isf.Type) (k scalar, note string) {
+	b, err := types.BaseType(t.Name)
 	switch {
 	case err != nil:
 		return k, err.Error()
@@ -62,25 +68,26 @@ func (f *fitter) base(t *isf.Type) (k scalar, note string) {
 	return scalar{signed: b.Signed && b.Kind != isf.BaseBool, big: b.BigEndian, boolean: b.Kind == isf.BaseBool, char: b.Name == "char"}, ""
 }
 
-// enumeration takes the sign of an enumeration from its base type. Where that is not
-// known, the constants have to do.
-func (f *fitter) enumeration(t *isf.Type) (k scalar, note string) {
-	e, err := f.binder.types.Enum(t.Name)
+// enumScalar takes the sign of an enumeration from its base type. Where that is not known,
+// the constants have to do.
+func enumScalar(types *isf.File, t *isf.Type) (k scalar, note string) {
+	e, err := types.Enum(t.Name)
 	if err != nil {
 		return k, err.Error()
 	}
 	k.enum = e
-	for _, c := range e.Constants {
-		k.signed = k.signed || c.Value < 0
-	}
-	if b, err := f.binder.types.BaseType(e.Base); err == nil && b.Kind == isf.BaseInt {
+	if b, err := types.BaseType(e.Base); err == nil && b.Kind == isf.BaseInt {
 		k.signed, k.big = b.Signed, b.BigEndian
+		return k, ""
+	}
+	for i := range e.Constants {
+		k.signed = k.signed || e.Constants[i].Value < 0
 	}
 	return k, ""
 }
 
-func (f *fitter) bitfield(t *isf.Type) (k scalar, note string) {
-	k, note = f.scalar(t.Elem)
+func bitfieldScalar(types *isf.File, t *isf.Type, big bool) (k scalar, note string) {
+	k, note = scalarOf(types, t.Elem, big)
 	switch {
 	case note != "":
 		return k, note

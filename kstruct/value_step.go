@@ -79,8 +79,8 @@ func (v Value) CastPointer(typ string) Value {
 	if v.Err() != nil {
 		return v.failed(v.Err())
 	}
-	s, err := v.space.numberOf(v.typ)
-	if err == nil && (s.size != 8 || s.bits != 64) {
+	k, err := v.scalar()
+	if err == nil && (k.size != 8 || !k.whole()) {
 		err = fmt.Errorf("%w: %s is no pointer", ErrType, v.typ)
 	}
 	if err != nil {

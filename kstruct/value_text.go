@@ -140,11 +140,11 @@ func (v Value) flags(enum string, mask func(int64) uint64) ([]string, error) {
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	c, err := v.space.numberOf(v.typ)
+	k, err := v.scalar()
 	if err != nil {
 		return nil, v.lost(err)
 	}
-	x, err := v.read(c)
+	x, err := v.read(k)
 	if err != nil {
 		return nil, v.lost(err)
 	}
@@ -153,7 +153,7 @@ func (v Value) flags(enum string, mask func(int64) uint64) ([]string, error) {
 		return nil, v.lost(unknown(err))
 	}
 	var names []string
-	width := uint64(1)<<c.bits - 1 // without the bits that are the sign again
+	width := uint64(1)<<k.bits - 1 // without the bits that are the sign again
 	x &= width
 	rest := x
 	for i := range e.Constants {
