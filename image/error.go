@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -121,6 +122,8 @@ func (e *Error) foreign(s *source.Source) error {
 		e.Is, e.Do = t.Is+", not memory", t.Do
 	case ofFormat(e.Err):
 		return fmt.Errorf("%s: %w", e.Name, e.Err)
+	case onlyZeros(s):
+		e.Is, e.Do = "nothing but zeros", "look whether it was written at all"
 	default:
 		e.Is = "in no known image format, and no kernel is in it to tell what memory it could be"
 		e.Do = "if it is memory, the symbols of its kernel may help to find that"
@@ -129,6 +132,25 @@ func (e *Error) foreign(s *source.Source) error {
 		e.Is += " (inside of " + c + ")"
 	}
 	return e
+}
+
+// samples is how many pages of a file are looked at for anything but zeros.
+const samples = 1024
+
+// onlyZeros reports whether a file that is not compressed holds zeros wherever it is looked
+// at, such as one of which only the size was set.
+func onlyZeros(s *source.Source) bool {
+	if s.Compressed() != "" {
+		return false
+	}
+	var zero, b [vmem.PageSize]byte
+	for i := range int64(samples) {
+		n, _ := s.ReadAt(b[:], s.Size()/samples*i)
+		if !bytes.Equal(b[:n], zero[:n]) {
+			return false
+		}
+	}
+	return true
 }
 
 // explainKernel returns an *Error where the kernel of an image was not found because the

@@ -87,6 +87,7 @@ func put(t *testing.T, name string, data []byte) string {
 }
 
 func TestOpen(t *testing.T) {
+	t.Parallel()
 	files := map[string][]byte{}
 	for format, data := range map[string][]byte{"LiME": limeImage, "AVML": avmlImage, "ELF core": elfImage} {
 		files[format] = data
@@ -119,6 +120,7 @@ func TestOpen(t *testing.T) {
 
 // What makedumpfile and QEMU wrote is told from its content.
 func TestOpenKdump(t *testing.T) {
+	t.Parallel()
 	for format, fixture := range map[string]string{
 		"kdump, zstd":            "zstd.kdump.gz",
 		"kdump, lzo, flattened":  "flat.kdump.gz",
@@ -143,6 +145,7 @@ func TestOpenKdump(t *testing.T) {
 }
 
 func TestOpenFails(t *testing.T) {
+	t.Parallel()
 	cut := packed(t, limeImage)[:20]
 	for name, test := range map[string]struct {
 		file string
@@ -171,6 +174,7 @@ func TestOpenFails(t *testing.T) {
 
 // Progress of decoding is told to whoever opens an image.
 func TestOpenProgress(t *testing.T) {
+	t.Parallel()
 	file := packedBy(t, "gzip", limeImage)
 	var stages []string
 	f, err := Open(t.Context(), put(t, "image.lime.gz", file), &Options{Progress: func(stage string, done, total int64) {

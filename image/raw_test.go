@@ -12,6 +12,7 @@ import (
 
 // TestRawByWord takes an image for raw memory that has another format.
 func TestRawByWord(t *testing.T) {
+	t.Parallel()
 	name := put(t, "image", limeImage)
 	f, err := Open(t.Context(), name, &Options{Format: FormatRaw})
 	if err != nil {

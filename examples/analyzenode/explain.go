@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,10 @@ import (
 
 // fail says why there is no report, and what would help.
 func (s *settings) fail(stderr io.Writer, err error) int {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "analyzenode: interrupted")
+		return exitNoReport
+	}
 	if e, ok := errors.AsType[*image.Error](err); ok { // says all, and what to do
 		fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(e))
 		if s.verbose {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -267,6 +268,20 @@ func TestDeliverToNobody(t *testing.T) {
 	var stderr bytes.Buffer
 	if status := (&settings{json: true}).deliver(node(), brokenPipe{}, &stderr); status != exitNoReport || !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
 		t.Errorf("exit status %d, stderr %q", status, &stderr)
+	}
+}
+
+// What was interrupted says that and nothing more.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	name := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(name, make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if status := run(ctx, []string{name}, &stdout, &stderr); status != exitNoReport || stderr.String() != "analyzenode: interrupted\n" || stdout.Len() > 0 {
+		t.Errorf("exit status %d, stdout %q, stderr %q", status, &stdout, &stderr)
 	}
 }
 

@@ -84,8 +84,13 @@ func (c *Command) Refuse(stderr io.Writer, err error) int {
 	return Usage
 }
 
+var errInterrupted = errors.New("interrupted")
+
 // Fail says why the command failed, and returns the status for that.
 func (c *Command) Fail(stderr io.Writer, err error) int {
+	if errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
 	fmt.Fprintf(stderr, "%s: %s\n", c.Flags.Name(), text.Message(err))
 	return Failed
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-func put(t *testing.T, content []byte) string {
+func put(t testing.TB, content []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(name, content, 0o600); err != nil {
