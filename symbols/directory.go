@@ -32,25 +32,20 @@ func (d directory) String() string { return "directory " + string(d) }
 
 func (d directory) Find(ctx context.Context, k *Kernel) iter.Seq2[*Candidate, error] {
 	return func(yield func(*Candidate, error) bool) {
-		root, err := os.OpenRoot(string(d))
-		if err != nil {
-			yield(nil, reason(err))
-			return
-		}
-		defer root.Close()
-		l, err := d.list(ctx, k, root)
+		l, err := d.list(ctx, k)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		offered := map[string]bool{}
 		for _, name := range l.names {
-			info, err := root.Stat(name)
+			full := filepath.Join(string(d), filepath.FromSlash(name))
+			info, err := os.Stat(full) // links lead anywhere: lib/modules/RELEASE/build is one
 			if err != nil || !info.Mode().IsRegular() || offered[name] {
 				continue
 			}
 			offered[name] = true
-			if !offer(filepath.Join(string(d), name), yield) {
+			if !offer(full, yield) {
 				return
 			}
 		}
@@ -65,7 +60,7 @@ type listing struct {
 }
 
 // list finds out what may be there, the likeliest first.
-func (d directory) list(ctx context.Context, k *Kernel, root *os.Root) (l listing, err error) {
+func (d directory) list(ctx context.Context, k *Kernel) (l listing, err error) {
 	id, err := k.BuildID(ctx)
 	if err != nil {
 		return l, err
@@ -81,7 +76,7 @@ func (d directory) list(ctx context.Context, k *Kernel, root *os.Root) (l listin
 		l.names = append(l.names, "boot/vmlinux-"+release, path.Join("lib/modules", release, "vmlinux"),
 			path.Join("lib/modules", release, "build/vmlinux"))
 	}
-	entries, err := readDir(root, ".")
+	entries, err := readDir(string(d))
 	if err != nil {
 		return l, err
 	}
@@ -95,7 +90,7 @@ func (d directory) list(ctx context.Context, k *Kernel, root *os.Root) (l listin
 	for _, b := range builds {
 		l.names = append(l.names, path.Join(b, "vmlinux"), path.Join(b, "lakitu", "vmlinux"))
 	}
-	l.isf = isfFiles(root, entries, release)
+	l.isf = isfFiles(string(d), entries, release)
 	return l, err
 }
 
@@ -132,16 +127,14 @@ func cosBuilds(ctx context.Context, k *Kernel, entries []string) ([]string, erro
 }
 
 // readDir returns the names in a directory, in their order.
-func readDir(root *os.Root, dir string) ([]string, error) {
-	f, err := root.Open(dir)
+func readDir(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, reason(err)
 	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if err != nil {
-		return nil, reason(err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
 	}
-	slices.Sort(names)
 	return names, nil
 }

@@ -86,6 +86,23 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
+// TestDirectoryLink: lib/modules/RELEASE/build leads out of the directory.
+func TestDirectoryLink(t *testing.T) {
+	dir, tree := t.TempDir(), t.TempDir()
+	put(t, tree, "vmlinux", symboltest.File(t, "running.vmlinux"))
+	modules := filepath.Join(dir, "lib", "modules", symboltest.Running.Release)
+	if err := os.MkdirAll(modules, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(tree, filepath.Join(modules, "build")); err != nil {
+		t.Skip(err) // on Windows it takes a privilege
+	}
+	opts := &Options{Paths: []string{dir}, Converters: []Converter{elfConverter{textConverter{symboltest.Running, t}}}}
+	if found, err := Find(t.Context(), symboltest.Running.Memory(), opts); err != nil || found.From != "vmlinux "+filepath.Join(modules, "build", "vmlinux") {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
 // TestDirectoryBuildInMemory: the build whose name is in memory is tried first.
 func TestDirectoryBuildInMemory(t *testing.T) {
 	dir, mem := t.TempDir(), symboltest.Running.Memory()

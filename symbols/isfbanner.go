@@ -30,9 +30,9 @@ func isISF(name string) bool {
 
 // isfFiles returns the ISF files of a directory and of the directory linux in it, those
 // with the release in their name first.
-func isfFiles(root *os.Root, entries []string, release string) []string {
+func isfFiles(dir string, entries []string, release string) []string {
 	all := slices.Clone(entries)
-	if linux, err := readDir(root, "linux"); err == nil {
+	if linux, err := readDir(filepath.Join(dir, "linux")); err == nil {
 		for _, name := range linux {
 			all = append(all, path.Join("linux", name))
 		}
