@@ -26,6 +26,8 @@ var (
 	ErrNoRanges = errors.New("the server does not give parts of it")
 	// ErrReplaced: the object is not the one that was opened.
 	ErrReplaced = errors.New("it was replaced or changed since it was opened")
+	// ErrDowngrade: a redirection leads from https to http.
+	ErrDowngrade = errors.New("redirected from https to http")
 	// ErrLimit: more was read than Options.MaxBytes.
 	ErrLimit = errors.New("over the limit of what may be read of it")
 )

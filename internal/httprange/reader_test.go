@@ -341,3 +341,17 @@ func TestMaxBytes(t *testing.T) {
 	}
 	checkAt(t, r, object, 9*block, block)
 }
+
+// TestWhy: the error of a request that fails is its own, and not that it was ended.
+func TestWhy(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	if _, err := Open(t.Context(), s.URL, &Options{Retries: -1}); err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("no server: %v", err)
+	}
+	plain := httptest.NewTLSServer(http.RedirectHandler(s.URL, http.StatusFound))
+	defer plain.Close()
+	if _, err := Open(t.Context(), plain.URL, &Options{Client: plain.Client(), Retries: -1}); !errors.Is(err, ErrDowngrade) {
+		t.Errorf("redirected: %v", err)
+	}
+}

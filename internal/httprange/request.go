@@ -41,7 +41,7 @@ func (r *Reader) client() *http.Client {
 			return errors.New("too many redirections")
 		}
 		if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-			return errors.New("a redirection from https to " + req.URL.Scheme)
+			return ErrDowngrade
 		}
 		return nil
 	}
@@ -131,8 +131,12 @@ func (r *Reader) send(at *url.URL, start, end int64) (*http.Response, error) {
 	r.pin.set(req.Header)
 	answer, err := r.client().Do(req)
 	if err != nil {
+		err = withoutURL(ctx, err) // before cancel, which is a cause as well
 		cancel(nil)
-		return nil, passing(withoutURL(ctx, err))
+		if errors.Is(err, ErrDowngrade) {
+			return nil, err
+		}
+		return nil, passing(err)
 	}
 	r.requests.Add(1)
 	answer.Body = &body{ReadCloser: answer.Body, r: r, watch: watch, ctx: ctx, cancel: cancel}
@@ -195,6 +199,10 @@ type StatusError struct {
 	status int
 }
 
+// StatusCode returns the status as a number.
+func (e *StatusError) StatusCode() int { return e.status }
+
+// Error returns the status, and the server's own word for it.
 func (e *StatusError) Error() string {
 	if e.Code == "" {
 		return "the server says " + e.Status

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodelens/nodelens/internal/httprange"
 	"github.com/nodelens/nodelens/symbols"
 )
 
@@ -45,7 +46,7 @@ var (
 	// ErrDamaged: the file is not the one whose MD5 the server has beside it.
 	ErrDamaged = errors.New("damaged")
 	// ErrDowngrade: a redirect leads from https to http.
-	ErrDowngrade = errors.New("redirected from https to http")
+	ErrDowngrade = httprange.ErrDowngrade
 )
 
 // A StatusError is an answer of a server that is no file.
@@ -61,20 +62,26 @@ func (e *StatusError) Error() string {
 // isMissing reports whether a server has no such file. Google's storage answers 403 to
 // who may not list a bucket.
 func isMissing(err error) bool {
-	e, ok := errors.AsType[*StatusError](err)
-	return ok && (e.Code == http.StatusNotFound || e.Code == http.StatusGone || e.Code == http.StatusForbidden)
+	code := 0
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		code = e.Code
+	}
+	if e, ok := errors.AsType[*httprange.StatusError](err); ok {
+		code = e.StatusCode()
+	}
+	return code == http.StatusNotFound || code == http.StatusGone || code == http.StatusForbidden
 }
 
 // absent reports whether a server said a short while ago that it does not have something.
 func (c *Client) absent(server, key string) bool {
-	return c.Store != nil && c.Store.Absent(server, key)
+	return c.Store != nil && c.Store.Absent(shown(server), key)
 }
 
 // setAbsent remembers that a server does not have something. If it can't be, the server is
 // asked again.
 func (c *Client) setAbsent(server, key string) {
 	if c.Store != nil {
-		_ = c.Store.SetAbsent(server, key)
+		_ = c.Store.SetAbsent(shown(server), key)
 	}
 }
 
@@ -143,6 +150,16 @@ func (c *Client) do(ctx context.Context, from string, header map[string]string, 
 	}
 	_ = resp.Body.Close() // nothing of it is wanted
 	return nil, &StatusError{resp.StatusCode}
+}
+
+// shown returns a URL as it may be shown: a user's name and password, and what is behind a
+// question mark, can be secrets.
+func shown(from string) string {
+	u, err := url.Parse(from)
+	if err != nil {
+		return "a server"
+	}
+	return httprange.Name(u)
 }
 
 // bare returns an error without the URL, which is told elsewhere.

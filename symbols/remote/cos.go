@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/nodelens/nodelens/internal/cosbucket"
+	"github.com/nodelens/nodelens/internal/httprange"
 	"github.com/nodelens/nodelens/symbols"
 )
 
@@ -78,9 +79,9 @@ func (s *COS) offer(ctx context.Context, k *symbols.Kernel, build string, yield 
 			case isMissing(err):
 				continue
 			case err != nil:
-				return yield(&symbols.Candidate{Name: url}, err)
+				return yield(&symbols.Candidate{Name: shown(url)}, err)
 			}
-			more := yield(&symbols.Candidate{Name: url, Content: d.file, Size: d.done}, nil)
+			more := yield(&symbols.Candidate{Name: shown(url), Content: d.file, Size: d.done}, nil)
 			d.discard()
 			return more
 		}
@@ -91,17 +92,10 @@ func (s *COS) offer(ctx context.Context, k *symbols.Kernel, build string, yield 
 
 // fetchChecked fetches a vmlinux, unless what the server shows of it is of another kernel.
 func (c *Client) fetchChecked(ctx context.Context, k *symbols.Kernel, url string) (*download, error) {
-	r, err := c.openRanged(ctx, url)
-	switch {
-	case errors.Is(err, errNoRanges): // then the whole file tells
-	case err != nil:
+	if err := c.check(ctx, k, url); err != nil {
 		return nil, err
-	default:
-		if err := k.CheckELF(ctx, r, r.size); errors.Is(err, symbols.ErrMismatch) || ctx.Err() != nil {
-			return nil, err
-		}
 	}
-	d, err := c.fetch(ctx, url, func(done, total int64) { k.Progress("fetching "+url, done, total) })
+	d, err := c.fetch(ctx, url, k)
 	if err != nil {
 		return nil, err
 	}
@@ -111,3 +105,28 @@ func (c *Client) fetchChecked(ctx context.Context, k *symbols.Kernel, url string
 	}
 	return d, nil
 }
+
+// check holds what little it takes of a vmlinux on a server against the image. Where the
+// server sends whole files only, the whole file tells.
+func (c *Client) check(ctx context.Context, k *symbols.Kernel, url string) error {
+	r, err := httprange.Open(ctx, url, &httprange.Options{
+		Client: c.HTTP, BlockSize: checkBlock, ReadAhead: 1, CacheBytes: checkCache, Retries: maxTries - 1,
+	})
+	if errors.Is(err, httprange.ErrNoRanges) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := k.CheckELF(ctx, r, r.Size()); errors.Is(err, symbols.ErrMismatch) || ctx.Err() != nil {
+		return err
+	}
+	return nil // what can't be told from a few bytes, the whole file tells
+}
+
+// What is read of a file at least, and how much of it is kept, in bytes.
+const (
+	checkBlock = 4 << 10
+	checkCache = 8 << 20
+)

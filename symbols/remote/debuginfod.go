@@ -63,16 +63,16 @@ func (s *Debuginfod) offer(ctx context.Context, k *symbols.Kernel, server, id st
 	c := s.Client.get()
 	url := strings.TrimRight(server, "/") + "/buildid/" + id + "/debuginfo"
 	if c.absent(server, id) {
-		return yield(&symbols.Candidate{Name: url}, errAbsent)
+		return yield(&symbols.Candidate{Name: shown(url)}, errAbsent)
 	}
-	d, err := c.fetch(ctx, url, func(done, total int64) { k.Progress("fetching "+url, done, total) })
+	d, err := c.fetch(ctx, url, k)
 	if isMissing(err) {
 		c.setAbsent(server, id)
 		err = fmt.Errorf("%w: %w", symbols.ErrNothing, err)
 	}
 	if err != nil {
-		return yield(&symbols.Candidate{Name: url}, err)
+		return yield(&symbols.Candidate{Name: shown(url)}, err)
 	}
 	defer d.discard()
-	return yield(&symbols.Candidate{Name: url, Content: d.file, Size: d.done}, nil)
+	return yield(&symbols.Candidate{Name: shown(url), Content: d.file, Size: d.done}, nil)
 }

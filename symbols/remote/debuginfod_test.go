@@ -172,3 +172,24 @@ func TestDebuginfodURLs(t *testing.T) {
 		t.Errorf("unset: %q, %v", DebuginfodURLs(), err)
 	}
 }
+
+// TestSecrets: a name and a password in the URL of a server are used, and not shown.
+func TestSecrets(t *testing.T) {
+	s := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Running.Vmlinux(t)})
+	asked := ""
+	s.serve = func(_ http.ResponseWriter, r *http.Request) bool {
+		_, asked, _ = r.BasicAuth()
+		return false
+	}
+	source := s.debuginfod(t)
+	source.URLs = []string{strings.Replace(s.URL, "http://", "http://user:secret@", 1)}
+	found, err := find(t.Context(), t, symboltest.Running, source, nil)
+	if err != nil || asked != "secret" || strings.Contains(found.String(), "secret") {
+		t.Errorf("%+v, %v; password %q", found, err, asked)
+	}
+	s.files = nil
+	_, err = find(t.Context(), t, symboltest.Running, source, nil)
+	if err := lastErr(t, err); !errors.Is(err, symbols.ErrNothing) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v", err)
+	}
+}

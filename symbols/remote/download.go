@@ -15,18 +15,20 @@ import (
 	"time"
 
 	"github.com/nodelens/nodelens/internal/unpack"
+	"github.com/nodelens/nodelens/symbols"
 )
 
 // A download is a file that is being fetched into a temporary one.
 type download struct {
-	client   *Client
-	url      string
-	file     *os.File
-	done     int64
-	total    int64 // -1: not known
-	etag     string
-	encoded  bool // the bytes are those of a Content-Encoding
-	progress func(done, total int64)
+	client  *Client
+	url     string
+	file    *os.File
+	done    int64
+	total   int64 // -1: not known
+	etag    string
+	encoded bool            // the bytes are those of a Content-Encoding
+	kernel  *symbols.Kernel // told of the progress
+	stage   string
 }
 
 // maxTries is how often a transfer is taken up that gets nowhere.
@@ -36,12 +38,12 @@ const maxTries = 3
 const pause = 250 * time.Millisecond
 
 // fetch fetches a file into a temporary one, which the caller must discard.
-func (c *Client) fetch(ctx context.Context, url string, progress func(done, total int64)) (*download, error) {
+func (c *Client) fetch(ctx context.Context, url string, k *symbols.Kernel) (*download, error) {
 	f, err := os.CreateTemp(c.TempDir, "nodelens-fetch-")
 	if err != nil {
 		return nil, err
 	}
-	d := &download{client: c, url: url, file: f, total: -1, progress: progress}
+	d := &download{client: c, url: url, file: f, total: -1, kernel: k, stage: "fetching " + shown(url)}
 	if err := d.run(ctx); err != nil {
 		d.discard()
 		return nil, err
@@ -96,6 +98,9 @@ func passing(err error) bool {
 	return !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrDowngrade) && !errors.Is(err, errDisk)
 }
 
+// errRange: the server sends a part that was not asked for.
+var errRange = errors.New("the server sends another part than asked for")
+
 // errDisk is the reason for what can't be written.
 var errDisk = errors.New("can't be written")
 
@@ -114,7 +119,7 @@ func (d *download) transfer(ctx context.Context) error {
 	goesOn := fmt.Sprintf("bytes %d-", d.done)
 	if resp.StatusCode == http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Range"), goesOn) {
 		if resp.StatusCode == http.StatusPartialContent {
-			return errNoRanges // a range that was not asked for
+			return errRange
 		}
 		if err := d.restart(resp); err != nil {
 			return err
@@ -122,6 +127,10 @@ func (d *download) transfer(ctx context.Context) error {
 	}
 	return d.copy(resp.Body)
 }
+
+// strong reports whether an ETag stands for the very bytes of a file (RFC 9110, "Weak
+// versus Strong").
+func strong(etag string) bool { return strings.HasPrefix(etag, `"`) }
 
 // restart begins from the first byte.
 func (d *download) restart(resp *http.Response) error {
@@ -153,7 +162,7 @@ func (d *download) copy(r io.Reader) error {
 			return fmt.Errorf("%w: %w", errDisk, err)
 		}
 		d.done += int64(n)
-		d.progress(d.done, d.total)
+		d.kernel.Progress(d.stage, d.done, d.total)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil

@@ -100,6 +100,9 @@ func client(t testing.TB) *Client {
 	return &Client{TempDir: dir, Patience: 10 * time.Second}
 }
 
+// nobody is a kernel that tells nobody of progress.
+var nobody = symbols.Identify(symboltest.Running.Memory(), nil)
+
 var converters = []symbols.Converter{vmlinux.Converter}
 
 // find finds the symbols of a kernel at one source.
