@@ -48,22 +48,22 @@ func span(first, last, off uint64) kstruct.Entry {
 	return kstruct.Entry{First: first, Last: last, Ptr: base + vmem.VirtAddr(off)}
 }
 
-func TestMaple(t *testing.T) {
+// mapleTestTree is a maple_tree at base that keeps gaps, of a node with three leaves.
+func mapleTestTree(m *machine) {
 	const max = 1<<64 - 1
-	build := func(t *testing.T) *machine {
-		m := newMachine(t)
-		m.mapleTree(2, allocRange, at(0x1000)|arange&^4|root)
-		m.arangeNode(0x1000, at(0)|1, []uint64{0xffff, 0x1ffff}, []uint64{at(0x2000) | leaf, at(0x3000) | leaf, at(0x4000) | leaf},
-			[]uint64{0x1000, 0x8000, max - 0x2ffff}, 2)
-		// Behind the pivot that ends the node stands what deletions left there.
-		m.rangeNode(0x2000, child(0x1000, 0), []uint64{0xfff, 0x1fff, 0xffff, 0x1ffff}, []uint64{0, at(0x5000), at(0x5100), at(0x5f00)})
-		m.bytes(0x2000+248, 2)
-		m.rangeNode(0x3000, child(0x1000, 1), []uint64{0x10fff, 0x17fff, 0x1ffff}, []uint64{at(0x5200), 0x15, 0})
-		m.bytes(0x3000+248, 2)
-		m.rangeNode(0x4000, child(0x1000, 2), []uint64{0x2ffff, 0}, []uint64{at(0x5300), 0, at(0x5f80)})
-		m.bytes(0x4000+248, 1)
-		return m
-	}
+	m.mapleTree(2, allocRange, at(0x1000)|arange&^4|root)
+	m.arangeNode(0x1000, at(0)|1, []uint64{0xffff, 0x1ffff}, []uint64{at(0x2000) | leaf, at(0x3000) | leaf, at(0x4000) | leaf},
+		[]uint64{0x1000, 0x8000, max - 0x2ffff}, 2)
+	// Behind the pivot that ends the node stands what deletions left there.
+	m.rangeNode(0x2000, child(0x1000, 0), []uint64{0xfff, 0x1fff, 0xffff, 0x1ffff}, []uint64{0, at(0x5000), at(0x5100), at(0x5f00)})
+	m.bytes(0x2000+248, 2)
+	m.rangeNode(0x3000, child(0x1000, 1), []uint64{0x10fff, 0x17fff, 0x1ffff}, []uint64{at(0x5200), 0x15, 0})
+	m.bytes(0x3000+248, 2)
+	m.rangeNode(0x4000, child(0x1000, 2), []uint64{0x2ffff, 0}, []uint64{at(0x5300), 0, at(0x5f80)})
+	m.bytes(0x4000+248, 1)
+}
+
+func TestMaple(t *testing.T) {
 	value := kstruct.Entry{First: 0x11000, Last: 0x17fff, Kind: kstruct.ValueEntry, Value: 10}
 	whole := []kstruct.Entry{span(0x1000, 0x1fff, 0x5000), span(0x2000, 0xffff, 0x5100), span(0x10000, 0x10fff, 0x5200), value, span(0x20000, 0x2ffff, 0x5300)}
 	first, rest := whole[:2], whole[2:]
@@ -105,7 +105,8 @@ func TestMaple(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := build(t)
+			m := newMachine(t)
+			mapleTestTree(m)
 			tt.damage(m)
 			got, lost := collect(t, m.walk().Maple(base))
 			if d := cmp.Diff(tt.want, got); d != "" {

@@ -22,24 +22,23 @@ func (m *machine) rbNode(off, parent, left, right uint64) {
 	m.put(off, words...)
 }
 
-func TestRBTree(t *testing.T) {
-	// The nodes in order, two of them on the second level, four on the third:
-	//
-	//	        400
-	//	   200       600
-	//	 100 300   500 700
-	build := func(t *testing.T) *machine {
-		m := newMachine(t)
-		m.put(0, at(0x400), at(0x100))
-		m.rbNode(0x400, 0, 0x200, 0x600)
-		m.rbNode(0x200, 0x400, 0x100, 0x300)
-		m.rbNode(0x600, 0x400, 0x500, 0x700)
-		for _, n := range []uint64{0x100, 0x300} {
-			m.rbNode(n, 0x200, 0, 0)
-			m.rbNode(n+0x400, 0x600, 0, 0)
-		}
-		return m
+// rbTestTree is an rb_root_cached at base of these nodes:
+//
+//	       400
+//	  200       600
+//	100 300   500 700
+func rbTestTree(m *machine) {
+	m.put(0, at(0x400), at(0x100))
+	m.rbNode(0x400, 0, 0x200, 0x600)
+	m.rbNode(0x200, 0x400, 0x100, 0x300)
+	m.rbNode(0x600, 0x400, 0x500, 0x700)
+	for _, n := range []uint64{0x100, 0x300} {
+		m.rbNode(n, 0x200, 0, 0)
+		m.rbNode(n+0x400, 0x600, 0, 0)
 	}
+}
+
+func TestRBTree(t *testing.T) {
 	whole := []uint64{0x100, 0x200, 0x300, 0x400, 0x500, 0x600, 0x700}
 	corrupt := []error{kstruct.ErrCorrupt}
 	tests := []struct {
@@ -71,7 +70,8 @@ func TestRBTree(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := build(t)
+			m := newMachine(t)
+			rbTestTree(m)
 			tt.damage(m)
 			nodes, lost := collect(t, m.walk().RBTree(base))
 			if d := cmp.Diff(tt.want, offsets(nodes)); d != "" {

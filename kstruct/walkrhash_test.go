@@ -37,18 +37,21 @@ func (m *machine) chain(bucket uint64, nodes ...uint64) {
 	m.put(link, at(bucket)|1)
 }
 
+// testBuckets is where the table of rhashTestTable has its buckets.
+const testBuckets = 0x1000 + 64
+
+// rhashTestTable is an rhashtable at base of five elements in three of four buckets.
+func rhashTestTable(m *machine) {
+	m.rhashtable(0x1000, 0, 5)
+	m.bucketTable(0x1000, 4, 0, 0)
+	m.chain(testBuckets+8, 0x100, 0x200)
+	m.chain(testBuckets+16, 0x300)
+	m.chain(testBuckets+24, 0x400, 0x500)
+	m.put(testBuckets+16, at(0x300)|1) // the bucket is locked
+}
+
 func TestRHashTable(t *testing.T) {
-	const buckets = 0x1000 + 64
-	build := func(t *testing.T) *machine {
-		m := newMachine(t)
-		m.rhashtable(0x1000, 0, 5)
-		m.bucketTable(0x1000, 4, 0, 0)
-		m.chain(buckets+8, 0x100, 0x200)
-		m.chain(buckets+16, 0x300)
-		m.chain(buckets+24, 0x400, 0x500)
-		m.put(buckets+16, at(0x300)|1) // the bucket is locked
-		return m
-	}
+	const buckets = testBuckets
 	whole := []uint64{0x100, 0x200, 0x300, 0x400, 0x500}
 	corrupt := []error{kstruct.ErrCorrupt}
 	tests := []struct {
@@ -83,7 +86,8 @@ func TestRHashTable(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := build(t)
+			m := newMachine(t)
+			rhashTestTable(m)
 			tt.damage(m)
 			nodes, lost := collect(t, m.walk().RHashTable(base))
 			if d := cmp.Diff(tt.want, offsets(nodes)); d != "" {

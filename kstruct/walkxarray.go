@@ -47,66 +47,69 @@ func resolveXArray(r *resolver) xarrayLayout {
 // it, and name that and its slot. A node that is not, or can't be read, is a Gap; the rest
 // is still walked. So is a node that does not hold as many entries as it says.
 func (w *Walk) XArray(xa vmem.VirtAddr) iter.Seq2[Entry, error] {
-	return w.xarray("xarray", false, func(*xarrayLayout) vmem.VirtAddr { return xa })
+	return w.xarray("xarray", xa)
 }
 
 // RadixTree yields the entries of the struct radix_tree_root at root. Since 4.20 that is
 // another name for an xarray, so this is [Walk.XArray]. The radix trees of kernels before
 // have other nodes and are not supported.
 func (w *Walk) RadixTree(root vmem.VirtAddr) iter.Seq2[Entry, error] {
-	return w.xarray("radix tree", false, func(*xarrayLayout) vmem.VirtAddr { return root })
+	return w.xarray("radix tree", root)
 }
 
 // IDR yields the pointers that the struct idr at idr gives to IDs, by ascending ID, which
 // is both First and Last of each: idr_for_each_entry of lib/idr.c. An ID that is
 // allocated and has no pointer yet is passed over. See [Walk.XArray] for what is verified.
 func (w *Walk) IDR(idr vmem.VirtAddr) iter.Seq2[Entry, error] {
-	entries := w.xarray("IDR", true, func(l *xarrayLayout) vmem.VirtAddr { return idr + l.idr })
-	return func(yield func(Entry, error) bool) {
-		base, err := uint32(0), error(nil)
-		for e, lost := range entries {
-			if lost == nil && base == 0 && err == nil {
-				base, err = w.space.mem.Uint32(idr + w.space.layouts.xarray.layout.base)
-			}
-			e.First, e.Last = e.First+uint64(base), e.Last+uint64(base)
-			if !yield(e, lost) {
-				return
-			}
-		}
-	}
-}
-
-// xarray walks the array that at returns. That of an IDR counts otherwise, see
-// verifyCount, and may hold pointers to what is not aligned.
-func (w *Walk) xarray(kind string, isIDR bool, at func(*xarrayLayout) vmem.VirtAddr) iter.Seq2[Entry, error] {
-	return visiting(w, kind, func(v *visit[Entry]) {
+	return visiting(w, "IDR", func(v *visit[Entry]) {
 		l, err := w.space.layouts.xarray.get(w.space.types, resolveXArray)
 		if err != nil {
-			v.lose(0, err)
+			v.lose(idr, err)
 			return
 		}
-		xa := at(l)
-		head, err := v.pointer(xa + l.head)
-		switch {
-		case err != nil:
-			v.lose(xa, err)
-		case isNode(head):
-			x := xaWalk{visit: v, layout: l, array: xa, idr: isIDR}
-			x.node(head, nil, 0)
-		case head == 0:
-		case head&3 == xaInternal && head != xaZero:
-			v.lose(xa, fmt.Errorf("%w: reserved entry %v alone in an array", ErrCorrupt, head))
-		default:
-			v.give(newEntry(head, 0, 0))
+		base, err := v.mem.Uint32(idr + l.base)
+		if err != nil {
+			v.lose(idr, err)
+			return
 		}
+		(&xaWalk{visit: v, layout: l, array: idr + l.idr, idr: true, base: uint64(base)}).run()
 	})
 }
 
+func (w *Walk) xarray(kind string, xa vmem.VirtAddr) iter.Seq2[Entry, error] {
+	return visiting(w, kind, func(v *visit[Entry]) {
+		l, err := w.space.layouts.xarray.get(w.space.types, resolveXArray)
+		if err != nil {
+			v.lose(xa, err)
+			return
+		}
+		(&xaWalk{visit: v, layout: l, array: xa}).run()
+	})
+}
+
+// An xaWalk goes over an array. That of an IDR counts otherwise, see verifyCount, and may
+// hold pointers to what is not aligned.
 type xaWalk struct {
 	*visit[Entry]
 	layout *xarrayLayout
 	array  vmem.VirtAddr
 	idr    bool
+	base   uint64 // what is added to the indices of an IDR
+}
+
+func (x *xaWalk) run() {
+	head, err := x.pointer(x.array + x.layout.head)
+	switch {
+	case err != nil:
+		x.lose(x.array, err)
+	case isNode(head):
+		x.node(head, nil, 0)
+	case head == 0:
+	case head&3 == xaInternal && head != xaZero:
+		x.lose(x.array, fmt.Errorf("%w: reserved entry %v alone in an array", ErrCorrupt, head))
+	default:
+		x.entry(head, 0, 0)
+	}
 }
 
 // An xaNode is a node of an array, as it was read.
@@ -258,10 +261,13 @@ func (x *xaWalk) entries(n *xaNode) bool {
 
 // entry yields an entry, if it is of the kind that was asked for.
 func (x *xaWalk) entry(e vmem.VirtAddr, first, last uint64) bool {
-	if x.idr && (e&1 != 0 || e == xaZero) {
+	switch {
+	case x.idr && (e&1 != 0 || e == xaZero):
 		return true
+	case last+x.base < last:
+		return x.lose(x.array, fmt.Errorf("%w: entry of ID %#x from %#x on", ErrCorrupt, first, x.base))
 	}
-	return x.give(newEntry(e, first, last))
+	return x.give(newEntry(e, first+x.base, last+x.base))
 }
 
 // siblings returns the last of the slots that belong to the entry in slot i: those that

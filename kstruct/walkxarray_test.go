@@ -32,15 +32,15 @@ func pointer(index, off uint64) kstruct.Entry {
 
 func sibling(slot uint64) uint64 { return slot<<2 | 2 }
 
+// xarrayTestTree is an xarray at base of three nodes.
+func xarrayTestTree(m *machine) {
+	m.put(0, 0, at(0x1000)|node)
+	m.xaNode(0x1000, 6, 0, 0, map[int]uint64{0: at(0x2000) | node, 2: at(0x3000) | node})
+	m.xaNode(0x2000, 0, 0x1000, 0, map[int]uint64{1: at(0x8), 5: at(0x10), 6: 0x406 /* zero entry */, 7: 0x15 /* value */})
+	m.xaNode(0x3000, 0, 0x1000, 2, map[int]uint64{63: at(0x18)})
+}
+
 func TestXArray(t *testing.T) {
-	build := func(t *testing.T) *machine {
-		m := newMachine(t)
-		m.put(0, 0, at(0x1000)|node)
-		m.xaNode(0x1000, 6, 0, 0, map[int]uint64{0: at(0x2000) | node, 2: at(0x3000) | node})
-		m.xaNode(0x2000, 0, 0x1000, 0, map[int]uint64{1: at(0x8), 5: at(0x10), 6: 0x406 /* zero entry */, 7: 0x15 /* value */})
-		m.xaNode(0x3000, 0, 0x1000, 2, map[int]uint64{63: at(0x18)})
-		return m
-	}
 	zero := kstruct.Entry{First: 6, Last: 6, Kind: kstruct.ReservedEntry}
 	value := kstruct.Entry{First: 7, Last: 7, Kind: kstruct.ValueEntry, Value: 10}
 	whole := []kstruct.Entry{pointer(1, 0x8), pointer(5, 0x10), zero, value, pointer(191, 0x18)}
@@ -74,7 +74,8 @@ func TestXArray(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := build(t)
+			m := newMachine(t)
+			xarrayTestTree(m)
 			tt.damage(m)
 			got, lost := collect(t, m.walk().XArray(base))
 			if d := cmp.Diff(tt.want, got); d != "" {
@@ -87,9 +88,9 @@ func TestXArray(t *testing.T) {
 	}
 }
 
-// Entries of several indices: siblings of an entry follow it.
-func TestXArrayMultiIndex(t *testing.T) {
-	m := newMachine(t)
+// xarrayTestSiblings is an xarray at base with entries of several indices: siblings of an
+// entry follow it.
+func xarrayTestSiblings(m *machine) {
 	m.put(0, 0, at(0x1000)|node)
 	m.xaNode(0x1000, 6, 0, 0, map[int]uint64{
 		0: at(0x2000) | node,
@@ -99,6 +100,11 @@ func TestXArrayMultiIndex(t *testing.T) {
 		63: at(0x10),
 	})
 	m.xaNode(0x2000, 0, 0x1000, 0, map[int]uint64{60: at(0x18), 61: sibling(60), 63: at(0x20)})
+}
+
+func TestXArrayMultiIndex(t *testing.T) {
+	m := newMachine(t)
+	xarrayTestSiblings(m)
 	got, lost := collect(t, m.walk().XArray(base))
 	want := []kstruct.Entry{
 		{First: 60, Last: 61, Ptr: base + 0x18}, pointer(63, 0x20),
