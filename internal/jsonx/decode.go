@@ -1,11 +1,13 @@
 package jsonx
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,33 +23,51 @@ func Unmarshal(data []byte, v any) error {
 	if value.Kind() != reflect.Pointer || value.Elem().Kind() != reflect.Struct {
 		return fmt.Errorf("jsonx: %T is no pointer to a structure", v)
 	}
-	return setStruct(data, value.Elem())
+	if !json.Valid(data) {
+		return json.Unmarshal(data, new(any)) // says where it is wrong
+	}
+	return setStruct(bytes.TrimSpace(data), value.Elem())
 }
 
 func setStruct(data []byte, v reflect.Value) error {
-	fields, err := fieldsOf(v.Type())
+	fields, err := structureOf(v.Type())
 	if err != nil {
 		return err
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return err
+	if data[0] != '{' {
+		return wrongKind(data, "an object")
 	}
-	for i := range fields {
-		f := &fields[i]
-		if err := f.set(members, v.FieldByIndex(f.index)); err != nil {
+	found := make([]member, len(fields.all))
+	for name, value := range members(data) {
+		if i, ok := fields.byName[name]; ok {
+			found[i].value = value
+		} else if i, ok := fields.byName[strings.TrimSuffix(name, bytesSuffix)]; ok {
+			found[i].exact = value
+		}
+	}
+	for i := range fields.all {
+		f := &fields.all[i]
+		if err := f.set(found[i], v.FieldByIndex(f.index)); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
 	return nil
 }
 
-// set sets a field from the members of an object.
-func (f *field) set(members map[string]json.RawMessage, v reflect.Value) error {
-	data, ok := members[f.name]
+// A member is the value of one, and that of the member with its exact bytes; nil if there is
+// none.
+type member struct{ value, exact []byte }
+
+func wrongKind(data []byte, wanted string) error {
+	return fmt.Errorf("%s where %s should be", kindOf(data), wanted)
+}
+
+// set sets a field from its member.
+func (f *field) set(m member, v reflect.Value) error {
+	data := m.value
 	v.SetZero()
 	switch {
-	case !ok:
+	case data == nil:
 		return nil
 	case string(data) == "null":
 		if f.null && v.CanInt() {
@@ -60,15 +80,15 @@ func (f *field) set(members map[string]json.RawMessage, v reflect.Value) error {
 	if err := setValue(data, v); err != nil {
 		return err
 	}
-	if exact, ok := members[f.name+bytesSuffix]; ok {
-		return setBytes(exact, v)
+	if m.exact == nil {
+		return nil
 	}
-	return nil
+	return setBytes(m.exact, v)
 }
 
 func setHex(data []byte, v reflect.Value) error {
-	var s string
-	if err := json.Unmarshal(data, &s); err != nil {
+	s, err := unquote(data)
+	if err != nil {
 		return err
 	}
 	rest, negative := strings.CutPrefix(s, "-")
@@ -103,7 +123,9 @@ func setValue(data []byte, v reflect.Value) error {
 	case t.Kind() == reflect.Pointer:
 		v.Set(reflect.New(t.Elem()))
 		return setValue(data, v.Elem())
-	case t.Implements(jsonMarshaler), t == bytesType:
+	case t.Implements(jsonMarshaler):
+		return setJSON(data, v)
+	case t == bytesType:
 		return json.Unmarshal(data, v.Addr().Interface())
 	case t.Implements(textMarshaler):
 		return setText(data, v)
@@ -111,13 +133,25 @@ func setValue(data []byte, v reflect.Value) error {
 		return setStruct(data, v)
 	case t.Kind() == reflect.Slice:
 		return setSlice(data, v)
+	case t.Kind() == reflect.String:
+		s, err := unquote(data)
+		v.SetString(s)
+		return err
 	}
 	return json.Unmarshal(data, v.Addr().Interface())
 }
 
+func setJSON(data []byte, v reflect.Value) error {
+	to, ok := v.Addr().Interface().(json.Unmarshaler)
+	if !ok {
+		return fmt.Errorf("jsonx: %v can't be read", v.Type())
+	}
+	return to.UnmarshalJSON(data)
+}
+
 func setTime(data []byte, v reflect.Value) error {
-	var s string
-	if err := json.Unmarshal(data, &s); err != nil {
+	s, err := unquote(data)
+	if err != nil {
 		return err
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
@@ -130,18 +164,18 @@ func setText(data []byte, v reflect.Value) error {
 	if !ok {
 		return fmt.Errorf("jsonx: %v can't be read", v.Type())
 	}
-	var s string
-	if err := json.Unmarshal(data, &s); err != nil {
+	s, err := unquote(data)
+	if err != nil {
 		return err
 	}
 	return to.UnmarshalText([]byte(s))
 }
 
 func setSlice(data []byte, v reflect.Value) error {
-	var elements []json.RawMessage
-	if err := json.Unmarshal(data, &elements); err != nil {
-		return err
+	if data[0] != '[' {
+		return wrongKind(data, "an array")
 	}
+	elements := slices.Collect(elements(data))
 	if len(elements) == 0 {
 		return nil
 	}
@@ -168,10 +202,10 @@ func setBytes(data []byte, v reflect.Value) error {
 		}
 		v.SetString(string(exact))
 	case t.Kind() == reflect.Slice && isText(t.Elem()):
-		var exact []json.RawMessage
-		if err := json.Unmarshal(data, &exact); err != nil {
-			return err
+		if data[0] != '[' {
+			return wrongKind(data, "an array")
 		}
+		exact := slices.Collect(elements(data))
 		if len(exact) != v.Len() {
 			return errBytes
 		}

@@ -24,7 +24,7 @@ func Marshal(v any) ([]byte, error) {
 }
 
 func appendStruct(b []byte, v reflect.Value) ([]byte, error) {
-	fields, err := fieldsOf(v.Type())
+	fields, err := structureOf(v.Type())
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func appendStruct(b []byte, v reflect.Value) ([]byte, error) {
 		first = false
 		b = append(text.AppendJSON(b, name+suffix), ':')
 	}
-	for i := range fields {
-		f := &fields[i]
+	for i := range fields.all {
+		f := &fields.all[i]
 		value := v.FieldByIndex(f.index)
 		if f.omitEmpty && value.IsZero() {
 			continue

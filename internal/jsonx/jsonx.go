@@ -55,24 +55,29 @@ type field struct {
 	omitEmpty bool
 }
 
-// cache holds the fields of structures, as []field or error by reflect.Type.
+// structure is how a type of structure is written.
+type structure struct {
+	all    []field        // in their order
+	byName map[string]int // indexes in all
+	err    error          // why it can't be written
+}
+
+// cache holds the *structure of each reflect.Type that was asked for.
 var cache sync.Map
 
-// fieldsOf returns the fields of a structure, in their order.
-func fieldsOf(t reflect.Type) ([]field, error) {
+// structureOf returns how a structure is written.
+func structureOf(t reflect.Type) (*structure, error) {
 	got, ok := cache.Load(t)
 	if !ok {
-		fields, err := parseFields(t, nil)
-		got = any(fields)
-		if err != nil {
-			got = err
+		s := &structure{byName: map[string]int{}}
+		s.all, s.err = parseFields(t, nil)
+		for i, f := range s.all {
+			s.byName[f.name] = i
 		}
-		cache.Store(t, got)
+		got, _ = cache.LoadOrStore(t, s)
 	}
-	if err, ok := got.(error); ok {
-		return nil, err
-	}
-	return got.([]field), nil
+	s := got.(*structure)
+	return s, s.err
 }
 
 func parseFields(t reflect.Type, index []int) ([]field, error) {

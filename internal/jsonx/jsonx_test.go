@@ -122,7 +122,7 @@ func TestUnmarshal(t *testing.T) {
 func TestUnmarshalRefuses(t *testing.T) {
 	for text, part := range map[string]string{
 		``:                                "unexpected end",
-		`[]`:                              "cannot unmarshal array",
+		`[]`:                              "an array where an object should be",
 		`{"id":"7"}`:                      "id: ",
 		`{"id":4294967296}`:               "4294967296",
 		`{"comm":7}`:                      "comm: ",

@@ -65,6 +65,16 @@ func plainTables() (plain, inHTML [256]bool) {
 	return plain, inHTML
 }
 
+// ascii returns how many bytes of text are ASCII and not DEL.
+func ascii(text []byte) int {
+	for i, c := range text {
+		if c >= 0x7f {
+			return i
+		}
+	}
+	return len(text)
+}
+
 // appendUnicode appends a character as JSON escapes it, by its UTF-16.
 func appendUnicode(b []byte, r rune) []byte {
 	if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
@@ -79,6 +89,11 @@ func appendUnicode(b []byte, r rune) []byte {
 func EscapeJSON(text []byte) []byte {
 	b := make([]byte, 0, len(text))
 	for i := 0; i < len(text); {
+		if n := ascii(text[i:]); n > 0 {
+			b = append(b, text[i:i+n]...)
+			i += n
+			continue
+		}
 		r, size := utf8.DecodeRune(text[i:])
 		if r >= 0x7f && !shown(r) {
 			b = appendUnicode(b, r)
