@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
@@ -122,11 +123,12 @@ func extentsOf(ranges []vmem.Range[vmem.PhysAddr]) []Extent {
 
 // encodeFrame returns the manifest in a skippable frame. It hashes what comes before.
 func (m *Manifest) encodeFrame() ([]byte, error) {
-	text, err := json.Marshal(m)
+	encoded, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	le := binary.LittleEndian
-	head := le.AppendUint32(le.AppendUint32(nil, magicManifest), uint32(len(text)))
-	return append(head, text...), nil
+	encoded = text.EscapeJSON(encoded)
+	head := le.AppendUint32(le.AppendUint32(nil, magicManifest), uint32(len(encoded)))
+	return append(head, encoded...), nil
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	printable "github.com/nodelens/nodelens/internal/text" // linux has a text of its own
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
@@ -162,7 +163,7 @@ func (k *Kernel) tgidOf(addr vmem.VirtAddr) int32 {
 // Leader reports whether the task leads its thread group.
 func (t *Task) Leader() bool { return t.PID == t.TGID }
 
-func (t *Task) String() string { return fmt.Sprintf("task %d (%s)", t.PID, t.Comm) }
+func (t *Task) String() string { return fmt.Sprintf("task %d (%s)", t.PID, printable.Word(t.Comm)) }
 
 // lost makes a Gap of an error about what of the task. nil and ErrNone stay what they are.
 func (t *Task) lost(what string, addr vmem.VirtAddr, err error) error {
