@@ -25,7 +25,7 @@ func wholeReport() *NodeReport {
 	at := time.Date(2026, 11, 21, 1, 49, 10, 5, time.FixedZone("", 3600))
 	return &NodeReport{
 		Provenance: Provenance{
-			Image: "node\xff.lime", Size: 4096, Format: "LiME", Compression: "gzip", SHA256: "00ff", SHA256From: DigestOfManifest,
+			Image: "node\xff.lime", Size: 4096, Format: "LiME", Compression: "gzip", SHA256: "00ff", SHA256From: DigestOfManifest, ETag: `"1"`,
 			Captured: at, CapturedFrom: CapturedByManifest, Tool: "example.org/tool", Version: "v1.2.3", Arguments: []string{"-json", "node\xff.lime"},
 		},
 		Kernel:   Kernel{Release: "6.1.0", Banner: "Linux version 6.1.0", PageTableLevels: 5, KASLRShift: 0x18000000, PhysBase: -0xc00000, Root: 0x1000, FoundBy: "banner", Symbols: "vmlinux"},
@@ -57,7 +57,7 @@ func wholeReport() *NodeReport {
 const wholeJSON = `{
  "schema": "nodelens/node/v2", "whole": false,
  "provenance": {"image": "node�.lime", "imageBytes": "bm9kZf8ubGltZQ==", "size": 4096, "format": "LiME", "compression": "gzip",
-  "sha256": "00ff", "sha256From": "manifest", "captured": "2026-11-21T00:49:10.000000005Z", "capturedFrom": "manifest",
+  "sha256": "00ff", "sha256From": "manifest", "etag": "\"1\"", "captured": "2026-11-21T00:49:10.000000005Z", "capturedFrom": "manifest",
   "tool": "example.org/tool", "version": "v1.2.3", "arguments": ["-json", "node�.lime"], "argumentsBytes": [null, "bm9kZf8ubGltZQ=="]},
  "kernel": {"release": "6.1.0", "banner": "Linux version 6.1.0", "pageTableLevels": 5, "kaslrShift": "0x18000000", "physBase": "-0xc00000",
   "root": "0x1000", "foundBy": "banner", "symbols": "vmlinux"},
@@ -117,7 +117,7 @@ func TestEmptyReportJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"schema":"nodelens/node/v2","whole":true,` +
-		`"provenance":{"image":null,"size":null,"format":null,"compression":null,"sha256":null,"sha256From":null,` +
+		`"provenance":{"image":null,"size":null,"format":null,"compression":null,"sha256":null,"sha256From":null,"etag":null,` +
 		`"captured":null,"capturedFrom":null,"tool":null,"version":null,"arguments":[]},` +
 		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","root":"0x0","foundBy":null,"symbols":null},` +
 		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"gaps":[],"notes":[]}`

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -25,11 +26,12 @@ type Provenance struct {
 	Compression  string        `json:"compression,null"`  // of the file as a whole, such as gzip
 	SHA256       string        `json:"sha256,null"`       // of the file, in lower-case hexadecimal
 	SHA256From   DigestSource  `json:"sha256From,null"`   // who says so
+	ETag         string        `json:"etag,null"`         // what a server knows the file by
 	Captured     time.Time     `json:"captured"`          // when the image was captured
 	CapturedFrom CaptureSource `json:"capturedFrom,null"` // who says so
 	Tool         string        `json:"tool,null"`         // path of the main package of the program
 	Version      string        `json:"version,null"`      // of this module in it, as go version -m shows it
-	Arguments    []string      `json:"arguments"`         // of the program: Options.Arguments
+	Arguments    []string      `json:"arguments"`         // of the program: Options.Arguments, without secrets of URLs
 }
 
 // A DigestSource says where the digest of an image is from.
@@ -80,7 +82,7 @@ var program = sync.OnceValues(func() (tool, version string) {
 // about that.
 func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) {
 	p = Provenance{
-		Image: info.Name, Size: info.Size, Format: info.Format, Compression: info.Compression,
+		Image: info.Name, Size: info.Size, Format: info.Format, Compression: info.Compression, ETag: info.ETag,
 		Arguments: redacted(opts.Arguments),
 	}
 	p.Tool, p.Version = program()
@@ -98,13 +100,14 @@ func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) 
 	return p, notes
 }
 
-// redacted returns arguments without the queries of URLs: a signed URL is a secret.
+// What of a URL can be a secret: the user, and the query, which signs it.
+var userOfURL, queryOfURL = regexp.MustCompile(`://[^/?#@]*@`), regexp.MustCompile(`(://[^?#]*)[?#].*`)
+
+// redacted returns arguments without what of URLs in them can be a secret.
 func redacted(args []string) []string {
 	args = slices.Clone(args)
 	for i, a := range args {
-		if image.IsURL(a) {
-			args[i] = image.PublicURL(a)
-		}
+		args[i] = queryOfURL.ReplaceAllString(userOfURL.ReplaceAllString(a, "://"), "$1")
 	}
 	return args
 }

@@ -110,3 +110,19 @@ func TestHashCanceled(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestRedacted(t *testing.T) {
+	for arg, want := range map[string]string{
+		"-json":                           "-json",
+		"node?.lime":                      "node?.lime",
+		"https://host/a/b":                "https://host/a/b",
+		"https://host/a?X-Signature=abc":  "https://host/a",
+		"-url=http://host/a#b?c":          "-url=http://host/a",
+		"https://user:key@host/a@b":       "https://host/a@b",
+		"https://user@host?a=https://b@c": "https://host",
+	} {
+		if got := redacted([]string{arg})[0]; got != want {
+			t.Errorf("%s: %s, want %s", arg, got, want)
+		}
+	}
+}

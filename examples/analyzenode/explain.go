@@ -29,7 +29,7 @@ func (s *settings) fail(stderr io.Writer, err error) int {
 		return exitNoReport
 	}
 	fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(err))
-	if advice := advise(err); advice != "" {
+	if advice := s.advise(err); advice != "" {
 		fmt.Fprintln(stderr, advice)
 	}
 	return exitNoReport
@@ -40,7 +40,7 @@ const adviseSymbols = "Name the vmlinux of the image's kernel with -vmlinux, or 
 	"https://storage.googleapis.com/cos-tools/BUILD/vmlinux, with BUILD such as 18244.291.9. -fetch alone asks $DEBUGINFOD_URLS, too."
 
 // advise says what would help against err, if anything is known to.
-func advise(err error) string {
+func (s *settings) advise(err error) string {
 	switch {
 	case errors.Is(err, errNoBundled):
 		return "Name an image, or run this in a clone of the repository."
@@ -54,9 +54,11 @@ func advise(err error) string {
 		return "Symbols must be those of the very kernel that ran. Without -isf and -vmlinux they are looked for, first in the image."
 	case isMissing(err):
 		return adviseSymbols
+	case errors.Is(err, linux.ErrNoKernel) && s.symbols.isf+s.symbols.vmlinux != "":
+		return "Symbols must be those of the very kernel that ran: compare the release and the build above. Most images have their\n" +
+			"own: leave out -isf and -vmlinux."
 	case errors.Is(err, linux.ErrNoKernel):
-		return "Symbols must be those of the very kernel that ran: compare the release and the build above. If they are, the image may be\n" +
-			"too damaged, or not the memory of a Linux machine."
+		return "The image may be too damaged, or not the memory of a Linux machine."
 	case errors.Is(err, kstruct.ErrUnsupported):
 		return "The symbols lack types that every kernel has. " + adviseSymbols
 	}

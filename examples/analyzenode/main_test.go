@@ -340,14 +340,17 @@ func TestAdvise(t *testing.T) {
 		errNoBundled:              "clone",
 		new(btfconv.MissingError): "cos-tools/BUILD/vmlinux",
 		image.ErrFormat:           "LZ4",
-		linux.ErrNoKernel:         "very kernel",
+		linux.ErrNoKernel:         "too damaged",
 		kstruct.ErrUnsupported:    "-vmlinux",
 	} {
-		if got := advise(fmt.Errorf("cos: %w", err)); !strings.Contains(got, part) {
+		if got := new(settings).advise(fmt.Errorf("cos: %w", err)); !strings.Contains(got, part) {
 			t.Errorf("%v: %q lacks %q", err, got, part)
 		}
 	}
-	if got := advise(io.ErrUnexpectedEOF); got != "" {
+	if got := (&settings{symbols: symbolFlags{isf: "a"}}).advise(linux.ErrNoKernel); !strings.Contains(got, "very kernel") || !strings.Contains(got, "leave out -isf") {
+		t.Errorf("symbols of another kernel: %q", got)
+	}
+	if got := new(settings).advise(io.ErrUnexpectedEOF); got != "" {
 		t.Errorf("advice against anything: %q", got)
 	}
 }
