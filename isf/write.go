@@ -1,6 +1,7 @@
 package isf
 
 import (
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // WriteFile writes the database to the named file as [File.Encode] does, compressed by
@@ -65,7 +65,7 @@ func (f *File) encodeAs(w io.Writer, name string) error {
 	var err error
 	switch {
 	case strings.HasSuffix(name, ".xz"):
-		z, err = xz.WriterConfig{DictCap: 16 << 20}.NewWriter(w)
+		z = newXZWriter(w)
 	case strings.HasSuffix(name, ".gz"):
 		z = gzip.NewWriter(w)
 	case strings.HasSuffix(name, ".zst"):
@@ -76,8 +76,6 @@ func (f *File) encodeAs(w io.Writer, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Encode(z); err != nil {
-		return err
-	}
-	return z.Close()
+	err = f.Encode(z)
+	return cmp.Or(err, z.Close())
 }
