@@ -160,7 +160,7 @@ func TestConvertELF(t *testing.T) {
 	for _, c := range []struct {
 		section string
 		want    error
-	}{{".BTF", nil}, {".BTF_ids", ErrNotFound}} {
+	}{{".BTF", nil}, {".BTF_ids", ErrNotFound}, {".BTF.base", errDistilled}} {
 		f, err := Convert(bytes.NewReader(elfWith(c.section, btf)), nil, nil)
 		if !errors.Is(err, c.want) {
 			t.Fatalf("section %s: %v, want %v", c.section, err, c.want)

@@ -131,12 +131,19 @@ func readFile(r io.ReaderAt) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(r, 0, int64(h.total())))
 }
 
+// errDistilled: BTF that is split from an excerpt of the kernel's (since 6.11, for modules
+// that are not built with the kernel), and not from that itself.
+var errDistilled = errors.New("BTF that is split from a distilled base (.BTF.base), which is not supported")
+
 func readELF(r io.ReaderAt) ([]byte, error) {
 	f, err := elf.NewFile(r)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	if f.Section(".BTF.base") != nil { // against the whole kernel's, its numbers mean other types
+		return nil, errDistilled
+	}
 	section := f.Section(".BTF")
 	if section == nil {
 		return nil, fmt.Errorf("ELF section .BTF: %w", ErrNotFound)

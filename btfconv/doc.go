@@ -37,7 +37,9 @@
 // Types have the names that databases made from DWARF give them: the tag; for types
 // without a tag, and for all structs and unions a second time, the name of a
 // typedef. Of several types with one name the first keeps it and the others end in
-// ___2, ___3 and so on. Types without any name are called unnamed_struct_ID and so
+// ___2, ___3 and so on. Which type is first is for pahole to say, while package dwarfconv
+// gives the name to the one that most units agree on: by the few names that a kernel has
+// for several types, the two sources may mean different ones. Types without any name are called unnamed_struct_ID and so
 // on, by their number in BTF.
 //
 // Addresses of symbols are those that the kernel was linked with. The addresses of
@@ -64,5 +66,6 @@
 // Architectures other than x86-64; kernels before 4.19, whose tables are different;
 // kallsyms with 8-byte addresses (CONFIG_KALLSYMS_BASE_RELATIVE has been on for
 // x86-64 since 4.6); big-endian BTF; BTF by pahole before 1.13, which has another
-// form of bitfields; symbols of modules.
+// form of bitfields; symbols of modules; BTF of modules that is split from a distilled base
+// of its own (.BTF.base, since 6.11), which is refused.
 package btfconv
