@@ -14,7 +14,7 @@
 // # Kernels
 //
 // x86-64 kernels from 5.10 on, with 4 and 5 levels of page tables, with and
-// without KASLR and page table isolation. Layouts come from an [isf.File]; the
+// without KASLR and page table isolation. Structures are described by an [isf.File]; the
 // code asks it whether a type has a field and never looks at version numbers.
 // A kernel without an optional field loses what depends on it, with an error
 // that says so, and nothing else.

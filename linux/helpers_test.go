@@ -19,8 +19,10 @@ const base = vmem.VirtAddr(0xffff888000200000)
 // which are captured and zero.
 type testKernel struct {
 	*Kernel
-	t   *testing.T
-	mem *pagetest.Memory
+	t      *testing.T
+	mem    *pagetest.Memory
+	tables *pagetest.Tables
+	root   vmem.PhysAddr
 }
 
 // newTestKernel returns a kernel with the types of the bundled node, which are those of
@@ -36,16 +38,25 @@ func newTestKernelOf(t *testing.T, types *isf.File) *testKernel {
 	tables := pagetest.NewTables(mem, 4, 0x1000)
 	tables.Map(base, 0x200000, 2, pagetest.Present|pagetest.Write)
 	mem.Zero(0x200000, 64<<10)
-	phys := vmem.NewPhysical(mem)
-	space, err := newSpace(phys, tables.Root(), 4, 0)
+	k := &testKernel{t: t, mem: mem, tables: tables, root: tables.Root()}
+	k.open(types)
+	return k
+}
+
+func (k *testKernel) open(types *isf.File) {
+	k.t.Helper()
+	phys := vmem.NewPhysical(k.mem)
+	space, err := newSpace(phys, k.root, 4, 0)
 	if err != nil {
-		t.Fatal(err)
+		k.t.Fatal(err)
 	}
-	k := newKernel(phys, space, types, 0)
+	k.Kernel = newKernel(phys, space, types, 0)
 	k.views = newViews(types)
 	k.info.PageTableLevels = 4
-	return &testKernel{k, t, mem}
 }
+
+// reopen makes what was written after something was read show.
+func (k *testKernel) reopen() { k.open(k.symbols) }
 
 // put writes words from off on, counted from base.
 func (k *testKernel) put(off uint64, words ...uint64) {
@@ -108,7 +119,7 @@ var pointer = &isf.Type{Kind: isf.KindPointer, Elem: &isf.Type{Kind: isf.KindVoi
 
 // changed returns types in which change has made another kernel's of the structures of
 // the given names. What change makes of a structure without a name is added.
-func changed(t *testing.T, types *isf.File, change func(*isf.UserType), names ...string) *isf.File {
+func changed(t testing.TB, types *isf.File, change func(*isf.UserType), names ...string) *isf.File {
 	t.Helper()
 	c := contents(types)
 	for _, name := range names {

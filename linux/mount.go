@@ -59,7 +59,7 @@ func bindMount(types *isf.File) (v mountViews) {
 type Mount struct {
 	ID         int32
 	ParentID   int32
-	Root       string        // the mounted directory or file, as a path inside its file system
+	Root       string        // the mounted directory or file, as a path inside its file system; of a namespace its name
 	MountPoint string        // as the node's root would show it; inside a container, as the container's
 	FSType     string        // such as overlay
 	Source     string        // the device name, such as /dev/vda; any text for file systems without one
@@ -144,11 +144,33 @@ func (k *Kernel) mount(addr vmem.VirtAddr) (m Mount, isMount bool, err error) {
 			return m, true, err
 		}
 	}
-	if m.Root, err = k.fsPath(s.Root); err != nil {
+	if m.Root, err = k.mountRoot(&s); err != nil {
 		return m, true, err
 	}
 	m.MountPoint, err = k.pathOf(path{Mnt: k.views.paths.mnt.Of(addr), Dentry: s.Root})
 	return m, true, err
+}
+
+// mountRoot returns the path of what is mounted inside its file system, and for a namespace
+// its name (nsfs_show_path of fs/nsfs.c).
+func (k *Kernel) mountRoot(s *mountStruct) (string, error) {
+	v := &k.views.paths
+	magic, err := v.magic.Load(k.space, s.Super)
+	if err != nil {
+		return "", cause(err, v.err)
+	}
+	if magic != magicNS {
+		return k.fsPath(s.Root)
+	}
+	d, err := v.last.Load(k.space, s.Root)
+	if err != nil {
+		return "", cause(err, v.err)
+	}
+	n, err := v.inode.Load(k.space, d.Inode)
+	if err != nil {
+		return "", cause(err, v.err)
+	}
+	return k.nsName(n.Private)
 }
 
 // fsTypeOf returns the name of the type of the file system whose super_block is at addr.

@@ -130,15 +130,16 @@ func (k *Kernel) pidNamespace(task vmem.VirtAddr) (vmem.VirtAddr, error) {
 		return 0, err
 	}
 	u, err := v.upid.Load(k.space, v.upidAt(addr, min(pid.Level, maxPIDLevel)))
-	return u.NS, err
+	return u.NS, cause(err, v.err)
 }
 
 func (k *Kernel) userNamespace(task vmem.VirtAddr) (vmem.VirtAddr, error) {
 	cred, err := k.views.cred.of.Load(k.space, task)
 	if err != nil {
-		return 0, err
+		return 0, cause(err, k.views.cred.err)
 	}
-	return k.views.ns.user.Load(k.space, cred)
+	user, err := k.views.ns.user.Load(k.space, cred)
+	return user, cause(err, k.views.cred.err)
 }
 
 // UTSName returns the node name of the task's UTS namespace. The error is [ErrNone] if the

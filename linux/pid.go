@@ -143,7 +143,7 @@ func (t *Task) NamespacedPIDs() ([]int32, error) {
 	for level := range p.Level + 1 {
 		u, err := v.upid.Load(t.k.space, v.upidAt(addr, level))
 		if err != nil {
-			return nil, t.lost("PIDs", addr, err)
+			return nil, t.lost("PIDs", addr, cause(err, v.err))
 		}
 		pids = append(pids, u.NR)
 	}

@@ -161,7 +161,7 @@ func (t *Task) Threads(ctx context.Context) iter.Seq2[*Task, error] {
 		if err == nil && !plausible(signal) {
 			err = errPointer("signal_struct", signal)
 		}
-		if err = cause(err, v.err); err != nil {
+		if err = cmp.Or(v.err, err); err != nil {
 			yield(nil, t.lost("threads", t.Addr, err))
 			return
 		}

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -123,7 +124,7 @@ func (m *MM) eachArea(ctx context.Context, yield func(vmem.VirtAddr, error) bool
 	k, v := m.k, &m.k.views.vma
 	object := "mappings of " + m.name
 	areas, err := v.areas.Load(k.space, m.Addr)
-	if err = cause(err, v.err); err != nil {
+	if err = cmp.Or(v.err, err); err != nil {
 		yield(0, newGap(object, m.Addr, err))
 		return
 	}
