@@ -81,7 +81,7 @@ func TestPrintAsDrgn(t *testing.T) {
 	}
 	for section := range strings.SplitSeq(string(testdata(t, "drgn", "printed.txt"))[3:], "\n-- ") {
 		name, want, _ := strings.Cut(strings.TrimSuffix(section, "\n"), "\n")
-		got := ""
+		var got string
 		if p, ok := options[name]; ok {
 			got = printed(p, v)
 		} else if member, ok := strings.CutSuffix(name, " without types"); ok {

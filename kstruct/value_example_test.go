@@ -27,7 +27,11 @@ func Example() {
 	}
 	fmt.Println(kernel.Object("init_uts_ns").At("name.nodename"))
 	walk := kernel.Objects().Walk(ctx, nil)
-	for module := range kernel.Object("modules").List(walk, "struct module", "list") {
+	for module, err := range kernel.Object("modules").List(walk, "struct module", "list") {
+		if err != nil {
+			fmt.Println("lost:", err) // the walk goes on
+			continue
+		}
 		name, err := module.At("name").CString()
 		if err != nil {
 			log.Fatal(err)

@@ -7,8 +7,8 @@ import "iter"
 //
 //	for module, err := range space.Object("modules").List(w, "module", "list") {
 //
-// Errors are those of [Walk.List], and do not end the list; an erroneous v is the only
-// one.
+// Errors are those of [Walk.List], and do not end the list; the Value beside one is
+// erroneous with it. An erroneous v is the only thing yielded.
 func (v Value) List(w *Walk, typ, member string) iter.Seq2[Value, error] {
 	return func(yield func(Value, error) bool) {
 		if err := v.Err(); err != nil {
@@ -20,8 +20,9 @@ func (v Value) List(w *Walk, typ, member string) iter.Seq2[Value, error] {
 			return
 		}
 		for node, err := range w.List(v.addr) {
-			entry := v.space.Struct("list_head", node).ContainerOf(typ, member)
+			entry := Value{err: err}
 			if err == nil {
+				entry = v.space.Struct("list_head", node).ContainerOf(typ, member)
 				err = entry.err
 			}
 			if !yield(entry, err) {
