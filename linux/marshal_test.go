@@ -31,7 +31,24 @@ func TestTaskSourcesText(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
-	if err := new(TaskSources).UnmarshalText([]byte("PID IDR+task list")); err == nil {
-		t.Error("views in another order are taken")
+	for _, text := range []string{"PID IDR+task list", "task list+task list", "task list+", "", "view 3"} {
+		if err := new(TaskSources).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	if got := (InPIDIDR | 8).String(); got != "PID IDR+view 3" {
+		t.Errorf("a view without a name: %s", got)
+	}
+}
+
+func TestExpected(t *testing.T) {
+	if got := (&Task{PID: 7, TGID: 7}).Expected(); got != InTaskList|InPIDIDR {
+		t.Errorf("leader: %v", got)
+	}
+	if got := (&Task{PID: 8, TGID: 7, Sources: InPIDIDR}).Expected(); got != InTaskList|InPIDIDR {
+		t.Errorf("said to be a thread, and in a view of leaders: %v", got)
+	}
+	if got := (&Task{PID: 8, TGID: 7}).Expected(); got != 0 {
+		t.Errorf("thread: %v", got)
 	}
 }

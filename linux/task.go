@@ -56,42 +56,6 @@ func bindTask(types *isf.File) (v taskViews) {
 	return v
 }
 
-// TaskSources says which views of the set of tasks hold a task.
-type TaskSources uint8
-
-// The views of the set of tasks.
-const (
-	InTaskList TaskSources = 1 << iota // linked in init_task.tasks
-	InPIDIDR                           // the task of a struct pid in init_pid_ns.idr
-)
-
-// String names the views, joined by a plus sign.
-func (s TaskSources) String() string {
-	switch s {
-	case InTaskList:
-		return "task list"
-	case InPIDIDR:
-		return "PID IDR"
-	case InTaskList | InPIDIDR:
-		return "task list+PID IDR"
-	}
-	return "none"
-}
-
-// MarshalText implements [encoding.TextMarshaler] with the form of String.
-func (s TaskSources) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler]. It takes what MarshalText gives.
-func (s *TaskSources) UnmarshalText(b []byte) error {
-	for v := range (InTaskList | InPIDIDR) + 1 {
-		if v.String() == string(b) {
-			*s = v
-			return nil
-		}
-	}
-	return fmt.Errorf("linux: unknown views of the tasks: %q", b)
-}
-
 // A Task is a task_struct: a process, if it leads its thread group, or a thread.
 // Its fields are those that were read when the task was found; its methods read
 // more. Volatility's linux.pslist and linux.psaux show the like.

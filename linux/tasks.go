@@ -96,11 +96,11 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
 	return tasks, append(gaps, disagreements(tasks)...)
 }
 
-// disagreements returns a Gap for each task that one view alone holds.
+// disagreements returns a Gap for each task that a view lacks.
 func disagreements(tasks []*Task) []vmem.Gap {
 	var gaps []vmem.Gap
 	for _, t := range tasks {
-		if t.Sources != InTaskList|InPIDIDR {
+		if t.Expected()&^t.Sources != 0 {
 			gaps = append(gaps, gapf(t.String(), t.Addr, ErrDisagree, "only in the %v", t.Sources))
 		}
 	}

@@ -87,7 +87,7 @@ func (v views) remarks(p *cos.Process) []string {
 	if !slices.Contains([]linux.State{linux.Running, linux.Sleeping, linux.Idle}, p.State) {
 		all = append(all, strings.Trim(p.State.String()[1:], " ()"))
 	}
-	if p.Sources != linux.InTaskList|linux.InPIDIDR && !v.explain(p.PID, p.Sources) {
+	if linux.LeaderSources&^p.Sources != 0 && !v.explain(p.PID, p.Sources) {
 		all = append(all, "only in the "+p.Sources.String())
 		if v.late[p.PID] {
 			all = append(all, "started during the capture")
