@@ -16,7 +16,7 @@ import (
 func kallsyms(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	for line := range strings.Lines(string(symboltest.File(t, "running.map"))) {
+	for line := range strings.Lines(string(symboltest.File("running.map"))) {
 		var addr uint64
 		var rest string
 		if _, err := fmt.Sscanf(line, "%x", &addr); err != nil {
@@ -30,7 +30,7 @@ func kallsyms(t *testing.T) []byte {
 }
 
 func TestBTF(t *testing.T) {
-	btf, systemMap := symboltest.File(t, "running.btf"), symboltest.File(t, "running.map")
+	btf, systemMap := symboltest.File("running.btf"), symboltest.File("running.map")
 	for name, files := range map[string]map[string][]byte{
 		"System.map":              {"System.map": systemMap},
 		"System.map of a release": {"System.map-" + symboltest.Running.Release: systemMap, "System.map": []byte("of another kernel")},
@@ -63,8 +63,8 @@ func TestBTF(t *testing.T) {
 
 // TestBTFOfAnother: without a banner, it shows by what VMCOREINFO says of the symbols.
 func TestBTFOfAnother(t *testing.T) {
-	path := write(t, "vmlinux", symboltest.File(t, "running.btf"))
-	moved := bytes.Replace(symboltest.File(t, "running.map"), []byte("ffffffff82600040"), []byte("ffffffff82600080"), 1)
+	path := write(t, "vmlinux", symboltest.File("running.btf"))
+	moved := bytes.Replace(symboltest.File("running.map"), []byte("ffffffff82600040"), []byte("ffffffff82600080"), 1)
 	put(t, filepath.Dir(path), "System.map", moved)
 	_, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Given: path})
 	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "SYMBOL(init_uts_ns)") {
@@ -73,7 +73,7 @@ func TestBTFOfAnother(t *testing.T) {
 }
 
 func TestBTFAlone(t *testing.T) {
-	path := write(t, "vmlinux", symboltest.File(t, "running.btf"))
+	path := write(t, "vmlinux", symboltest.File("running.btf"))
 	if _, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Given: path}); !errors.Is(err, errNoList) {
 		t.Errorf("%v", err)
 	}

@@ -52,7 +52,7 @@ func asISF(t testing.TB, k symboltest.Kernel, name string) []byte {
 // layout has, and no file of another kernel is opened to the end.
 func TestDirectory(t *testing.T) {
 	id := symboltest.Running.BuildID
-	vmlinux, other := symboltest.File(t, "running.vmlinux"), symboltest.File(t, "older.vmlinux")
+	vmlinux, other := symboltest.File("running.vmlinux"), symboltest.File("older.vmlinux")
 	for name, right := range map[string]string{
 		"gdb":             ".build-id/" + id[:2] + "/" + id[2:] + ".debug",
 		"debuginfod":      id + "/debuginfo",
@@ -89,7 +89,7 @@ func TestDirectory(t *testing.T) {
 // TestDirectoryLink: lib/modules/RELEASE/build leads out of the directory.
 func TestDirectoryLink(t *testing.T) {
 	dir, tree := t.TempDir(), t.TempDir()
-	put(t, tree, "vmlinux", symboltest.File(t, "running.vmlinux"))
+	put(t, tree, "vmlinux", symboltest.File("running.vmlinux"))
 	modules := filepath.Join(dir, "lib", "modules", symboltest.Running.Release)
 	if err := os.MkdirAll(modules, 0o700); err != nil {
 		t.Fatal(err)
@@ -106,8 +106,8 @@ func TestDirectoryLink(t *testing.T) {
 // TestDirectoryBuildInMemory: the build whose name is in memory is tried first.
 func TestDirectoryBuildInMemory(t *testing.T) {
 	dir, mem := t.TempDir(), symboltest.Running.Memory()
-	put(t, dir, "17162.40.42/vmlinux", symboltest.File(t, "older.vmlinux"))
-	path := put(t, dir, "18244.291.9/vmlinux", symboltest.File(t, "running.vmlinux"))
+	put(t, dir, "17162.40.42/vmlinux", symboltest.File("older.vmlinux"))
+	path := put(t, dir, "18244.291.9/vmlinux", symboltest.File("running.vmlinux"))
 	mem.Write(0x9000, []byte("NAME=\"Container-Optimized OS\"\nID=cos\nBUILD_ID=18244.291.9\n\x00"))
 	opts := &Options{Paths: []string{dir}, Converters: []Converter{elfConverter{textConverter{symboltest.Running, t}}}}
 	if found, err := Find(t.Context(), mem, opts); err != nil || found.From != "vmlinux "+path || len(found.Tried) != 1 {

@@ -17,7 +17,7 @@ func TestBuildID(t *testing.T) {
 		"running.vmlinux": symboltest.Running.BuildID, "running.debug": symboltest.Running.BuildID,
 		"rebuilt.vmlinux": symboltest.Rebuilt.BuildID, "older.vmlinux": symboltest.Older.BuildID,
 	} {
-		b := symboltest.File(t, name)
+		b := symboltest.File(name)
 		if got, err := BuildID(bytes.NewReader(b), int64(len(b))); got != want || err != nil {
 			t.Errorf("%s: %q, %v, want %s", name, got, err, want)
 		}
@@ -26,7 +26,7 @@ func TestBuildID(t *testing.T) {
 
 // TestBuildIDByProgramHeader: of a file without section headers it is known, too.
 func TestBuildIDByProgramHeader(t *testing.T) {
-	b := symboltest.File(t, "running.vmlinux")
+	b := symboltest.File("running.vmlinux")
 	binary.LittleEndian.PutUint64(b[0x28:], 0) // e_shoff
 	if got, err := BuildID(bytes.NewReader(b), int64(len(b))); got != symboltest.Running.BuildID || err != nil {
 		t.Errorf("%q, %v", got, err)
@@ -51,7 +51,7 @@ func (m *meter) ReadAt(b []byte, off int64) (int, error) {
 
 // TestBuildIDReadsLittle: of a file of hundreds of megabytes elsewhere, too.
 func TestBuildIDReadsLittle(t *testing.T) {
-	b := symboltest.File(t, "running.vmlinux")
+	b := symboltest.File("running.vmlinux")
 	m := &meter{ReaderAt: bytes.NewReader(b)}
 	if _, err := BuildID(m, int64(len(b))); err != nil || m.calls > 4 || m.bytes > 2000 {
 		t.Errorf("%d bytes in %d calls, %v", m.bytes, m.calls, err)
@@ -80,7 +80,7 @@ func TestCheckELF(t *testing.T) {
 		"nothing of both":             {noNotes, "running.debug", "no build id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := symboltest.File(t, test.file)
+			b := symboltest.File(test.file)
 			err := Identify(test.mem, nil).CheckELF(t.Context(), bytes.NewReader(b), int64(len(b)))
 			switch {
 			case (err == nil) != (test.want == ""):
@@ -95,8 +95,8 @@ func TestCheckELF(t *testing.T) {
 // FuzzBuildID changes ELF files. What comes out is a build id or an error, and what is
 // read is in the file.
 func FuzzBuildID(f *testing.F) {
-	f.Add(symboltest.File(f, "running.vmlinux"))
-	f.Add(symboltest.File(f, "running.debug"))
+	f.Add(symboltest.File("running.vmlinux"))
+	f.Add(symboltest.File("running.debug"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		id, err := BuildID(bytes.NewReader(b), int64(len(b)))
 		if (err == nil) != isBuildID(id) {

@@ -124,7 +124,7 @@ func readBanner(ctx context.Context, r io.Reader) (string, error) {
 // searchBanner searches unpacked ISF for a banner.
 func searchBanner(ctx context.Context, r io.Reader) (string, error) {
 	buf := make([]byte, 0, pieceSize)
-	for total := 0; total < maxISF; {
+	for total := int64(0); total < maxISF; {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
@@ -139,7 +139,7 @@ func searchBanner(ctx context.Context, r io.Reader) (string, error) {
 		case err != nil:
 			return "", err
 		}
-		total += n
+		total += int64(n)
 		tail := buf[max(0, len(buf)-2*maxBanner):] // a banner may begin here
 		buf = buf[:copy(buf[:cap(buf)], tail)]
 	}

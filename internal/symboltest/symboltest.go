@@ -108,7 +108,7 @@ var testdata embed.FS
 
 // Vmlinux returns the kernel as an ELF file with DWARF. testdata/README.md says how it
 // was made.
-func (k Kernel) Vmlinux(t testing.TB) []byte { return File(t, k.file()+".vmlinux") }
+func (k Kernel) Vmlinux() []byte { return File(k.file() + ".vmlinux") }
 
 func (k Kernel) file() string {
 	switch k.BuildID {
@@ -120,21 +120,20 @@ func (k Kernel) file() string {
 	return "older"
 }
 
-// File returns what a file in testdata holds, unpacked.
-func File(t testing.TB, name string) []byte {
-	t.Helper()
+// File returns what a file in testdata holds, unpacked. It panics if there is none.
+func File(name string) []byte {
 	packed, err := testdata.ReadFile("testdata/" + name + ".zst")
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	z, err := zstd.NewReader(nil)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	defer z.Close()
 	b, err := z.DecodeAll(packed, nil)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return b
 }

@@ -28,7 +28,7 @@ func (s *server) bucket(t testing.TB) *COS {
 }
 
 func TestCOS(t *testing.T) {
-	right := symboltest.Running.Vmlinux(t)
+	right := symboltest.Running.Vmlinux()
 	for name, files := range map[string]map[string][]byte{
 		"flat":     {path(build, "vmlinux"): right},
 		"with MD5": {path(build, "vmlinux"): right, path(build, "vmlinux.md5"): []byte(sum(right))},
@@ -57,7 +57,7 @@ func TestCOS(t *testing.T) {
 // TestCOSPlaces: each bucket is asked for both paths, until one has the file; and the
 // build is taken from memory where none is given.
 func TestCOSPlaces(t *testing.T) {
-	s := newServer(t, map[string][]byte{"/asia/" + build + "/lakitu/vmlinux": symboltest.Running.Vmlinux(t)})
+	s := newServer(t, map[string][]byte{"/asia/" + build + "/lakitu/vmlinux": symboltest.Running.Vmlinux()})
 	source := s.bucket(t)
 	source.Build = ""
 	source.Buckets = []string{s.URL + "/us", s.URL + "/eu", s.URL + "/asia"}
@@ -122,7 +122,7 @@ func TestCOSWrong(t *testing.T) {
 func TestCOSWithoutRanges(t *testing.T) {
 	for _, k := range []symboltest.Kernel{symboltest.Running, symboltest.Rebuilt} {
 		s := newServer(t, nil)
-		b := k.Vmlinux(t)
+		b := k.Vmlinux()
 		s.serve = func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "/vmlinux") {
 				_, _ = w.Write(b)
@@ -139,7 +139,7 @@ func TestCOSWithoutRanges(t *testing.T) {
 
 // TestCOSGzip: a bucket may keep files compressed, and say so or not.
 func TestCOSGzip(t *testing.T) {
-	right := symboltest.Running.Vmlinux(t)
+	right := symboltest.Running.Vmlinux()
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	if _, err := z.Write(right); err != nil {
@@ -167,7 +167,7 @@ func TestCOSGzip(t *testing.T) {
 
 // TestCOSCorrupt: a byte that changed on the way is found by the MD5.
 func TestCOSCorrupt(t *testing.T) {
-	right := symboltest.Running.Vmlinux(t)
+	right := symboltest.Running.Vmlinux()
 	corrupt := bytes.Clone(right)
 	corrupt[len(corrupt)/2] ^= 1
 	s := newServer(t, map[string][]byte{path(build, "vmlinux"): corrupt, path(build, "vmlinux.md5"): []byte(sum(right))})
@@ -179,7 +179,7 @@ func TestCOSCorrupt(t *testing.T) {
 
 // TestCOSRedirect: a redirect is followed, but from https to http.
 func TestCOSRedirect(t *testing.T) {
-	s := newServer(t, map[string][]byte{path(build, "vmlinux"): symboltest.Running.Vmlinux(t)})
+	s := newServer(t, map[string][]byte{path(build, "vmlinux"): symboltest.Running.Vmlinux()})
 	redirect := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, s.URL+r.URL.Path, http.StatusFound)
 	})
@@ -237,7 +237,7 @@ func (c *cutter) Write(b []byte) (int, error) {
 // TestTruncated: what breaks off is taken up where it was; what breaks off time and again
 // at one place is given up, and what has changed since begins anew.
 func TestTruncated(t *testing.T) {
-	b := symboltest.Running.Vmlinux(t)
+	b := symboltest.Running.Vmlinux()
 	const name = "/vmlinux"
 	s := newServer(t, map[string][]byte{name: b})
 	s.cut(2, 5000)
@@ -262,11 +262,11 @@ func TestTruncated(t *testing.T) {
 	s.serve = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("If-Range") != "" && !changed {
 			changed = true
-			s.files[name] = symboltest.Older.Vmlinux(t)
+			s.files[name] = symboltest.Older.Vmlinux()
 		}
 		return cut(w, r)
 	}
-	if got, err := s.fetch(t, name); err != nil || !bytes.Equal(got, symboltest.Older.Vmlinux(t)) {
+	if got, err := s.fetch(t, name); err != nil || !bytes.Equal(got, symboltest.Older.Vmlinux()) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

@@ -22,7 +22,7 @@ func (s *server) debuginfod(t testing.TB) *Debuginfod {
 }
 
 func TestDebuginfod(t *testing.T) {
-	b := symboltest.Running.Vmlinux(t)
+	b := symboltest.Running.Vmlinux()
 	s, store := newServer(t, map[string][]byte{debugPath(symboltest.Running): b}), symbols.NewStore(t.TempDir())
 	s.serve = func(w http.ResponseWriter, _ *http.Request) bool { // as a server that compresses on the fly
 		w.Header().Set("X-DEBUGINFOD-SIZE", fmt.Sprint(len(b)))
@@ -54,7 +54,7 @@ func TestDebuginfod(t *testing.T) {
 // has not is remembered.
 func TestDebuginfodSecond(t *testing.T) {
 	first := newServer(t, nil)
-	second := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Running.Vmlinux(t)})
+	second := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Running.Vmlinux()})
 	source := first.debuginfod(t)
 	source.URLs = append(source.URLs, second.URL+"/")
 	source.Client.Store = symbols.NewStore(t.TempDir())
@@ -74,7 +74,7 @@ func TestDebuginfodSecond(t *testing.T) {
 
 // TestDebuginfodWrong: a server that sends another kernel's file is not believed.
 func TestDebuginfodWrong(t *testing.T) {
-	s := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Older.Vmlinux(t)})
+	s := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Older.Vmlinux()})
 	_, err := find(t.Context(), t, symboltest.Running, s.debuginfod(t), nil)
 	if err := lastErr(t, err); !errors.Is(err, symbols.ErrMismatch) || !strings.Contains(err.Error(), "5.10.0-7") {
 		t.Errorf("%v", err)
@@ -115,7 +115,7 @@ func TestDebuginfodTrickle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as it says")
 	}
-	b := symboltest.Running.Vmlinux(t)
+	b := symboltest.Running.Vmlinux()
 	s := newServer(t, nil)
 	s.serve = func(w http.ResponseWriter, _ *http.Request) bool {
 		for part := range slices.Chunk(b, len(b)/6+1) {
@@ -175,7 +175,7 @@ func TestDebuginfodURLs(t *testing.T) {
 
 // TestSecrets: a name and a password in the URL of a server are used, and not shown.
 func TestSecrets(t *testing.T) {
-	s := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Running.Vmlinux(t)})
+	s := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Running.Vmlinux()})
 	asked := ""
 	s.serve = func(_ http.ResponseWriter, r *http.Request) bool {
 		_, asked, _ = r.BasicAuth()
