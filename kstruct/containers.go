@@ -23,7 +23,7 @@ type containers struct {
 
 	perCPU  lazy[perCPULayout]
 	counter lazy[counterLayout]
-	ref     lazy[counterLayout]
+	ref     lazy[refLayout]
 
 	symbols symbolIndex
 }

@@ -136,7 +136,7 @@ func TestDentryCache(t *testing.T) {
 	eachNode(t, func(t *testing.T, n *machineNode) {
 		table, shift := vmem.VirtAddr(n.word(n.symbol("dentry_hashtable"))), n.u32(n.symbol("d_hash_shift"))
 		if shift < 8 || shift > 31 {
-			t.Skipf("d_hash_shift is %d: a runtime constant (6.12, e78298556ee5)", shift)
+			t.Skipf("d_hash_shift is %d, which is patched into the code", shift)
 		}
 		w, count := n.walk(), 0
 		for i := range uint64(1) << (32 - shift) {

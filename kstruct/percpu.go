@@ -79,9 +79,9 @@ func (s *Space) linked(a vmem.VirtAddr) vmem.VirtAddr { return a + vmem.VirtAddr
 // where that is not known: per_cpu of include/linux/percpu-defs.h. The error is a
 // [vmem.Gap], one that wraps [ErrType] for a symbol that has one address for all.
 //
-// Up to 6.14 the symbols of x86-64 count from 0. Since then (e23cff6861be) they lie in the
-// kernel, and are moved by KASLR as it is. __per_cpu_start and __per_cpu_end tell which
-// those are.
+// Up to 6.14 the symbols of x86-64 count from 0. Since then ("x86/percpu/64: Use relative
+// percpu offsets") they lie in the kernel, and are moved by KASLR as it is.
+// __per_cpu_start and __per_cpu_end tell which those are.
 func (s *Space) PerCPU(name string, cpu int) (vmem.VirtAddr, *isf.Type, error) {
 	sym, err := s.types.Symbol(name)
 	if err != nil {

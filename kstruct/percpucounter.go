@@ -6,21 +6,28 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
+// counterLayout is struct percpu_counter.
 type counterLayout struct {
-	count, counters vmem.VirtAddr // percpu_counter
-
-	ptr, data, refs vmem.VirtAddr // percpu_ref, percpu_ref_data
+	count, counters vmem.VirtAddr
+	split           bool // there are counters: with CONFIG_SMP
 }
 
 func resolveCounter(r *resolver) counterLayout {
-	return counterLayout{
-		count:    r.sized("percpu_counter", "count", 8),
-		counters: r.pointer("percpu_counter", "counters"),
+	l := counterLayout{
+		count: r.sized("percpu_counter", "count", 8),
+		split: r.Type("percpu_counter").Has("counters"),
 	}
+	if l.split {
+		l.counters = r.pointer("percpu_counter", "counters")
+	}
+	return l
 }
 
-func resolveRef(r *resolver) counterLayout {
-	return counterLayout{
+// refLayout is struct percpu_ref and struct percpu_ref_data.
+type refLayout struct{ ptr, data, refs vmem.VirtAddr }
+
+func resolveRef(r *resolver) refLayout {
+	return refLayout{
 		ptr:  r.sized("percpu_ref", "percpu_count_ptr", 8),
 		data: r.pointer("percpu_ref", "data"),
 		refs: r.sized("percpu_ref_data", "count.counter", 8),
@@ -29,7 +36,8 @@ func resolveRef(r *resolver) counterLayout {
 
 // Counter returns the exact value of the struct percpu_counter at a, such as
 // mm_struct.rss_stat[i] since 6.2: its common count and what each CPU has not added to
-// that yet (__percpu_counter_sum of lib/percpu_counter.c). Where the part of a CPU can't be
+// that yet (__percpu_counter_sum of lib/percpu_counter.c); without CONFIG_SMP its count
+// is all there is. Where the part of a CPU can't be
 // read, what is known is returned with a [vmem.Gap] for the first such part.
 func (s *Space) Counter(a vmem.VirtAddr) (int64, error) {
 	const object = "per-CPU counter"
@@ -38,8 +46,8 @@ func (s *Space) Counter(a vmem.VirtAddr) (int64, error) {
 		return 0, newGap(object, a, err)
 	}
 	sum, err := s.mem.Uint64(a + l.count)
-	if err != nil {
-		return 0, newGap(object, a, err)
+	if err != nil || !l.split {
+		return int64(sum), gapOf(object, a, err)
 	}
 	parts, err := s.perCPUSum(a+l.counters, func(p vmem.VirtAddr) (uint64, error) {
 		v, err := s.mem.Uint32(p)

@@ -8,8 +8,8 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// Node types of a maple tree (enum maple_type, include/linux/maple_tree.h). What comes
-// behind them since 6.19 (maple_copy) is never part of a tree.
+// Node types of a maple tree (enum maple_type, include/linux/maple_tree.h). What 7.2
+// has behind them (maple_copy) is never part of a tree.
 const (
 	mapleDense    = 0
 	mapleLeaf64   = 1

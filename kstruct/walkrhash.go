@@ -23,9 +23,9 @@ const (
 )
 
 type rhashLayout struct {
-	table, list, count                 vmem.VirtAddr // rhashtable
-	size, nest, future, buckets        vmem.VirtAddr // bucket_table
-	next, listHead, listNext, listSize vmem.VirtAddr // rhash_head, rhlist_head
+	table, list, count          vmem.VirtAddr // rhashtable
+	size, nest, future, buckets vmem.VirtAddr // bucket_table
+	next, listHead, listNext    vmem.VirtAddr // rhash_head, rhlist_head
 }
 
 func resolveRHash(r *resolver) rhashLayout {
