@@ -72,7 +72,7 @@ const wholeJSON = `{
  "processes": [
   {"pid": 7, "ppid": 1, "comm": "a�", "commBytes": "Yf8=", "args": ["a�", ""], "argsBytes": ["Yf8=", null], "env": ["B=1"],
    "exe": "/a", "cwd": "/", "state": "S (sleeping)", "kernelThread": false,
-   "cred": {"uid": 1, "euid": 2, "suid": 5, "fsuid": 6, "gid": 3, "egid": 4294967295, "sgid": 7, "fsgid": 8}, "startTime": "2026-11-21T00:49:10.000000005Z",
+   "uid": 1, "euid": 2, "suid": 5, "fsuid": 6, "gid": 3, "egid": 4294967295, "sgid": 7, "fsgid": 8, "startTime": "2026-11-21T00:49:10.000000005Z",
    "threads": [{"tid": 7, "comm": "a�", "commBytes": "Yf8=", "startTime": "2026-11-21T00:49:10.000000005Z"}, {"tid": 9, "comm": "t", "startTime": null}],
    "cgroup": "/x", "podUID": "u", "containerID": "i",
    "cgroups": [{"hierarchy": 1, "controllers": "cpu", "path": "/x", "address": "0x20"}, {"hierarchy": 0, "controllers": "", "path": "/", "address": "0x0"}],
@@ -80,7 +80,7 @@ const wholeJSON = `{
    "fds": [{"fd": 0, "path": "/dev/null", "address": "0x30"}, {"fd": 3, "path": null, "address": "0x0"}],
    "sources": "task list+PID IDR", "address": "0xffff888000000000"},
   {"pid": 8, "ppid": null, "comm": "", "args": [], "env": [], "exe": null, "cwd": null, "state": "Z (zombie)", "kernelThread": true,
-   "cred": null, "startTime": null, "threads": [],
+   "uid": null, "euid": null, "suid": null, "fsuid": null, "gid": null, "egid": null, "sgid": null, "fsgid": null, "startTime": null, "threads": [],
    "cgroup": null, "podUID": null, "containerID": null, "cgroups": [],
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
    "fds": [], "sources": "none", "address": "0x0"}

@@ -20,18 +20,18 @@ import (
 // A Provenance says what a report was made of, and by what. Fields that are not known are
 // zero.
 type Provenance struct {
-	Image        string        `json:"image,null"`        // name of the file, as it was opened
-	Size         int64         `json:"size,null"`         // of the file, in bytes
-	Format       string        `json:"format,null"`       // such as LiME
-	Compression  string        `json:"compression,null"`  // of the file as a whole, such as gzip
-	SHA256       string        `json:"sha256,null"`       // of the file, in lower-case hexadecimal
-	SHA256From   DigestSource  `json:"sha256From,null"`   // who says so
-	ETag         string        `json:"etag,null"`         // what a server knows the file by
-	Captured     time.Time     `json:"captured"`          // when the image was captured
-	CapturedFrom CaptureSource `json:"capturedFrom,null"` // who says so
-	Tool         string        `json:"tool,null"`         // path of the main package of the program
-	Version      string        `json:"version,null"`      // of this module in it, as go version -m shows it
-	Arguments    []string      `json:"arguments"`         // of the program: Options.Arguments, without secrets of URLs
+	Image        string        `json:"image" jsonx:"null"`        // name of the file, as it was opened
+	Size         int64         `json:"size" jsonx:"null"`         // of the file, in bytes
+	Format       string        `json:"format" jsonx:"null"`       // such as LiME
+	Compression  string        `json:"compression" jsonx:"null"`  // of the file as a whole, such as gzip
+	SHA256       string        `json:"sha256" jsonx:"null"`       // of the file, in lower-case hexadecimal
+	SHA256From   DigestSource  `json:"sha256From" jsonx:"null"`   // who says so
+	ETag         string        `json:"etag" jsonx:"null"`         // what a server knows the file by
+	Captured     time.Time     `json:"captured"`                  // when the image was captured
+	CapturedFrom CaptureSource `json:"capturedFrom" jsonx:"null"` // who says so
+	Tool         string        `json:"tool" jsonx:"null"`         // path of the main package of the program
+	Version      string        `json:"version" jsonx:"null"`      // of this module in it, as go version -m shows it
+	Arguments    []string      `json:"arguments"`                 // of the program: Options.Arguments, without secrets of URLs
 }
 
 // A DigestSource says where the digest of an image is from.

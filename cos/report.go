@@ -17,12 +17,12 @@ const Schema = "nodelens/node/v2"
 type NodeReport struct {
 	Provenance Provenance `json:"provenance"`
 	Kernel     Kernel     `json:"kernel"`
-	Hostname   string     `json:"hostname,null"` // of the initial UTS namespace; empty if it can't be read
-	BootTime   time.Time  `json:"bootTime"`      // zero if it can't be read
-	Pods       []Pod      `json:"pods"`          // by ascending namespace, name and UID
-	Processes  []Process  `json:"processes"`     // by ascending PID
-	Gaps       []vmem.Gap `json:"gaps"`          // what was lost, in the order of the walk
-	Notes      []string   `json:"notes"`         // what is not known although nothing was lost
+	Hostname   string     `json:"hostname" jsonx:"null"` // of the initial UTS namespace; empty if it can't be read
+	BootTime   time.Time  `json:"bootTime"`              // zero if it can't be read
+	Pods       []Pod      `json:"pods"`                  // by ascending namespace, name and UID
+	Processes  []Process  `json:"processes"`             // by ascending PID
+	Gaps       []vmem.Gap `json:"gaps"`                  // what was lost, in the order of the walk
+	Notes      []string   `json:"notes"`                 // what is not known although nothing was lost
 }
 
 // Whole reports whether nothing was lost: all walks came to their ends, all views of
@@ -32,34 +32,34 @@ func (r *NodeReport) Whole() bool { return len(r.Gaps) == 0 }
 
 // A Kernel is the kernel that ran.
 type Kernel struct {
-	Release         string        `json:"release"`         // such as 6.1.0-56-cloud-amd64
-	Banner          string        `json:"banner"`          // as in /proc/version, without the newline
-	PageTableLevels int           `json:"pageTableLevels"` // 4 or 5
-	KASLRShift      uint64        `json:"kaslrShift,hex"`  // what to add to an address as linked
-	PhysBase        int64         `json:"physBase,hex"`    // the kernel's phys_base; may be negative
-	Root            vmem.PhysAddr `json:"root"`            // of the kernel's top page table
-	FoundBy         string        `json:"foundBy,null"`    // what led to the kernel
-	Symbols         string        `json:"symbols,null"`    // where types and symbols came from
+	Release         string        `json:"release"`                // such as 6.1.0-56-cloud-amd64
+	Banner          string        `json:"banner"`                 // as in /proc/version, without the newline
+	PageTableLevels int           `json:"pageTableLevels"`        // 4 or 5
+	KASLRShift      uint64        `json:"kaslrShift" jsonx:"hex"` // what to add to an address as linked
+	PhysBase        int64         `json:"physBase" jsonx:"hex"`   // the kernel's phys_base; may be negative
+	Root            vmem.PhysAddr `json:"root"`                   // of the kernel's top page table
+	FoundBy         string        `json:"foundBy" jsonx:"null"`   // what led to the kernel
+	Symbols         string        `json:"symbols" jsonx:"null"`   // where types and symbols came from
 }
 
 // A Pod is a pod of which the node knew. Fields that no source tells are empty.
 type Pod struct {
 	UID        string      `json:"uid"`
-	QoS        QoS         `json:"qos,null"`
-	Namespace  string      `json:"namespace,null"`
-	Name       string      `json:"name,null"`
-	SandboxID  string      `json:"sandboxID,null"` // of the sandbox (pause) container, which is not among the Containers
-	Containers []Container `json:"containers"`     // by ascending name and ID
-	Evidence   []Evidence  `json:"evidence"`       // for the fields above, and the hints
+	QoS        QoS         `json:"qos" jsonx:"null"`
+	Namespace  string      `json:"namespace" jsonx:"null"`
+	Name       string      `json:"name" jsonx:"null"`
+	SandboxID  string      `json:"sandboxID" jsonx:"null"` // of the sandbox (pause) container, which is not among the Containers
+	Containers []Container `json:"containers"`             // by ascending name and ID
+	Evidence   []Evidence  `json:"evidence"`               // for the fields above, and the hints
 }
 
 // A Container is a container of a pod. One that has no processes has exited, or was
 // never started.
 type Container struct {
-	ID       string     `json:"id,null"`
-	Name     string     `json:"name,null"`
-	PIDs     []int32    `json:"pids"`       // of its processes in the initial PID namespace, ascending
-	Image    string     `json:"image,null"` // as the runtime knows it
+	ID       string     `json:"id" jsonx:"null"`
+	Name     string     `json:"name" jsonx:"null"`
+	PIDs     []int32    `json:"pids"`               // of its processes in the initial PID namespace, ascending
+	Image    string     `json:"image" jsonx:"null"` // as the runtime knows it
 	Evidence []Evidence `json:"evidence"`
 }
 
@@ -67,21 +67,21 @@ type Container struct {
 // why; fields that do not apply are zero too.
 type Process struct {
 	PID            int32              `json:"pid"`
-	PPID           int32              `json:"ppid,null=-1"` // of the real parent; -1 if it can't be read
+	PPID           int32              `json:"ppid" jsonx:"null=-1"` // of the real parent; -1 if it can't be read
 	Comm           string             `json:"comm"`
 	Args           []string           `json:"args"`
 	Env            []string           `json:"env"`
-	Exe            string             `json:"exe,null"` // empty for kernel threads and zombies
-	Cwd            string             `json:"cwd,null"` // empty for zombies
+	Exe            string             `json:"exe" jsonx:"null"` // empty for kernel threads and zombies
+	Cwd            string             `json:"cwd" jsonx:"null"` // empty for zombies
 	State          linux.State        `json:"state"`
 	KernelThread   bool               `json:"kernelThread"`
-	Cred           *linux.Cred        `json:"cred"`             // nil if it can't be read
-	StartTime      time.Time          `json:"startTime"`        // zero if the boot time is not known
-	Threads        []Thread           `json:"threads"`          // the leader and the others, by ascending TID
-	Cgroup         string             `json:"cgroup,null"`      // path of the one of Cgroups that tells most: of a container or a pod, or else the last
-	PodUID         string             `json:"podUID,null"`      // from Cgroup, as is ContainerID
-	ContainerID    string             `json:"containerID,null"` // of a container or a sandbox
-	Cgroups        []linux.CgroupPath `json:"cgroups"`          // v1's by descending number, then v2's
+	Cred           *linux.Cred        `json:"cred" jsonx:"inline"`      // nil if it can't be read
+	StartTime      time.Time          `json:"startTime"`                // zero if the boot time is not known
+	Threads        []Thread           `json:"threads"`                  // the leader and the others, by ascending TID
+	Cgroup         string             `json:"cgroup" jsonx:"null"`      // path of the one of Cgroups that tells most: of a container or a pod, or else the last
+	PodUID         string             `json:"podUID" jsonx:"null"`      // from Cgroup, as is ContainerID
+	ContainerID    string             `json:"containerID" jsonx:"null"` // of a container or a sandbox
+	Cgroups        []linux.CgroupPath `json:"cgroups"`                  // v1's by descending number, then v2's
 	Namespaces     linux.Namespaces   `json:"namespaces"`
 	NamespacedPIDs []int32            `json:"namespacedPIDs"` // in each PID namespace, from the initial one to its own
 	FDs            []linux.FD         `json:"fds"`

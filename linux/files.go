@@ -76,8 +76,8 @@ func bindFiles(types *isf.File) (v fileViews) {
 // An FD is an open file descriptor.
 type FD struct {
 	FD   int           `json:"fd"`
-	Path string        `json:"path,null"` // as the link /proc/PID/fd/FD shows it
-	Addr vmem.VirtAddr `json:"address"`   // of struct file
+	Path string        `json:"path" jsonx:"null"` // as the link /proc/PID/fd/FD shows it
+	Addr vmem.VirtAddr `json:"address"`           // of struct file
 }
 
 // Files yields the open files of the task by ascending descriptor (linux.lsof of

@@ -73,14 +73,14 @@ func bindNS(types *isf.File) (v nsViews) {
 // namespaces. 0 stands for one that the task does not have: a zombie has kept its
 // PID and user namespaces only.
 type Namespaces struct {
-	PID    uint32 `json:"pid,null"`
-	Net    uint32 `json:"net,null"`
-	Mnt    uint32 `json:"mnt,null"`
-	UTS    uint32 `json:"uts,null"`
-	IPC    uint32 `json:"ipc,null"`
-	User   uint32 `json:"user,null"`
-	Cgroup uint32 `json:"cgroup,null"`
-	Time   uint32 `json:"time,null"`
+	PID    uint32 `json:"pid" jsonx:"null"`
+	Net    uint32 `json:"net" jsonx:"null"`
+	Mnt    uint32 `json:"mnt" jsonx:"null"`
+	UTS    uint32 `json:"uts" jsonx:"null"`
+	IPC    uint32 `json:"ipc" jsonx:"null"`
+	User   uint32 `json:"user" jsonx:"null"`
+	Cgroup uint32 `json:"cgroup" jsonx:"null"`
+	Time   uint32 `json:"time" jsonx:"null"`
 }
 
 // Namespaces reads the task's namespaces. The PID namespace is the one that the task

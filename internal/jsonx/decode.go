@@ -45,13 +45,38 @@ func setStruct(data []byte, v reflect.Value) error {
 			found[i].exact = value
 		}
 	}
+	fields.clearInline(v)
 	for i := range fields.all {
 		f := &fields.all[i]
+		if f.through != nil && !f.enter(v, found[i]) {
+			continue
+		}
 		if err := f.set(found[i], v.FieldByIndex(f.index)); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
 	return nil
+}
+
+// clearInline sets the pointers to what is inline in v to nil.
+func (s *structure) clearInline(v reflect.Value) {
+	for i := range s.all {
+		if s.all[i].through != nil {
+			v.FieldByIndex(s.all[i].through).SetZero()
+		}
+	}
+}
+
+// enter makes sure that there is what an inline field is a part of, and reports whether
+// there has to be: not for a member that is null or not there.
+func (f *field) enter(v reflect.Value, m member) bool {
+	if m.value == nil || string(m.value) == "null" {
+		return false
+	}
+	if p := v.FieldByIndex(f.through); p.IsNil() {
+		p.Set(reflect.New(p.Type().Elem()))
+	}
+	return true
 }
 
 // A member is the value of one, and that of the member with its exact bytes; nil if there is

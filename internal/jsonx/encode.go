@@ -39,7 +39,12 @@ func appendStruct(b []byte, v reflect.Value) ([]byte, error) {
 	}
 	for i := range fields.all {
 		f := &fields.all[i]
-		value := v.FieldByIndex(f.index)
+		value, err := v.FieldByIndexErr(f.index)
+		if err != nil { // a nil pointer to what is inline
+			key(f.name, "")
+			b = append(b, "null"...)
+			continue
+		}
 		if f.omitEmpty && value.IsZero() {
 			continue
 		}

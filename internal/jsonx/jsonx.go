@@ -12,13 +12,14 @@
 // # Tags
 //
 // Every exported field of a structure needs a tag json:"name", or json:"-" to be left out;
-// the fields of embedded structures without one are those of the structure itself. Options
-// behind the name are
+// json:"name,omitempty" leaves the zero value out. The fields of embedded structures without
+// a tag are those of the structure itself. A second tag, jsonx:"option,option", says more:
 //
-//	null       the zero value is null
-//	null=N     the number N is null
-//	hex        an integer is a hexadecimal string, such as "-0x1000"
-//	omitempty  the zero value is left out
+//	null    the zero value is null
+//	null=N  the number N is null
+//	hex     an integer is a hexadecimal string, such as "-0x1000"
+//	inline  of a pointer to a structure: its members are those of the structure around it,
+//	        each of them null where the pointer is nil
 //
 // A nil pointer is null, a slice never is: without elements it is []. What has the methods
 // of [encoding.TextMarshaler] is a string, and a time one in UTC with nanoseconds, or null
@@ -36,6 +37,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +51,7 @@ const bytesSuffix = "Bytes"
 type field struct {
 	name      string
 	index     []int // for reflect.Value.FieldByIndex
+	through   []int // of the pointer on that way, of a field that is inline; else nil
 	null      bool
 	nullInt   int64 // the value that is null
 	hex       bool
@@ -84,8 +87,9 @@ func parseFields(t reflect.Type, index []int) ([]field, error) {
 	var all []field
 	for i := range t.NumField() {
 		f := t.Field(i)
-		at := append(index[:len(index):len(index)], i)
+		at := append(slices.Clip(index), i)
 		tag, tagged := f.Tag.Lookup("json")
+		options := f.Tag.Get("jsonx")
 		switch {
 		case f.Anonymous && !tagged && f.Type.Kind() == reflect.Struct:
 			inner, err := parseFields(f.Type, at)
@@ -96,8 +100,14 @@ func parseFields(t reflect.Type, index []int) ([]field, error) {
 		case !f.IsExported() || tag == "-":
 		case tag == "":
 			return nil, fmt.Errorf("jsonx: %v.%s has no tag", t, f.Name)
+		case options == "inline":
+			inner, err := parseInline(f.Type, at)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, inner...)
 		default:
-			parsed, err := parseTag(tag)
+			parsed, err := parseTag(tag, options)
 			if err != nil {
 				return nil, fmt.Errorf("jsonx: %v.%s: %w", t, f.Name, err)
 			}
@@ -108,9 +118,25 @@ func parseFields(t reflect.Type, index []int) ([]field, error) {
 	return all, nil
 }
 
-func parseTag(tag string) (field, error) {
-	name, options, _ := strings.Cut(tag, ",")
-	f := field{name: name}
+// parseInline returns the fields of what a pointer at index leads to.
+func parseInline(t reflect.Type, index []int) ([]field, error) {
+	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		return nil, fmt.Errorf("jsonx: %v can't be inline: it is no pointer to a structure", t)
+	}
+	all, err := parseFields(t.Elem(), index)
+	for i := range all {
+		all[i].through = index
+	}
+	return all, err
+}
+
+// parseTag takes the tag json, and the options of the tag jsonx.
+func parseTag(tag, options string) (field, error) {
+	name, more, _ := strings.Cut(tag, ",")
+	f := field{name: name, omitEmpty: more == "omitempty"}
+	if more != "" && !f.omitEmpty {
+		return f, fmt.Errorf("unknown option %q", more)
+	}
 	for option := range strings.SplitSeq(options, ",") {
 		switch value, number := strings.CutPrefix(option, "null="); {
 		case option == "":
@@ -124,8 +150,6 @@ func parseTag(tag string) (field, error) {
 			f.null, f.nullInt = true, n
 		case option == "hex":
 			f.hex = true
-		case option == "omitempty":
-			f.omitEmpty = true
 		default:
 			return f, fmt.Errorf("unknown option %q", option)
 		}

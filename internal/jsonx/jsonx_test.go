@@ -33,13 +33,13 @@ func (p *point) UnmarshalJSON(b []byte) error {
 type name string
 
 type inner struct {
-	Name name   `json:"name,null"`
+	Name name   `json:"name" jsonx:"null"`
 	Args []name `json:"args"`
 }
 
 type base struct {
 	ID     int32  `json:"id"`
-	Parent int32  `json:"parent,null=-1"`
+	Parent int32  `json:"parent" jsonx:"null=-1"`
 	Hidden string `json:"-"`
 }
 
@@ -47,8 +47,8 @@ type outer struct {
 	base
 	Comm   string    `json:"comm"`
 	Empty  string    `json:"empty,omitempty"`
-	Shift  uint64    `json:"shift,hex"`
-	Base   int64     `json:"base,hex"`
+	Shift  uint64    `json:"shift" jsonx:"hex"`
+	Base   int64     `json:"base" jsonx:"hex"`
 	Level  level     `json:"level"`
 	Levels []level   `json:"levels"`
 	At     time.Time `json:"at"`
@@ -148,10 +148,10 @@ func TestUnsupported(t *testing.T) {
 	for part, v := range map[string]any{
 		"has no tag": struct{ A int }{},
 		"unknown option": struct {
-			A int `json:"a,string"`
+			A int `json:"a" jsonx:"string"`
 		}{},
 		"invalid syntax": struct {
-			A int `json:"a,null=x"`
+			A int `json:"a" jsonx:"null=x"`
 		}{},
 		"map": struct {
 			A map[string]int `json:"a"`
@@ -227,4 +227,40 @@ func FuzzUnmarshal(f *testing.F) {
 			t.Fatalf("%s, again %s: %v", text, again, err)
 		}
 	})
+}
+
+type identity struct {
+	N    int    `json:"n"`
+	Name string `json:"name" jsonx:"null"`
+}
+
+type subject struct {
+	A     int       `json:"a"`
+	Inner *identity `json:"identity" jsonx:"inline"`
+	Z     int       `json:"z"`
+}
+
+func TestInline(t *testing.T) {
+	for text, want := range map[string]subject{
+		`{"a":1,"n":null,"name":null,"z":2}`:                      {A: 1, Z: 2},
+		`{"a":1,"n":0,"name":null,"z":2}`:                         {A: 1, Inner: &identity{}, Z: 2},
+		`{"a":1,"n":3,"name":"x\ufffd","nameBytes":"eP8=","z":2}`: {A: 1, Inner: &identity{N: 3, Name: "x\xff"}, Z: 2},
+	} {
+		got, err := Marshal(want)
+		if err != nil || string(got) != strings.ReplaceAll(text, `\ufffd`, "\ufffd") {
+			t.Errorf("%+v is %s (%v), want %s", want, got, err, text)
+		}
+		back := subject{A: 9, Inner: &identity{N: 9}}
+		if err := Unmarshal([]byte(text), &back); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(want, back); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+	if _, err := Marshal(struct {
+		A identity `json:"a" jsonx:"inline"`
+	}{}); err == nil {
+		t.Error("a structure that is no pointer is inline")
+	}
 }
