@@ -53,7 +53,7 @@ func openBundled(t testing.TB) *node {
 }
 
 // phys returns where in physical memory a kernel address is.
-func (n *node) phys(t *testing.T, a vmem.VirtAddr) vmem.PhysAddr {
+func (n *node) phys(t testing.TB, a vmem.VirtAddr) vmem.PhysAddr {
 	t.Helper()
 	m, err := n.k.space.Translate(a)
 	if err != nil {
@@ -63,7 +63,7 @@ func (n *node) phys(t *testing.T, a vmem.VirtAddr) vmem.PhysAddr {
 }
 
 // put writes a word at a kernel address of the damaged image.
-func (n *node) put(t *testing.T, m *smeartest.Memory, a vmem.VirtAddr, v uint64) {
+func (n *node) put(t testing.TB, m *smeartest.Memory, a vmem.VirtAddr, v uint64) {
 	t.Helper()
 	m.PutUint64(n.phys(t, a), v)
 }

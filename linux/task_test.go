@@ -1,0 +1,185 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// Where the tests keep namespaces.
+const (
+	pidAt  = 0x3000
+	credAt = 0x3400
+	nsesAt = 0x4000
+)
+
+// newNamespaces returns a kernel with a task at level 1 of PID namespaces, and namespaces
+// whose numbers are theirs in the list of types.
+func newNamespaces(t *testing.T) *testKernel {
+	k := newTestKernel(t)
+	k.set(taskAt, "task_struct", "nsproxy", at(proxyAt+0x800))
+	k.set(taskAt, "task_struct", "thread_pid", at(pidAt))
+	k.set(taskAt, "task_struct", "real_cred", at(credAt))
+	for i, member := range []string{"uts_ns", "ipc_ns", "mnt_ns", "net_ns", "time_ns", "cgroup_ns"} {
+		k.set(proxyAt+0x800, "nsproxy", member, at(nsesAt+uint64(i)*0x1800))
+	}
+	k.set(pidAt, "pid", "level", 1)
+	k.set(pidAt, "pid", "numbers[0].nr", 4711)
+	k.set(pidAt, "pid", "numbers[1].nr", 12)
+	k.set(pidAt, "pid", "numbers[1].ns", at(nsesAt+nsPID*0x1800))
+	k.set(credAt, "cred", "user_ns", at(nsesAt+nsUser*0x1800))
+	for i, typ := range nsStructs {
+		if i == nsNet {
+			continue // struct net is larger than what is between them, so its number comes last
+		}
+		k.set(nsesAt+uint64(i)*0x1800, typ, "ns.inum", uint64(100+i))
+	}
+	k.set(nsesAt+nsNet*0x1800, "net", "ns.inum", 100+nsNet)
+	return k
+}
+
+func TestNamespaces(t *testing.T) {
+	whole := Namespaces{UTS: 100, IPC: 101, Mnt: 102, Net: 103, Time: 104, Cgroup: 105, PID: 106, User: 107}
+	lost := whole
+	lost.UTS = 0
+	zombie := Namespaces{PID: 106, User: 107}
+	for _, tt := range []struct {
+		name   string
+		change func(*testKernel)
+		want   Namespaces
+		err    error
+	}{
+		{"whole", func(*testKernel) {}, whole, nil},
+		{"a zombie", func(k *testKernel) { k.set(taskAt, "task_struct", "nsproxy", 0) }, zombie, nil},
+		{"one is lost, the others not", func(k *testKernel) { k.set(proxyAt+0x800, "nsproxy", "uts_ns", at(1<<20)) }, lost, vmem.ErrNotCaptured},
+		{"nsproxy is lost", func(k *testKernel) { k.set(taskAt, "task_struct", "nsproxy", at(1<<20)) }, zombie, vmem.ErrNotCaptured},
+	} {
+		k := newNamespaces(t)
+		tt.change(k)
+		got, err := k.task(taskAt).Namespaces()
+		if d := cmp.Diff(tt.want, got); d != "" || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, d)
+		}
+	}
+}
+
+func TestNamespacedPIDs(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*testKernel)
+		want   []int32
+		err    error
+	}{
+		{"whole", func(*testKernel) {}, []int32{4711, 12}, nil},
+		{"no pid", func(k *testKernel) { k.set(taskAt, "task_struct", "thread_pid", 0) }, nil, kstruct.ErrCorrupt},
+		{"too deep", func(k *testKernel) { k.set(pidAt, "pid", "level", maxPIDLevel+1) }, nil, kstruct.ErrCorrupt},
+		{"lost", func(k *testKernel) { k.set(taskAt, "task_struct", "thread_pid", at(1<<20)) }, nil, vmem.ErrNotCaptured},
+		{"lost in part", func(k *testKernel) {
+			k.set(taskAt, "task_struct", "thread_pid", at(64<<10-112)) // of which numbers[1] is beyond what was captured
+			k.set(64<<10-112, "pid", "level", 1)
+		}, nil, vmem.ErrNotCaptured},
+	} {
+		k := newNamespaces(t)
+		tt.change(k)
+		got, err := k.task(taskAt).NamespacedPIDs()
+		if d := cmp.Diff(tt.want, got); d != "" || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, d)
+		}
+	}
+}
+
+// Where the tests keep threads.
+const (
+	signalAt = 0x2800
+	threadAt = 0x4000
+)
+
+// newThreads returns a kernel with a task of three threads, itself the first.
+func newThreads(t *testing.T) *testKernel {
+	k := newTestKernel(t)
+	nodes := []uint64{k.offset(signalAt, "signal_struct", "thread_head"), k.offset(taskAt, "task_struct", "thread_node")}
+	for i := range uint64(2) {
+		off := threadAt + i*0x3000
+		k.set(off, "task_struct", "pid", 8+i)
+		k.set(off, "task_struct", "tgid", 7)
+		k.set(off, "task_struct", "real_parent", at(taskAt))
+		k.setText(off, "task_struct", "comm", "thread")
+		nodes = append(nodes, k.offset(off, "task_struct", "thread_node"))
+	}
+	k.set(taskAt, "task_struct", "signal", at(signalAt))
+	k.link(nodes...)
+	return k
+}
+
+func TestThreads(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*testKernel)
+		want   []int32
+		gaps   []error
+	}{
+		{"whole", func(*testKernel) {}, []int32{7, 8, 9}, nil},
+		{"of another group", func(k *testKernel) { k.set(threadAt, "task_struct", "tgid", 12) }, []int32{7, 9}, []error{kstruct.ErrCorrupt}},
+		{"no task", func(k *testKernel) { k.set(threadAt, "task_struct", "pid", 0xffffffff) }, []int32{7, 9}, []error{kstruct.ErrCorrupt}},
+		{"a parent that is lost", func(k *testKernel) { k.set(threadAt, "task_struct", "real_parent", at(1<<20)) }, []int32{7, 8, 9}, []error{kstruct.ErrCorrupt}},
+		{"no signal_struct", func(k *testKernel) { k.set(taskAt, "task_struct", "signal", 0) }, nil, []error{kstruct.ErrCorrupt}},
+	} {
+		k := newThreads(t)
+		tt.change(k)
+		threads, errs := collect(k.task(taskAt).Threads(t.Context()))
+		var got []int32
+		for _, thread := range threads {
+			got = append(got, thread.PID)
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, d)
+		}
+		checkGaps(t, errs, tt.gaps...)
+	}
+	k := newThreads(t)
+	for range k.task(taskAt).Threads(t.Context()) {
+		break // a walk ends where its user ends it
+	}
+}
+
+// A context that is done ends every walk with its error, and that is no Gap.
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	k := openBundled(t).k
+	tasks, _ := walk(t, k)
+	p := tasks[1]
+	mm, err := p.MM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, found int, errs []error) {
+		t.Helper()
+		if found > 0 || len(errs) != 1 || errs[0] != context.Canceled { //nolint:errorlint // it is not wrapped
+			t.Errorf("%s: %d found, errors %v", what, found, errs)
+		}
+	}
+	processes, errs := collect(k.Processes(ctx))
+	check("processes", len(processes), errs)
+	threads, errs := collect(p.Threads(ctx))
+	check("threads", len(threads), errs)
+	files, errs := collect(p.Files(ctx))
+	check("files", len(files), errs)
+	mounts, errs := collect(p.Mounts(ctx))
+	check("mounts", len(mounts), errs)
+	cgroups, errs := collect(p.CgroupPaths(ctx))
+	check("cgroups", len(cgroups), errs)
+	vmas, errs := collect(mm.VMAs(ctx))
+	check("mappings", len(vmas), errs)
+	args, errs := collect(mm.Args(ctx))
+	check("args", len(args), errs)
+	env, errs := collect(mm.Env(ctx))
+	check("env", len(env), errs)
+	resources, errs := collect(k.IOMem(ctx))
+	check("iomem", len(resources), errs)
+}
