@@ -6,6 +6,8 @@
 //
 //   - [github.com/nodelens/nodelens/cos]: the high-level entry. AnalyzeNode opens
 //     an image, finds its kernel, attributes processes to pods and reports.
+//   - [github.com/nodelens/nodelens/image]: opens any image by its content, from a file, a
+//     device or a server, and the kernel in it.
 //   - [github.com/nodelens/nodelens/linux]: kernel structures under their kernel
 //     names: Kernel, Task, MM, VMA, File.
 //   - [github.com/nodelens/nodelens/isf]: types and symbols of one kernel, as data.
