@@ -4,7 +4,8 @@
 
 Each line of the input is a type and how many addresses to read, such as "struct sock 1000". Each line of the output is
 a JSON array: type, size, address, value. The size is null for an unknown type. The value is null where memory can't be
-read; else it is an object for a struct or union, an array, or a number.
+read; else it is an object for a struct or union, an array, or a number. For a line such as "print init_task" it is the
+text that drgn prints of the variable, without types and symbols.
 """
 
 import json
@@ -42,9 +43,19 @@ def read(typ, address):
         return None
 
 
+def printed(variable):
+    try:
+        return prog[variable].format_(type_name=False, member_type_names=False, element_type_names=False, symbolize=False)
+    except LookupError:
+        return None
+
+
 at = addresses(random.Random(20260101))
 for line in sys.stdin:
     name, count = line.rsplit(None, 1)
+    if name == "print":
+        print(json.dumps([name + " " + count, None, 0, printed(count)]))
+        continue
     try:
         typ = prog.type(name)
         size = typ.size

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,6 +19,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/nodelens/nodelens/dwarfconv"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/isf"
@@ -25,6 +28,9 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
+
+// How many addresses are read by each structure that package linux binds, and by each other.
+const boundReadings, otherReadings = 1000, 2
 
 // Every structure that linux binds reads at a thousand random addresses as drgn reads it,
 // and every other one at a few; with types from the vmlinux, and with those of the image's
@@ -38,12 +44,15 @@ func TestDrgn(t *testing.T) {
 	bound := boundTypes(t)
 	var request bytes.Buffer
 	for _, name := range bound {
-		fmt.Fprintln(&request, name, 1000)
+		fmt.Fprintln(&request, name, boundReadings)
 	}
 	for u := range spaces[0].space.Types().UserTypes() {
 		if name := u.Kind.String() + " " + u.Name; !strings.HasPrefix(u.Name, "unnamed_") && !slices.Contains(bound, name) {
-			fmt.Fprintln(&request, name, 2)
+			fmt.Fprintln(&request, name, otherReadings)
 		}
+	}
+	for _, name := range []string{"init_task", "init_mm", "init_net", "init_cred", "init_user_ns", "init_pid_ns", "root_task_group", "tcp_prot", "tk_core"} {
+		fmt.Fprintln(&request, "print", name)
 	}
 	cmd := exec.Command(python, filepath.Join("..", "interop", "drgnread.py"), img, vmlinux)
 	cmd.Stdin, cmd.Stderr = &request, os.Stderr
@@ -86,6 +95,7 @@ type drgnSpace struct {
 
 	values, reads, faults, nulls int
 	signs                        int             // enumerations of another sign
+	printed                      int             // variables that were printed
 	types                        map[string]bool // that were read
 	other                        map[string]bool // that are not those of drgn: kernels have several of one name
 	wrong                        int
@@ -186,6 +196,10 @@ func decodeArray(d *json.Decoder, parts ...any) error {
 
 // compare reads what drgn read.
 func (s *drgnSpace) compare(t *testing.T, r reading) {
+	if variable, ok := strings.CutPrefix(r.typ, "print "); ok {
+		s.comparePrinted(t, variable, r.value)
+		return
+	}
 	v := s.space.Struct(r.typ, vmem.VirtAddr(r.addr))
 	if v.Err() != nil || r.size == nil {
 		if slices.Contains(s.bound, r.typ) && (v.Err() == nil) != (r.size != nil) {
@@ -208,6 +222,29 @@ func (s *drgnSpace) compare(t *testing.T, r reading) {
 		return
 	}
 	s.same(t, r.typ, v, r.value)
+}
+
+// comparePrinted compares what is printed of a variable, line by line but in any order, for
+// members of one offset come by name here. drgn follows null pointers to text where there
+// is memory at 0.
+func (s *drgnSpace) comparePrinted(t *testing.T, variable string, drgn any) {
+	want, ok := drgn.(string)
+	v := s.space.Object(variable)
+	if !ok || s.name == "BTF" && errors.Is(v.Err(), kstruct.ErrUnsupported) {
+		return // not in this kernel, or of unknown type
+	}
+	want = regexp.MustCompile(`= 0x0 = ".*"`).ReplaceAllString(want, "= 0x0")
+	var got strings.Builder
+	if err := (&kstruct.Printer{OmitTypes: true, OmitSymbols: true}).Print(&got, v); err != nil {
+		s.fail(t, "%v", err)
+	}
+	wantLines, gotLines := strings.Split(want, "\n"), strings.Split(got.String(), "\n")
+	slices.Sort(wantLines)
+	slices.Sort(gotLines)
+	if d := cmp.Diff(wantLines, gotLines); d != "" {
+		s.fail(t, "%s as it is printed (-drgn +ours):\n%s", variable, d)
+	}
+	s.printed++
 }
 
 // another notes a type that is not that of drgn.
@@ -338,8 +375,8 @@ func orError(s string, err error) string {
 }
 
 func (s *drgnSpace) report(t *testing.T) {
-	t.Logf("%s: %d values of %d types in %d readings, %d of them unreadable; %d readings of types that one side lacks; %d types are others of the same name; the sign of %d enumerations differs",
-		s.name, s.values, len(s.types), s.reads, s.faults, s.nulls, len(s.other), s.signs)
+	t.Logf("%s: %d values of %d types in %d readings, %d of them unreadable; %d readings of types that one side lacks; %d types are others of the same name; the sign of %d enumerations differs; %d variables printed",
+		s.name, s.values, len(s.types), s.reads, s.faults, s.nulls, len(s.other), s.signs, s.printed)
 	if s.wrong > 20 {
 		t.Errorf("%s: %d more", s.name, s.wrong-20)
 	}
