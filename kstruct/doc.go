@@ -30,7 +30,33 @@
 // does: see [Printer]. A Value looks names up each time, and takes microseconds where a
 // bound view takes tens of nanoseconds; what is read of every task is worth a view.
 //
+// # Walks
+//
+// A [Walk] goes over the kernel's containers, and verifies each step:
+//
+//	w := space.Walk(ctx, &kstruct.WalkOptions{Object: "modules"})
+//	for module, err := range w.Entries(w.List(modules), "module", "list") {
+//
+//	list_head                      Walk.List          back links; from both ends where broken
+//	hlist, hlist_bl, hlist_nulls   Walk.HList ...     back links; the value of the end
+//	pointers to the next           Walk.Chain, LList  no cycles
+//	plist                          Walk.PList         back links, priorities
+//	rb_root, rb_root_cached        Walk.RBTree ...    parents, the first node
+//	xarray, radix tree, IDR        Walk.XArray ...    parents, slots, shifts, counts, owner
+//	maple tree                     Walk.Maple         parents, slots, pivots, ends, gaps, height
+//	rhashtable, rhltable           Walk.RHashTable    ends of chains, the number of elements
+//
+// What contradicts itself is a [vmem.Gap] among what the walk yields, and the rest is still
+// walked. A container is bound by the types when it is first walked, and by itself: one
+// that a kernel has not is an error of its walks alone.
+//
+// A per-CPU variable has an address for each CPU: [Space.PerCPU], [Space.PerCPUPtr] for
+// what is allocated, [Space.Counter] and [Space.RefCount] for what CPUs count in parts.
+//
 // # Not supported
+//
+// Radix trees of kernels before 4.20 and rhashtables of those before 5.4 have other nodes.
+// Kernels without CONFIG_SMP have no per-CPU variables.
 //
 // Memory is read as x86-64 has it, little endian, but for members that the types or a tag
 // say are big endian. Floating-point numbers are read as bytes only.

@@ -15,7 +15,7 @@ import (
 const (
 	dense  = 0<<3 | 4
 	leaf   = 1<<3 | 4
-	range_ = 2<<3 | 4
+	ranged = 2<<3 | 4
 	arange = 3<<3 | 4
 	root   = 2 // instead of 4 (mte_mk_root)
 
@@ -50,10 +50,10 @@ func span(first, last, off uint64) kstruct.Entry {
 
 // mapleTestTree is a maple_tree at base that keeps gaps, of a node with three leaves.
 func mapleTestTree(m *machine) {
-	const max = 1<<64 - 1
+	const last = 1<<64 - 1
 	m.mapleTree(2, allocRange, at(0x1000)|arange&^4|root)
 	m.arangeNode(0x1000, at(0)|1, []uint64{0xffff, 0x1ffff}, []uint64{at(0x2000) | leaf, at(0x3000) | leaf, at(0x4000) | leaf},
-		[]uint64{0x1000, 0x8000, max - 0x2ffff}, 2)
+		[]uint64{0x1000, 0x8000, last - 0x2ffff}, 2)
 	// Behind the pivot that ends the node stands what deletions left there.
 	m.rangeNode(0x2000, child(0x1000, 0), []uint64{0xfff, 0x1fff, 0xffff, 0x1ffff}, []uint64{0, at(0x5000), at(0x5100), at(0x5f00)})
 	m.bytes(0x2000+248, 2)
@@ -123,7 +123,7 @@ func TestMaple(t *testing.T) {
 // last pivot.
 func TestMapleRange(t *testing.T) {
 	m := newMachine(t)
-	m.mapleTree(2, 0, at(0x1000)|range_&^4|root)
+	m.mapleTree(2, 0, at(0x1000)|ranged&^4|root)
 	m.rangeNode(0x1000, at(0)|1, []uint64{15}, []uint64{at(0x2000) | leaf, at(0x3000) | leaf})
 	m.bytes(0x1000+248, 1)
 	var pivots, slots []uint64
@@ -145,7 +145,7 @@ func TestMapleRange(t *testing.T) {
 // A dense node has an index for each slot.
 func TestMapleDense(t *testing.T) {
 	m := newMachine(t)
-	m.mapleTree(2, 0, at(0x1000)|range_&^4|root)
+	m.mapleTree(2, 0, at(0x1000)|ranged&^4|root)
 	m.rangeNode(0x1000, at(0)|1, []uint64{3, 40}, []uint64{at(0x2000) | dense, at(0x3000) | dense, at(0x4000) | leaf})
 	m.bytes(0x1000+248, 2)
 	m.put(0x2000, child(0x1000, 0), at(0x5000), 0, at(0x5010), 0, at(0x5f00))
