@@ -116,7 +116,7 @@ func openUndamaged(t *testing.T, img testimages.Image) *undamaged {
 	}
 	u.report.Kernel.Symbols = "given"
 	u.pages = slices.Sorted(maps.Keys(m.pages))
-	ranges := f.Memory.Ranges()
+	ranges := f.Ranges()
 	u.end = int64(ranges[len(ranges)-1].Last()) + 1
 	return u
 }

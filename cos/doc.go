@@ -25,6 +25,9 @@
 //   - all of these, also of containers that have exited: containerd's own database,
 //     as far as containerd has it mapped
 //
+// Each of those who tell is a [claim.Source]; a container runtime is one in a package of
+// its own, as containerd is in package containerd.
+//
 // Shim arguments and UTS names are kept as hints: they never decide. Each value has
 // its [Evidence]; where two sources disagree a gap says so, and where no source
 // knows, the value stays empty. That database is a file: pages of it that were not in
@@ -33,7 +36,7 @@
 // # Limits
 //
 // The kubelet, containerd and CRI-O cgroup names of either cgroup driver are known,
-// and Docker's and Podman's containers outside of pods. Names of pods and
+// Kata's, and Docker's and Podman's containers outside of pods. Names of pods and
 // containers are recovered from containerd alone. A name is whatever the owner of
 // the pod or the process chose, and any byte can be in it: nothing here is safe to
 // print to a terminal as it is.

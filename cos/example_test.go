@@ -2,12 +2,15 @@ package cos_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"strings"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 func ExampleAnalyzeNode() {
@@ -55,6 +58,26 @@ func ExampleOpenNode() {
 	fmt.Printf("%s runs %s in pod %s/%s\n", task.Comm, exe, pod.Namespace, pod.Name)
 	// Output:
 	// kworker/u4:2 runs /memfd:update (deleted) in pod shop/image-resizer-5d8c7b9f6-zt4hn
+}
+
+// A report is read back as it was written, names that are no text included.
+func ExampleNodeReport_UnmarshalJSON() {
+	text := []byte(`{
+		"schema": "nodelens/node/v2", "whole": false,
+		"processes": [{"pid": 7, "comm": "d\ufffdfunt", "commBytes": "ZOlmdW50", "state": "Z (zombie)", "sources": "PID IDR"}],
+		"gaps": [{"object": "task list", "place": "kernel", "address": "0xffff888001234000", "reason": "swapped", "error": "swapped out"}]
+	}`)
+	var report cos.NodeReport
+	if err := json.Unmarshal(text, &report); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%q\n", report.Processes[0].Comm)
+	for _, gap := range report.Gaps {
+		fmt.Println(gap, errors.Is(gap, vmem.ErrSwapped))
+	}
+	// Output:
+	// "d\xe9funt"
+	// task list at kernel address 0xffff888001234000: swapped out true
 }
 
 func ExampleParseCgroupPath() {

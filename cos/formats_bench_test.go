@@ -46,7 +46,7 @@ func benchFormat(b *testing.B, name string) {
 		}
 	})
 	f := openImage(b, name)
-	ranges := f.Memory.Ranges()
+	ranges := f.Ranges()
 	all := ranges[len(ranges)-1] // the first are small
 	b.Run("cold", func(b *testing.B) { benchPages(b, f.Memory, all) })
 	all.Size = min(all.Size, 8<<20)

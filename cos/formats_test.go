@@ -189,7 +189,7 @@ func compareImages(t *testing.T, plain original, packed, format string) {
 	}
 	ranges := plain.ranges
 	if ranges == nil {
-		ranges = want.Memory.Ranges()
+		ranges = want.Ranges()
 	}
 	compareMemory(t, want.Memory, got.Memory, ranges)
 	comparePlaces(t, want.Memory, got.Memory, ranges)

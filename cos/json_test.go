@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
@@ -317,4 +318,26 @@ func TestDocumented(t *testing.T) {
 	if diff := cmp.Diff(written, documented); diff != "" {
 		t.Errorf("members (-written +described):\n%s", diff)
 	}
+}
+
+// FuzzReport reads anything: a report that is taken is written and read back the same.
+func FuzzReport(f *testing.F) {
+	f.Add([]byte(wholeJSON))
+	f.Add([]byte(`{"schema":"nodelens/node/v2","processes":[{"ppid":null,"uid":7,"state":"S (sleeping)","sources":"PID IDR"}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var first, second NodeReport
+		if json.Unmarshal(text, &first) != nil {
+			return
+		}
+		written, err := json.Marshal(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(written, &second); err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		if diff := cmp.Diff(first, second, gapsByCode, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("read back (-first +second):\n%s", diff)
+		}
+	})
 }

@@ -63,7 +63,7 @@ func (write aWriter) file(t *testing.T, source string) string {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	for _, r := range f.Memory.Ranges() {
+	for _, r := range f.Ranges() {
 		if err := write(w, r, io.NewSectionReader(f.Memory, int64(r.Start), int64(r.Size))); err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func BenchmarkOpenRaw(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer w.Close()
-	for _, r := range f.Memory.Ranges() {
+	for _, r := range f.Ranges() {
 		if err := padded(w, r, io.NewSectionReader(f.Memory, int64(r.Start), int64(r.Size))); err != nil {
 			b.Fatal(err)
 		}

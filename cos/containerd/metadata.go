@@ -65,7 +65,7 @@ func databaseClaims(ctx context.Context, p *claim.Process, live bool) (claims []
 	for try := 0; try == 0 || live && err != nil && try < liveTries; try++ {
 		mm, mmErr := p.Task.MM()
 		if mmErr != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // a gap of the process already
 		}
 		claims, err = metadataClaims(ctx, p.PID, mm)
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// ErrClosed: standard output is closed, so what the command would print is lost.
+// ErrClosed is the reason of an output that goes nowhere: standard output is closed.
 var ErrClosed = errors.New("standard output is closed, or is /dev/null for reading and writing: what would be printed is lost")
 
 // CheckOutput returns ErrClosed if w is standard output, and the program was started
