@@ -146,6 +146,7 @@ var listFields = []isf.Field{
 }
 
 func TestConvertKinds(t *testing.T) {
+	t.Parallel()
 	f, err := Convert(bytes.NewReader(readTestFile(t, "testdata/btf/kinds.btf")), nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +157,7 @@ func TestConvertKinds(t *testing.T) {
 }
 
 func TestConvertELF(t *testing.T) {
+	t.Parallel()
 	btf := readTestFile(t, "testdata/btf/kinds.btf")
 	for _, c := range []struct {
 		section string
@@ -198,6 +200,7 @@ func elfWith(name string, data []byte) []byte {
 }
 
 func TestConvertModule(t *testing.T) {
+	t.Parallel()
 	base, module := readTestFile(t, "testdata/btf/kinds.btf"), readTestFile(t, "testdata/btf/module.btf")
 	f, err := Convert(bytes.NewReader(module), nil, &Options{Base: bytes.NewReader(base)})
 	if err != nil {
@@ -222,6 +225,7 @@ func TestConvertModule(t *testing.T) {
 
 // A module without types of its own has BTF that is all header.
 func TestConvertModuleWithoutTypes(t *testing.T) {
+	t.Parallel()
 	base := bytes.NewReader(readTestFile(t, "testdata/btf/kinds.btf"))
 	empty := make([]byte, btfHeaderSize)
 	binary.LittleEndian.PutUint16(empty, btfMagic)
@@ -259,6 +263,7 @@ func newer(t *testing.T, layout bool) []byte {
 }
 
 func TestConvertNewerKinds(t *testing.T) {
+	t.Parallel()
 	f, err := Convert(bytes.NewReader(newer(t, true)), nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -279,6 +284,7 @@ func TestConvertNewerKinds(t *testing.T) {
 // What is cut off is refused. Whichever 16 bytes are overwritten with what is no BTF, what
 // comes out is right, and what is missing is told.
 func TestConvertDamaged(t *testing.T) {
+	t.Parallel()
 	whole := readTestFile(t, "testdata/btf/kinds.btf")
 	for n := range whole {
 		if _, err := Convert(bytes.NewReader(whole[:n]), nil, nil); !errors.Is(err, ErrDamaged) {
@@ -378,6 +384,7 @@ func oddBTF(record ...uint32) []byte {
 
 // One odd record costs that type, or that member.
 func TestConvertOddRecords(t *testing.T) {
+	t.Parallel()
 	task := isf.UserType{Name: "task_struct", Kind: isf.KindStruct, Size: 8, Fields: []isf.Field{{Name: "pid", Offset: 4, Type: tInt}}}
 	for name, c := range map[string]struct {
 		record []uint32

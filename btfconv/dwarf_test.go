@@ -15,6 +15,7 @@ import (
 // Every struct, union and enumeration that both BTF and DWARF have of one kernel
 // is the same, to the last member. What DWARF-made databases have on top is listed.
 func TestTypesEqualDWARF(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		dwarf := openISF(t, image)
 		btf, _, err := FromMemory(t.Context(), mem, nil)

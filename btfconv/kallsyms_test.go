@@ -86,6 +86,7 @@ func sortLoosely(symbols []kernelSymbol) []kernelSymbol {
 var exportKernelSymbol = gocmp.AllowUnexported(kernelSymbol{})
 
 func TestKallsyms(t *testing.T) {
+	t.Parallel()
 	for _, x := range fixtures {
 		t.Run(x.name, func(t *testing.T) {
 			symbols, byName, table, err := x.decode(x.window(t))
@@ -111,6 +112,7 @@ func TestKallsyms(t *testing.T) {
 // Whatever block of the tables is overwritten, what comes out is an error or
 // what would have come out.
 func TestKallsymsDamaged(t *testing.T) {
+	t.Parallel()
 	const block, step = 1024, 256 // longer than a name
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, x := range fixtures {
@@ -148,6 +150,7 @@ func fillings(window []byte, size int, random *rand.Rand) [][]byte {
 }
 
 func TestKallsymsCutShort(t *testing.T) {
+	t.Parallel()
 	for _, x := range fixtures {
 		window := x.window(t)
 		for n := 0; n < len(window); n += 7 {

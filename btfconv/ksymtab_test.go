@@ -29,6 +29,7 @@ func wantExports(t testing.TB) []kernelSymbol {
 }
 
 func TestExports(t *testing.T) {
+	t.Parallel()
 	window := readTestFile(t, "testdata/ksymtab/ksymtab.bin")
 	at, ok := searchExports(window)
 	if !ok || at != exportsStart {
@@ -46,6 +47,7 @@ func TestExports(t *testing.T) {
 // A table that was cut short, or of which a part is overwritten, is not found or
 // doesn't pass the check.
 func TestExportsDamaged(t *testing.T) {
+	t.Parallel()
 	const block = 128
 	whole := readTestFile(t, "testdata/ksymtab/ksymtab.bin")[exportsStart:]
 	want := wantExports(t)
@@ -83,6 +85,7 @@ func FuzzKsymtab(f *testing.F) {
 }
 
 func TestParseSymbols(t *testing.T) {
+	t.Parallel()
 	const running = "ffffffff9a000000 T _text\n0000000000000000 A fixed_percpu_data\nffffffff9a000010 t x\n" +
 		"ffffffffc0000000 t init_module\t[lab]\n\nffffffff9b000000 D init_task\n"
 	got, err := parseSymbols(strings.NewReader(running))
@@ -99,6 +102,7 @@ func TestParseSymbols(t *testing.T) {
 }
 
 func TestParseSymbolsMalformed(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		text string
 		want error
@@ -119,6 +123,7 @@ func TestParseSymbolsMalformed(t *testing.T) {
 // The addresses of a database are those that the kernel was linked with.
 // Types of something other than the kernel that the symbols are of are told to be so.
 func TestConvertNoKernelTypes(t *testing.T) {
+	t.Parallel()
 	symbols := "ffffffff81000000 T _text\nffffffff82000000 D init_task\n"
 	f, err := Convert(bytes.NewReader(readTestFile(t, "testdata/btf/kinds.btf")), strings.NewReader(symbols), nil)
 	if err != nil {
@@ -130,6 +135,7 @@ func TestConvertNoKernelTypes(t *testing.T) {
 }
 
 func TestConvertShift(t *testing.T) {
+	t.Parallel()
 	const moved = "ffffffff9a000000 T _text\nffffffff9c000000 D init_task\n0000000000001000 A cpu_tss_rw\n"
 	const elsewhere = "0000000000200040 A phys_startup_64\nffffffff80200000 T _text\nffffffff80200040 T startup_64\nffffffff82200000 D init_task\n"
 	btf := readTestFile(t, "testdata/btf/kinds.btf")

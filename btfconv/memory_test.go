@@ -112,6 +112,7 @@ func openISF(t *testing.T, image testimages.Image) *isf.File {
 }
 
 func TestFromMemoryIdentity(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		f, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
@@ -159,6 +160,7 @@ func finished(t *testing.T, mem vmem.Memory) *search {
 
 // The whole table of kallsyms is what /proc/kallsyms showed in the guest.
 func TestFromMemoryKallsyms(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		want := truthSymbols(t, image)
 		got, _, err := finished(t, mem).table.decode()
@@ -175,6 +177,7 @@ func TestFromMemoryKallsyms(t *testing.T) {
 // Each address is that which a foreign tool has from vmlinux, unless several
 // symbols have the name.
 func TestFromMemoryAddresses(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		want := linked(t, image)
 		f, r, err := FromMemory(t.Context(), mem, nil)
@@ -203,6 +206,7 @@ func TestFromMemoryAddresses(t *testing.T) {
 // kernel's own pointers is where a foreign tool has it, and nothing that analysis
 // uses is missing.
 func TestFromMemoryFunctionsOnly(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		r := withoutSymbols(t, mem, func(inText, exported bool) bool { return !inText && !exported })
 		checkFound(t, r, linked(t, image))
@@ -214,6 +218,7 @@ func TestFromMemoryFunctionsOnly(t *testing.T) {
 
 // Without export tables too, the first task and what it points to is found.
 func TestFromMemoryFunctionsWithoutExports(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		r := withoutSymbols(t, mem, func(inText, _ bool) bool { return !inText })
 		checkFound(t, r, linked(t, image))
@@ -268,6 +273,7 @@ func checkFound(t *testing.T, r *Report, want map[string]uint64) {
 
 // Without VMCOREINFO the database is the same.
 func TestFromMemoryWithoutNotes(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		want, wantReport, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
@@ -293,6 +299,7 @@ func TestFromMemoryWithoutNotes(t *testing.T) {
 // What is damaged or was not captured is an error that names the part, the
 // kernel and a remedy.
 func TestFromMemoryDamagedTables(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		_, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
@@ -330,6 +337,7 @@ func TestFromMemoryDamagedTables(t *testing.T) {
 // A page of BTF that was overwritten, or not captured, costs the types on it. What comes
 // out is right, and what is missing is told.
 func TestFromMemoryDamagedBTF(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		f, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil || len(f.Lost()) > 0 {
@@ -365,6 +373,7 @@ func TestFromMemoryDamagedBTF(t *testing.T) {
 // Whichever page is overwritten, of all that is read, what comes out is an error,
 // or the same database but for what is told to be lost.
 func TestFromMemoryDamagedPages(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it makes a hundred databases")
 	}
@@ -402,6 +411,7 @@ func differences(want, got isf.Contents) string {
 }
 
 func TestFromMemoryNothing(t *testing.T) {
+	t.Parallel()
 	mem := &patched{Memory: emptyMemory(4 << 20)}
 	f, r, err := FromMemory(t.Context(), mem, nil)
 	missing, ok := errors.AsType[*MissingError](err)
@@ -416,6 +426,7 @@ func TestFromMemoryNothing(t *testing.T) {
 }
 
 func TestKernelConfig(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		_, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
@@ -454,6 +465,7 @@ var lies = map[string]struct{ line, instead string }{
 }
 
 func TestFromMemoryLyingNotes(t *testing.T) {
+	t.Parallel()
 	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		want, report, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestLinkedAt(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		config string
 		want   uint64
@@ -29,6 +30,7 @@ func TestLinkedAt(t *testing.T) {
 }
 
 func TestLayouts(t *testing.T) {
+	t.Parallel()
 	btf, err := parseBTF(readTestFile(t, "testdata/btf/kinds.btf"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +60,7 @@ func TestLayouts(t *testing.T) {
 }
 
 func TestMissingError(t *testing.T) {
+	t.Parallel()
 	const help = "an ISF file of exactly this kernel, or one made from its vmlinux with debug information, would help"
 	for _, c := range []struct {
 		err  MissingError
@@ -85,6 +88,7 @@ func TestMissingError(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	c := clock{seconds: 8, nanoseconds: 16, real: 32}
 	keeper := func(sec, nsec, offset int64) []byte {
 		b := make([]byte, 40)
@@ -112,6 +116,7 @@ func TestClock(t *testing.T) {
 // Of several symbols with one name, a global one stays, else the lowest; what a
 // table has is not replaced.
 func TestSymbolTable(t *testing.T) {
+	t.Parallel()
 	table := newSymbolTable([]kernelSymbol{
 		{"b", 3, 't'}, {"a", 1, 't'}, {"b", 4, 'T'}, {"b", 2, 't'}, {"c", 9, 'd'}, {"c", 5, 'd'},
 	}, nil)
@@ -124,6 +129,7 @@ func TestSymbolTable(t *testing.T) {
 
 // Words are read from the kernel's image, or through the direct map.
 func TestFinderWord(t *testing.T) {
+	t.Parallel()
 	const text, base = 0xffffffff9a000000, 0xffff888000000000
 	le := binary.LittleEndian
 	mem := &patched{emptyMemory(8 << 20), 2 << 20, slices.Concat(le.AppendUint64(nil, base), le.AppendUint64(nil, 7))}

@@ -74,10 +74,13 @@ func TestOneMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
+	t.Parallel()
 	t.Run("LiME", func(t *testing.T) {
+		t.Parallel()
 		testPackings(t, originalOf(t, plainLiME(t)), packingsOfLiME)
 	})
 	t.Run("ELF", func(t *testing.T) {
+		t.Parallel()
 		for _, img := range testimages.All(t) {
 			if filepath.Ext(img.Path) != ".elf" {
 				continue
@@ -86,6 +89,7 @@ func TestOneMemory(t *testing.T) {
 			plain.ranges = ramOf(t, img)
 			for _, d := range dumps {
 				t.Run(d.options, func(t *testing.T) {
+					t.Parallel()
 					dump := testimages.Makedumpfile(t, img, strings.Fields(d.options)...)
 					compareImages(t, plain, dump, d.format)
 				})
@@ -145,6 +149,7 @@ func run(t testing.TB, p packing, in, out string) {
 func testPackings(t *testing.T, plain original, packings []packing) {
 	for _, p := range packings {
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
 			packed := filepath.Join(t.TempDir(), "packed")
 			run(t, p, plain.path, packed)
 			compareImages(t, plain, packed, p.format)
@@ -193,7 +198,11 @@ func compareImages(t *testing.T, plain original, packed, format string) {
 	}
 	compareMemory(t, want.Memory, got.Memory, ranges)
 	comparePlaces(t, want.Memory, got.Memory, ranges)
-	if diff := cmp.Diff(plain.report, withoutNotes(t, analyze(t, packed))); diff != "" {
+	r, err := AnalyzeNode(t.Context(), Memory(got), nil) // what is decoded by now is not decoded again
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plain.report, withoutNotes(t, r)); diff != "" {
 		t.Errorf("report (-plain +packed):\n%s", diff)
 	}
 }

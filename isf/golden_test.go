@@ -39,8 +39,10 @@ func golden(t testing.TB, name string) []byte {
 // TestGolden decodes databases of whole kernels and compares what Encode makes of them
 // with what encoding/json makes of the original, whole.
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	for _, name := range goldens {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			text := golden(t, name)
 			f, err := Decode(bytes.NewReader(text))
 			if err != nil {

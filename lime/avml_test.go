@@ -84,6 +84,7 @@ func avmlHead(r physRange) []byte {
 }
 
 func TestAVML(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "v0.20.0.avml")
 	low, mid, high := file[:block2], file[block2:block3], file[block3:]
 	all := []physRange{pattern1, random, pattern2}
@@ -127,6 +128,7 @@ func edit(b []byte, off int) []byte {
 }
 
 func TestAVMLDamage(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "v0.20.0.avml")
 	low, mid := file[:block2], file[block2:block3]
 	chunk2 := 42 + 4 + int(low[43]) + int(low[44])<<8 + int(low[45])<<16 // of the first block
@@ -173,6 +175,7 @@ func TestAVMLDamage(t *testing.T) {
 
 // Damage that leaves the headers alone shows in reading, and only there.
 func TestAVMLChecksum(t *testing.T) {
+	t.Parallel()
 	for name, off := range map[string]int{"data": block2 + 32 + 10 + 0x1000, "sum": block2 + 32 + 10 + 5} {
 		f := open(t, edit(fixture(t, "v0.20.0.avml"), off))
 		checkGaps(t, f, nil)
@@ -189,6 +192,7 @@ func TestAVMLChecksum(t *testing.T) {
 // LiME headers alone may be zeros that AVML 0.17.0 left out, or records that LiME broke
 // off; so they are lost.
 func TestHeadersAloneInLiME(t *testing.T) {
+	t.Parallel()
 	f := open(t, fixture(t, "v0.17.0.lime"))
 	checkMachine(t, f, []physRange{pattern1, random, pattern2})
 	checkGaps(t, f, []lost{{0x1303f, zeros1, ErrShort}, {0x1807e, zeros2, ErrShort}, {0x1809e, zeros3, ErrShort}})
@@ -197,6 +201,7 @@ func TestHeadersAloneInLiME(t *testing.T) {
 // Wherever an image is cut off, all that precedes the cut is there, and the rest of its
 // block is a gap.
 func TestAVMLCut(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "v0.20.0.avml")
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -223,6 +228,7 @@ func b2i(b bool) int {
 }
 
 func TestAVMLConcurrentReads(t *testing.T) {
+	t.Parallel()
 	f := open(t, fixture(t, "v0.20.0.avml"))
 	var wg sync.WaitGroup
 	for range 8 {

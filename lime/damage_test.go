@@ -126,6 +126,7 @@ var severalFaultsTests = []damageTest{
 }
 
 func TestSeveralFaults(t *testing.T) {
+	t.Parallel()
 	for _, tt := range severalFaultsTests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := open(t, tt.file)
@@ -138,6 +139,7 @@ func TestSeveralFaults(t *testing.T) {
 }
 
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range damageTests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := open(t, tt.file)
@@ -149,6 +151,7 @@ func TestDamage(t *testing.T) {
 
 // Headers in memory do not matter while the chain of records holds.
 func TestHeadersInMemory(t *testing.T) {
+	t.Parallel()
 	f := open(t, image(withCopy(low, 0x10, high), withCopy(mid, 0x100, mem(0x20000, 0x100)), record(high)))
 	checkGaps(t, f, nil)
 	if d := cmp.Diff([]physRange{low, mid, high}, f.Ranges()); d != "" {
@@ -180,6 +183,7 @@ var copyTests = []damageTest{
 }
 
 func TestHeadersInDamagedMemory(t *testing.T) {
+	t.Parallel()
 	for _, tt := range copyTests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := open(t, tt.file)
@@ -193,6 +197,7 @@ func TestHeadersInDamagedMemory(t *testing.T) {
 
 // An image of thousands of damaged records, and of chunks, is listed only so far.
 func TestManyGaps(t *testing.T) {
+	t.Parallel()
 	var records [][]byte
 	for i := range uint64(gaplist.Limit + 10) {
 		records = append(records, record(mem(0x10000*i, 0x2000))[:32+0x1000])

@@ -52,6 +52,7 @@ const blockSize = 16 << 20
 func block(n, m uint64) physRange { return mem(0x100000+n*blockSize, (m-n)*blockSize) }
 
 func TestElided(t *testing.T) {
+	t.Parallel()
 	low, main, high := mem(0x1000, 0x9ec00), mem(0x100000, 6*blockSize+0x5000), mem(1<<32, 3*blockSize)
 	ram := []physRange{low, main, high}
 	lowShort, tail := mem(0x1000, 0x9ebff), mem(uint64(block(6, 6).Start), 0x4fff)
@@ -119,6 +120,7 @@ func trueIOMem(t *testing.T, img testimages.Image) []memmap.Resource {
 // The image is one of LiME's, of which some blocks are overwritten with zeros, converted
 // by AVML to both of its formats. With what AVML left out it is the same again.
 func TestRealImageElided(t *testing.T) {
+	t.Parallel()
 	avml, err := exec.LookPath("avml")
 	if err != nil {
 		t.Skip("no avml command here:", err)

@@ -72,6 +72,7 @@ func checkMemory(t *testing.T, f *File, want []physRange) {
 }
 
 func TestRecords(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		records []physRange
@@ -100,6 +101,7 @@ func TestRecords(t *testing.T) {
 }
 
 func TestOverlapsFirstWins(t *testing.T) {
+	t.Parallel()
 	file := image(head(mem(0x1002, 2)), []byte("ab"), head(mem(0x1000, 6)), []byte("123456"))
 	got := make([]byte, 6)
 	if _, err := open(t, file).ReadAt(got, 0x1000); err != nil || string(got) != "12ab56" {
@@ -131,6 +133,7 @@ func checkGaps(t *testing.T, f *File, want []lost) {
 // Whatever is cut out of an image, what it still gives is right, and what it does not
 // is listed.
 func TestMissingPieces(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	for tested := 0; tested < 2000; {
 		file, claimed, ok := randomImage(rng)
@@ -186,6 +189,7 @@ func checkAccounted(t *testing.T, f *File, claimed []physRange) {
 }
 
 func TestNotLiME(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		file string
 		want string
@@ -210,6 +214,7 @@ func TestNotLiME(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
+	t.Parallel()
 	plain := image(record(mem(0x1000, 0x4000)), record(mem(0x8000, 0x100)))
 	var packed bytes.Buffer
 	w := lz4.NewWriter(&packed)
@@ -247,6 +252,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestReadErrorIsNotDamage(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken disk")
 	if _, err := NewFile(failing{broken}, 100); !errors.Is(err, broken) || errors.Is(err, ErrFormat) {
 		t.Errorf("NewFile: %v, want %v alone", err, broken)
@@ -275,6 +281,7 @@ func (u unreadable) ReadAt(p []byte, off int64) (int, error) {
 
 // The search for a header passes over what can't be read, to the byte.
 func TestSearchPassesOverUnreadable(t *testing.T) {
+	t.Parallel()
 	a, b, c := mem(0x1000, 0x9000), mem(0x100000, 0x5000), mem(0x200000, 0x300)
 	file := image(record(a)[:32+0x4000], record(b), record(c))
 	for _, first := range []int64{0x2000, 0x2001, 0x4000} {

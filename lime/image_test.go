@@ -67,6 +67,7 @@ func checkImage(t *testing.T, f *File, name string) {
 
 // The image was made by LiME's own module.
 func TestRealImage(t *testing.T) {
+	t.Parallel()
 	image := testimages.Named(t, "s-6.1")
 	f, err := Open(image.Path)
 	if err != nil {
@@ -77,6 +78,7 @@ func TestRealImage(t *testing.T) {
 }
 
 func TestRealImageLZ4(t *testing.T) {
+	t.Parallel()
 	image := testimages.Named(t, "s-6.1")
 	lz4, err := exec.LookPath("lz4")
 	if err != nil {
@@ -101,6 +103,7 @@ func TestRealImageLZ4(t *testing.T) {
 // Wherever a real image is cut off, what precedes the cut is there and the rest is a
 // gap. Its memory has copies of its own headers: see the package comment.
 func TestRealImageCut(t *testing.T) {
+	t.Parallel()
 	image := testimages.Named(t, "s-6.1")
 	r, err := os.Open(image.Path)
 	if err != nil {
@@ -148,6 +151,7 @@ func cutRanges(ranges []physRange, size int64) (have []physRange, gaps []lost) {
 
 // The image is one of LiME's, converted by AVML: what AVML leaves out is zeros.
 func TestRealImageAVML(t *testing.T) {
+	t.Parallel()
 	avml, err := exec.LookPath("avml")
 	if err != nil {
 		t.Skip("no avml command here:", err)

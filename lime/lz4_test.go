@@ -65,6 +65,7 @@ func checkWhatIsLeft(t *testing.T, f *File) (left int) {
 // nobody can tell what it is), no wrong byte comes out of it, and with
 // one block lost most of it is left.
 func TestDamagedLZ4(t *testing.T) {
+	t.Parallel()
 	ranges := []physRange{mem(0x1000, 0x9e000), mem(0x100000, 0x80000)}
 	packed := pack(t, image(record(ranges[0]), record(ranges[1])))
 	rng := rand.New(rand.NewPCG(1, 2))

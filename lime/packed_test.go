@@ -42,6 +42,7 @@ func packWith(t testing.TB, open func(w io.Writer) (io.WriteCloser, error), cont
 // A compressed image has the memory of the plain one, and one that ends early the
 // beginning of it; what it lacks is listed.
 func TestPacked(t *testing.T) {
+	t.Parallel()
 	ranges := []physRange{mem(0x1000, 0x9e000), mem(0x100000, 0x180000)}
 	plain := image(record(ranges[0]), record(ranges[1]))
 	for name, open := range packers {
@@ -94,6 +95,7 @@ func checkCut(t *testing.T, f *File, all []physRange, left int) {
 
 // The same of a compressed AVML image.
 func TestPackedAVML(t *testing.T) {
+	t.Parallel()
 	plain := fixture(t, "v0.20.0.avml")
 	want := open(t, plain)
 	for name, open := range packers {
@@ -123,6 +125,7 @@ func TestPackedAVML(t *testing.T) {
 // The headers of an image are all over it. Walking over them is one pass over a
 // compressed file, also where its content is more than a cache holds.
 func TestOnePass(t *testing.T) {
+	t.Parallel()
 	block := fixture(t, "v0.20.0.avml")[:block2]
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.NoCompression)

@@ -15,6 +15,7 @@ import (
 )
 
 func TestWriter(t *testing.T) {
+	t.Parallel()
 	var got bytes.Buffer
 	w := NewWriter(&got)
 	ranges := []physRange{mem(0x1000, 0x9ec00), mem(0x100000, 1), mem(1<<52-0x10, 0x10)}
@@ -41,6 +42,7 @@ func TestWriter(t *testing.T) {
 }
 
 func TestWriterErrors(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken pipe")
 	var got bytes.Buffer
 	short := NewWriter(&got)
@@ -78,6 +80,7 @@ func (l *limited) Write(p []byte) (int, error) {
 // TestAVMLWriter writes records of many lengths, of bytes that compress and of others, and
 // reads them with the decoder of others, and with a File.
 func TestAVMLWriter(t *testing.T) {
+	t.Parallel()
 	random := rand.NewChaCha8([32]byte{7})
 	var records []memoryRange
 	at := vmem.PhysAddr(0x1000)

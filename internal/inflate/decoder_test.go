@@ -85,6 +85,7 @@ func decode(f checkpoint.Format, file []byte, again func() bool) (content []byte
 }
 
 func TestFixtures(t *testing.T) {
+	t.Parallel()
 	for name, want := range fixtures {
 		for _, again := range []func() bool{nil, func() bool { return true }} {
 			got, doubts, err := decode(formatOf(name), fixture(t, name), again)
@@ -98,6 +99,7 @@ func TestFixtures(t *testing.T) {
 // Wherever a file is cut off there is a beginning of its content, which is no shorter
 // than compress/flate's, and an error that says so.
 func TestCutAnywhere(t *testing.T) {
+	t.Parallel()
 	for name, content := range fixtures {
 		file, want := fixture(t, name), content()
 		rng := rand.New(rand.NewPCG(5, 6))
@@ -136,6 +138,7 @@ func reference(name string, file []byte) []byte {
 }
 
 func TestMismatch(t *testing.T) {
+	t.Parallel()
 	gz, zz := fixture(t, "text.gz"), fixture(t, "lime.zz")
 	members := fixture(t, "members.gz")
 	first := bytes.Index(members[1:], members[:4]) + 1
@@ -173,6 +176,7 @@ func gzipOf(header []byte, content string) []byte {
 }
 
 func TestHeaders(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 300)
 	all := "\x1f\x8b\x08\x1e\x00\x00\x00\x00\x00\x03" + "\x2c\x01" + long + "name" + long + "\x00" + "comment\x00"
 	sum := binary.LittleEndian.AppendUint16(nil, uint16(crc32.ChecksumIEEE([]byte(all))))
@@ -205,6 +209,7 @@ func TestHeaders(t *testing.T) {
 
 // A disk that breaks is not a file that ends.
 func TestReadError(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken disk")
 	file := fixture(t, "7z.gz")
 	d, err := Gzip.NewDecoder(failAt{bytes.NewReader(file), 40000, broken}, int64(len(file)), nil)

@@ -61,6 +61,7 @@ func checkListed(t *testing.T, r *Reader, lost []bool) {
 
 // Wherever a file is cut off, what precedes the cut is there, and the cut is listed.
 func TestCutAnywhere(t *testing.T) {
+	t.Parallel()
 	for name, content := range fixtures {
 		t.Run(name, func(t *testing.T) {
 			file, want := fixture(t, name), content()
@@ -91,6 +92,7 @@ func TestCutAnywhere(t *testing.T) {
 
 // With block checksums no damage goes unnoticed, wherever it is.
 func TestOverwrittenAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"b4-sums.lz4", "b4-linked-all.lz4", "b6-sums.lz4"} {
 		t.Run(name, func(t *testing.T) {
 			file, want := fixture(t, name), fixtures[name]()
@@ -133,6 +135,7 @@ func shorten(t *testing.T, file []byte, i int) []byte {
 }
 
 func TestShortenedBlock(t *testing.T) {
+	t.Parallel()
 	const full = 64 << 10
 	lose := func(start, size int64, err error) []Damage {
 		return []Damage{{Start: start, Size: size, Err: err}}
@@ -183,6 +186,7 @@ func wreck(t *testing.T, file []byte, blocks ...int) []byte {
 }
 
 func TestMalformedBlocks(t *testing.T) {
+	t.Parallel()
 	const full = 64 << 10
 	size := int64(len(text()))
 	type damage struct {
@@ -221,6 +225,7 @@ func TestMalformedBlocks(t *testing.T) {
 // A checksum that fails shows only when the block is decoded, and the blocks that
 // need it are lost with it when they are asked for.
 func TestLateDamage(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "b4-linked-all.lz4")
 	x, err := newIndex(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
@@ -245,6 +250,7 @@ func TestLateDamage(t *testing.T) {
 }
 
 func TestDamageBetweenFrames(t *testing.T) {
+	t.Parallel()
 	b4 := fixture(t, "b4.lz4")
 	file := bytes.Join([][]byte{b4, []byte("not a frame"), b4}, nil)
 	r := open(t, file, nil)
@@ -256,6 +262,7 @@ func TestDamageBetweenFrames(t *testing.T) {
 }
 
 func TestContentSizeMismatch(t *testing.T) {
+	t.Parallel()
 	const full = 64 << 10
 	size := int64(len(text()))
 	tests := []struct {

@@ -80,6 +80,7 @@ func checkContent(t *testing.T, r *Reader, want []byte) {
 }
 
 func TestFixtures(t *testing.T) {
+	t.Parallel()
 	for name, content := range fixtures {
 		t.Run(name, func(t *testing.T) {
 			file, want := fixture(t, name), content()
@@ -93,6 +94,7 @@ func TestFixtures(t *testing.T) {
 	}
 }
 func TestConcurrentReaders(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"b4.lz4", "b4-linked.lz4", "b20000-linked.lz4", "stored-linked.lz4"} {
 		for _, cache := range []int64{1, 200_000, 0} {
 			r := open(t, fixture(t, name), &Options{CacheBytes: cache})
@@ -107,6 +109,7 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 func TestSequenceOfFrames(t *testing.T) {
+	t.Parallel()
 	skippable := []byte("\x5F\x2A\x4D\x18\x03\x00\x00\x00abc")
 	file := bytes.Join([][]byte{
 		skippable, fixture(t, "b4-linked.lz4"), fixture(t, "legacy.lz4"), skippable, fixture(t, "b4-size.lz4"),
@@ -117,6 +120,7 @@ func TestSequenceOfFrames(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	b4 := fixture(t, "b4.lz4")
 	// Descriptors with a right checksum each, as any writer would compute it.
 	descriptor := func(d ...byte) []byte {
@@ -149,6 +153,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
+	t.Parallel()
 	skippable := "\x5F\x2A\x4D\x18\x03\x00\x00\x00abc"
 	tests := []struct {
 		file string
@@ -173,6 +178,7 @@ func TestDetect(t *testing.T) {
 }
 
 func TestReaderErrors(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken disk")
 	file := fixture(t, "b4.lz4")
 	if _, err := New(failAt{bytes.NewReader(file), 100, broken}, int64(len(file)), nil); !errors.Is(err, broken) {
@@ -209,6 +215,7 @@ func (f failAt) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestXXH32(t *testing.T) {
+	t.Parallel()
 	// Vectors of the xxHash specification's reference implementation (xxhsum -H0).
 	tests := map[string]uint32{
 		"":     0x02CC5D05,

@@ -99,7 +99,8 @@ func packedAll(t testing.TB, content []byte) map[string]packed {
 }
 
 func TestReader(t *testing.T) {
-	content := packtest.Memory(4<<20 + 12345)
+	t.Parallel()
+	content := packtest.Memory(2<<20 + 12345)
 	for name, p := range packedAll(t, content) {
 		for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 2 << 20, PackedBytes: 1}, {CacheBytes: 1, PackedBytes: 500_000}, {CacheBytes: 1}} {
 			checkContent(t, open(t, p.format, p.file, opts), content)
@@ -119,6 +120,7 @@ func TestReader(t *testing.T) {
 // What was decoded once is not decoded again while there is room to keep it packed, and
 // less is where there is room for a part.
 func TestPacked(t *testing.T) {
+	t.Parallel()
 	content := packtest.Memory(8 << 20)
 	file := gzipped(t, content)
 	read := func(packed int64) int64 {
@@ -140,6 +142,7 @@ func TestPacked(t *testing.T) {
 
 // A read decodes no more of a file than it needs.
 func TestLazy(t *testing.T) {
+	t.Parallel()
 	file := gzipped(t, packtest.Memory(8<<20))
 	counted := &countingReader{r: bytes.NewReader(file)}
 	r, err := seekable.New(inflate.Gzip, counted, int64(len(file)), nil)
@@ -173,6 +176,7 @@ func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestConcurrentReaders(t *testing.T) {
+	t.Parallel()
 	content := packtest.Memory(9 << 20)
 	file := gzipped(t, content)
 	chunks := toyOf(content)
@@ -188,6 +192,7 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
+	t.Parallel()
 	content := packtest.Memory(5 << 20)
 	enc, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -213,6 +218,7 @@ func checkProgress(t *testing.T, format checkpoint.Format, file []byte) {
 }
 
 func TestTruncated(t *testing.T) {
+	t.Parallel()
 	content := packtest.Memory(3 << 20)
 	file := gzipped(t, content)
 	for _, cut := range []int{len(file) / 3, len(file) / 2, len(file) - 9, len(file) - 1} {
@@ -231,6 +237,7 @@ func TestTruncated(t *testing.T) {
 }
 
 func TestMismatch(t *testing.T) {
+	t.Parallel()
 	content := packtest.Memory(1 << 20)
 	file := gzipped(t, content)
 	file[len(file)-8] ^= 1
@@ -259,6 +266,7 @@ func (f *failAt) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestReadErrors(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken disk")
 	content := packtest.Memory(4 << 20)
 	file := gzipped(t, content)
@@ -368,6 +376,7 @@ func (d *toyDecoder) Index() (places []checkpoint.Place, size int64, ok bool) {
 // A file with an index loses no more than the parts that are damaged, each up to the
 // next place, wherever reading begins.
 func TestIndexed(t *testing.T) {
+	t.Parallel()
 	content := packtest.Memory(10 * toyChunk)
 	for name, damaged := range map[string][]int{"none": nil, "first": {0}, "two": {3, 4}, "last": {9}, "some": {1, 5, 9}} {
 		chunks := toyOf(content)
@@ -418,6 +427,7 @@ func survey(t *testing.T, r *seekable.Reader, content []byte, lost []seekable.Da
 
 // What the index tells of and is not there is lost.
 func TestIndexTooLong(t *testing.T) {
+	t.Parallel()
 	content := packtest.Memory(2*toyChunk + 100)
 	chunks := toyOf(content)
 	chunks.size += 50_000

@@ -82,6 +82,7 @@ func rest(d checkpoint.Decoder) (content []byte, doubts []*checkpoint.Mismatch, 
 }
 
 func TestFixtures(t *testing.T) {
+	t.Parallel()
 	for name, want := range contents() {
 		file := fixture(t, name)
 		if !Detect(file) {
@@ -95,6 +96,7 @@ func TestFixtures(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
+	t.Parallel()
 	for _, head := range []string{"", "\xfd7zXZ", "\xfd7zXY\x00", "\x00\xfd7zXZ\x00"} {
 		if Detect([]byte(head)) {
 			t.Errorf("Detect(%q)", head)
@@ -104,6 +106,7 @@ func TestDetect(t *testing.T) {
 
 // TestCheckpoints takes up decoding behind each piece, and compares the next pieces.
 func TestCheckpoints(t *testing.T) {
+	t.Parallel()
 	for name, want := range contents() {
 		if n := checkStates(t, fixture(t, name), want); n == 0 && len(want) > 0 {
 			t.Errorf("%s: no checkpoints", name)
@@ -152,6 +155,7 @@ func checkStates(t *testing.T, file, want []byte) int {
 
 // TestCut cuts files at some 500 lengths, short ones at every length.
 func TestCut(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"preset6", "small", "smallx86", "streams", "empty"} {
 		file, want := fixture(t, name), contents()[name]
 		before := 0
@@ -178,6 +182,7 @@ func TestCut(t *testing.T) {
 // TestFlipped flips a bit in every byte: none goes unnoticed, and what is given before a
 // fault that ends a block is a part of the content.
 func TestFlipped(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"small", "smallx86", "empty"} {
 		file, want := fixture(t, name), contents()[name]
 		for i := range file {
@@ -200,6 +205,7 @@ func TestFlipped(t *testing.T) {
 // TestMismatch damages checks and indexes: all content is given, and the doubt says of
 // what.
 func TestMismatch(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		before int // the end of the file
@@ -231,6 +237,7 @@ func TestMismatch(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	garbage := append(fixture(t, "none"), "and then garbage"...)
 	padded := append(fixture(t, "none"), 0, 0, 0)
 	for _, c := range []struct {
@@ -258,6 +265,7 @@ func putCRC(to, b []byte) { binary.LittleEndian.PutUint32(to, crc32.ChecksumIEEE
 // TestDictionary has a header that claims a dictionary of 4 GiB: it is taken for what
 // there is.
 func TestDictionary(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "preset6")
 	i := bytes.Index(file, []byte{filterLZMA2, 1, 22})
 	file[i+2] = 40

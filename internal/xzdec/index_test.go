@@ -22,6 +22,7 @@ func index(t *testing.T, file []byte) (places []checkpoint.Place, size int64, ok
 // TestIndex compares the places with where xz was told to begin blocks, and decodes
 // from each.
 func TestIndex(t *testing.T) {
+	t.Parallel()
 	blocks := []int64{0, 50000, 100000, 150000, 200000}
 	var twice []int64
 	twice = append(append(twice, blocks...), int64(len(packtest.Text())))
@@ -56,6 +57,7 @@ func TestIndex(t *testing.T) {
 // TestIndexDamaged flips a bit in each byte of headers, indexes and footers, and cuts
 // files anywhere.
 func TestIndexDamaged(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "streams")
 	want, size, _ := index(t, file)
 	for n := range file {
@@ -80,6 +82,7 @@ func TestIndexDamaged(t *testing.T) {
 
 // TestBlockUnlikeIndex takes a block up that the index says another size of.
 func TestBlockUnlikeIndex(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "blocks")
 	places, _, _ := index(t, file)
 	for _, by := range []int64{-1, 1} {

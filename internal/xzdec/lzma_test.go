@@ -9,6 +9,7 @@ import (
 )
 
 func TestRepeat(t *testing.T) {
+	t.Parallel()
 	random := packtest.Noise(70000)
 	for distance := 1; distance <= 40; distance++ {
 		for length := 1; length <= 273; length++ {
@@ -27,6 +28,7 @@ func TestRepeat(t *testing.T) {
 // TestDistance has matches that begin before the content, before the dictionary, and
 // before what is kept of a larger one.
 func TestDistance(t *testing.T) {
+	t.Parallel()
 	small := window{end: 100, size: 64, whole: 100}
 	large := window{end: maxDict + 100, size: maxDict, whole: maxDict + 200}
 	for _, c := range []struct {

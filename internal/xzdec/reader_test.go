@@ -14,6 +14,7 @@ import (
 )
 
 func TestReader(t *testing.T) {
+	t.Parallel()
 	for name, want := range contents() {
 		file := fixture(t, name)
 		if err := iotest.TestReader(NewReader(iotest.HalfReader(bytes.NewReader(file))), want); err != nil {
@@ -29,6 +30,7 @@ func TestReader(t *testing.T) {
 
 // TestReaderFails has a source that fails in the middle.
 func TestReaderFails(t *testing.T) {
+	t.Parallel()
 	failure := errors.New("bad disk")
 	file, want := fixture(t, "small"), contents()["small"]
 	for n := range file {
@@ -43,6 +45,7 @@ func TestReaderFails(t *testing.T) {
 
 // TestReaderMismatch damages a check: that is an error, behind the content.
 func TestReaderMismatch(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "crc32")
 	file[len(file)-25] ^= 1
 	got, err := io.ReadAll(NewReader(bytes.NewReader(file)))

@@ -18,6 +18,7 @@ import (
 )
 
 func TestDecode(t *testing.T) {
+	t.Parallel()
 	for _, name := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
 			file := fixture(t, name)
@@ -38,6 +39,7 @@ func TestDecode(t *testing.T) {
 // TestResume goes on from every stop, from last to first, while other decoders have
 // moved on; and from the stops of a decoder that went on from a stop.
 func TestResume(t *testing.T) {
+	t.Parallel()
 	for _, name := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
 			file, want := fixture(t, name), input(name)
@@ -62,6 +64,7 @@ func checkResumed(t *testing.T, file, want []byte, at stop) {
 }
 
 func TestFrames(t *testing.T) {
+	t.Parallel()
 	var file, want []byte
 	for _, name := range fixtures(t) {
 		file = append(file, fixture(t, name)...)
@@ -75,6 +78,7 @@ func TestFrames(t *testing.T) {
 
 // TestEncoder decodes what another encoder makes, with blocks that are flushed early.
 func TestEncoder(t *testing.T) {
+	t.Parallel()
 	want := mixed()
 	for level := zstd.SpeedFastest; level <= zstd.SpeedBestCompression; level++ {
 		for _, flush := range []int{len(want), 3001} {
@@ -103,6 +107,7 @@ func TestEncoder(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	for name, want := range refused {
 		_, _, err := drain(t, open(t, fixture(t, name), nil))
 		if e, ok := errors.AsType[*checkpoint.FormatError](err); !ok || e.Offset != 0 || !errors.Is(err, want) {
@@ -116,6 +121,7 @@ func TestRefused(t *testing.T) {
 
 // TestMismatch damages the checksum of the first of two frames.
 func TestMismatch(t *testing.T) {
+	t.Parallel()
 	file := fixture(t, "text-1.zst")
 	sum := len(file) - 4
 	file[sum] ^= 1
@@ -146,6 +152,7 @@ func TestMismatch(t *testing.T) {
 
 // TestTruncated cuts files at every length: all blocks before are returned.
 func TestTruncated(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"text-19.zst", "text-rawlits.zst", "one.zst"} {
 		file, want := fixture(t, name), input(name)
 		list := stops(open(t, file, nil))
@@ -170,6 +177,7 @@ func TestTruncated(t *testing.T) {
 
 // TestTruncatedRaw cuts a block that isn't compressed: what there is of it is returned.
 func TestTruncatedRaw(t *testing.T) {
+	t.Parallel()
 	want := packtest.Noise(15000)
 	file := frameOf(block(blockRaw, true, len(want), want...))
 	for _, lost := range []int{1, 5000, len(want) - 1} {
@@ -211,6 +219,7 @@ func TestMemory(t *testing.T) {
 
 // TestWrong has frames that follow the format but for one thing.
 func TestWrong(t *testing.T) {
+	t.Parallel()
 	zeros := block(blockRLE, false, 100, 0)
 	sequence := func(literals byte, rest ...byte) []byte {
 		body := slices.Concat([]byte{literals << 3}, bytes.Repeat([]byte("a"), int(literals)), rest)
@@ -257,6 +266,7 @@ func TestWrong(t *testing.T) {
 // TestManySequences has a block of so many sequences that their number takes three
 // bytes, each of a match of three bytes, and literals that are all the same.
 func TestManySequences(t *testing.T) {
+	t.Parallel()
 	const n = 0x7f00 + 300
 	body := []byte{1 | 4<<3, 'y', 255, 300 & 0xff, 300 >> 8, 0x54, 0, 0, 0, 1}
 	got, _, err := drain(t, open(t, frameOf(block(blockRLE, false, 10, 'x'), block(blockCompressed, true, len(body), body...)), nil))
@@ -268,6 +278,7 @@ func TestManySequences(t *testing.T) {
 
 // TestContentSize has headers that say another size than there is.
 func TestContentSize(t *testing.T) {
+	t.Parallel()
 	for _, size := range []byte{4, 6} {
 		head := slices.Concat(binary.LittleEndian.AppendUint32(nil, magicFrame), []byte{0x20, size})
 		got, _, err := drain(t, open(t, append(head, block(blockRLE, true, 5, 'x')...), nil))
@@ -295,6 +306,7 @@ func (r torn) ReadAt(p []byte, off int64) (int, error) {
 
 // TestReadError reads a file up to where that is not possible.
 func TestReadError(t *testing.T) {
+	t.Parallel()
 	file, want := fixture(t, "mixed-w10.zst"), mixed()
 	list := stops(open(t, file, nil))
 	at := list[len(list)/2]
@@ -315,6 +327,7 @@ func TestReadError(t *testing.T) {
 
 // TestSkippable passes over frames that are not of zstd, small and large.
 func TestSkippable(t *testing.T) {
+	t.Parallel()
 	skipped := func(n int) []byte {
 		head := binary.LittleEndian.AppendUint32(nil, magicSkippable+3)
 		return append(binary.LittleEndian.AppendUint32(head, uint32(n)), make([]byte, n)...)
@@ -335,6 +348,7 @@ func TestSkippable(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
+	t.Parallel()
 	for _, head := range []string{"", "\x28\xb5\x2f", "\x04\x22\x4d\x18", "\x50\x2a\x4d\x18", "\x50\x2a\x4d\x18\xff\xff\xff\xff"} {
 		if Detect([]byte(head)) {
 			t.Errorf("%q detected", head)

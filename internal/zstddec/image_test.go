@@ -12,10 +12,11 @@ import (
 // TestImage packs a stretch of a memory image in many ways with the zstd command, and
 // goes on from a few stops.
 func TestImage(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
-	const size = 6 << 20
+	const size = 3 << 20
 	want := stretch(t, size)
 	for _, options := range []string{
 		"-1", "-3", "-6 --no-check", "-12", "-19 --zstd=wlog=18", "--fast=10", "-3 --long=27",
@@ -55,6 +56,7 @@ func checkFew(t *testing.T, file, want []byte) {
 
 // TestImageFrames has pzstd pack a stretch of a memory image as many frames.
 func TestImageFrames(t *testing.T) {
+	t.Parallel()
 	command, err := exec.LookPath("pzstd")
 	if err != nil {
 		t.Skip(err)

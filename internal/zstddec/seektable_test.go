@@ -16,6 +16,7 @@ func index(t *testing.T, file []byte) ([]checkpoint.Place, int64, bool) {
 }
 
 func TestIndex(t *testing.T) {
+	t.Parallel()
 	file, want := fixture(t, seekable), mixed()
 	places, size, ok := index(t, file)
 	if !ok || size != int64(len(want)) || len(places) != (len(want)+99_999)/100_000 {
@@ -30,6 +31,7 @@ func TestIndex(t *testing.T) {
 }
 
 func TestNoIndex(t *testing.T) {
+	t.Parallel()
 	for _, name := range fixtures(t) {
 		if _, _, ok := index(t, fixture(t, name)); ok != (name == seekable) {
 			t.Errorf("%s: %v", name, ok)
@@ -40,6 +42,7 @@ func TestNoIndex(t *testing.T) {
 // TestWrongIndex damages the seek table: it is not accepted, or, where the size of a
 // frame's content is damaged, which the frame does not say, that frame ends in an error.
 func TestWrongIndex(t *testing.T) {
+	t.Parallel()
 	good := fixture(t, seekable)
 	places, _, _ := index(t, good)
 	start := len(good) - 17 - 8*len(places)
