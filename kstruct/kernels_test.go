@@ -3,6 +3,7 @@ package kstruct
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,6 +49,24 @@ var members6_12 = kernelMembers{
 	mounts: member{32, 8, 0, 0}, desc: member{128, 32, 0, 0},
 }
 
+var members5_10 = kernelMembers{
+	pid: member{2232, 4, 0, 0}, comm: member{2736, 16, 0, 0}, state: member{16, 8, 0, 0},
+	execve: member{2168, 4, 1, 1}, start: member{192, 8, 0, 0}, tgidNext: member{2360, 8, 0, 0}, mm: member{2056, 8, 0, 0},
+	exit: member{2132, 4, 0, 0}, tasks: member{1976, 16, 0, 0},
+	level: member{4, 4, 0, 0}, nr: member{96, 4, 0, 0}, ns: member{96 + 8, 8, 0, 0},
+	port: member{12, 2, 0, 0}, reuse: member{19, 1, 0, 4}, reuseport: member{19, 1, 4, 1}, addr6: member{56, 16, 0, 0},
+	list: member{40, 16, 0, 0}, desc: member{108, 24, 0, 0},
+}
+
+var members7_2 = kernelMembers{
+	pid: member{2808, 4, 0, 0}, comm: member{3344, 16, 0, 0}, state: member{24, 4, 0, 0}, hot: member{2732, 4, 3, 1},
+	execve: member{2736, 4, 2, 1}, start: member{224, 8, 0, 0}, tgidNext: member{2936, 8, 0, 0}, mm: member{2680, 8, 0, 0},
+	exit: member{2704, 4, 0, 0}, tasks: member{2600, 16, 0, 0},
+	level: member{4, 4, 0, 0}, nr: member{128, 4, 0, 0}, ns: member{128 + 8, 8, 0, 0},
+	port: member{12, 2, 0, 0}, reuse: member{19, 1, 0, 4}, reuseport: member{19, 1, 4, 1}, addr6: member{56, 16, 0, 0},
+	mounts: member{264, 8, 0, 0}, desc: member{136, 32, 0, 0},
+}
+
 type (
 	kernelTask struct {
 		PID    int32         `kernel:"pid"`
@@ -62,9 +81,9 @@ type (
 		Tasks  vmem.VirtAddr `kernel:"&tasks"`
 	}
 	kernelPID struct {
-		Level  uint32        `kernel:"level"`
-		First  upid          `kernel:"numbers[0]"`
-		Second vmem.VirtAddr `kernel:"&numbers[1]"`
+		Level   uint32        `kernel:"level"`
+		First   upid          `kernel:"numbers[0]"`
+		Numbers vmem.VirtAddr `kernel:"&numbers"`
 	}
 	upid struct {
 		NR int32         `kernel:"nr"`
@@ -108,14 +127,21 @@ func (m member) number(p []byte) uint64 {
 func (m member) bytes(p []byte) []byte { return p[m.offset : m.offset+m.size] }
 
 func TestKernels(t *testing.T) {
-	bundled, err := testimages.Bundled()
-	if err != nil {
-		t.Fatal(err)
+	files := testimages.SymbolFiles(t)
+	for version, want := range map[string]kernelMembers{"5.10.": members5_10, "6.1.0-56": members6_1, "6.12.107": members6_12, "7.2.": members7_2} {
+		t.Run(version, func(t *testing.T) {
+			found := false
+			for release, path := range files {
+				if strings.HasPrefix(release, version) {
+					found = true
+					checkKernel(t, path, want)
+				}
+			}
+			if !found {
+				t.Skip("no symbols of such a kernel here")
+			}
+		})
 	}
-	t.Run("6.1", func(t *testing.T) { checkKernel(t, bundled.ISF, members6_1) })
-	t.Run("6.12", func(t *testing.T) {
-		checkKernel(t, testimages.Golden(t, "6.12.107+deb13.dwarf2json.isf.json.xz"), members6_12)
-	})
 }
 
 // readAs binds a view of T by its own Binder and reads it from base.
@@ -136,6 +162,9 @@ func checkKernel(t *testing.T, isfName string, m kernelMembers) {
 		t.Fatal(err)
 	}
 	p := pattern(2 * vmem.PageSize)
+	if m.hot.size == 0 && types.HasField("task_struct", "sched_task_hot") {
+		t.Error("the kernel has a member that was not expected")
+	}
 	as := newMemory(t, map[uint64][]byte{0: p})
 	check := func(want, got any) {
 		t.Helper()
@@ -151,7 +180,7 @@ func checkKernel(t *testing.T, isfName string, m kernelMembers) {
 	}, readAs[kernelTask](t, types, as, "task_struct"))
 	check(kernelPID{
 		Level: uint32(m.level.number(p)), First: upid{int32(m.nr.number(p)), vmem.VirtAddr(m.ns.number(p))},
-		Second: base + vmem.VirtAddr(m.nr.offset+16),
+		Numbers: base + vmem.VirtAddr(m.nr.offset),
 	}, readAs[kernelPID](t, types, as, "pid"))
 	check(kernelSock{
 		Port: uint16(p[m.port.offset])<<8 | uint16(p[m.port.offset+1]), Reuse: uint8(m.reuse.number(p)),

@@ -2,8 +2,6 @@ package linux
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -50,16 +48,7 @@ type alternatives struct {
 	Timekeeper  bool // tk_data.timekeeper
 }
 
-// first returns the first of the paths that a type has, as the views should choose it.
-func first(types *isf.File, typ string, paths ...string) string {
-	i := slices.IndexFunc(paths, func(p string) bool { return types.HasField(typ, p) })
-	if i < 0 {
-		return ""
-	}
-	return paths[i]
-}
-
-// at reports the path of those given that a field of a view is read from.
+// chosen returns the path of those given that a field of a view is read from.
 func chosen[T any](types *isf.File, v *kstruct.View[T], field, typ string, paths ...string) string {
 	off, ok := v.Offset(field)
 	for _, p := range paths {
@@ -116,20 +105,20 @@ func TestKernels(t *testing.T) {
 		checkAlternatives(t, openBundled(t).symbols, alternatives6_1)
 	})
 	t.Run("6.12", func(t *testing.T) {
-		types := openTypes(t, testimages.Golden(t, "6.12.107+deb13.dwarf2json.isf.json.xz"))
+		types := labTypes(t, "6.12.107")
 		checkAlternatives(t, types, alternatives{
 			State: 4, StateAt: "__state", Kthread: "worker_private", FullName: true, WholeWorker: true, MountTree: true, MapleTree: true,
 			Backing: true, NodeParent: "parent", Page: "flags", PageHead: "compound_head", PageIndex: "index", Mapcount: true,
 		})
 	})
 	t.Run("5.10", func(t *testing.T) {
-		checkAlternatives(t, labTypes(t, "5.10"), alternatives{
+		checkAlternatives(t, labTypes(t, "5.10."), alternatives{
 			State: 8, StateAt: "state", Kthread: "set_child_tid",
 			NodeParent: "parent", Page: "flags", PageHead: "compound_head", PageIndex: "index",
 		})
 	})
 	t.Run("7.2", func(t *testing.T) {
-		checkAlternatives(t, labTypes(t, "7.2"), alternatives{
+		checkAlternatives(t, labTypes(t, "7.2."), alternatives{
 			State: 4, StateAt: "__state", Kthread: "worker_private", FullName: true, WholeWorker: true, MountTree: true, MapleTree: true,
 			Backing: true, NodeParent: "__parent", Page: "flags.f", PageHead: "compound_info", PageIndex: "__folio_index", Mapcount: true, Timekeeper: true,
 		})
@@ -152,19 +141,15 @@ func openTypes(t *testing.T, name string) *isf.File {
 	return types
 }
 
-// labTypes opens the symbols of a lab kernel of the given version, beside the golden
-// files or the images.
-func labTypes(t *testing.T, version string) *isf.File {
+// labTypes opens the symbols of a kernel whose release begins like that.
+func labTypes(t *testing.T, release string) *isf.File {
 	t.Helper()
-	for _, pattern := range []string{
-		filepath.Join(os.Getenv("NODELENS_GOLDEN"), version+".*.isf.json*"),
-		filepath.Join(os.Getenv("NODELENS_IMAGES"), "*"+version+"*.isf.json*"),
-	} {
-		if names, err := filepath.Glob(pattern); err == nil && len(names) > 0 {
-			return openTypes(t, names[0])
+	for name, path := range testimages.SymbolFiles(t) {
+		if strings.HasPrefix(name, release) {
+			return openTypes(t, path)
 		}
 	}
-	t.Skipf("no symbols of a kernel %s here", version)
+	t.Skipf("no symbols of a kernel %s here", release)
 	return nil
 }
 
