@@ -55,7 +55,8 @@
 // was overwritten that it is not known how many records there were, the number of the next
 // is the one by which functions refer to prototypes; without eight that agree, it is lost.
 //
-// kallsyms is used whole or not at all. Its names
+// kallsyms is used whole or not at all, but for the order of its names, of which a page may
+// be wrong. Its names
 // are checked against their own index, and by being in order; its addresses by
 // ascending; both by the export tables, those by their strings; and the first task
 // has to be where the symbols say. What fails is a [MissingError], which names the

@@ -184,7 +184,8 @@ func isSymbolKind(c byte) bool {
 }
 
 // decodeOrder reads the table of the symbols in the order of their names, which
-// doubles as a check of every name.
+// doubles as a check of every name. Where a page of it was overwritten it returns nil: the
+// order can be made again, and all names but those on the page are checked.
 func (t *kallsymsTable) decodeOrder(symbols []kernelSymbol) ([]uint32, error) {
 	if t.seqs < 0 {
 		return nil, nil
@@ -193,22 +194,65 @@ func (t *kallsymsTable) decodeOrder(symbols []kernelSymbol) ([]uint32, error) {
 		return nil, t.damaged("seqs_of_names", t.seqs, "passes the end of the image")
 	}
 	order := make([]uint32, t.num)
-	seen := make([]bool, t.num)
-	last := ""
+	first, last, wrong := -1, -1, error(nil)
+	before := ""
 	for i := range order {
 		b := t.window[t.seqs+3*i:]
-		seq := uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
-		if seq >= uint32(t.num) || seen[seq] {
-			return nil, t.damaged("seqs_of_names", t.seqs+3*i, "symbol %d", seq)
+		order[i] = uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
+		err := t.outOfOrder(i, order[i], symbols, before)
+		if err == nil && i > 0 && order[i] == order[i-1] {
+			err = t.damaged("seqs_of_names", t.seqs+3*i, "symbol %d twice", order[i])
 		}
-		seen[seq], order[i] = true, seq
-		name := symbols[seq].name
-		if name < last && sortName(name) < sortName(last) {
-			return nil, t.damaged("seqs_of_names", t.seqs+3*i, "%q after %q", name, last)
+		if order[i] < uint32(t.num) {
+			before = symbols[order[i]].name
 		}
-		last = name
+		if err == nil {
+			continue
+		}
+		if last = i; first < 0 {
+			first, wrong = i, err
+		}
+	}
+	if last-first > orderPage {
+		return nil, wrong
+	}
+	if i, twice := t.twice(order, first, last); twice {
+		return nil, t.damaged("seqs_of_names", t.seqs+3*i, "symbol %d", order[i])
+	}
+	if first >= 0 {
+		return nil, nil
 	}
 	return order, nil
+}
+
+// twice returns an entry of the order that is there twice, outside of a page before last and
+// one behind first, where these are.
+func (t *kallsymsTable) twice(order []uint32, first, last int) (int, bool) {
+	seen := make([]bool, t.num)
+	for i, seq := range order {
+		if first >= 0 && i > last-orderPage && i < first+orderPage {
+			continue
+		}
+		if seen[seq] {
+			return i, true
+		}
+		seen[seq] = true
+	}
+	return 0, false
+}
+
+// orderPage is how many entries of the order are on a page, or begin there.
+const orderPage = 4096/3 + 2
+
+// outOfOrder says what is wrong with an entry of the order, behind one of the name before.
+func (t *kallsymsTable) outOfOrder(i int, seq uint32, symbols []kernelSymbol, before string) error {
+	if seq >= uint32(t.num) {
+		return t.damaged("seqs_of_names", t.seqs+3*i, "symbol %d", seq)
+	}
+	if name := symbols[seq].name; name < before && sortName(name) < sortName(before) {
+		return t.damaged("seqs_of_names", t.seqs+3*i, "%q after %q", name, before)
+	}
+	return nil
 }
 
 // sortName returns what kernels built with link-time optimisation sort by: the
