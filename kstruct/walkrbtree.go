@@ -36,7 +36,7 @@ func resolveRB(r *resolver) rbLayout {
 // with the tree by another pointer, for so does a tree look that was captured while it
 // was rotated. No node is yielded twice.
 func (w *Walk) RBTree(root vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
-	return w.rbTree(func(r *rbWalk) {
+	return w.rbTree(root, func(r *rbWalk) {
 		r.all(root)
 	})
 }
@@ -45,7 +45,7 @@ func (w *Walk) RBTree(root vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
 // the tree is lost, what its pointer to the first node leads to is yielded behind the
 // rest.
 func (w *Walk) RBTreeCached(root vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
-	return w.rbTree(func(r *rbWalk) {
+	return w.rbTree(root, func(r *rbWalk) {
 		r.all(root + r.layout.root)
 		first, err := r.pointer(root + r.layout.leftmost)
 		switch {
@@ -59,11 +59,11 @@ func (w *Walk) RBTreeCached(root vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] 
 	})
 }
 
-func (w *Walk) rbTree(run func(*rbWalk)) iter.Seq2[vmem.VirtAddr, error] {
+func (w *Walk) rbTree(root vmem.VirtAddr, run func(*rbWalk)) iter.Seq2[vmem.VirtAddr, error] {
 	return visiting(w, "red-black tree", func(v *visit[vmem.VirtAddr]) {
 		l, err := w.space.layouts.rbtree.get(w.space.types, resolveRB)
 		if err != nil {
-			v.lose(0, err)
+			v.lose(root, err)
 			return
 		}
 		run(&rbWalk{visit: v, layout: l})
