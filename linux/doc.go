@@ -16,8 +16,16 @@
 // x86-64 kernels from 5.10 on, with 4 and 5 levels of page tables, with and
 // without KASLR and page table isolation. Structures are described by an [isf.File]; the
 // code asks it whether a type has a field and never looks at version numbers.
-// A kernel without an optional field loses what depends on it, with an error
-// that says so, and nothing else.
+// What a kernel does not describe is lost to what needs it, with an error that wraps
+// [kstruct.ErrUnsupported] and names it, and to nothing else: to be found a kernel needs
+// no more than the name of init_task.
+//
+// # Errors
+//
+// What there is many of is an iterator of values and errors; what there is one of is
+// returned with an error. An error is a [vmem.Gap], and does not end an iterator. Two
+// errors are none: [ErrNone], where a task does not have what was asked for, and the
+// context's own, which ends every iterator.
 //
 // # Damage
 //
