@@ -208,7 +208,7 @@ func (x *xaWalk) read(n *xaNode) bool {
 	lost := false
 	for i := 0; i < x.layout.width; {
 		at := n.addr + x.layout.slots + vmem.VirtAddr(i*8)
-		data, err := x.mem.View(at, (x.layout.width-i)*8)
+		data, _ := x.mem.View(at, (x.layout.width-i)*8)
 		if len(data) < 8 {
 			if n.slots[i], err = x.pointer(at); err == nil { // it crosses pages
 				i++
