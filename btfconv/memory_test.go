@@ -331,6 +331,14 @@ func TestFromMemoryDamagedTables(t *testing.T) {
 	})
 }
 
+// pagesToDamage is how many pages tests overwrite: one in short tests.
+func pagesToDamage(n int) int {
+	if testing.Short() {
+		return 1
+	}
+	return n
+}
+
 // A page of BTF that was overwritten, or not captured, costs the types on it. What comes
 // out is right, and what is missing is told.
 func TestFromMemoryDamagedBTF(t *testing.T) {
@@ -343,7 +351,7 @@ func TestFromMemoryDamagedBTF(t *testing.T) {
 		want := contents(f)
 		random := rand.New(rand.NewPCG(5, 6))
 		window := readUpTo(mem, r.BTF.Addr, 1<<20)
-		for range 2 {
+		for range pagesToDamage(2) {
 			at := (r.BTF.Addr + vmem.PhysAddr(random.IntN(int(r.BTF.Size)))) &^ (vmem.PageSize - 1)
 			damages := []vmem.Memory{&holed{mem, vmem.Range[vmem.PhysAddr]{Start: at, Size: vmem.PageSize}}}
 			for _, fill := range fillings(window, vmem.PageSize, random) {
