@@ -3,6 +3,7 @@ package btfconv
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -303,7 +304,7 @@ func b2i(b bool) int {
 func (t *btfTypes) gaps() []vmem.Gap {
 	if more := t.lost - len(t.losses); more > 0 {
 		err := fmt.Errorf("%d more damaged records: %w", more, ErrDamaged)
-		return append(t.losses[:len(t.losses):len(t.losses)], vmem.Gap{Object: objectBTF, Err: err})
+		return append(slices.Clip(t.losses), vmem.Gap{Object: objectBTF, Err: err})
 	}
 	return t.losses
 }

@@ -94,7 +94,7 @@ func (t *btfTypes) findBadStrings() {
 		}
 		i = k
 	}
-	all := append(found, t.badStrs...)
+	all := slices.Concat(found, t.badStrs)
 	slices.SortFunc(all, func(a, b span) int { return int(int64(a.start) - int64(b.start)) })
 	t.badStrs = nil
 	for _, s := range all {

@@ -133,11 +133,14 @@ func TestCached(t *testing.T) {
 	var slow cached[int]
 	started, release := make(chan struct{}), make(chan struct{})
 	wg.Go(func() {
-		slow.get(t.Context(), false, func(context.Context) (int, error) {
+		_, err := slow.get(t.Context(), false, func(context.Context) (int, error) {
 			close(started)
 			<-release
 			return 1, nil
 		})
+		if err != nil {
+			t.Error(err)
+		}
 	})
 	<-started
 	ctx, cancel := context.WithCancel(t.Context())

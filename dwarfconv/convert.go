@@ -167,11 +167,11 @@ func (c *conversion) reduced(h *harvest, syms []isf.Symbol) error {
 	if !kernel || slices.ContainsFunc(h.types, func(u isf.UserType) bool { return u.Name == "task_struct" }) {
 		return nil
 	}
-	if c.damage.first() != nil {
-		c.damage.loss("struct task_struct", ErrReduced)
-		return nil
+	if c.damage.first() == nil {
+		return ErrReduced
 	}
-	return ErrReduced
+	c.damage.loss("struct task_struct", ErrReduced)
+	return nil
 }
 
 // startHash hashes the file if that is asked for, in the background. The function

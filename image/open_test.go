@@ -105,11 +105,11 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s of %d bytes: taken for %s of %d", format, len(data), f.Info, f.Info.Size)
 		}
 		want := []vmem.Range[vmem.PhysAddr]{{Start: 0x10000, Size: 4096}}
-		if diff := cmp.Diff(want, f.Memory.Ranges()); diff != "" {
+		if diff := cmp.Diff(want, f.Ranges()); diff != "" {
 			t.Errorf("%s: ranges (-want +got):\n%s", format, diff)
 		}
 		got := make([]byte, 4096)
-		if _, err := f.Memory.ReadAt(got, 0x10000); err != nil || !bytes.Equal(got, pageOfImage) {
+		if _, err := f.ReadAt(got, 0x10000); err != nil || !bytes.Equal(got, pageOfImage) {
 			t.Errorf("%s: page reads %.16q..., %v", format, got, err)
 		}
 		if err := f.Close(); err != nil {
@@ -134,7 +134,7 @@ func TestOpenKdump(t *testing.T) {
 				continue
 			}
 			b := make([]byte, 5)
-			if _, err := f.Memory.ReadAt(b, 1<<20); err != nil || string(b) != "cache" || f.Info.String() != format+suffix {
+			if _, err := f.ReadAt(b, 1<<20); err != nil || string(b) != "cache" || f.Info.String() != format+suffix {
 				t.Errorf("%s: taken for %s; %q, %v", format+suffix, f.Info, b, err)
 			}
 			if err := f.Close(); err != nil {

@@ -20,7 +20,7 @@ func TestRawByWord(t *testing.T) {
 	}
 	defer f.Close()
 	want := []vmem.Range[vmem.PhysAddr]{{Start: 0, Size: uint64(len(limeImage))}}
-	if diff := cmp.Diff(want, f.Memory.Ranges()); diff != "" || f.Info.Format != "raw memory" || len(f.Info.Notes) != 1 {
+	if diff := cmp.Diff(want, f.Ranges()); diff != "" || f.Info.Format != "raw memory" || len(f.Info.Notes) != 1 {
 		t.Errorf("%s, notes %q; ranges (-want +got):\n%s", f.Info, f.Info.Notes, diff)
 	}
 	if _, err := Open(t.Context(), name, &Options{Format: "vmss"}); !errors.Is(err, ErrFormat) {

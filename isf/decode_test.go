@@ -53,7 +53,9 @@ func TestDecodePackedMark(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	w.Write([]byte("\xff\xfe{\x00}\x00"))
+	if _, err := w.Write([]byte("\xff\xfe{\x00}\x00")); err != nil {
+		t.Fatal(err)
+	}
 	w.Close()
 	if f, err := Decode(&b); f != nil || !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "UTF-16") {
 		t.Errorf("%v, %v", f, err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -65,7 +66,7 @@ func (i interrupted) Read(p []byte) (int, error) {
 // content returns a reader of the JSON, whose first bytes it looks at.
 func content(r *bufio.Reader) (io.ReadCloser, error) {
 	head, err := r.Peek(unpack.HeadSize)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	format := unpack.Format(head)

@@ -13,7 +13,7 @@ import (
 var (
 	// ErrFormat says that the file is not an ELF core of x86-64 physical memory.
 	ErrFormat = errors.New("not an ELF core of x86-64 memory")
-	// ErrTruncated: the file ends before what its headers say that it has.
+	// ErrTruncated says that the file ends before what its headers say that it has.
 	ErrTruncated = vmem.NewReason("truncated", "the file ends early")
 )
 

@@ -59,8 +59,7 @@ type spot struct {
 
 // structure compiles the fields of a Go struct that is read from u.
 func (c *compiler) structure(s spot, u *isf.UserType) {
-	for i := range s.typ.NumField() {
-		f := s.typ.Field(i)
+	for f := range s.typ.Fields() {
 		at := spot{typ: f.Type, to: s.to + f.Offset, from: s.from, name: joinName(s.name, f.Name)}
 		t, tagged, err := fieldTag(f)
 		switch {

@@ -58,7 +58,7 @@ func checkWords(t *testing.T, as *vmem.AddressSpace, at vmem.VirtAddr, s everyth
 		return binary.LittleEndian.Uint64(b[:])
 	}
 	unit := word(44, 4)
-	got := []uint64{uint64(uint32(s.PID)), uint64(s.WidePID), uint64(s.Next), uint64(s.Low), uint64(s.High), uint64(s.Neg), uint64(s.Wides[1]), uint64(s.Fifth)}
+	got := []uint64{uint64(uint32(s.PID)), uint64(s.WidePID), uint64(s.Next), uint64(s.Low), uint64(s.High), uint64(s.Neg), s.Wides[1], uint64(s.Fifth)}
 	want := []uint64{word(0, 4), uint64(int32(word(0, 4))), word(8, 8), unit & 7, unit >> 4, uint64(int8(word(48, 1)) >> 5), word(106, 2), uint64(int32(word(236, 4)))}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %#x, want %#x", got, want)

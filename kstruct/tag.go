@@ -37,7 +37,7 @@ func parseTag(text string) (tag, error) {
 	names, t.address = strings.CutPrefix(names, "&")
 	t.paths = strings.Split(names, "|")
 	for _, p := range t.paths {
-		if p == "" && !(t.address && len(t.paths) == 1) {
+		if p == "" && (!t.address || len(t.paths) > 1) {
 			return tag{}, fmt.Errorf("tag %q has a path that is empty", text)
 		}
 		if strings.ContainsAny(p, "& \t\r\n") {

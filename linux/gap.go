@@ -8,7 +8,7 @@ import (
 	"github.com/nodelens/nodelens/vmem/x86"
 )
 
-// ErrDisagree: two views of the same set differ.
+// ErrDisagree says that two views of the same set differ.
 var ErrDisagree = vmem.NewReason("disagree", "views disagree")
 
 func gapf(object string, addr vmem.VirtAddr, err error, format string, args ...any) vmem.Gap {

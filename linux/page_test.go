@@ -21,7 +21,7 @@ func countPages(t *testing.T, k *linux.Kernel, img *image.File) map[memmap.PageC
 	}
 	counts := map[memmap.PageClass]int{}
 	classes := make([]memmap.PageClass, 4096)
-	for _, r := range img.Memory.Ranges() {
+	for _, r := range img.Ranges() {
 		for at := (r.Start + 0xfff) &^ 0xfff; at+0xfff <= r.Last(); {
 			n := min(len(classes)-int(at>>12)%len(classes), int(r.Last()+1-at)>>12)
 			// QEMU's dumps have memory that is no RAM, and has no struct page.

@@ -50,7 +50,7 @@ func (c configured) file(t *testing.T) *isf.File {
 // include/linux/swap.h of their sources makes of them; and what it makes of others.
 func TestSwapTypes(t *testing.T) {
 	migration, poison, exclusive := []string{"PGFAULT", "PGMIGRATE_SUCCESS"}, []string{"PG_locked", "PG_hwpoison"}, []string{"PG_locked", "PG_anon_exclusive"}
-	both, notify := append(poison, "PG_anon_exclusive"), []string{"MMU_NOTIFY_EXCLUSIVE"}
+	both, notify := []string{"PG_locked", "PG_hwpoison", "PG_anon_exclusive"}, []string{"MMU_NOTIFY_EXCLUSIVE"}
 	for name, test := range map[string]struct {
 		c    configured
 		want vmem.SwapTypes

@@ -69,7 +69,7 @@ func TestReasonOf(t *testing.T) {
 		"special-entry": {RecordedError("special-entry", "text"), Gap{Err: RecordedError("special-entry", "text")}},
 	} {
 		for _, err := range all {
-			if err == fs.ErrNotExist {
+			if err == fs.ErrNotExist { //nolint:errorlint // itself, not what wraps it
 				continue // no more than a word of the standard library
 			}
 			if got := ReasonOf(err); got != want {

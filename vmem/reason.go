@@ -81,21 +81,20 @@ func ReasonOf(err error) Reason {
 	if err == nil {
 		return ""
 	}
-	switch code := coded(err); {
-	case code == "" || code == notCaptured:
+	code := coded(err)
+	if code == "" || code == notCaptured {
 		return cmp.Or(uncoded(err), code, other)
-	default:
-		return code
 	}
+	return code
 }
 
 // coded returns the code that ReasonOf gives, as far as sentinels tell.
 func coded(err error) Reason {
-	if r, ok := err.(reasoned); ok {
+	if r, ok := err.(reasoned); ok { //nolint:errorlint // walks the chain itself
 		return r.Reason()
 	}
 	var below []error
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // walks the chain itself
 	case interface{ Unwrap() error }:
 		below = []error{e.Unwrap()}
 	case interface{ Unwrap() []error }:

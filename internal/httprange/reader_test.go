@@ -140,12 +140,14 @@ func TestRetry(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		case 3: // half of it
 			var start, end int
-			fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &start, &end)
+			if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &start, &end); err != nil {
+				t.Error(err)
+			}
 			w.Header().Set("ETag", `"1"`)
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, end, len(object)))
 			w.Header().Set("Content-Length", fmt.Sprint(end-start+1))
 			w.WriteHeader(http.StatusPartialContent)
-			w.Write(object[start : start+(end-start)/2])
+			_, _ = w.Write(object[start : start+(end-start)/2]) // the client may have gone
 		default:
 			return false
 		}
@@ -212,7 +214,9 @@ func TestCondition(t *testing.T) {
 		conditions = append(conditions, r.Header.Get("If-Match"))
 		return false
 	}), nil)
-	r.ReadAt(make([]byte, 1), 5*block)
+	if _, err := r.ReadAt(make([]byte, 1), 5*block); err != nil {
+		t.Error(err)
+	}
 	if len(conditions) != 2 || conditions[0] != "" || conditions[1] != `"1"` {
 		t.Errorf("conditions %q", conditions)
 	}
@@ -222,7 +226,7 @@ func TestNoRanges(t *testing.T) {
 	t.Parallel()
 	object := noise(9 * block)
 	for name, answer := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
-		"whole": func(w http.ResponseWriter, _ *http.Request) bool { w.Write(object); return true },
+		"whole": func(w http.ResponseWriter, _ *http.Request) bool { _, _ = w.Write(object); return true },
 		"encoded": func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Encoding", "br")
 			return false
@@ -315,7 +319,7 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	url := serve(t, nil, func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, `<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>Expired X-Signature=secret</Message></Error>`)
+		_, _ = io.WriteString(w, `<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>Expired X-Signature=secret</Message></Error>`)
 		return true
 	})
 	_, err := Open(t.Context(), url, nil)

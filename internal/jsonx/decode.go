@@ -167,7 +167,7 @@ func setValue(data []byte, v reflect.Value) error {
 }
 
 func setJSON(data []byte, v reflect.Value) error {
-	to, ok := v.Addr().Interface().(json.Unmarshaler)
+	to, ok := reflect.TypeAssert[json.Unmarshaler](v.Addr())
 	if !ok {
 		return fmt.Errorf("jsonx: %v can't be read", v.Type())
 	}
@@ -185,7 +185,7 @@ func setTime(data []byte, v reflect.Value) error {
 }
 
 func setText(data []byte, v reflect.Value) error {
-	to, ok := v.Addr().Interface().(encoding.TextUnmarshaler)
+	to, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr())
 	if !ok {
 		return fmt.Errorf("jsonx: %v can't be read", v.Type())
 	}

@@ -57,7 +57,7 @@ type outer struct {
 	Inners []inner   `json:"inners"`
 	Raw    []byte    `json:"raw,omitempty"`
 	Yes    bool      `json:"yes"`
-	hidden int
+	_      int       // what is not exported is left out
 }
 
 // MarshalJSON is what makes Marshal be called from it.

@@ -22,7 +22,7 @@ const (
 	maxSavedBlocks = 64 << 20
 )
 
-// ErrNotSaved: the Reader has nothing to save: its file was not decoded to its end, is
+// ErrNotSaved says that the Reader has nothing to save: its file was not decoded to its end, is
 // damaged, says itself where decoding can begin, or is in a format whose states stay in
 // memory.
 var ErrNotSaved = errors.New("nothing to save of the compressed file")

@@ -15,7 +15,7 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// ErrShrunk: the file ends before the end that it had when it was opened.
+// ErrShrunk says that the file ends before the end that it had when it was opened.
 var ErrShrunk = vmem.NewReason("truncated", "the file has shrunk since it was opened")
 
 // A Loss is an error of reading a file. It wraps [vmem.ErrNotCaptured] and the reason:

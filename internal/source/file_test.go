@@ -96,7 +96,9 @@ func TestShrinkPacked(t *testing.T) {
 	content := noise(2 << 20)
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	w.Write(content)
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
 	w.Close()
 	name := put(t, packed.Bytes())
 	s := open(t, name)
@@ -167,7 +169,9 @@ func TestManyLosses(t *testing.T) {
 	}
 	b := make([]byte, 1)
 	for i := range int64(maxLosses + 10) {
-		s.ReadAt(b, 4096+i*3*lossUnit)
+		if _, err := s.ReadAt(b, 4096+i*3*lossUnit); err == nil {
+			t.Fatal("what is lost was read")
+		}
 	}
 	gaps := s.Gaps(new(extent.Table))
 	if len(gaps) != maxLosses+1 || gaps[maxLosses].Reason() != "too-many" {
@@ -202,7 +206,9 @@ func TestContext(t *testing.T) {
 	content := bytes.Repeat([]byte("page"), 1<<20) // much of little
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	w.Write(content)
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
 	w.Close()
 	for name, file := range map[string][]byte{"plain": content[:1<<20], "gzip": packed.Bytes()} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -245,7 +251,9 @@ func TestContextWhileDecoding(t *testing.T) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	for range 8 {
-		w.Write(make([]byte, 4<<20))
+		if _, err := w.Write(make([]byte, 4<<20)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.Close()
 	ctx, cancel := context.WithCancel(t.Context())
