@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -78,14 +79,22 @@ func explain(name string, s *source.Source, err error) error {
 		e.Is, e.Do, e.Err = "a pipe", "an image is read here and there, so save it to a file first", fmt.Errorf("%w: %w", ErrNotFile, err)
 	case errors.Is(err, source.ErrDevice):
 		e.Is, e.Do, e.Err = "a device that is no disk", "the memory of this machine is in /proc/kcore", fmt.Errorf("%w: %w", ErrNotFile, err)
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrFormat): // which may be of the symbols
 		e.Is, e.Do, e.Err = cutAtOnce, copyAgain, fmt.Errorf("%w: %w", ErrTruncated, err)
 	case s != nil && (errors.Is(err, ErrFormat) || ofFormat(err)):
 		return e.foreign(s)
 	default:
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, withoutName(name, err))
 	}
 	return e
+}
+
+// withoutName returns an error of the system without the name, which is told already.
+func withoutName(name string, err error) error {
+	if e, ok := err.(*fs.PathError); ok && e.Path == name { //nolint:errorlint // what wraps it would be lost
+		return e.Err
+	}
+	return err
 }
 
 // explainRemote returns an *Error for an object that can't be read in parts; or err itself,
@@ -127,6 +136,9 @@ func (e *Error) foreign(s *source.Source) error {
 	default:
 		e.Is = "in no known image format, and no kernel is in it to tell what memory it could be"
 		e.Do = "if it is memory, the symbols of its kernel may help to find that"
+		if symbols, ok := errors.AsType[*symbolsError](e.Err); ok && !isAbsent(symbols) {
+			e.Do = "the symbols did not help: " + symbols.Error()
+		}
 	}
 	if c := s.Compressed(); c != "" {
 		e.Is += " (inside of " + c + ")"
@@ -153,11 +165,12 @@ func onlyZeros(s *source.Source) bool {
 	return true
 }
 
-// explainKernel returns an *Error where the kernel of an image was not found because the
-// image is cut off; or err itself.
+// explainKernel returns an *Error where the kernel of an image was not found, or has no
+// symbols in it, because the image is cut off; or err itself.
 func explainKernel(mem vmem.Memory, err error) error {
 	m, ok := vmem.As[vmem.Lossy](mem)
-	if !ok || !isAbsent(err) {
+	what, do := lacking(err)
+	if !ok || what == "" {
 		return err
 	}
 	cut, lost := false, uint64(0)
@@ -170,16 +183,29 @@ func explainKernel(mem vmem.Memory, err error) error {
 	if !cut {
 		return err
 	}
-	e := &Error{Name: nameless, Do: copyAgain, Err: fmt.Errorf("%w: %w", ErrTruncated, err)}
+	e := &Error{Name: nameless, Do: do, Err: fmt.Errorf("%w: %w", ErrTruncated, err)}
 	if f, ok := vmem.As[*File](mem); ok && f.Info.Name != "" {
 		e.Name = f.Info.Name
 	}
 	have := total(mem.Ranges())
-	e.Is = fmt.Sprintf("cut off: it has %s, and the kernel is not among them", mebibytes(have))
+	e.Is = fmt.Sprintf("cut off: it has %s, and %s", mebibytes(have), what)
 	if lost > 0 {
-		e.Is = fmt.Sprintf("cut off: it has %d of the %s that its headers announce, and the kernel is not among them", have>>20, mebibytes(have+lost))
+		e.Is = fmt.Sprintf("cut off: it has %d of the %s that its headers announce, and %s", have>>20, mebibytes(have+lost), what)
 	}
 	return e
+}
+
+// lacking says what an image lacks by an error, and what to do if that is in a part that was
+// cut off; what is empty where it lacks neither the kernel nor symbols.
+func lacking(err error) (what, do string) {
+	m, ok := errors.AsType[*btfconv.MissingError](err)
+	switch {
+	case ok && m.Release != "":
+		return "not all symbols of its kernel, " + m.Release + ", are among them", copyAgain + ", or name the vmlinux of that kernel"
+	case isAbsent(err):
+		return "the kernel is not among them", copyAgain
+	}
+	return "", ""
 }
 
 func mebibytes(n uint64) string { return fmt.Sprintf("%d MiB", n>>20) }

@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // What is no image is said to be what it is, in one sentence, and what to do in another.
@@ -127,6 +132,51 @@ func TestCutOff(t *testing.T) {
 				t.Errorf("detail %q", e.Detail())
 			}
 		})
+	}
+}
+
+// An image that is cut off behind its kernel, whose symbols are lost, says so.
+func TestCutOffSymbols(t *testing.T) {
+	t.Parallel()
+	missing := &btfconv.MissingError{Part: btfconv.PartKallsyms, Release: "6.1.0-56", Err: btfconv.ErrNotFound}
+	f, err := Open(t.Context(), put(t, "cut", limeImage[:len(limeImage)-1]), &Options{Symbols: failing{missing}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, err = OpenKernel(t.Context(), f, &Options{Symbols: failing{missing}})
+	want := "and not all symbols of its kernel, 6.1.0-56, are among them: copy it again, or name the vmlinux of that kernel"
+	if !errors.Is(err, ErrTruncated) || !errors.Is(err, missing) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// failing are symbols that can't be had.
+type failing struct{ err error }
+
+func (s failing) Symbols(context.Context, vmem.Memory) (*isf.File, string, error) {
+	return nil, "", s.err
+}
+
+// Symbols that are cut off are not taken for an image that is.
+func TestCutOffSymbolFile(t *testing.T) {
+	t.Parallel()
+	name := put(t, "f", append(make([]byte, 1<<20), "noise"...))
+	given := fmt.Errorf("symbols.json.xz: %w", io.ErrUnexpectedEOF)
+	_, err := Open(t.Context(), name, &Options{Symbols: failing{given}})
+	want := ": the symbols did not help: symbols.json.xz: unexpected EOF"
+	if errors.Is(err, ErrTruncated) || !errors.Is(err, ErrFormat) || !errors.Is(err, given) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// An error of the system names the file once.
+func TestNoFile(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "node.lime")
+	_, err := Open(t.Context(), name, nil)
+	if !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), name) != 1 {
+		t.Error(err)
 	}
 }
 

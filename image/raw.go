@@ -23,6 +23,8 @@ func (o *Options) openRaw(ctx context.Context, s *source.Source, byWord bool) (*
 	var placed string
 	if image.symbols, err = o.ask(ctx, file); err == nil {
 		placed, err = image.arrange(ctx, file, o.Progress)
+	} else {
+		err = &symbolsError{err}
 	}
 	switch {
 	case err == nil:
@@ -35,6 +37,13 @@ func (o *Options) openRaw(ctx context.Context, s *source.Source, byWord bool) (*
 	image.Info.Notes = []string{"the image says no addresses; it is read as memory " + layout}
 	return image, nil
 }
+
+// A symbolsError is an error of the symbols that were to place a raw image, and not of the
+// image.
+type symbolsError struct{ err error }
+
+func (e *symbolsError) Error() string { return e.err.Error() }
+func (e *symbolsError) Unwrap() error { return e.err }
 
 // arrange finds out which memory a raw file has where, and returns what to put behind
 // "memory" for that.

@@ -23,8 +23,8 @@ func (s *settings) fail(stderr io.Writer, err error) int {
 	}
 	if e, ok := errors.AsType[*image.Error](err); ok { // says all, and what to do
 		fmt.Fprintf(stderr, "analyzenode: %s\n", text.Message(e))
-		if s.verbose {
-			fmt.Fprintf(stderr, "  %s\n", text.Line(e.Detail()))
+		if s.verbose || s.symbols.fetch || len(s.symbols.paths) > 0 { // where the user had symbols looked for
+			fmt.Fprintf(stderr, "  %s\n", text.Message(e.Err))
 		}
 		return exitNoReport
 	}
@@ -52,6 +52,8 @@ func (s *settings) advise(err error) string {
 			"If it is memory, symbols of its kernel may help: -vmlinux or -isf."
 	case errors.Is(err, symbols.ErrMismatch) && !isMissing(err):
 		return "Symbols must be those of the very kernel that ran. Without -isf and -vmlinux they are looked for, first in the image."
+	case errors.Is(err, io.ErrUnexpectedEOF) && s.symbols.isf+s.symbols.vmlinux != "":
+		return "The file of symbols is cut off: copy it again."
 	case isMissing(err):
 		return adviseSymbols
 	case errors.Is(err, linux.ErrNoKernel) && s.symbols.isf+s.symbols.vmlinux != "":

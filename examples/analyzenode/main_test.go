@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -332,6 +333,29 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(stdout.String(), part) {
 			t.Errorf("help lacks %q:\n%s", part, &stdout)
 		}
+	}
+}
+
+// A file of symbols that ends early is not taken for the image.
+func TestAdviseCutSymbols(t *testing.T) {
+	s := settings{symbols: symbolFlags{isf: "cut.json"}}
+	if got := s.advise(fmt.Errorf("cut.json: %w", io.ErrUnexpectedEOF)); !strings.Contains(got, "file of symbols is cut off") {
+		t.Errorf("advice %q", got)
+	}
+	s.symbols.isf = ""
+	if got := s.advise(io.ErrUnexpectedEOF); got != "" {
+		t.Errorf("advice %q where no file is given", got)
+	}
+}
+
+// The reasoning of -v is one line, whatever errors were joined in it.
+func TestFailVerbose(t *testing.T) {
+	var stderr bytes.Buffer
+	err := &image.Error{Name: "node.lime", Is: "cut off", Err: fmt.Errorf("%w: %w", image.ErrTruncated, errors.Join(io.EOF, fs.ErrInvalid))}
+	s := settings{verbose: true}
+	s.fail(&stderr, err)
+	if want := "analyzenode: node.lime is cut off\n  the image is cut off: EOF; invalid argument\n"; stderr.String() != want {
+		t.Errorf("%q, want %q", &stderr, want)
 	}
 }
 
