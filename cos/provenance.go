@@ -101,7 +101,7 @@ func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) 
 }
 
 // What of a URL can be a secret: the user, and the query, which signs it.
-var userOfURL, queryOfURL = regexp.MustCompile(`://[^/?#@]*@`), regexp.MustCompile(`(://[^?#]*)[?#].*`)
+var userOfURL, queryOfURL = regexp.MustCompile(`://[^/?#]*@`), regexp.MustCompile(`(://[^?#]*)[?#].*`)
 
 // redacted returns arguments without what of URLs in them can be a secret.
 func redacted(args []string) []string {

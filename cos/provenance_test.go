@@ -120,6 +120,7 @@ func TestRedacted(t *testing.T) {
 		"-url=http://host/a#b?c":          "-url=http://host/a",
 		"https://user:key@host/a@b":       "https://host/a@b",
 		"https://user@host?a=https://b@c": "https://host",
+		"https://user:k@y@host/a":         "https://host/a",
 	} {
 		if got := redacted([]string{arg})[0]; got != want {
 			t.Errorf("%s: %s, want %s", arg, got, want)
