@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/nodelens/nodelens/internal/cosbucket"
 	"github.com/nodelens/nodelens/internal/httprange"
@@ -65,29 +66,59 @@ func (s *COS) offer(ctx context.Context, k *symbols.Kernel, build string, yield 
 	if buckets == nil {
 		buckets = cosbucket.Buckets(s.Zone)
 	}
-	places := 0
+	paths := cosbucket.Vmlinux(build, s.Arch)
+	places, failed := len(buckets)*len(paths), false
 	for _, bucket := range buckets {
-		paths := cosbucket.Vmlinux(build, s.Arch)
-		places += len(paths)
 		if c.absent(bucket, build) {
 			continue
 		}
-		for _, path := range paths {
-			url := bucket + "/" + path
-			d, err := c.fetchChecked(ctx, k, url)
-			switch {
-			case isMissing(err):
-				continue
-			case err != nil:
-				return yield(&symbols.Candidate{Name: shown(url)}, err)
+		d, errs := c.fetchFirst(ctx, k, bucket, paths)
+		for _, err := range errs {
+			if failed = true; !yield(&symbols.Candidate{Name: err.name}, err.error) {
+				return false
 			}
-			more := yield(&symbols.Candidate{Name: shown(url), Content: d.file, Size: d.done}, nil)
-			d.discard()
-			return more
+			// What is of another kernel here is so in each bucket: they have the same files.
+			if errors.Is(err, symbols.ErrMismatch) {
+				paths = slices.DeleteFunc(paths, func(p string) bool { return shown(bucket+"/"+p) == err.name })
+			}
 		}
-		c.setAbsent(bucket, build)
+		switch {
+		case d != nil:
+			defer d.discard()
+			return yield(&symbols.Candidate{Name: shown(d.url), Content: d.file, Size: d.done}, nil)
+		case len(errs) == 0:
+			c.setAbsent(bucket, build)
+		}
 	}
-	return yield(&symbols.Candidate{}, fmt.Errorf("%w: build %s has no vmlinux in %d places", symbols.ErrNothing, build, places))
+	return failed || yield(&symbols.Candidate{}, fmt.Errorf("%w: build %s has no vmlinux in %d places", symbols.ErrNothing, build, places))
+}
+
+// A placeError is why what is in a place can't be had.
+type placeError struct {
+	error
+	name string
+}
+
+func (e *placeError) Unwrap() error { return e.error }
+
+// fetchFirst fetches the first vmlinux of the right kernel that a bucket has at any of the
+// paths; nil if there is none. A bucket that can't be read is not asked for more.
+func (c *Client) fetchFirst(ctx context.Context, k *symbols.Kernel, bucket string, paths []string) (d *download, errs []*placeError) {
+	for _, path := range paths {
+		url := bucket + "/" + path
+		d, err := c.fetchChecked(ctx, k, url)
+		switch {
+		case err == nil:
+			return d, errs
+		case isMissing(err):
+			continue
+		}
+		errs = append(errs, &placeError{err, shown(url)})
+		if !errors.Is(err, symbols.ErrMismatch) {
+			break
+		}
+	}
+	return nil, errs
 }
 
 // fetchChecked fetches a vmlinux, unless what the server shows of it is of another kernel.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -79,6 +80,42 @@ func TestCOSPlaces(t *testing.T) {
 	}
 	if paths = slices.Compact(paths); n != 1 || !slices.Equal(paths, want) {
 		t.Errorf("%d found, asked for %q", n, paths)
+	}
+}
+
+// TestCOSNextPlace: a bucket that fails, or has a file of another kernel or a damaged one at
+// the first path, does not keep the right one from being found elsewhere; and a bucket
+// that failed is not taken for one that has nothing.
+func TestCOSNextPlace(t *testing.T) {
+	right, wrong := symboltest.Running.Vmlinux(), symboltest.Older.Vmlinux()
+	flat, board := build+"/vmlinux", build+"/lakitu/vmlinux"
+	for name, files := range map[string]map[string][]byte{
+		"server fails":   {"/eu/" + flat: right},
+		"another kernel": {"/us/" + flat: wrong, "/us/" + board: right},
+		"in the next":    {"/us/" + flat: wrong, "/eu/" + board: right},
+		"damaged":        {"/us/" + flat: right, "/us/" + flat + ".md5": []byte(sum(wrong)), "/eu/" + flat: right},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, files)
+			s.serve = func(w http.ResponseWriter, r *http.Request) bool {
+				if fails := name == "server fails" && strings.HasPrefix(r.URL.Path, "/us/"); fails {
+					w.WriteHeader(http.StatusBadRequest)
+					return true
+				}
+				return false
+			}
+			source := s.bucket(t)
+			source.Buckets = []string{s.URL + "/us", s.URL + "/eu"}
+			source.Client.Store = symbols.NewStore(t.TempDir())
+			found, err := find(t.Context(), t, symboltest.Running, source, nil)
+			if err != nil || found.File.Banner() != symboltest.Running.Banner()+"\n" || len(found.Tried) < 2 {
+				t.Fatalf("%+v, %v", found, err)
+			}
+			if source.Client.absent(source.Buckets[0], build) {
+				t.Error("the first bucket is remembered to have nothing")
+			}
+		})
 	}
 }
 
@@ -268,6 +305,40 @@ func TestTruncated(t *testing.T) {
 	}
 	if got, err := s.fetch(t, name); err != nil || !bytes.Equal(got, symboltest.Older.Vmlinux()) {
 		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// TestBreaksOffAnywhere: a server that knows no ETag, and breaks off now sooner and now
+// later, is given up; one whose part is less than the rest of a file is asked for more.
+func TestBreaksOffAnywhere(t *testing.T) {
+	b := symboltest.Running.Vmlinux()
+	s := newServer(t, nil)
+	n := 0
+	s.serve = func(w http.ResponseWriter, _ *http.Request) bool {
+		if n++; n > 20 {
+			_, _ = w.Write(b)
+			return true
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+		_, _ = w.Write(b[:1000+n%2*1000])
+		panic(http.ErrAbortHandler)
+	}
+	if got, err := s.fetch(t, "/vmlinux"); err == nil {
+		t.Errorf("%d bytes after %d requests", len(got), n)
+	}
+	s.serve = func(w http.ResponseWriter, r *http.Request) bool {
+		from, to := 0, 3000
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err == nil {
+			to = min(from+3000, len(b))
+		}
+		w.Header().Set("ETag", etag(b))
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(b)))
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(b[from:to])
+		return true
+	}
+	if got, err := s.fetch(t, "/vmlinux"); err == nil && !bytes.Equal(got, b) {
+		t.Errorf("%d bytes of %d, and no error", len(got), len(b))
 	}
 }
 

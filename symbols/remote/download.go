@@ -60,14 +60,14 @@ func (d *download) discard() {
 // run transfers the file. What breaks off goes on from where it was, as long as each try
 // brings something.
 func (d *download) run(ctx context.Context) error {
+	best := int64(0) // how far any try came: without an ETag each begins anew
 	for tries := 0; ; tries++ {
-		before := d.done
 		err := d.transfer(ctx)
 		switch {
 		case err == nil, ctx.Err() != nil, !passing(err):
 			return err
-		case d.done > before:
-			tries = 0
+		case d.done > best:
+			best, tries = d.done, 0
 		case tries+1 >= maxTries, errors.Is(err, ErrStalled):
 			return d.brokeOff(err)
 		}
@@ -125,7 +125,19 @@ func (d *download) transfer(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.copy(resp.Body)
+	if err := d.copy(resp.Body); err != nil {
+		return err
+	}
+	return d.checkEnd(resp)
+}
+
+// checkEnd checks that a part was the rest of the file: a server may send less.
+func (d *download) checkEnd(resp *http.Response) error {
+	_, whole, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
+	if size, err := strconv.ParseInt(whole, 10, 64); err == nil && resp.StatusCode == http.StatusPartialContent && d.done < size {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
 }
 
 // strong reports whether an ETag stands for the very bytes of a file (RFC 9110, "Weak
@@ -190,7 +202,7 @@ func (d *download) checkMD5(ctx context.Context) error {
 	if want == "" {
 		return nil // a page in its place
 	}
-	got, err := d.sum()
+	got, err := d.sum(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -211,8 +223,8 @@ func parseMD5(text string) string {
 }
 
 // sum returns the MD5 of the file, without the compression for the transfer.
-func (d *download) sum() (string, error) {
-	var r io.Reader = io.NewSectionReader(d.file, 0, math.MaxInt64)
+func (d *download) sum(ctx context.Context) (string, error) {
+	var r io.Reader = &cancelled{io.NewSectionReader(d.file, 0, math.MaxInt64), ctx}
 	if d.encoded {
 		z, err := unpack.NewReader(r, "gzip")
 		if err != nil {
@@ -222,8 +234,24 @@ func (d *download) sum() (string, error) {
 		r = z
 	}
 	h := md5.New() //nolint:gosec // as above
-	if _, err := io.Copy(h, r); err != nil {
+	if _, err := io.Copy(h, r); ctx.Err() != nil {
+		return "", ctx.Err()
+	} else if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// A cancelled reads until its context ends.
+type cancelled struct {
+	io.Reader
+
+	ctx context.Context //nolint:containedctx // of the read, which it ends
+}
+
+func (c *cancelled) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.Reader.Read(b)
 }
