@@ -64,6 +64,9 @@ func resolveDense(r *resolver) (n mapleNodeLayout) {
 
 func resolveRange(r *resolver, typ string) (n mapleNodeLayout) {
 	_, n.slots = r.words(typ, "slot", mapleNodeSize/8)
+	if n.slots == 1 {
+		r.refuse("%s has one slot", typ)
+	}
 	n.slot = r.inNode(typ, "slot", uint64(n.slots)*8)
 	n.pivot = r.inNode(typ, "pivot", uint64(max(n.slots-1, 0))*8)
 	n.end = r.inNode(typ, "meta.end", 1)

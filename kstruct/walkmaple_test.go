@@ -162,3 +162,19 @@ func TestMapleDense(t *testing.T) {
 		t.Errorf("losses (-want +got):\n%s", d)
 	}
 }
+
+// Types may be the image's own. Nodes of one slot have no pivot to end at.
+func TestMapleOneSlot(t *testing.T) {
+	m := newMachine(t)
+	m.mapleTree(1, 0, at(0x1000)|leaf&^4|root)
+	m.put(0x1000+16, at(0)|1)
+	narrow := `maple_tree 16 ma_flags@4:u32 ma_root@8:*
+maple_node 256 parent@16:* slot@8:*[31]
+maple_metadata 2 end@0:u8
+maple_range_64 256 pivot@0:u64[0] slot@8:*[1] meta@248:maple_metadata
+maple_arange_64 256 pivot@0:u64[0] slot@8:*[1] gap@16:u64[1] meta@248:maple_metadata`
+	found, lost := collect(t, m.space(narrow).Walk(t.Context(), nil).Maple(base))
+	if d := cmp.Diff([]error{kstruct.ErrUnsupported}, lost, cmpopts.EquateErrors()); d != "" || found != nil {
+		t.Errorf("found %v, losses (-want +got):\n%s", found, d)
+	}
+}
