@@ -22,7 +22,7 @@ func resolvePerCPU(r *resolver) perCPULayout {
 		possible: vmem.VirtAddr(r.Symbol("__cpu_possible_mask")),
 		mask:     r.Type("cpumask").Size(),
 	}
-	if l.mask > maxCPUs/8 || l.mask%8 != 0 {
+	if l.mask == 0 || l.mask > maxCPUs/8 || l.mask%8 != 0 {
 		r.refuse("cpumask has %d bytes", l.mask)
 	}
 	return l
@@ -30,7 +30,8 @@ func resolvePerCPU(r *resolver) perCPULayout {
 
 // CPUs returns the numbers of the CPUs that the kernel can ever have, ascending:
 // cpu_possible_mask of kernel/cpu.c. Each of them has its copy of every per-CPU variable,
-// whether it is online or not. The error is a [vmem.Gap]. A kernel without CONFIG_SMP has
+// whether it is online or not. The error is a [vmem.Gap]; where the mask has no CPU at all,
+// it wraps [ErrCorrupt]. A kernel without CONFIG_SMP has
 // no per-CPU variables; it wraps [ErrUnsupported] there.
 //
 // It starts from the exported symbols __cpu_possible_mask and __per_cpu_offset.
@@ -50,6 +51,9 @@ func (s *Space) CPUs() ([]int, error) {
 				cpus = append(cpus, int(i)*64+bit)
 			}
 		}
+	}
+	if len(cpus) == 0 { // and what CPUs count in parts would be counted as nothing
+		return nil, newGap("CPUs", s.linked(l.possible), fmt.Errorf("%w: no possible CPU", ErrCorrupt))
 	}
 	return cpus, nil
 }

@@ -178,3 +178,21 @@ func TestRefCount(t *testing.T) {
 		t.Errorf("references without data: %v", err)
 	}
 }
+
+// Some CPU there always is: a mask without one is lost, and no counter is taken for whole.
+func TestNoCPUs(t *testing.T) {
+	m, symbols := perCPUMachine(t, 0)
+	m.put(0x100, 0, 0)
+	m.put(0x1000, 0, 5, 0, 0, 0x40) // a percpu_counter
+	s := m.shifted(symbols)
+	if cpus, err := s.CPUs(); !errors.Is(err, kstruct.ErrCorrupt) || cpus != nil {
+		t.Errorf("CPUs %v, %v", cpus, err)
+	}
+	if _, err := s.Counter(base + 0x1000); !errors.Is(err, kstruct.ErrCorrupt) {
+		t.Errorf("counter: %v", err)
+	}
+	s = kstruct.NewSpace(s.Memory(), types(t, "cpumask 0", symbols...), kaslr)
+	if cpus, err := s.CPUs(); !errors.Is(err, kstruct.ErrUnsupported) || cpus != nil {
+		t.Errorf("CPUs of a mask without bits: %v, %v", cpus, err)
+	}
+}
