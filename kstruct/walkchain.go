@@ -105,6 +105,7 @@ func (w *Walk) PList(head vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
 			switch {
 			case err != nil:
 				v.lose(n, err)
+				prio = uint32(last) // it is not known
 			case int32(prio) < last && !broken:
 				v.lose(n, fmt.Errorf("%w: plist node of priority %d behind one of %d", ErrCorrupt, int32(prio), last))
 			}

@@ -175,6 +175,17 @@ func TestPList(t *testing.T) {
 	if d := cmp.Diff([]error{kstruct.ErrCorrupt}, lost, cmpopts.EquateErrors()); d != "" || len(nodes) != 3 {
 		t.Errorf("out of order: nodes %v, losses (-want +got):\n%s", offsets(nodes), d)
 	}
+	// Of a node whose priority is lost, nothing is known that others could be out of order by.
+	m.put(0x100, 3)
+	m.put(0x300, 1)
+	m.forget(0x200, 8)
+	nodes, lost = collect(t, m.walk().PList(base))
+	if d := cmp.Diff([]error{vmem.ErrNotCaptured, kstruct.ErrCorrupt}, lost, cmpopts.EquateErrors()); d != "" || len(nodes) != 3 {
+		t.Errorf("a priority lost: nodes %v, losses (-want +got):\n%s", offsets(nodes), d)
+	}
+	m.put(0x100, 1<<32-5)
+	m.put(0x200, 9)
+	m.put(0x300, 7)
 	m.put(0x300+24, 0, 0)
 	nodes, lost = collect(t, m.walk().PList(base))
 	if d := cmp.Diff([]error{kstruct.ErrCorrupt}, lost, cmpopts.EquateErrors()); d != "" || len(nodes) != 2 {

@@ -186,11 +186,15 @@ func (r *rhashWalk) words(a vmem.VirtAddr, n uint64, each func(at, word vmem.Vir
 			return false
 		}
 		data, err := r.mem.View(a, int(min(n, nestedTable))*8)
-		if len(data) < 8 {
-			if err == nil {
-				_, err = r.pointer(a)
+		var unit [8]byte
+		if len(data) < 8 { // it crosses pages, or is lost
+			var p vmem.VirtAddr
+			if p, err = r.pointer(a); err == nil {
+				data = binary.LittleEndian.AppendUint64(unit[:0], uint64(p))
 			}
-			if err != nil && !lost && !r.fail(a, err) {
+		}
+		if err != nil {
+			if !lost && !r.fail(a, err) {
 				return false
 			}
 			lost, a, n = true, a+8, n-1

@@ -2,6 +2,7 @@ package kstruct_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -169,5 +170,19 @@ func TestRHashNested(t *testing.T) {
 		if len(nodes) > 0 || len(lost) != 1 {
 			t.Errorf("%d buckets without tables: %v, losses %v", tt.size, offsets(nodes), lost)
 		}
+	}
+}
+
+// A bucket that lies on two pages is read like the others.
+func TestRHashAcrossPages(t *testing.T) {
+	m := newMachine(t)
+	const table, buckets = 0x2000 - 64, 0x2000 - 4
+	m.rhashtable(table, 0, 1)
+	m.put(table, 1) // of one bucket
+	m.chain(buckets, 0x100)
+	text := strings.Replace(kernelTypes, "buckets@64:", "buckets@60:", 1)
+	nodes, lost := collect(t, m.space(text).Walk(t.Context(), nil).RHashTable(base))
+	if d := cmp.Diff([]uint64{0x100}, offsets(nodes)); d != "" || lost != nil {
+		t.Errorf("nodes (-want +got):\n%s, losses %v", d, lost)
 	}
 }
