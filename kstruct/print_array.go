@@ -61,7 +61,7 @@ func (s *printing) shown(v Value) (n int, more bool) {
 		return n, n < all
 	}
 	if n == all {
-		for n > 0 && s.isZero(v.Index(n-1)) {
+		for n > 0 && s.isZero(v.Index(n-1), 0) {
 			n--
 		}
 		return n, false
@@ -92,13 +92,19 @@ func (s *Space) isPlainChar(t *isf.Type) bool {
 	return s.isChar(t) && canonicalBase(t.Name) == "char"
 }
 
+// lookBytes is how many bytes are looked at for the price of one that is printed, so that no
+// type makes memory be looked at without end.
+const lookBytes = 64
+
 // isZero reports whether an object is zero, leaving padding aside. What can't be read is
-// not, nor is what is larger than 1 MiB.
-func (s *printing) isZero(v Value) bool {
+// not, nor is what is larger than 1 MiB, or of a type that holds itself. depth is how deep v
+// lies in what is asked for.
+func (s *printing) isZero(v Value, depth int) bool {
 	size, err := v.size()
-	if err != nil || size > maxBytes || s.left < 0 {
+	if err != nil || size > maxBytes || s.left < 0 || depth > isf.MaxTypeDepth {
 		return false
 	}
+	s.left -= int(size / lookBytes)
 	if v.typ.Kind != isf.KindBitfield {
 		if zero, err := allZero(v.space.mem, v.addr, size); zero || err != nil {
 			return zero
@@ -111,14 +117,14 @@ func (s *printing) isZero(v Value) bool {
 		return err == nil && x == 0
 	case isf.KindStruct, isf.KindUnion, isf.KindClass:
 		for _, m := range v.Fields() {
-			if m.err != nil || !s.isZero(m) {
+			if m.err != nil || !s.isZero(m, depth+1) {
 				return false
 			}
 		}
 		return true
 	case isf.KindArray:
 		for i := range v.Len() {
-			if !s.isZero(v.Index(i)) {
+			if !s.isZero(v.Index(i), depth+1) {
 				return false
 			}
 		}

@@ -173,6 +173,23 @@ func TestPrintHostileTypes(t *testing.T) {
 	}
 }
 
+// What holds itself is not looked through without end for zeros.
+func TestPrintEndlessZeros(t *testing.T) {
+	s := testSpace(t, hostileTypes, append([]byte{1}, make([]byte, 63)...))
+	v := s.Struct("loop", testBase)
+	p := printing{left: maxBytes}
+	if p.isZero(v, 0) || p.left < maxBytes-2*isf.MaxTypeDepth {
+		t.Errorf("a structure that holds itself took %d looks", maxBytes-p.left)
+	}
+	p.left = 1000
+	if v = s.Struct("char [100000]", testBase+1); p.isZero(v, 0) || p.left >= 0 {
+		t.Errorf("100,000 bytes that are not all there cost %d", 1000-p.left)
+	}
+	if text := s.Struct("struct loop [2]", testBase).String(); len(text) < 1000 {
+		t.Errorf("printed %s", text)
+	}
+}
+
 const hostileTypes = `{"metadata":{"format":"6.2.0"},
 	"base_types":{
 		"int":{"size":4,"signed":true,"kind":"int","endian":"little"},

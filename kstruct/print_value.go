@@ -106,7 +106,7 @@ func (s *printing) structure(v Value, depth int) string {
 			b.WriteString(indent + s.lose(m, m.err) + ",\n")
 			continue
 		}
-		if s.OmitZeros && s.isZero(m) {
+		if s.OmitZeros && s.isZero(m, 0) {
 			continue
 		}
 		b.WriteString(s.spend(indent + "." + plain(name) + " = "))
