@@ -3,6 +3,7 @@ package vmcoreinfo
 import (
 	"context"
 	"encoding/binary"
+	"hash/maphash"
 	"iter"
 	"slices"
 
@@ -31,7 +32,7 @@ const (
 // context's, which ends the search.
 func Find(ctx context.Context, mem vmem.Memory) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
-		seen := map[string]bool{}
+		seen, seed := map[uint64]bool{}, maphash.MakeSeed() // whole texts would be as much as memory
 		head := make([]byte, noteHeader)
 		for addr := range pages(mem) {
 			if addr%contextStep == 0 && ctx.Err() != nil {
@@ -39,10 +40,14 @@ func Find(ctx context.Context, mem vmem.Memory) iter.Seq2[Found, error] {
 				return
 			}
 			f, ok := probe(mem, addr, head)
-			if !ok || seen[f.Info.text] {
+			if !ok {
 				continue
 			}
-			seen[f.Info.text] = true
+			text := maphash.String(seed, f.Info.text)
+			if seen[text] {
+				continue
+			}
+			seen[text] = true
 			if !yield(f, nil) {
 				return
 			}

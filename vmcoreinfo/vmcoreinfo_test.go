@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -169,10 +171,35 @@ func TestFindCancelled(t *testing.T) {
 	cancel()
 	mem := new(pagetest.Memory)
 	mem.Write(0, []byte(text))
+	var got []error
 	for _, err := range Find(ctx, mem) {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v", err)
+		got = append(got, err)
+	}
+	if len(got) != 1 || !errors.Is(got[0], context.Canceled) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// However many texts there are, none is kept: a program can fill its memory with them.
+func TestFindMany(t *testing.T) {
+	const copies = 2000
+	mem := new(pagetest.Memory)
+	for i := range vmem.PhysAddr(copies) {
+		mem.Write(i*pageSize, note(NoteName, 0, fmt.Appendf(nil, "OSRELEASE=%d\n%s", i, strings.Repeat("x", 3000))))
+	}
+	n, before, after := 0, runtime.MemStats{}, runtime.MemStats{}
+	heap := func(m *runtime.MemStats) { runtime.GC(); runtime.ReadMemStats(m) }
+	heap(&before)
+	for _, err := range Find(t.Context(), mem) {
+		if err != nil {
+			t.Fatal(err)
 		}
+		if n++; n == copies {
+			heap(&after)
+		}
+	}
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); n != copies || kept > copies*1000 {
+		t.Errorf("found %d, with %d bytes kept", n, kept)
 	}
 }
 
