@@ -27,7 +27,7 @@ func (f *finder) byBanner(ctx context.Context) (*location, error) {
 	if err != nil {
 		return nil, err
 	}
-	tried := []error{}
+	var tried trials
 	var found *location
 	err = f.scan(ctx, []byte(banner), func(hit vmem.PhysAddr) bool {
 		load := uint64(hit) - (sym.Address - startKernelMap)
@@ -39,7 +39,7 @@ func (f *finder) byBanner(ctx context.Context) (*location, error) {
 			found = l
 			return false
 		}
-		tried = append(tried, fmt.Errorf("banner at %v: %w", hit, err))
+		tried.add(fmt.Errorf("banner at %v: %w", hit, err))
 		return true
 	})
 	switch {

@@ -10,6 +10,7 @@ import (
 // last tick of the timekeeper (timekeeper.xtime_sec), which runs behind by milliseconds,
 // or seconds where all CPUs idled. It is as right as the node's clock was.
 func (k *Kernel) Clock() (time.Time, error) {
+	k.refresh()
 	at, err := k.timekeeper()
 	if err != nil {
 		return time.Time{}, err

@@ -55,9 +55,11 @@ type finder struct {
 // idleViews read init_task, by which a kernel is told to be there. They are all that a
 // kernel needs to be found.
 type idleViews struct {
-	task   *kstruct.View[idleTask]
-	leader *kstruct.Field[vmem.VirtAddr] // needed where addresses are not known
-	err    error
+	task *kstruct.View[idleTask]
+	err  error
+
+	leader    *kstruct.Field[vmem.VirtAddr] // needed where addresses are not known
+	leaderErr error
 }
 
 // An idleTask is init_task, a task_struct.
@@ -68,8 +70,10 @@ type idleTask struct {
 func bindIdle(types *isf.File) (v idleViews) {
 	b := kstruct.NewBinder(types)
 	v.task = kstruct.Bind[idleTask](b, "task_struct")
-	v.leader = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "group_leader")
 	v.err = b.Err()
+	b = kstruct.NewBinder(types)
+	v.leader = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "group_leader")
+	v.leaderErr = b.Err()
 	return v
 }
 
@@ -141,7 +145,7 @@ func (f *finder) verify(l *location) error {
 // memory: the kernel keeps its own in a page (kernel/vmcore_info.c), and files and
 // earlier kernels leave copies.
 func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
-	var tried []error
+	var tried trials
 	if m, ok := vmem.As[vmcoreinfo.Holder](f.mem); ok {
 		v, err := m.VMCoreInfo()
 		if err == nil {
@@ -150,23 +154,36 @@ func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
 				return l, nil
 			}
 		}
-		tried = append(tried, fmt.Errorf("VMCOREINFO note: %w", err))
+		tried.add(fmt.Errorf("VMCOREINFO note: %w", err))
 	}
 	for v, err := range vmcoreinfo.Find(ctx, f.mem) {
 		if err != nil {
-			tried = append(tried, err)
+			tried.add(err)
 			continue
 		}
 		l, err := f.fromVMCoreInfo(v.Info, fmt.Sprintf("VMCOREINFO at %v", v.Addr))
 		if err == nil {
 			return l, nil
 		}
-		tried = append(tried, fmt.Errorf("VMCOREINFO at %v: %w", v.Addr, err))
+		tried.add(fmt.Errorf("VMCOREINFO at %v: %w", v.Addr, err))
 	}
 	if len(tried) == 0 {
-		tried = append(tried, errors.New("no VMCOREINFO in memory"))
+		tried.add(errors.New("no VMCOREINFO in memory"))
 	}
 	return nil, errors.Join(tried...)
+}
+
+// maxTried is how many of the places are told that were tried in vain: memory may be full of
+// what looks like one.
+const maxTried = 16
+
+// trials are the errors of places that were tried in vain, the first of them.
+type trials []error
+
+func (t *trials) add(err error) {
+	if len(*t) < maxTried {
+		*t = append(*t, err)
+	}
 }
 
 func (f *finder) fromVMCoreInfo(v *vmcoreinfo.Info, by string) (*location, error) {

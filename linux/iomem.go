@@ -54,6 +54,7 @@ type resource struct {
 // The context's own error ends it.
 func (k *Kernel) IOMem(ctx context.Context) iter.Seq2[memmap.Resource, error] {
 	return func(yield func(memmap.Resource, error) bool) {
+		k.refresh()
 		root, err := k.Symbol("iomem_resource")
 		if err == nil {
 			err = k.views.resource.err

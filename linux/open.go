@@ -193,6 +193,7 @@ func (k *Kernel) BootTime() (time.Time, error) { return k.boot, k.bootErr }
 
 // Hostname returns the node name of the initial UTS namespace.
 func (k *Kernel) Hostname() (string, error) {
+	k.refresh()
 	uts, err := k.Symbol("init_uts_ns")
 	if err != nil {
 		return "", err

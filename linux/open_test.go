@@ -2,11 +2,14 @@ package linux
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // Symbols without types are said to be without, rather than to lack one after another.
@@ -23,5 +26,91 @@ func TestOpenWithoutTypes(t *testing.T) {
 		if err := open(); !errors.Is(err, kstruct.ErrUnsupported) || !strings.Contains(err.Error(), "reduced debug information") || len(err.Error()) > 300 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A kernel is found without the member by which one is placed, and placing says what is missing.
+func TestOpenWithoutLeader(t *testing.T) {
+	n := openBundled(t)
+	symbols := changed(t, n.symbols, func(u *isf.UserType) { drop(u, "group_leader") }, "task_struct")
+	if _, err := Open(t.Context(), n.mem, &Options{Symbols: symbols}); err != nil {
+		t.Error(err)
+	}
+	if _, err := Place(t.Context(), n.mem, &Options{Symbols: symbols}); !errors.Is(err, kstruct.ErrUnsupported) || !strings.Contains(err.Error(), "group_leader") {
+		t.Errorf("Place: %v", err)
+	}
+}
+
+// Tasks of a kernel whose boot time is not known have no start time that could be taken for one.
+func TestStartTimeUnknown(t *testing.T) {
+	n := openBundled(t)
+	k, err := Open(t.Context(), n.mem, &Options{Symbols: without(t, n.symbols, "timekeeper")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, _ := walk(t, k)
+	if len(tasks) < 10 {
+		t.Fatalf("%d tasks", len(tasks))
+	}
+	for _, task := range tasks {
+		if !task.StartTime.IsZero() || task.SinceBoot < 0 {
+			t.Errorf("%v started at %v", task, task.StartTime)
+		}
+	}
+}
+
+// Memory full of what looks like VMCOREINFO does not make an error of it all.
+func TestManyVMCoreInfos(t *testing.T) {
+	n := openBundled(t)
+	m := smeartest.New(n.mem)
+	m.Write(n.k.Info().Root, make([]byte, vmem.PageSize))
+	for i := range 100 {
+		m.Write(vmem.PhysAddr(0x10000+i*vmem.PageSize), fmt.Appendf(nil, "OSRELEASE=1.%d\n\x00", i))
+	}
+	_, err := n.open(m)
+	if !errors.Is(err, ErrNoKernel) || strings.Count(err.Error(), "VMCOREINFO at") != maxTried {
+		t.Errorf("got %v", err)
+	}
+}
+
+// liveMemory is that of a machine that runs.
+type liveMemory struct{ vmem.Memory }
+
+func (liveMemory) Live() bool { return true }
+
+// Of a machine that runs, what is asked twice is read twice.
+func TestReadAnew(t *testing.T) {
+	n := openBundled(t)
+	m := smeartest.New(n.mem)
+	k, err := n.open(liveMemory{m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := k.Clock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resources, gaps := iomem(t, k); len(resources) == 0 || len(gaps) > 0 {
+		t.Fatalf("%d resources, gaps %v", len(resources), gaps)
+	}
+	if name, err := k.Hostname(); name == "" || err != nil {
+		t.Fatalf("host name %q, %v", name, err)
+	}
+
+	n.put(t, m, k.Object("init_uts_ns").At("name.nodename").Addr(), 'x')
+	if name, err := k.Hostname(); name != "x" || err != nil {
+		t.Errorf("host name %q, %v", name, err)
+	}
+	at, err := k.timekeeper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.put(t, m, k.Struct("timekeeper", at).At("xtime_sec").Addr(), uint64(before.Unix()+60))
+	if after, err := k.Clock(); after.Unix() != before.Unix()+60 || err != nil {
+		t.Errorf("clock %v, %v, before %v", after, err, before)
+	}
+	n.put(t, m, k.Object("iomem_resource").At("child").Addr(), 0)
+	if resources, gaps := iomem(t, k); len(resources) > 0 || len(gaps) > 0 {
+		t.Errorf("%d resources, gaps %v", len(resources), gaps)
 	}
 }

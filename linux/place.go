@@ -64,6 +64,9 @@ func Place(ctx context.Context, mem vmem.Memory, opts *Options) (*Placement, err
 		}
 	}
 	f, err := newFinder(mem, p.Symbols, o.Progress)
+	if err == nil {
+		err = f.views.idle.leaderErr
+	}
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
@@ -92,16 +95,14 @@ func (f *finder) placeKernel(ctx context.Context) (*placed, error) {
 		return nil, errors.New("the symbols hold no banner to search for")
 	}
 	var found *placed
-	var tried []error
+	var tried trials
 	err := f.scan(ctx, []byte(banner), func(hit vmem.PhysAddr) bool {
 		k, err := f.placeAt(hit)
 		if err == nil {
 			found = k
 			return false
 		}
-		if len(tried) < maxTried {
-			tried = append(tried, fmt.Errorf("banner at offset %#x: %w", uint64(hit), err))
-		}
+		tried.add(fmt.Errorf("banner at offset %#x: %w", uint64(hit), err))
 		return true
 	})
 	switch {
@@ -114,9 +115,6 @@ func (f *finder) placeKernel(ctx context.Context) (*placed, error) {
 	}
 	return found, nil
 }
-
-// maxTried is how many of the places are told that were tried in vain.
-const maxTried = 16
 
 // placeAt tries the kernel whose banner is at offset hit of the file.
 func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {

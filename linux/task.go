@@ -68,10 +68,10 @@ type Task struct {
 	PPID         int32         // TGID of the real parent; 0 if it has none, -1 if it can't be read
 	Comm         string        // the name as /proc/PID/comm shows it, without the newline
 	State        State
-	Flags        uint32 // PF_ flags
-	KernelThread bool   // PF_KTHREAD is set
-	StartTime    time.Time
-	SinceBoot    time.Duration // StartTime, counted from boot with suspended time (task_struct.start_boottime)
+	Flags        uint32        // PF_ flags
+	KernelThread bool          // PF_KTHREAD is set
+	StartTime    time.Time     // zero if the boot time is not known
+	SinceBoot    time.Duration // from boot to its start, with suspended time (task_struct.start_boottime)
 	Sources      TaskSources   // of thread group leaders; 0 for other threads
 
 	k    *Kernel
@@ -100,7 +100,9 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 	if t.Comm, err = k.procComm(&s); err != nil {
 		t.gaps = append(t.gaps, newGap("full name of "+t.String(), addr, err))
 	}
-	t.StartTime = k.boot.Add(t.SinceBoot)
+	if !k.boot.IsZero() {
+		t.StartTime = k.boot.Add(t.SinceBoot)
+	}
 	return t, nil
 }
 
