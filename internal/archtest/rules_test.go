@@ -24,7 +24,6 @@ const (
 	xz       = "github.com/ulikunitz/xz"
 	lz4      = "github.com/pierrec/lz4/v4"
 	mmap     = "golang.org/x/exp/mmap"
-	btf      = "github.com/cilium/ebpf/btf"
 	delve    = "github.com/go-delve/delve/pkg/dwarf"
 )
 
@@ -41,7 +40,7 @@ var house = map[string]room{
 	"raw":        {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 	"kdump":      {rooms: []string{"vmcoreinfo", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"dwarfconv":  {rooms: []string{"isf"}, foreign: []string{compress, delve}},
-	"btfconv":    {rooms: []string{"isf", "vmcoreinfo", "vmem"}, foreign: []string{btf}},
+	"btfconv":    {rooms: []string{"isf", "vmcoreinfo", "vmem"}},
 	"kstruct":    {rooms: []string{"isf", "vmem"}},
 	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "memmap", "vmcoreinfo", "vmem"}},
 	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
