@@ -15,8 +15,20 @@ const Status = 130
 // the program at once, as it does where nothing waits for it. stop releases what Context
 // takes.
 func Context(signals ...os.Signal) (ctx context.Context, stop context.CancelFunc) {
-	ctx, stop = signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	first := make(chan os.Signal, 1)
+	signal.Notify(first, signals...)
+	stop = func() {
+		signal.Stop(first)
+		cancel()
+	}
+	go func() {
+		select {
+		case <-first:
+			stop() // before anybody is told: a second signal may follow at once
+		case <-ctx.Done():
+		}
+	}()
 	return ctx, stop
 }
 
