@@ -66,7 +66,7 @@ func worthRetrying(err error) bool {
 
 func putOnce(ctx context.Context, to string, sized bool, opts *capture.Options) (*capture.Manifest, error) {
 	pr, pw := io.Pipe()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, pr)
+	req, err := newPut(ctx, to, pr)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +95,19 @@ func putOnce(ctx context.Context, to string, sized bool, opts *capture.Options) 
 		return m, sendErr
 	}
 	return m, err
+}
+
+// errURL is all that is said of a URL that is none: the error of parsing it shows it, with a
+// signature that may be right.
+var errURL = errors.New("the URL can't be read; perhaps there is a space or a line end in it")
+
+// newPut returns a PUT request.
+func newPut(ctx context.Context, to string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, body)
+	if err != nil {
+		return nil, errURL
+	}
+	return req, nil
 }
 
 // do sends a request and returns an error but for the answers 200 to 299.

@@ -93,7 +93,7 @@ func (u *upload) send(last bool) error {
 
 // put sends what the buffer holds, and returns how many bytes of the image are stored.
 func (u *upload) put(last bool) (int64, error) {
-	req, err := http.NewRequestWithContext(u.ctx, http.MethodPut, u.session, bytes.NewReader(u.part.Bytes()))
+	req, err := newPut(u.ctx, u.session, bytes.NewReader(u.part.Bytes()))
 	if err != nil {
 		return 0, err
 	}
@@ -107,7 +107,7 @@ func (u *upload) put(last bool) (int64, error) {
 		return stored, err
 	}
 	// The server may have some of it, or all.
-	status, statusErr := http.NewRequestWithContext(u.ctx, http.MethodPut, u.session, http.NoBody)
+	status, statusErr := newPut(u.ctx, u.session, http.NoBody)
 	if statusErr != nil {
 		return 0, statusErr
 	}

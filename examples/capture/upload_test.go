@@ -165,6 +165,18 @@ func TestPutHidesTheSignature(t *testing.T) {
 	}
 }
 
+// A URL that can't be read may still hold a good signature.
+func TestBadURLHidesTheSignature(t *testing.T) {
+	root, _ := newRoot(t)
+	for _, flags := range [][]string{nil, {"-resumable"}} {
+		args := append([]string{"-root", root, "-url", "https://host/image?Signature=secret\n", "-manifest", filepath.Join(t.TempDir(), "m")}, flags...)
+		_, msg := runCapture(t, exitFailed, args...)
+		if strings.Contains(msg, "secret") || !strings.Contains(msg, "the URL can't be read") {
+			t.Errorf("%s: message %s", flags, msg)
+		}
+	}
+}
+
 // A session is a server with the resumable uploads of Google Cloud Storage.
 type session struct {
 	mu      sync.Mutex

@@ -49,6 +49,8 @@ var (
 	ErrDowngrade = httprange.ErrDowngrade
 )
 
+var errURL = errors.New("not a URL")
+
 // A StatusError is an answer of a server that is no file.
 type StatusError struct {
 	Code int // of HTTP
@@ -128,7 +130,7 @@ func (c *Client) do(ctx context.Context, from string, header map[string]string, 
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		cancel(nil)
-		return nil, err
+		return nil, errURL // the error shows the URL
 	}
 	// What is fetched stays as it is stored, so that offsets and sizes are those of the
 	// file.

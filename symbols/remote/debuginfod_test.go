@@ -187,6 +187,12 @@ func TestSecrets(t *testing.T) {
 	if err != nil || asked != "secret" || strings.Contains(found.String(), "secret") {
 		t.Errorf("%+v, %v; password %q", found, err, asked)
 	}
+	source.URLs = []string{"http://user:secret\x7f@host", "http://user:secret#@host"}
+	_, err = find(t.Context(), t, symboltest.Running, source, nil)
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("no URL: %v", err)
+	}
+	source.URLs = []string{strings.Replace(s.URL, "http://", "http://user:secret@", 1)}
 	s.files = nil
 	_, err = find(t.Context(), t, symboltest.Running, source, nil)
 	if err := lastErr(t, err); !errors.Is(err, symbols.ErrNothing) || strings.Contains(err.Error(), "secret") {
