@@ -106,9 +106,15 @@ func (f *file) lose(start, end int64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := sort.Search(len(f.losses), func(i int) bool { return f.losses[i].end+lossUnit > l.start })
-	if i < len(f.losses) && f.losses[i].start < l.end+lossUnit {
-		f.losses[i].start = min(f.losses[i].start, l.start)
-		f.losses[i].end = max(f.losses[i].end, l.end)
+	j := i
+	for ; j < len(f.losses) && f.losses[j].start < l.end+lossUnit; j++ {
+		if l.start > f.losses[j].start {
+			l.start, l.err = f.losses[j].start, f.losses[j].err
+		}
+		l.end = max(l.end, f.losses[j].end)
+	}
+	if j > i {
+		f.losses = slices.Replace(f.losses, i, j, l)
 		return
 	}
 	if len(f.losses) == maxLosses {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -156,6 +157,22 @@ func TestBadSector(t *testing.T) {
 	gaps := s.Gaps(new(extent.Table))
 	if len(gaps) != 1 || gaps[0].Place != vmem.ImagePlace(0x3200) || gaps[0].Reason() != "input-output" {
 		t.Errorf("gaps %v, want one at 0x3200", gaps)
+	}
+}
+
+// Losses that one behind them takes in are told once.
+func TestLossesMerge(t *testing.T) {
+	t.Parallel()
+	f := newFile(t.Context(), nil, 1<<20)
+	for _, l := range [][2]int64{{0x10000, 0x10001}, {0x20000, 0x20001}, {0x30000, 0x30001}, {0x1f000, 1 << 20}, {0x8000, 0x8001}} {
+		f.lose(l[0], l[1], ErrShrunk)
+	}
+	var got [][2]int64
+	for _, l := range f.losses {
+		got = append(got, [2]int64{l.start, l.end})
+	}
+	if want := [][2]int64{{0x8000, 0x8001}, {0x10000, 0x10001}, {0x1f000, 1 << 20}}; !slices.Equal(got, want) {
+		t.Errorf("%#x, want %#x", got, want)
 	}
 }
 
