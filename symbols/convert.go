@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/nodelens/nodelens/internal/filetype"
 	"github.com/nodelens/nodelens/internal/unpack"
 	"github.com/nodelens/nodelens/isf"
 )
@@ -18,7 +19,7 @@ func (s *search) convert(ctx context.Context, c *Candidate) (f *isf.File, kind s
 	if err != nil {
 		return nil, "", err
 	}
-	if isJSON(head) {
+	if isJSON(head) || isUTF16(head) { // which package isf has a word on
 		f, err = isf.Decode(whole(c.Content, c.Size))
 		return f, "ISF file", err
 	}
@@ -47,7 +48,11 @@ func (s *search) unknown(head []byte) error {
 	for _, conv := range s.opts.Converters {
 		known = append(known, conv.String())
 	}
-	return fmt.Errorf("%w: it begins with % x; known are: %s", ErrFormat, head[:min(len(head), 8)], strings.Join(known, ", "))
+	is := fmt.Sprintf("begins with % x", head[:min(len(head), 8)])
+	if t, ok := filetype.OfHead(head); ok {
+		is = "is " + t.Is
+	}
+	return fmt.Errorf("%w: it %s; known are: %s", ErrFormat, is, strings.Join(known, ", "))
 }
 
 // unpackedHead returns the first bytes of a file; of one that is compressed as a whole,
@@ -82,6 +87,12 @@ func readHead(r io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	return head[:n], nil
+}
+
+// isUTF16 reports whether a file is a text in UTF-16, as PowerShell writes them.
+func isUTF16(head []byte) bool {
+	t, ok := filetype.OfHead(head)
+	return ok && t.Is == "a text in UTF-16"
 }
 
 // isJSON reports whether a file may be ISF. A byte order mark is left to package isf.

@@ -3,6 +3,7 @@ package symbols
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -30,21 +31,35 @@ func (f file) Find(ctx context.Context, _ *Kernel) iter.Seq2[*Candidate, error] 
 // offer opens the named file, yields it, and closes it.
 func offer(name string, yield func(*Candidate, error) bool) (more bool) {
 	c := &Candidate{Name: name}
-	f, err := os.Open(name)
+	f, info, err := openRegular(name)
 	if err != nil {
-		return yield(c, reason(err))
+		return yield(c, err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return yield(c, reason(err))
-	case !info.Mode().IsRegular():
-		return yield(c, errIrregular)
-	}
 	c.Content, c.Size = f, info.Size()
 	return yield(c, nil)
 }
+
+// openRegular opens a file that has a beginning and an end. To open a pipe would wait for
+// somebody who writes to it.
+func openRegular(name string) (*os.File, fs.FileInfo, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, nil, reason(err)
+	case info.IsDir():
+		return nil, nil, errDirectory
+	case !info.Mode().IsRegular():
+		return nil, nil, errIrregular
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, reason(err)
+	}
+	return f, info, nil
+}
+
+var errDirectory = fmt.Errorf("%w: it is a directory: name the file in it", errIrregular)
 
 var errIrregular = errors.New("not a regular file")
 

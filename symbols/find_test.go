@@ -6,10 +6,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/internal/symboltest"
@@ -64,6 +66,43 @@ func TestFindGiven(t *testing.T) {
 	for _, content := range []string{"", "text", "\x1f\x8b\x08 broken"} {
 		if _, err := Find(ctx, mem, &Options{Given: write(t, "file", []byte(content))}); err == nil {
 			t.Errorf("%q is no error", content)
+		}
+	}
+}
+
+// TestFindGivenForeign: a file that has no symbols is said to be what it is.
+func TestFindGivenForeign(t *testing.T) {
+	for content, want := range map[string]string{
+		"\xff\xfe{\x00\"\x00m\x00\"\x00:\x00": "a text in UTF-16: save it as UTF-8",
+		"\xff\xd8\xff\xe0\x00\x10JFIF":        "it is a JPEG picture; known are: ISF, BTF",
+		"\x00\x01\x02\x03":                    "it begins with 00 01 02 03; known are: ISF, BTF",
+	} {
+		_, err := Find(t.Context(), symboltest.Running.Memory(), &Options{Given: write(t, "file", []byte(content))})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", content, err, want)
+		}
+	}
+}
+
+// TestFindPipe: a pipe that nobody writes to is not waited for.
+func TestFindPipe(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "vmlinux.json")
+	if err := exec.CommandContext(t.Context(), "mkfifo", fifo).Run(); err != nil {
+		t.Skip(err)
+	}
+	for _, opts := range []*Options{{Given: fifo}, {Paths: []string{fifo}}, {Paths: []string{filepath.Dir(fifo)}}} {
+		done := make(chan error, 1)
+		go func() {
+			_, err := Find(t.Context(), symboltest.Running.Memory(), opts)
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if !errors.Is(err, errIrregular) {
+				t.Errorf("%+v: %v", opts, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%+v: it waits", opts)
 		}
 	}
 }

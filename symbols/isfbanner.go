@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -84,14 +83,11 @@ func (d directory) offerISF(ctx context.Context, k *Kernel, names []string, yiel
 }
 
 func fileBanner(ctx context.Context, name string) (string, error) {
-	f, err := os.Open(name)
+	f, _, err := openRegular(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", errIrregular
-	}
 	return readBanner(ctx, f)
 }
 
