@@ -444,3 +444,28 @@ func FuzzBTF(f *testing.F) {
 		}
 	})
 }
+
+// Records behind a damaged page are numbered by what refers to them, in bounds: sections that
+// are damaged all over can't take hours.
+func TestRecoverBounded(t *testing.T) {
+	const half = 2000
+	var data []byte
+	records := func() {
+		for i := range uint32(half / 2) {
+			for _, w := range []uint32{0, uint32(kindFuncProto) << 24, 0, 1, uint32(kindFunc) << 24, half + half/8 + 2*i + 1} {
+				data = binary.LittleEndian.AppendUint32(data, w)
+			}
+		}
+	}
+	records()
+	data = append(data, bytes.Repeat([]byte{1, 2, 3, 0xff}, half/8*btfRecordSize/4)...)
+	records()
+	for work, want := range map[int]bool{0: true, len(data): false} {
+		types := &btfTypes{first: 1, data: slices.Clone(data), strs: "\x00name\x00", layouts: knownLayouts[:], work: work}
+		_ = types.recoverTypes() // which refuses what is less than half
+		told := slices.ContainsFunc(types.losses, func(g vmem.Gap) bool { return strings.Contains(g.Error(), "whose numbers are not known") })
+		if r, ok := types.lookup(half + half/8 + 1000); ok != want || ok && r.kind != kindFunc && r.kind != kindFuncProto || told == want {
+			t.Errorf("with work of %d: kind %d, %v; told %v", work, r.kind, ok, told)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package btfconv
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -65,6 +66,7 @@ type btfSegment struct {
 
 // recoverTypes indexes BTF that has damaged records. It fails if less than half is left.
 func (t *btfTypes) recoverTypes() error {
+	t.work = cmp.Or(t.work, maxVoteWork)
 	t.limit = t.first + uint32(len(t.data)/btfRecordSize)
 	segments := t.segments()
 	t.number(segments)
@@ -236,12 +238,19 @@ func (t *btfTypes) dropEnd(s *btfSegment, n int) {
 
 // vote finds the id of the first record of s: the one with which functions refer to
 // prototypes, and sections to variables. last is the last segment before it that is sure;
-// what is between, and perhaps a page before, was overwritten.
+// what is between, and perhaps a page before, was overwritten. Where what is
+// left of the work is not enough, no id is sure.
 func (t *btfTypes) vote(segments []btfSegment, s, last *btfSegment) (uint32, bool) {
 	const page = vmem.PageSize / btfRecordSize
 	next := last.first + uint32(len(last.offsets))
 	low, high := max(last.first, next-min(next, page)), next+page+uint32((s.start-last.end)/btfRecordSize)
+	if t.work -= len(t.data) / btfRecordSize; t.work < 0 {
+		return 0, false
+	}
 	refs := t.kindReferences(segments, low)
+	if t.work -= len(refs) * int(high-low+1); t.work < 0 {
+		return 0, false
+	}
 	best, most := uint32(0), 0
 	for first := low; first <= high; first++ {
 		right, tested := 0, 0
@@ -257,6 +266,10 @@ func (t *btfTypes) vote(segments []btfSegment, s, last *btfSegment) (uint32, boo
 	}
 	return best, most >= minVotes
 }
+
+// maxVoteWork is how many comparisons all numbers of records may take: seconds, and enough
+// for a hundred damaged pages.
+const maxVoteWork = 1 << 33
 
 // minVotes is how many references have to confirm the number of a record.
 const minVotes = 8
