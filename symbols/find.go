@@ -59,7 +59,7 @@ type Found struct {
 	KeepErr error
 }
 
-// String returns From, and what was refused before.
+// String returns From, what was refused before, and why the symbols were not kept.
 func (f *Found) String() string {
 	var b strings.Builder
 	b.WriteString(f.From)
@@ -72,6 +72,9 @@ func (f *Found) String() string {
 	}
 	if sep == "; " {
 		b.WriteString(")")
+	}
+	if f.KeepErr != nil {
+		b.WriteString(" (not kept for the next time: " + f.KeepErr.Error() + ")")
 	}
 	return b.String()
 }
