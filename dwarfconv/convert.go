@@ -65,15 +65,18 @@ func Convert(ctx context.Context, r io.ReaderAt, size int64, opts *Options) (*is
 // ConvertFile converts the named file as Convert does. If Options.Name is empty,
 // the file's base name takes its place.
 func ConvertFile(ctx context.Context, name string, opts *Options) (*isf.File, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("dwarfconv: %w", err)
+	case !info.Mode().IsRegular(): // to open a pipe may wait for ever
+		return nil, fmt.Errorf("dwarfconv: %s: not a regular file: %w", name, ErrFormat)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("dwarfconv: %w", err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("dwarfconv: %w", err)
-	}
 	var o Options
 	if opts != nil {
 		o = *opts

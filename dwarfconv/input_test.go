@@ -6,10 +6,12 @@ import (
 	"debug/elf"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -219,6 +221,30 @@ func TestSystemMapRefused(t *testing.T) {
 		opts := &Options{SystemMap: strings.NewReader(text)}
 		if _, err := Convert(context.Background(), bytes.NewReader(b), int64(len(b)), opts); !errors.Is(err, errSystemMap) {
 			t.Errorf("%q: %v, want %v", text, err, errSystemMap)
+		}
+	}
+}
+
+// TestIrregular: a directory is refused, and so is a pipe, which nobody writes to.
+func TestIrregular(t *testing.T) {
+	dir := t.TempDir()
+	names := []string{dir}
+	if fifo := filepath.Join(dir, "fifo"); exec.CommandContext(t.Context(), "mkfifo", fifo).Run() == nil {
+		names = append(names, fifo)
+	}
+	for _, name := range names {
+		done := make(chan error, 1)
+		go func() {
+			_, err := ConvertFile(t.Context(), name, nil)
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "not a regular file") {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: it waits", name)
 		}
 	}
 }

@@ -4,7 +4,7 @@
 //	vmlinux2isf [-o FILE] [-system-map FILE] VMLINUX
 //
 // VMLINUX is a vmlinux or a module with DWARF, as it is, compressed (.xz, .gz, .zst), or
-// in a Debian -dbg package (.deb). The result goes to the file that -o names, compressed
+// in a -dbg or -debuginfo package (.deb, .rpm). The result goes to the file that -o names, compressed
 // if its name ends in .xz, .gz or .zst; without -o it is named after VMLINUX, with
 // .isf.json.xz in the working directory. -system-map names the System.map of the same build: it
 // adds symbols, and overrides the addresses of those that VMLINUX has elsewhere.
@@ -47,7 +47,7 @@ type settings struct {
 func newCommand(s *settings) *command.Command {
 	c := command.New("vmlinux2isf", "VMLINUX")
 	c.About = "Converts a kernel's debug information to ISF, the symbol format of Volatility 3 and of analyzenode.\n" +
-		"VMLINUX is a vmlinux or a module with DWARF, also compressed, or a Debian -dbg package."
+		"VMLINUX is a vmlinux or a module with DWARF, also compressed, or a -dbg or -debuginfo package (.deb, .rpm)."
 	c.Examples = []string{
 		"vmlinux2isf vmlinux-6.6.72.xz",
 		"vmlinux2isf -o node.isf.json linux-image-6.1.0-44-amd64-dbg.deb",
@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // is packed.
 func outputName(vmlinux string) string {
 	name := filepath.Base(vmlinux)
-	for _, ext := range []string{".xz", ".gz", ".zst", ".deb", ".ko", ".debug"} {
+	for _, ext := range []string{".xz", ".gz", ".zst", ".deb", ".rpm", ".ko", ".debug"} {
 		name = strings.TrimSuffix(name, ext)
 	}
 	return name + ".isf.json.xz"
