@@ -24,8 +24,8 @@ type MemoryOptions struct {
 //
 // The report says what was found and how, and is not nil even with an error. An
 // error is a *MissingError, which names the kernel as far as it is known, or that
-// of ctx. Damage in one place costs that place, and [isf.File.Lost] lists it; a table of
-// which less than half is sound is an error.
+// of ctx. Damage in one place of BTF costs that place, and [isf.File.Lost] lists it;
+// BTF of which less than half is left is an error, and so is kallsyms that is damaged.
 //
 // Besides the kernel's own pages, the first bytes of each page are read until
 // VMCOREINFO is found; and where there is none, some of every 32 KiB until kallsyms

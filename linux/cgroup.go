@@ -111,6 +111,7 @@ func (t *Task) cgroups(ctx context.Context) (paths []CgroupPath, gaps []error) {
 	if err = cmp.Or(v.err, err); err != nil {
 		return nil, []error{newGap(object, t.Addr, err)}
 	}
+	var lost losses
 	each(k.walk(ctx, object).List(v.links.Of(set)), v.link, func(link vmem.VirtAddr, err error) bool {
 		if err != nil {
 			gaps = append(gaps, err)
@@ -118,7 +119,9 @@ func (t *Task) cgroups(ctx context.Context) (paths []CgroupPath, gaps []error) {
 		}
 		p, err := k.linkedCgroup(t, link)
 		if err != nil {
-			gaps = append(gaps, newGap(object, link, err))
+			if err, ok := lost.tell(err); ok {
+				gaps = append(gaps, newGap(object, link, err))
+			}
 		}
 		if p.Path != "" && (p.Hierarchy != 0 || k.cgroupV2) {
 			paths = append(paths, p)

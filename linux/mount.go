@@ -96,6 +96,7 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 	case p.Mnt == 0:
 		return nil, nil
 	}
+	var lost losses
 	for addr, err := range k.mountAddrs(ctx, object, p.Mnt) {
 		if err != nil {
 			gaps = append(gaps, err)
@@ -104,7 +105,9 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 		m, isMount, err := k.mount(addr)
 		switch {
 		case err != nil:
-			gaps = append(gaps, newGap(object, addr, err))
+			if err, ok := lost.tell(err); ok {
+				gaps = append(gaps, newGap(object, addr, err))
+			}
 		case isMount:
 			mounts = append(mounts, m)
 		}

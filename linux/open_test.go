@@ -114,3 +114,18 @@ func TestReadAnew(t *testing.T) {
 		t.Errorf("%d resources, gaps %v", len(resources), gaps)
 	}
 }
+
+// Lists of what can't be read, as long as memory is, do not make as many losses.
+func TestLossesBounded(t *testing.T) {
+	k := newTestKernel(t)
+	const nodes, from, step = 1500, 64 << 10, 0x400
+	for i := range uint64(nodes) { // beyond what is captured: the links alone are
+		k.put(from+i*step, at(from+(i+1)%nodes*step), at(from+(i+nodes-1)%nodes*step))
+	}
+	k.reopen()
+	k.initTask = k.views.task.tasks.Container(base + from)
+	tasks, gaps := k.union(t.Context())
+	if n := len(gaps); len(tasks) > 0 || n < maxLosses || n > maxLosses+10 || !errors.Is(gaps[maxLosses-1], kstruct.ErrTooLong) {
+		t.Errorf("%d tasks, %d losses, one of them %v", len(tasks), n, gaps[min(n, maxLosses)-1])
+	}
+}

@@ -62,13 +62,15 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
 	var tasks []*Task
 	var gaps []vmem.Gap
 	index := map[vmem.VirtAddr]*Task{}
-	add := func(from TaskSources, addr vmem.VirtAddr, err error) {
+	add := func(from TaskSources, addr vmem.VirtAddr, err error, lost *losses) {
 		t := index[addr]
 		if err == nil && t == nil {
 			t, err = k.task(addr)
 		}
 		if err != nil {
-			gaps = append(gaps, newGap(from.String(), addr, err))
+			if err, ok := lost.tell(err); ok {
+				gaps = append(gaps, newGap(from.String(), addr, err))
+			}
 			return
 		}
 		if t.Sources == 0 {
@@ -83,11 +85,12 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
 		walk iter.Seq2[vmem.VirtAddr, error]
 	}{{InTaskList, k.taskList(ctx)}, {InPIDIDR, k.pidLeaders(ctx)}} {
 		k.refresh()
+		var lost losses
 		for addr, err := range view.walk {
 			if ctx.Err() != nil {
 				return nil, nil
 			}
-			add(view.from, addr, err)
+			add(view.from, addr, err, &lost)
 		}
 	}
 	slices.SortFunc(tasks, func(a, b *Task) int {
