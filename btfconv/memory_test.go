@@ -41,14 +41,11 @@ func openImage(t testing.TB, image testimages.Image) vmem.Memory {
 	return f
 }
 
-// eachImage runs a test on each image that there is; a short one on the first alone.
+// eachImage runs a test on each image that there is.
 func eachImage(t *testing.T, test func(t *testing.T, image testimages.Image, mem vmem.Memory)) {
 	t.Helper()
 	for _, image := range testimages.All(t) {
 		t.Run(image.Name, func(t *testing.T) { test(t, image, openImage(t, image)) })
-		if testing.Short() {
-			return
-		}
 	}
 }
 
