@@ -92,7 +92,11 @@ func TestUnpackedLayout(t *testing.T) {
 		{Name: "a-la57", Path: elf},
 		{Name: "b", Path: lime, Truth: filepath.Join(images, "b"), ISF: isf},
 	}
-	if diff := cmp.Diff(want, All(t)); diff != "" {
+	all := want
+	if testing.Short() {
+		all = want[:1]
+	}
+	if diff := cmp.Diff(all, All(t)); diff != "" {
 		t.Errorf("All (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(want[1], Named(t, "b")); diff != "" {
