@@ -49,9 +49,8 @@ type resource struct {
 
 // IOMem walks the kernel's map of physical addresses (iomem_resource of kernel/resource.c)
 // and yields who has which, in the order and with the names of /proc/iomem; of these,
-// [memmap.SystemRAM] selects the memory. An error is a [vmem.Gap]: a part of the tree that can't
-// be read or contradicts itself, and is left out.
-// The context's own error ends it.
+// [memmap.SystemRAM] selects the memory. An error is a [vmem.Gap]: a part of the tree that
+// can't be read or contradicts itself, and is left out. The context's own error ends it.
 func (k *Kernel) IOMem(ctx context.Context) iter.Seq2[memmap.Resource, error] {
 	return func(yield func(memmap.Resource, error) bool) {
 		k.refresh()

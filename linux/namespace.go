@@ -139,7 +139,10 @@ func (k *Kernel) userNamespace(task vmem.VirtAddr) (vmem.VirtAddr, error) {
 		return 0, cause(err, k.views.cred.err)
 	}
 	user, err := k.views.ns.user.Load(k.space, cred)
-	return user, cause(err, k.views.cred.err)
+	if err != nil {
+		err = fmt.Errorf("cred.user_ns: %w", cause(err, k.views.cred.err))
+	}
+	return user, err
 }
 
 // UTSName returns the node name of the task's UTS namespace. The error is [ErrNone] if the

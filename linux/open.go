@@ -45,7 +45,7 @@ type Info struct {
 }
 
 // A Kernel is the running kernel of an image. It is immutable and safe for concurrent
-// use. Of a machine that runs, each method reads anew what it returns.
+// use. On a machine that runs each method reads memory again, but for BootTime.
 type Kernel struct {
 	info    Info
 	symbols *isf.File

@@ -129,3 +129,14 @@ func TestLossesBounded(t *testing.T) {
 		t.Errorf("%d tasks, %d losses, one of them %v", len(tasks), n, gaps[min(n, maxLosses)-1])
 	}
 }
+
+// Where the types lack what leads to a user namespace, the loss names it.
+func TestNoUserNamespaces(t *testing.T) {
+	n := openBundled(t)
+	k := newTestKernelOf(t, changed(t, n.symbols, func(u *isf.UserType) { drop(u, "user_ns") }, "cred"))
+	k.set(0x1000, "task_struct", "real_cred", at(0x4000))
+	task := &Task{Addr: base + 0x1000, k: k.Kernel, PID: 7}
+	if _, err := task.Namespaces(); !errors.Is(err, kstruct.ErrUnsupported) || !strings.Contains(err.Error(), "cred.user_ns") {
+		t.Errorf("got %v", err)
+	}
+}

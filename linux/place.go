@@ -27,7 +27,7 @@ type Placement struct {
 	Map string
 
 	// Places are bytes of which it is known where they belong: the kernel's banner, and
-	// entries of that map. They are ascending in neither.
+	// entries of that map. They are not sorted.
 	Places []FilePlace
 }
 

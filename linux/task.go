@@ -129,6 +129,8 @@ func (k *Kernel) tgidOf(addr vmem.VirtAddr) int32 {
 // Leader reports whether the task leads its thread group.
 func (t *Task) Leader() bool { return t.PID == t.TGID }
 
+// String returns the PID and the name of the task, such as task 1 (systemd), which is safe on
+// a terminal.
 func (t *Task) String() string { return fmt.Sprintf("task %d (%s)", t.PID, printable.Word(t.Comm)) }
 
 // lost makes a Gap of an error about what of the task. nil and ErrNone stay what they are.
