@@ -112,7 +112,7 @@ type btfTypes struct {
 	losses  []vmem.Gap // the first of them
 	lost    int        // how many there are
 	place   int64      // of the type section, from the start of the BTF
-	work    int        // comparisons that finding numbers of records may still take
+	work    int64      // comparisons that finding numbers of records may still take
 }
 
 // A btfType is one type record.

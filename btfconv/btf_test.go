@@ -460,7 +460,7 @@ func TestRecoverBounded(t *testing.T) {
 	records()
 	data = append(data, bytes.Repeat([]byte{1, 2, 3, 0xff}, half/8*btfRecordSize/4)...)
 	records()
-	for work, want := range map[int]bool{0: true, len(data): false} {
+	for work, want := range map[int64]bool{0: true, int64(len(data)): false} {
 		types := &btfTypes{first: 1, data: slices.Clone(data), strs: "\x00name\x00", layouts: knownLayouts[:], work: work}
 		_ = types.recoverTypes() // which refuses what is less than half
 		told := slices.ContainsFunc(types.losses, func(g vmem.Gap) bool { return strings.Contains(g.Error(), "whose numbers are not known") })

@@ -244,11 +244,11 @@ func (t *btfTypes) vote(segments []btfSegment, s, last *btfSegment) (uint32, boo
 	const page = vmem.PageSize / btfRecordSize
 	next := last.first + uint32(len(last.offsets))
 	low, high := max(last.first, next-min(next, page)), next+page+uint32((s.start-last.end)/btfRecordSize)
-	if t.work -= len(t.data) / btfRecordSize; t.work < 0 {
+	if t.work -= int64(len(t.data) / btfRecordSize); t.work < 0 {
 		return 0, false
 	}
 	refs := t.kindReferences(segments, low)
-	if t.work -= len(refs) * int(high-low+1); t.work < 0 {
+	if t.work -= int64(len(refs)) * int64(high-low+1); t.work < 0 {
 		return 0, false
 	}
 	best, most := uint32(0), 0

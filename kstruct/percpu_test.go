@@ -2,6 +2,7 @@ package kstruct_test
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,7 +73,7 @@ func TestPerCPU(t *testing.T) {
 					t.Errorf("%v on CPU %d: %v, %v", ptr, cpu, a, err)
 				}
 			}
-			for _, cpu := range []int{-1, 2, 64, 127, 128, 1 << 40} {
+			for _, cpu := range []int{-1, 2, 64, 127, 128, math.MaxInt} {
 				if a, _, err := s.PerCPU("runqueues", cpu); !errors.Is(err, kstruct.ErrRange) {
 					t.Errorf("runqueues of CPU %d: %v, %v", cpu, a, err)
 				}

@@ -162,7 +162,7 @@ func TestFindLikely(t *testing.T) {
 		}
 	}
 	if total != 4<<30 {
-		t.Errorf("%#x bytes are searched, want %#x", total, 4<<30)
+		t.Errorf("%#x bytes are searched, want %#x", total, int64(4<<30))
 	}
 }
 
