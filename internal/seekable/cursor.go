@@ -20,6 +20,7 @@ type cursor struct {
 	pos   int64  // in the content, of what comes next
 	hole  int64  // how much of that is lost
 	err   error  // that comes behind the piece
+	first bool   // it makes the first pass, and never changes
 }
 
 // cursorAt returns a cursor at pos or before, as near as can be had.
@@ -130,7 +131,7 @@ func (c *cursor) more() error {
 	if c.err != nil {
 		return c.err
 	}
-	c.r.states.offer(c.pos, c.dec, c.r.first == c && c.r.packs.room())
+	c.r.states.offer(c.pos, c.dec, c.first && c.r.packs.room())
 	piece, err := c.dec.Next()
 	if m, ok := errors.AsType[*checkpoint.Mismatch](err); ok {
 		c.r.note(Damage{

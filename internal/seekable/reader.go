@@ -124,6 +124,7 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 	if x.indexed {
 		x.park(c)
 	} else {
+		c.first = true
 		x.first = c
 	}
 	return x, nil
