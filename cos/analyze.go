@@ -42,6 +42,10 @@ type Options struct {
 	// faster the next time: see [image.Options]. Empty: nothing is kept.
 	IndexDir string
 
+	// TaskScan says when all of memory is searched for tasks that the kernel's lists lack.
+	// By default that is where the lists or the kernel's counts contradict each other.
+	TaskScan linux.TaskScan
+
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
 	// soon.
@@ -50,7 +54,7 @@ type Options struct {
 
 // image returns the options of opening the image and its kernel.
 func (o *Options) image() *image.Options {
-	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress, IndexDir: o.IndexDir}
+	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress, IndexDir: o.IndexDir, TaskScan: o.TaskScan}
 	switch {
 	case o.Symbols != nil:
 		i.Symbols = givenSymbols{o.Symbols}

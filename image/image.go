@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -47,6 +48,10 @@ type Options struct {
 	// checked, and bounded to a gigabyte; several programs may use it at once. Empty:
 	// nothing is kept.
 	IndexDir string
+
+	// TaskScan says when all of memory is searched for tasks: see [linux.TaskScan]. Of an
+	// image on a server that is done only where it is asked for.
+	TaskScan linux.TaskScan
 
 	// Remote is how an image on a server is read.
 	Remote *Remote

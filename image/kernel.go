@@ -33,13 +33,18 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	if err != nil {
 		return nil, fmt.Errorf("image: symbols: %w", explainKernel(mem, err))
 	}
-	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: s.file, Progress: opts.Progress})
+	settings := linux.Options{Symbols: s.file, Progress: opts.Progress, TaskScan: opts.TaskScan}
+	if f, ok := vmem.As[*File](mem); ok && f.traffic != nil && settings.TaskScan == linux.ScanIfNeeded {
+		settings.TaskScan = linux.ScanNever
+	}
+	k, err := linux.Open(ctx, mem, &settings)
 	if err != nil {
 		return nil, fmt.Errorf("image: %w", explainKernel(mem, err))
 	}
 	kernel := &Kernel{Kernel: k, From: cmp.Or(s.from, k.Info().Symbols)}
 	kernel.noteExcluded(mem)
-	if err := kernel.addZeros(ctx, mem); err != nil {
+	settings.Symbols = k.Symbols()
+	if err := kernel.addZeros(ctx, mem, &settings); err != nil {
 		return nil, fmt.Errorf("image: %w", err)
 	}
 	return kernel, nil
@@ -65,7 +70,7 @@ func (k *Kernel) noteExcluded(mem vmem.Memory) {
 }
 
 // addZeros adds the zeros that an image leaves out to the memory of the kernel.
-func (k *Kernel) addZeros(ctx context.Context, mem vmem.Memory) error {
+func (k *Kernel) addZeros(ctx context.Context, mem vmem.Memory, opts *linux.Options) error {
 	m, ok := vmem.As[vmem.Eliding](mem)
 	if !ok {
 		return nil
@@ -87,7 +92,7 @@ func (k *Kernel) addZeros(ctx context.Context, mem vmem.Memory) error {
 	}
 	k.notef("the image leaves out %d bytes of RAM in %d places, which AVML does where all is zeros: they are read as zeros", total(zeros), len(zeros))
 	var err error
-	k.Kernel, err = linux.Open(ctx, vmem.WithZeros(mem, zeros), &linux.Options{Symbols: k.Symbols()})
+	k.Kernel, err = linux.Open(ctx, vmem.WithZeros(mem, zeros), opts)
 	return err
 }
 

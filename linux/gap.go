@@ -11,6 +11,10 @@ import (
 // ErrDisagree says that two views of the same set differ.
 var ErrDisagree = vmem.NewReason("disagree", "views disagree")
 
+// ErrHidden says that a task is in none of the views that every process is in, though these
+// are whole around it: that is how rootkits hide processes.
+var ErrHidden = vmem.NewReason("hidden", "hidden")
+
 func gapf(object string, addr vmem.VirtAddr, err error, format string, args ...any) vmem.Gap {
 	return newGap(object, addr, fmt.Errorf("%w: "+format, append([]any{err}, args...)...))
 }

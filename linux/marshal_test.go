@@ -36,7 +36,7 @@ func TestTaskSourcesText(t *testing.T) {
 			t.Errorf("%q is taken", text)
 		}
 	}
-	if got := (InPIDIDR | 8).String(); got != "PID IDR+view 3" {
+	if got := (InPIDIDR | 1<<15).String(); got != "PID IDR+view 15" {
 		t.Errorf("a view without a name: %s", got)
 	}
 }

@@ -29,6 +29,9 @@ type Options struct {
 	// Progress, if not nil, is called now and then with what is being done and how
 	// many bytes of how many it has gone through. It must return soon.
 	Progress func(stage string, done, total int64)
+
+	// TaskScan says when all of memory is searched for tasks.
+	TaskScan TaskScan
 }
 
 // Info says what kernel was found, and how.

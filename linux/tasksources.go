@@ -8,19 +8,31 @@ import (
 )
 
 // TaskSources says which views of the set of tasks hold a task, a bit for each.
-type TaskSources uint8
+type TaskSources uint16
 
-// The views of the set of tasks.
+// The views of the set of tasks. The first two are those that every process is in. What is
+// in both of them is not looked up in the others, which are for what they lack: who hides a
+// task, or damage, seldom takes it out of all.
 const (
-	InTaskList TaskSources = 1 << iota // linked in init_task.tasks
-	InPIDIDR                           // the task of a struct pid in init_pid_ns.idr
+	InTaskList  TaskSources = 1 << iota // linked in init_task.tasks
+	InPIDIDR                            // the task of a struct pid in init_pid_ns.idr
+	InListPiece                         // linked to another task by task_struct.tasks, which init_task does not lead to
+	InFamily                            // another task's parent, child, sibling or group leader
+	InThreads                           // linked in signal_struct.thread_head
+	InCgroups                           // linked in a css_set
+	InPIDLinks                          // linked in a struct pid, as a PID, process group or session
+	InRunQueues                         // what a CPU runs or is about to (struct rq)
+	InMMOwners                          // mm_struct.owner
+	InScan                              // found in memory, and by what it points to a task that lives
 
 	// LeaderSources are the views that hold every task that leads its thread group.
 	LeaderSources = InTaskList | InPIDIDR
 )
 
 // sourceNames are the names of the views, by bit.
-var sourceNames = []string{"task list", "PID IDR"}
+var sourceNames = []string{
+	"task list", "PID IDR", "piece of the task list", "family", "thread groups", "cgroups", "PID links", "run queues", "mm owners", "scan",
+}
 
 // Expected returns the views that hold the task in a kernel that hides nothing: those of
 // leaders, if it is one, or if one of them holds it. A task leaves all of them at once
@@ -40,7 +52,7 @@ func (s TaskSources) String() string {
 	}
 	var names []string
 	for ; s != 0; s &= s - 1 {
-		bit := bits.TrailingZeros8(uint8(s))
+		bit := bits.TrailingZeros16(uint16(s))
 		if bit < len(sourceNames) {
 			names = append(names, sourceNames[bit])
 		} else {
