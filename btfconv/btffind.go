@@ -20,9 +20,9 @@ const (
 // image, after kallsyms, and converts it. Module BTF is in memory of its own, and
 // the embedded BTF of BPF programs is small.
 func (s *search) decodeTypes(ctx context.Context) error {
-	from := s.place.phys + vmem.PhysAddr(s.table.tokens.end)
+	within := s.readOnly(btfReach)
 	var wrong error
-	for pa := range scanFor(ctx, s.mem, vmem.Range[vmem.PhysAddr]{Start: from, Size: btfReach}, []byte{0x9f, 0xeb, btfVersion, 0}) {
+	for pa := range scanFor(ctx, s.mem, within, []byte{0x9f, 0xeb, btfVersion, 0}) {
 		h, ok := isKernelBTF(s.mem, pa)
 		if !ok {
 			continue
@@ -45,7 +45,7 @@ func (s *search) decodeTypes(ctx context.Context) error {
 	if wrong != nil {
 		return wrong
 	}
-	return fmt.Errorf("no BTF in %d bytes after kallsyms: %w", btfReach, ErrNotFound)
+	return fmt.Errorf("no BTF in %d MiB from %v on: %w", within.Size>>20, within.Start, ErrNotFound)
 }
 
 // inMemory gives losses their places in memory, of BTF that is at an address.

@@ -11,7 +11,7 @@ import (
 func (s *search) build() (*isf.File, error) {
 	s.report.KASLRShift, s.report.TextPhys = s.image.shift, s.image.phys
 	c := s.types
-	c.Lost = append(c.Lost, s.lost...)
+	c.Lost = append(append(c.Lost, s.lost...), s.report.lostParts()...)
 	c.Symbols = typedSymbols(s.symbols, &s.image, s.vars, &c)
 	setBanner(&c, s.report.Banner)
 	f, err := isf.New(c)

@@ -107,5 +107,8 @@ func (s *search) lose(object string, err error) {
 
 // imageRange returns where the kernel's code and read-only data are in memory.
 func (s *search) imageRange() vmem.Range[vmem.PhysAddr] {
+	if s.report.BTF.Addr == 0 {
+		return vmem.Range[vmem.PhysAddr]{Start: s.image.phys, Size: kernelImageMax}
+	}
 	return vmem.Range[vmem.PhysAddr]{Start: s.image.phys, Size: uint64(s.report.BTF.Addr-s.image.phys) + s.report.BTF.Size}
 }

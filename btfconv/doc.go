@@ -59,8 +59,8 @@
 // be wrong. Its names
 // are checked against their own index, and by being in order; its addresses by
 // ascending; both by the export tables, those by their strings; and the first task
-// has to be where the symbols say. What fails is a [MissingError], which names the
-// kernel and the files that would help.
+// has to be where the symbols say. What fails is missing, and the [Report] says it by a
+// [MissingError], which names the kernel and the files that would help.
 //
 // # Not supported
 //

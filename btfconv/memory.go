@@ -22,10 +22,14 @@ type MemoryOptions struct {
 // nothing but the image: types from BTF, symbols from kallsyms and the export
 // tables, and what these lack from the kernel's own pointers.
 //
+// Damage in one place costs that place, and [isf.File.Lost] lists it. Even where all
+// types or all of kallsyms are lost the database has the rest, as long as it is known
+// where the kernel is: [Report.TypesErr], [Report.KallsymsErr] and [Report.InitTaskErr]
+// say so, and whoever needs them must look.
+//
 // The report says what was found and how, and is not nil even with an error. An
 // error is a *MissingError, which names the kernel as far as it is known, or that
-// of ctx. Damage in one place of BTF costs that place, and [isf.File.Lost] lists it;
-// BTF of which less than half is left is an error, and so is kallsyms that is damaged.
+// of ctx.
 //
 // Besides the kernel's own pages, the first bytes of each page are read until
 // VMCOREINFO is found; and where there is none, some of every 32 KiB until kallsyms
@@ -35,7 +39,7 @@ func FromMemory(ctx context.Context, mem vmem.Memory, opts *MemoryOptions) (*isf
 	if opts != nil {
 		o = *opts
 	}
-	tried := result{report: &Report{}}
+	best := result{report: &Report{}}
 	for n := range notesIn(ctx, mem) {
 		// VMCOREINFO of a kernel that is not there, such as a copy in a file, says nothing.
 		s := newSearch(mem, n, o)
@@ -43,22 +47,17 @@ func FromMemory(ctx context.Context, mem vmem.Memory, opts *MemoryOptions) (*isf
 			continue
 		}
 		r := s.result(ctx)
-		if r.err == nil || ctx.Err() != nil {
+		if r.whole() || ctx.Err() != nil {
 			return r.file, r.report, r.err
 		}
-		if tried.err == nil {
-			tried = r
-		}
+		best = best.or(r)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, tried.report, err
+		return nil, best.report, err
 	}
 	// One that is wrong in what it says must not stand in the way.
-	r := newSearch(mem, nil, o).result(ctx)
-	if r.err != nil && tried.err != nil {
-		r = tried
-	}
-	return r.file, r.report, r.err
+	best = best.or(newSearch(mem, nil, o).result(ctx))
+	return best.file, best.report, best.err
 }
 
 // A result is what a search returns.
@@ -73,6 +72,38 @@ func (s *search) result(ctx context.Context) (r result) {
 	return r
 }
 
+// whole reports whether no part is missing.
+func (r *result) whole() bool { return r.worth() == worthWhole }
+
+const worthWhole = 8
+
+// worth says how much a result has, to compare it with others of the same image: a kernel
+// whose first task is where it should be before one that has all tables.
+func (r *result) worth() int {
+	if r.file == nil {
+		return 0
+	}
+	worth := 1
+	for weight, err := range map[int]error{4: r.report.InitTaskErr, 2: r.report.TypesErr, 1: r.report.KallsymsErr} {
+		if err == nil {
+			worth += weight
+		}
+	}
+	return worth
+}
+
+// or returns the better of two results, r if both are as good.
+func (r *result) or(other result) result {
+	if r.worth() < other.worth() || r.err == nil && r.file == nil || ctxEnded(other.err) {
+		return other
+	}
+	return *r
+}
+
+func ctxEnded(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // A search is one attempt to make a database of one kernel.
 type search struct {
 	mem     vmem.Memory
@@ -80,18 +111,21 @@ type search struct {
 	options MemoryOptions
 	image   kernelImage
 	place   kallsymsPlace
-	table   *kallsymsTable
-	btf     *btfTypes
+	table   *kallsymsTable // nil: none
+	btf     *btfTypes      // without any records where there are none
 	layouts *layouts
 	types   isf.Contents
 	vars    map[string]*isf.Type
 	symbols *symbolTable
+	agree   bool // kallsyms and the export tables say the same
 	report  *Report
 	lost    []error // besides the types
 }
 
 func newSearch(mem vmem.Memory, notes *vmcoreinfo.Info, o MemoryOptions) *search {
 	s := &search{mem: mem, notes: notes, options: o, image: kernelImage{mem: mem}, report: &Report{FoundBy: "the shape of kallsyms"}}
+	s.btf, s.symbols = &btfTypes{first: 1}, &symbolTable{}
+	s.layouts = newLayouts(s.btf)
 	if notes != nil {
 		s.readNotes()
 	}
@@ -102,56 +136,73 @@ func newSearch(mem vmem.Memory, notes *vmcoreinfo.Info, o MemoryOptions) *search
 func (s *search) run(ctx context.Context) (*isf.File, *Report, error) {
 	steps := []struct {
 		name string
-		part Part
 		do   func(context.Context) error
 	}{
-		{"finding kallsyms", PartKallsyms, s.findTables},
-		{"decoding types and symbols", "", s.decode},
-		{"finding symbols that no table has", PartInitTask, s.findRest},
+		{"finding kallsyms", s.findTables},
+		{"decoding types and symbols", s.decode},
+		{"finding symbols that no table has", s.findRest},
 	}
 	for i, step := range steps {
 		if s.options.Progress != nil {
 			s.options.Progress(step.name, int64(i), int64(len(steps)))
 		}
 		if err := step.do(ctx); err != nil {
-			return nil, s.report, s.failure(ctx, step.part, err)
+			return nil, s.report, err
 		}
 	}
 	f, err := s.build()
 	return f, s.report, err
 }
 
-// failure turns an error of a step into that of FromMemory.
-func (s *search) failure(ctx context.Context, part Part, err error) error {
-	if ctx.Err() != nil {
+// missing turns an error about a part into a *MissingError, which it is if it is not that of
+// ctx.
+func (s *search) missing(ctx context.Context, part Part, err error) error {
+	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
-	}
-	if _, ok := errors.AsType[*MissingError](err); ok {
-		return err
 	}
 	s.identify(ctx)
 	return &MissingError{Part: part, Release: s.report.Release, BuildID: s.report.BuildID, Err: err}
 }
 
-// decode decodes types and symbols.
+// decode decodes types and symbols. It fails only where they don't tell where the kernel is.
 func (s *search) decode(ctx context.Context) error {
 	var wait sync.WaitGroup
 	var typesErr, symbolsErr error
 	wait.Go(func() { typesErr = s.decodeTypes(ctx) })
 	wait.Go(func() { symbolsErr = s.decodeSymbols() })
 	wait.Wait()
-	if symbolsErr != nil {
-		return s.failure(ctx, PartKallsyms, symbolsErr)
-	}
 	if typesErr != nil {
-		return s.failure(ctx, PartBTF, typesErr)
+		s.types, s.vars = isf.Contents{}, nil
 	}
-	return nil
+	if s.report.KallsymsErr == nil {
+		s.report.KallsymsErr = s.missing(ctx, PartKallsyms, symbolsErr)
+	}
+	s.report.TypesErr = s.missing(ctx, PartBTF, typesErr)
+	if s.image.text == 0 {
+		return s.report.KallsymsErr
+	}
+	return ctx.Err()
 }
 
 // decodeSymbols reads kallsyms and the export tables, and checks one against the
 // other. Without VMCOREINFO, that tells where the image is.
 func (s *search) decodeSymbols() error {
+	err := s.decodeKallsyms()
+	if err == nil || s.image.text == 0 {
+		return err
+	}
+	s.symbols = &symbolTable{}
+	s.report.Kallsyms.Count = 0
+	if exportsErr := s.useExports(s.findExports(s.image.text, s.image.phys)); exportsErr != nil {
+		return errors.Join(err, exportsErr)
+	}
+	return err
+}
+
+func (s *search) decodeKallsyms() error {
+	if s.table == nil {
+		return ErrNotFound // which is told already
+	}
 	symbols, byName, err := s.table.decode()
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package btfconv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -293,8 +294,8 @@ func TestFromMemoryWithoutNotes(t *testing.T) {
 	})
 }
 
-// What is damaged or was not captured is an error that names the part, the
-// kernel and a remedy.
+// What is damaged or was not captured is told by an error that names the part, the
+// kernel and a remedy; the other part is in the database.
 func TestFromMemoryDamagedTables(t *testing.T) {
 	t.Parallel()
 	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
@@ -313,12 +314,17 @@ func TestFromMemoryDamagedTables(t *testing.T) {
 		}{
 			{"BTF header overwritten", &patched{mem, r.BTF.Addr, make([]byte, 16)}, PartBTF, ErrNotFound},
 			{"most of BTF not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: r.BTF.Addr + vmem.PageSize, Size: r.BTF.Size / 2}}, PartBTF, vmem.ErrNotCaptured},
-			{"names overwritten", &patched{mem, middle(r.Kallsyms), make([]byte, vmem.PageSize)}, PartKallsyms, nil},
-			{"names not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.Kallsyms), Size: vmem.PageSize}}, PartKallsyms, nil},
+			{"kallsyms overwritten", &patched{mem, r.Kallsyms.Addr &^ (vmem.PageSize - 1), make([]byte, r.Kallsyms.Size)}, PartKallsyms, nil},
+			{"names not captured", &holed{mem, vmem.Range[vmem.PhysAddr]{Start: middle(r.Kallsyms), Size: r.Kallsyms.Size}}, PartKallsyms, nil},
 		} {
 			f, got, err := FromMemory(t.Context(), c.mem, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			checkPartial(t, c.name, f, c.part)
+			err = cmp.Or(got.TypesErr, got.KallsymsErr)
 			missing, ok := errors.AsType[*MissingError](err)
-			if f != nil || !ok || missing.Part != c.part || c.why != nil && !errors.Is(err, c.why) {
+			if !ok || missing.Part != c.part || c.why != nil && !errors.Is(err, c.why) {
 				t.Fatalf("%s: %v, want %s and %v", c.name, err, c.part, c.why)
 			}
 			if missing.Release != r.Release || got.Release != r.Release || !strings.Contains(err.Error(), r.Release) {
@@ -329,6 +335,21 @@ func TestFromMemoryDamagedTables(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkPartial checks that a database lacks one part, tells that, and has the other.
+func checkPartial(t *testing.T, name string, f *isf.File, lacks Part) {
+	t.Helper()
+	_, typeErr := f.UserType("task_struct")
+	if (typeErr == nil) == (lacks == PartBTF) {
+		t.Errorf("%s: task_struct: %v", name, typeErr)
+	}
+	if !slices.ContainsFunc(f.Lost(), func(err error) bool { return strings.HasPrefix(err.Error(), string(lacks)) }) {
+		t.Errorf("%s: lost %v", name, f.Lost())
+	}
+	if _, err := f.Symbol("init_task"); err != nil { // which is exported
+		t.Errorf("%s: %v", name, err)
+	}
 }
 
 // pagesToDamage is how many pages tests overwrite: one in short tests.

@@ -32,8 +32,7 @@ func (f *finder) fromModules() {
 		back, err2 := space.Uint64(vmem.VirtAddr(member + link))
 		return err == nil && err2 == nil && m == member-list && back == head
 	}
-	btf, _ := f.image.virtual(f.report.BTF.Addr)
-	for at, b := range f.image.chunks(btf, f.end, 8) {
+	for at, b := range f.image.chunks(f.dataStart(), f.end, 8) {
 		for i := 0; i+16 <= len(b); i += 8 {
 			next, prev := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
 			if !inModules(next) || !inModules(prev) {

@@ -85,6 +85,12 @@ type Report struct {
 	ExportsErr error // why Exports was not used; nil if it was. That alone is no error of FromMemory
 	BTF        Table
 
+	// Why a part is not in the database, a *MissingError each; nil where it is, be it damaged. None is an
+	// error of FromMemory. Without types there is little to be done with the symbols;
+	// without kallsyms there are those that are exported or pointed to; and where
+	// init_task is not verified, nothing but the tables says that the kernel is the one that runs.
+	TypesErr, KallsymsErr, InitTaskErr error
+
 	// Found lists the symbols that are in neither kallsyms nor the export tables
 	// and were found in some other way, by name.
 	Found []FoundSymbol
@@ -94,6 +100,16 @@ type Report struct {
 
 	mem   vmem.Memory
 	image vmem.Range[vmem.PhysAddr] // code and read-only data
+}
+
+// lostParts returns the losses of whole parts.
+func (r *Report) lostParts() (lost []error) {
+	for _, err := range []error{r.TypesErr, r.KallsymsErr, r.InitTaskErr} {
+		if m, ok := errors.AsType[*MissingError](err); ok {
+			lost = append(lost, vmem.NewGap(string(m.Part), vmem.Place{}, m.Err))
+		}
+	}
+	return lost
 }
 
 // A Table is one of the tables that symbols came from.

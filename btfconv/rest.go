@@ -21,13 +21,14 @@ type finder struct {
 }
 
 // findRest checks that the kernel which the tables describe is the one that runs,
-// and completes the symbols.
+// and completes the symbols. Where nothing but the tables says where it runs, that must
+// succeed.
 func (s *search) findRest(ctx context.Context) error {
 	s.report.mem, s.report.image = s.mem, s.imageRange()
 	f := &finder{search: s, more: map[string]uint64{}}
 	f.end = f.dataEnd()
-	if err := f.initTask(); err != nil {
-		return err
+	if s.report.InitTaskErr = s.missing(ctx, PartInitTask, f.initTask()); s.report.InitTaskErr != nil && !s.placed() {
+		return s.report.InitTaskErr
 	}
 	f.correctLink(ctx)
 	f.fromNotes()
@@ -85,14 +86,22 @@ func (f *finder) addFound() {
 // after the BTF, which is the last of the read-only data.
 func (f *finder) dataEnd() uint64 {
 	const afterSymbol, afterBTF = 4 << 20, 32 << 20
-	btf, _ := f.image.virtual(f.report.BTF.Addr)
 	end := f.image.text
 	for i := range f.symbols.sorted {
 		if a := f.symbols.sorted[i].addr; a-f.image.text < kernelImageMax {
 			end = max(end, a)
 		}
 	}
-	return max(end+afterSymbol, btf+afterBTF)
+	return max(end+afterSymbol, f.dataStart()+afterBTF)
+}
+
+// dataStart returns an address that none of the data is before that changes: that of the BTF, or of the
+// whole image where that is not known.
+func (f *finder) dataStart() uint64 {
+	if btf, ok := f.image.virtual(f.report.BTF.Addr); ok && f.report.BTF.Addr != 0 {
+		return btf
+	}
+	return f.image.text
 }
 
 // initTask verifies init_task, or finds it: the task that is its own parent and is

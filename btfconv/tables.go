@@ -9,8 +9,19 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// findTables locates kallsyms.
+// findTables locates kallsyms. It fails only where that leaves it open where the kernel is.
 func (s *search) findTables(ctx context.Context) error {
+	err := s.locateTables(ctx)
+	if err == nil {
+		return nil
+	}
+	if s.report.KallsymsErr = s.missing(ctx, PartKallsyms, err); s.image.text == 0 {
+		return s.report.KallsymsErr
+	}
+	return ctx.Err()
+}
+
+func (s *search) locateTables(ctx context.Context) error {
 	err := s.tablesFromNotes()
 	if err == nil {
 		return nil
@@ -93,13 +104,22 @@ const maxTables = 64 << 20
 // exportReach is how far after kallsyms the export tables may be.
 const exportReach = 32 << 20
 
+// readOnly returns where the rest of the kernel's read-only data is: after kallsyms, for so
+// many bytes, or in all of the image where there is no kallsyms.
+func (s *search) readOnly(reach uint64) vmem.Range[vmem.PhysAddr] {
+	if s.table == nil {
+		return vmem.Range[vmem.PhysAddr]{Start: s.image.phys, Size: kernelImageMax}
+	}
+	return vmem.Range[vmem.PhysAddr]{Start: s.place.phys + vmem.PhysAddr(s.table.tokens.end), Size: reach}
+}
+
 // findExports looks for the export tables after kallsyms; va and pa are one
 // address of the image. Report.ExportsErr says what is wrong with them.
 func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
 	const step = 4 << 20
-	from := s.place.phys + vmem.PhysAddr(s.table.tokens.end)
-	for off := vmem.PhysAddr(0); off < exportReach; off += step {
-		start := (from + off) &^ 7
+	within := s.readOnly(exportReach)
+	for off := uint64(0); off < within.Size; off += step {
+		start := (within.Start + vmem.PhysAddr(off)) &^ 7
 		// Names follow at some distance; so the tables are read again from their start on.
 		at, ok := searchExports(readUpTo(s.mem, start, 2*step))
 		if !ok {
@@ -115,6 +135,10 @@ func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
 	s.report.ExportsErr = fmt.Errorf("__ksymtab: %w", ErrNotFound)
 	return nil
 }
+
+// placed reports whether something other than kallsyms says that the kernel is where the search
+// takes it to be.
+func (s *search) placed() bool { return s.notes != nil || s.agree }
 
 // useExports adds exported symbols, unless something is wrong with their table.
 func (s *search) useExports(exports []kernelSymbol) error {
@@ -134,6 +158,7 @@ func (s *search) addExports(exports []kernelSymbol) error {
 		}
 	}
 	s.symbols.add(exports)
+	s.agree = true
 	return nil
 }
 

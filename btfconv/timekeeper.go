@@ -23,8 +23,7 @@ func (f *finder) fromTimekeeper() {
 	if ok != [3]bool{true, true, true} || f.has(name) {
 		return
 	}
-	btf, _ := f.image.virtual(f.report.BTF.Addr)
-	for at, b := range f.image.chunks(btf, f.end, int(size+inner)) {
+	for at, b := range f.image.chunks(f.dataStart(), f.end, int(size+inner)) {
 		for i := int(inner); i+int(size) <= len(b); i += 8 {
 			if (at+uint64(i)-inner)%cacheLine == 0 && c.isAt(b[i:]) {
 				f.found(name, at+uint64(i)-inner, "timekeeper.offs_real is the opposite of wall_to_monotonic")

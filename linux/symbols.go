@@ -12,6 +12,9 @@ import (
 // ownSymbols takes the symbols of a kernel from its image, and says how.
 func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int64, int64)) (*isf.File, string, error) {
 	f, report, err := btfconv.FromMemory(ctx, mem, &btfconv.MemoryOptions{Progress: progress})
+	if err == nil {
+		err = report.TypesErr
+	}
 	if err != nil {
 		return nil, "", err
 	}

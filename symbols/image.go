@@ -15,6 +15,9 @@ const imageName = "the image"
 func (s *search) image(ctx context.Context) (*Found, error) {
 	f, report, err := btfconv.FromMemory(ctx, s.kernel.Memory(), &btfconv.MemoryOptions{Progress: s.opts.Progress})
 	if err == nil {
+		err = report.TypesErr
+	}
+	if err == nil {
 		err = s.accept(ctx, f)
 	}
 	if err != nil {
