@@ -46,6 +46,9 @@ type Options struct {
 	// By default that is where the lists or the kernel's counts contradict each other.
 	TaskScan linux.TaskScan
 
+	// Limits bound the report, whatever memory holds. The zero value has safe defaults.
+	Limits linux.Limits
+
 	// Progress, if not nil, is called now and then with what is being done and how
 	// much of how much is done, in units that depend on the stage. It must return
 	// soon.
@@ -54,7 +57,7 @@ type Options struct {
 
 // image returns the options of opening the image and its kernel.
 func (o *Options) image() *image.Options {
-	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress, IndexDir: o.IndexDir, TaskScan: o.TaskScan}
+	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress, IndexDir: o.IndexDir, Limits: o.Limits, TaskScan: o.TaskScan}
 	switch {
 	case o.Symbols != nil:
 		i.Symbols = givenSymbols{o.Symbols}

@@ -53,6 +53,9 @@ type Options struct {
 	// image on a server that is done only where it is asked for.
 	TaskScan linux.TaskScan
 
+	// Limits bound what is told of the kernel in the image. The zero value has safe defaults.
+	Limits linux.Limits
+
 	// Remote is how an image on a server is read.
 	Remote *Remote
 }

@@ -33,7 +33,7 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	if err != nil {
 		return nil, fmt.Errorf("image: symbols: %w", explainKernel(mem, err))
 	}
-	settings := linux.Options{Symbols: s.file, Progress: opts.Progress, TaskScan: opts.TaskScan}
+	settings := linux.Options{Symbols: s.file, Limits: opts.Limits, Progress: opts.Progress, TaskScan: opts.TaskScan}
 	if f, ok := vmem.As[*File](mem); ok && f.traffic != nil && settings.TaskScan == linux.ScanIfNeeded {
 		settings.TaskScan = linux.ScanNever
 	}

@@ -10,6 +10,8 @@ var (
 	ErrCycle = vmem.NewReason("cycle", "cyclic structure")
 	// ErrTooLong: a walk or a string went over its limit.
 	ErrTooLong = vmem.NewReason("too-long", "over the limit")
+	// ErrTooMany: there are more of something than is told.
+	ErrTooMany = vmem.NewReason("too-many", "more than are told")
 	// ErrUnsupported: the kernel's types lack a member that this needs.
 	ErrUnsupported = vmem.NewReason("unsupported", "not described by the symbols")
 	// ErrPerCPU: a symbol is that of a per-CPU variable, which has an address for each

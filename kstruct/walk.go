@@ -45,19 +45,20 @@ type Walk struct {
 	ctx    context.Context //nolint:containedctx // a Walk lives as long as one call of its user
 	space  *Space
 	object string
-	nodes  int // that may still be visited
+	most   int // nodes that may be visited
+	nodes  int // of these, those that may still be
 	gaps   int // that may still be yielded
 }
 
 // Walk returns a Walk over containers in s. The context is checked now and then.
 func (s *Space) Walk(ctx context.Context, opts *WalkOptions) *Walk {
-	w := &Walk{ctx: ctx, space: s, nodes: defaultNodes, gaps: defaultGaps}
+	w := &Walk{ctx: ctx, space: s, most: defaultNodes, nodes: defaultNodes, gaps: defaultGaps}
 	if opts == nil {
 		return w
 	}
 	w.object = opts.Object
 	if opts.Nodes > 0 {
-		w.nodes = opts.Nodes
+		w.most, w.nodes = opts.Nodes, opts.Nodes
 	}
 	if opts.Gaps > 0 {
 		w.gaps = opts.Gaps
@@ -109,7 +110,7 @@ func (v *visit[T]) step(a vmem.VirtAddr) bool {
 	}
 	if v.nodes <= 0 {
 		v.over = true
-		v.tell(a, fmt.Errorf("%w: more nodes than the walk may visit", ErrTooLong))
+		v.tell(a, fmt.Errorf("%w: more than the %d nodes that the walk may visit", ErrTooLong, v.most))
 		return false
 	}
 	v.nodes--
@@ -155,7 +156,7 @@ func (v *visit[T]) tell(a vmem.VirtAddr, err error) {
 // finish yields how many gaps there were beside those that were.
 func (v *visit[T]) finish() {
 	if v.more > 0 {
-		v.tell(v.moreAt, fmt.Errorf("%w: %d more losses from here on", ErrTooLong, v.more))
+		v.tell(v.moreAt, fmt.Errorf("%w: %d more losses from here on", ErrTooMany, v.more))
 	}
 }
 

@@ -162,7 +162,7 @@ func TestWalkGaps(t *testing.T) {
 	want := []string{
 		"many things at kernel address 0xffff888000201000: inconsistent structure: xa_node pointer 0x41414140",
 		"many things at kernel address 0xffff888000201000: inconsistent structure: xa_node pointer 0x41414144",
-		"many things at kernel address 0xffff888000201000: over the limit: 2 more losses from here on",
+		"many things at kernel address 0xffff888000201000: more than are told: 2 more losses from here on",
 	}
 	if d := cmp.Diff(want, texts); d != "" {
 		t.Errorf("losses (-want +got):\n%s", d)

@@ -12,18 +12,12 @@ import (
 )
 
 const (
-	// maxArea bounds the argument and environment areas that are read. The kernel lets
-	// execve fill 6 MiB at most (fs/exec.c, bprm_stack_limits); prctl can move the bounds
-	// anywhere.
-	maxArea = 32 << 20
-	// maxAreaGaps bounds how many losses of one area are told.
-	maxAreaGaps = 1000
 	// areaChunk is how much of an area is read at a time.
 	areaChunk = 64 << 10
 )
 
-// Args yields the arguments as /proc/PID/cmdline shows them, whatever their length:
-// the argument area, or what a process that overwrites it (setproctitle) left there
+// Args yields the arguments as /proc/PID/cmdline shows them, up to [Limits]: the
+// argument area, or what a process that overwrites it (setproctitle) left there
 // and in the environment area behind it.
 //
 // An error is a [vmem.Gap], where pages can't be read, or the context's own, which ends
@@ -53,6 +47,7 @@ type areaWalk struct {
 	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	what  string
 	yield func(string, error) bool
+	told  int // strings
 	gaps  int
 	over  bool
 }
@@ -94,13 +89,13 @@ func (w *areaWalk) strings(start, end vmem.VirtAddr) {
 	if start == 0 || end <= start {
 		return
 	}
-	if size := uint64(end - start); size > maxArea {
-		end = start + maxArea
-		w.tell(end, fmt.Errorf("%w: area of %d bytes", kstruct.ErrTooLong, size))
+	if size, most := uint64(end-start), w.k.limits.AreaBytes; size > uint64(most) {
+		end = start + vmem.VirtAddr(most)
+		w.tell(end, fmt.Errorf("%w: area of %d bytes, of which %d are read", kstruct.ErrTooLong, size, most))
 	}
 	for start < end && !w.over {
 		piece, next, err := w.run(start, end)
-		w.give(piece)
+		w.give(start, piece)
 		w.lose(start+vmem.VirtAddr(len(piece)), err)
 		start = next
 	}
@@ -135,8 +130,9 @@ func (m *MM) nextReadable(at, end vmem.VirtAddr) vmem.VirtAddr {
 	return end
 }
 
-// give yields the strings of b; the NUL at the end of it ends the last one.
-func (w *areaWalk) give(b []byte) {
+// give yields the strings of b, which is at start; the NUL at the end of it ends the last
+// one.
+func (w *areaWalk) give(start vmem.VirtAddr, b []byte) {
 	if len(b) == 0 {
 		return
 	}
@@ -144,6 +140,12 @@ func (w *areaWalk) give(b []byte) {
 		if w.over {
 			return
 		}
+		if w.told == w.k.limits.AreaStrings {
+			w.tell(start, fmt.Errorf("%w: more than %d strings", kstruct.ErrTooMany, w.told))
+			w.over = true
+			return
+		}
+		w.told++
 		w.over = !w.yield(string(s), nil)
 	}
 }
@@ -164,10 +166,11 @@ func (w *areaWalk) lose(addr vmem.VirtAddr, err error) {
 
 // tell yields a Gap. The last one that may be yielded says that there are more.
 func (w *areaWalk) tell(addr vmem.VirtAddr, err error) {
-	if w.gaps++; w.gaps > maxAreaGaps {
-		err = fmt.Errorf("%w: more than %d losses", kstruct.ErrTooLong, maxAreaGaps)
+	most := w.k.limits.Gaps
+	if w.gaps++; w.gaps > most {
+		err = fmt.Errorf("%w: more than %d losses, and what follows is not read", kstruct.ErrTooMany, most)
 	}
-	if !w.yield("", vmem.NewGap(w.what+" of "+w.name, vmem.UserPlace(addr, w.pid), err)) || w.gaps > maxAreaGaps {
+	if !w.yield("", vmem.NewGap(w.what+" of "+w.name, vmem.UserPlace(addr, w.pid), err)) || w.gaps > most {
 		w.over = true
 	}
 }

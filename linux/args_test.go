@@ -151,7 +151,8 @@ func empty(n int) []string { return make([]string, n) }
 // TestHolesAskOnce has an area with a hole in every other page: what is mapped is walked
 // once for all of them, and only so many losses are told.
 func TestHolesAskOnce(t *testing.T) {
-	pages := make([][]byte, 2*maxAreaGaps+100)
+	const most = 50
+	pages := make([][]byte, 2*most+10)
 	for i := range pages {
 		if i%2 == 0 {
 			pages[i] = page("a")
@@ -161,12 +162,13 @@ func TestHolesAskOnce(t *testing.T) {
 	k.set(mmAt, "mm_struct", "env_start", uint64(userBase))
 	k.set(mmAt, "mm_struct", "env_end", uint64(userBase)+uint64(len(pages)*vmem.PageSize))
 	k.areas([2]int{0, len(pages)})
+	k.limits.Gaps, k.limits.AreaStrings = most, len(pages)*vmem.PageSize
 	mm, err := k.task(taskAt).MM()
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, errs := collect(mm.Env(t.Context()))
-	if len(errs) != maxAreaGaps+1 || !errors.Is(errs[maxAreaGaps], kstruct.ErrTooLong) || !errors.Is(errs[0], vmem.ErrNotPresent) {
+	if len(errs) != most+1 || !errors.Is(errs[most], kstruct.ErrTooMany) || !errors.Is(errs[0], vmem.ErrNotPresent) {
 		t.Errorf("%d gaps, the last %v", len(errs), errs[len(errs)-1])
 	}
 	spans := mm.spans
@@ -247,5 +249,27 @@ func TestMMOfNone(t *testing.T) {
 	}
 	if exe, err := thread.Exe(); exe != "" || !errors.Is(err, ErrNone) {
 		t.Errorf("a kernel thread: %q, %v", exe, err)
+	}
+}
+
+// Areas that hold more than any execve lets be are cut, and one Gap says so.
+func TestAreaLimits(t *testing.T) {
+	k, mm := newUser(t, listTypes(t), page("aa\x00bb\x00cc\x00"))
+	k.limits.AreaBytes, k.limits.AreaStrings = 6, 100
+	w := areaWalk{MM: mm, ctx: t.Context(), what: "args"}
+	for _, tt := range []struct {
+		strings int
+		want    []string
+		reason  error
+	}{{100, []string{"aa", "bb"}, kstruct.ErrTooLong}, {1, []string{"aa"}, kstruct.ErrTooMany}} {
+		k.limits.AreaStrings = tt.strings
+		w := w
+		got, errs := collect(func(yield func(string, error) bool) {
+			w.yield = yield
+			w.strings(userBase, userBase+9)
+		})
+		if d := cmp.Diff(tt.want, got); d != "" || len(errs) == 0 || !errors.Is(errs[len(errs)-1], tt.reason) {
+			t.Errorf("%d strings: gaps %v (-want +got):\n%s", tt.strings, errs, d)
+		}
 	}
 }

@@ -21,6 +21,10 @@ const cssOnline = 1 << 1
 // PATH_MAX).
 const maxCgroupDepth = 2048
 
+// maxHierarchies bounds the cgroups of a task. It has one in each hierarchy: of the sixteen
+// or fewer controllers, of v2, and those that are named.
+const maxHierarchies = 256
+
 // A cgroup is struct cgroup (include/linux/cgroup-defs.h).
 type cgroup struct {
 	Node  vmem.VirtAddr `kernel:"kn"`
@@ -111,23 +115,33 @@ func (t *Task) cgroups(ctx context.Context) (paths []CgroupPath, gaps []error) {
 	if err = cmp.Or(v.err, err); err != nil {
 		return nil, []error{newGap(object, t.Addr, err)}
 	}
-	var lost losses
-	each(k.walk(ctx, object).List(v.links.Of(set)), v.link, func(link vmem.VirtAddr, err error) bool {
+	lost := k.losses()
+	each(k.walk(ctx, object, maxHierarchies).List(v.links.Of(set)), v.link, func(link vmem.VirtAddr, err error) bool {
 		if err != nil {
 			gaps = append(gaps, err)
 			return true
 		}
 		p, err := k.linkedCgroup(t, link)
 		if err != nil {
-			if err, ok := lost.tell(err); ok {
-				gaps = append(gaps, newGap(object, link, err))
+			if g := newGap(object, link, err); lost.tell(g) {
+				gaps = append(gaps, g)
 			}
+		}
+		if p.Path != "" {
+			lost.found()
 		}
 		if p.Path != "" && (p.Hierarchy != 0 || k.cgroupV2) {
 			paths = append(paths, p)
 		}
+		if err := lost.hopeless(); err != nil {
+			gaps = append(gaps, newGap(object, link, err))
+			return false
+		}
 		return true
 	})
+	for _, g := range lost.rest(object) {
+		gaps = append(gaps, g)
+	}
 	slices.SortFunc(paths, func(a, b CgroupPath) int { return cmp.Compare(b.Hierarchy, a.Hierarchy) })
 	return paths, gaps
 }

@@ -25,21 +25,6 @@ func newGap(object string, addr vmem.VirtAddr, err error) vmem.Gap {
 	return vmem.NewGap(object, vmem.KernelPlace(addr), err)
 }
 
-// maxLosses is how many objects of one walk are told that could not be read.
-const maxLosses = 1000
-
-// losses counts the objects of one walk that could not be read.
-type losses int
-
-// tell reports whether a loss is to be told, and returns its error: that of the last one that
-// is says that there may be more.
-func (n *losses) tell(err error) (error, bool) {
-	if *n++; *n == maxLosses {
-		err = fmt.Errorf("%w: %d losses, and those that follow are not told", kstruct.ErrTooLong, maxLosses)
-	}
-	return err, *n <= maxLosses
-}
-
 // plausible reports whether a can be the address of a kernel object: canonical, in
 // the kernel's half, and aligned as allocators align.
 func plausible(a vmem.VirtAddr) bool {

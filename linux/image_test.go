@@ -389,7 +389,7 @@ func TestHugeArgs(t *testing.T) {
 	for _, a := range args {
 		size += len(a) + 1
 	}
-	if size > maxArea+pageSize || !slices.ContainsFunc(gaps, func(g error) bool { return errors.Is(g, kstruct.ErrTooLong) }) {
+	if size > k.limits.AreaBytes+pageSize || !slices.ContainsFunc(gaps, func(g error) bool { return errors.Is(g, kstruct.ErrTooLong) }) {
 		t.Errorf("%d bytes of args, gaps %v", size, gaps)
 	}
 }

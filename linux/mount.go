@@ -30,6 +30,7 @@ type mountViews struct {
 	id       *kstruct.Field[int32]
 	fsType   *kstruct.Field[vmem.VirtAddr] // of super_block
 	typeName *kstruct.Field[vmem.VirtAddr] // of file_system_type
+	count    *kstruct.Field[uint32]        // of mnt_namespace: its mounts
 	err      error
 
 	tree, treeNode kstruct.Member // of mnt_namespace, since 6.8 (2eea9ce4310d), and of mount
@@ -45,8 +46,10 @@ func bindMount(types *isf.File) (v mountViews) {
 	// Before the rb_root, mounts was a number.
 	v.tree = kstruct.BindOptionalMember(b, "mnt_namespace", "mounts.rb_node")
 	if v.tree.Ok() {
+		v.count = kstruct.BindOptionalField[uint32](b, "mnt_namespace", "nr_mounts")
 		v.treeNode = kstruct.BindMember(b, "mount", "mnt_node")
 	} else {
+		v.count = kstruct.BindOptionalField[uint32](b, "mnt_namespace", "mounts")
 		v.list = kstruct.BindMember(b, "mnt_namespace", "list")
 		v.listNode = kstruct.BindMember(b, "mount", "mnt_list")
 	}
@@ -96,7 +99,7 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 	case p.Mnt == 0:
 		return nil, nil
 	}
-	var lost losses
+	lost := k.losses()
 	for addr, err := range k.mountAddrs(ctx, object, p.Mnt) {
 		if err != nil {
 			gaps = append(gaps, err)
@@ -105,12 +108,20 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 		m, isMount, err := k.mount(addr)
 		switch {
 		case err != nil:
-			if err, ok := lost.tell(err); ok {
-				gaps = append(gaps, newGap(object, addr, err))
+			if g := newGap(object, addr, err); lost.tell(g) {
+				gaps = append(gaps, g)
 			}
 		case isMount:
+			lost.found()
 			mounts = append(mounts, m)
 		}
+		if err := lost.hopeless(); err != nil {
+			gaps = append(gaps, newGap(object, addr, err))
+			break
+		}
+	}
+	for _, g := range lost.rest(object) {
+		gaps = append(gaps, g)
 	}
 	slices.SortFunc(mounts, func(a, b Mount) int { return cmp.Compare(a.ID, b.ID) })
 	return mounts, gaps
@@ -118,7 +129,7 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 
 // mountAddrs yields the struct mounts of a mount namespace, and cursors among them.
 func (k *Kernel) mountAddrs(ctx context.Context, object string, ns vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
-	v, w := &k.views.mount, k.walk(ctx, object)
+	v, w := &k.views.mount, k.walk(ctx, object, k.mountNodes(ns))
 	return func(yield func(vmem.VirtAddr, error) bool) {
 		if v.tree.Ok() {
 			each(w.RBTree(v.tree.Of(ns)), v.treeNode, yield)

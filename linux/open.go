@@ -26,6 +26,9 @@ type Options struct {
 	// they are taken from the image itself, by [btfconv.FromMemory].
 	Symbols *isf.File
 
+	// Limits bound what is told of the kernel. The zero value has safe defaults.
+	Limits Limits
+
 	// Progress, if not nil, is called now and then with what is being done and how
 	// many bytes of how many it has gone through. It must return soon.
 	Progress func(stage string, done, total int64)
@@ -57,6 +60,7 @@ type Kernel struct {
 	space   *vmem.AddressSpace
 	mask    uint64 // sme_mask
 	swap    vmem.SwapTypes
+	limits  Limits // with the defaults
 	boot    time.Time
 	bootErr error
 	root    path // the node's root directory: that of PID 1
@@ -110,12 +114,13 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	}
 	k := newKernel(f.phys, loc.space, opts.Symbols, loc.shift)
 	k.views, k.mask, k.swap, k.info = f.views, loc.mask, swapTypes(opts.Symbols), loc.info()
+	k.limits = opts.Limits.OrDefault()
 	return k, k.anchor()
 }
 
 // newKernel returns a kernel in space that is not anchored yet.
 func newKernel(phys *vmem.Physical, space *vmem.AddressSpace, symbols *isf.File, shift uint64) *Kernel {
-	return &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift)}
+	return &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault()}
 }
 
 // Live reports whether the memory is that of a machine that runs, where two reads of one
@@ -158,6 +163,9 @@ func (k *Kernel) nodeRoot() path {
 	}
 	return fs.Root
 }
+
+// Limits returns the limits that the kernel is read with, none of them 0.
+func (k *Kernel) Limits() Limits { return k.limits }
 
 // Info returns what was found.
 func (k *Kernel) Info() Info { return k.info }

@@ -36,6 +36,7 @@ type pidViews struct {
 	upid    *kstruct.View[upid]
 	idr     kstruct.Member // of pid_namespace
 	reaper  *kstruct.Field[vmem.VirtAddr]
+	count   *kstruct.Field[uint32] // of pid_namespace: the PIDs in use, with a bit above
 	err     error
 }
 
@@ -48,6 +49,7 @@ func bindPID(types *isf.File) (v pidViews) {
 	v.upid = kstruct.Bind[upid](b, "upid")
 	v.idr = kstruct.BindMember(b, "pid_namespace", "idr")
 	v.reaper = kstruct.BindField[vmem.VirtAddr](b, "pid_namespace", "child_reaper")
+	v.count = kstruct.BindOptionalField[uint32](b, "pid_namespace", "pid_allocated")
 	v.err = b.Err()
 	return v
 }
@@ -79,7 +81,7 @@ func (k *Kernel) pidLeaders(ctx context.Context) iter.Seq2[vmem.VirtAddr, error]
 			yield(0, newGap(object, 0, err))
 			return
 		}
-		w := k.walk(ctx, object)
+		w := k.walk(ctx, object, k.taskNodes())
 		for e, err := range w.IDR(v.idr.Of(k.initPIDNS)) {
 			var addr vmem.VirtAddr
 			if err == nil && e.Kind == kstruct.PointerEntry {

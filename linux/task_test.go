@@ -112,6 +112,7 @@ func newThreads(t *testing.T) *testKernel {
 		nodes = append(nodes, k.offset(off, "task_struct", "thread_node"))
 	}
 	k.set(taskAt, "task_struct", "signal", at(signalAt))
+	k.set(signalAt, "signal_struct", "nr_threads", 3)
 	k.link(nodes...)
 	return k
 }
@@ -124,8 +125,9 @@ func TestThreads(t *testing.T) {
 		gaps   []error
 	}{
 		{"whole", func(*testKernel) {}, []int32{7, 8, 9}, nil},
-		{"of another group", func(k *testKernel) { k.set(threadAt, "task_struct", "tgid", 12) }, []int32{7, 9}, []error{kstruct.ErrCorrupt}},
-		{"no task", func(k *testKernel) { k.set(threadAt, "task_struct", "pid", 0xffffffff) }, []int32{7, 9}, []error{kstruct.ErrCorrupt}},
+		{"of another group", func(k *testKernel) { k.set(threadAt, "task_struct", "tgid", 12) }, []int32{7, 9}, []error{kstruct.ErrCorrupt, ErrDisagree}},
+		{"an untrue count", func(k *testKernel) { k.set(signalAt, "signal_struct", "nr_threads", 1<<31-1) }, []int32{7, 8, 9}, []error{ErrDisagree}},
+		{"no task", func(k *testKernel) { k.set(threadAt, "task_struct", "pid", 0xffffffff) }, []int32{7, 9}, []error{kstruct.ErrCorrupt, ErrDisagree}},
 		{"a parent that is lost", func(k *testKernel) { k.set(threadAt, "task_struct", "real_parent", at(1<<20)) }, []int32{7, 8, 9}, []error{kstruct.ErrCorrupt}},
 		{"no signal_struct", func(k *testKernel) { k.set(taskAt, "task_struct", "signal", 0) }, nil, []error{kstruct.ErrCorrupt}},
 	} {

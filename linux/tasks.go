@@ -68,11 +68,12 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
 			t, err = k.task(addr)
 		}
 		if err != nil {
-			if err, ok := lost.tell(err); ok {
-				gaps = append(gaps, newGap(from.String(), addr, err))
+			if g := newGap(from.String(), addr, err); lost.tell(g) {
+				gaps = append(gaps, g)
 			}
 			return
 		}
+		lost.found()
 		if t.Sources == 0 {
 			index[addr] = t
 			tasks = append(tasks, t)
@@ -85,13 +86,18 @@ func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
 		walk iter.Seq2[vmem.VirtAddr, error]
 	}{{InTaskList, k.taskList(ctx)}, {InPIDIDR, k.pidLeaders(ctx)}} {
 		k.refresh()
-		var lost losses
+		lost := k.losses()
 		for addr, err := range view.walk {
 			if ctx.Err() != nil {
 				return nil, nil
 			}
 			add(view.from, addr, err, &lost)
+			if err := lost.hopeless(); err != nil && view.from == InTaskList {
+				gaps = append(gaps, newGap(view.from.String(), addr, err))
+				break
+			}
 		}
+		gaps = append(gaps, lost.rest(view.from.String())...)
 	}
 	slices.SortFunc(tasks, func(a, b *Task) int {
 		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Addr, b.Addr))
@@ -119,7 +125,7 @@ func (k *Kernel) taskList(ctx context.Context) iter.Seq2[vmem.VirtAddr, error] {
 			yield(0, newGap(object, k.initTask, v.err))
 			return
 		}
-		each(k.walk(ctx, object).List(v.tasks.Of(k.initTask)), v.tasks, yield)
+		each(k.walk(ctx, object, k.taskNodes()).List(v.tasks.Of(k.initTask)), v.tasks, yield)
 	}
 }
 
@@ -139,8 +145,9 @@ func each(nodes iter.Seq2[vmem.VirtAddr, error], m kstruct.Member, yield func(vm
 
 type threadViews struct {
 	signal *kstruct.Field[vmem.VirtAddr]
-	head   kstruct.Member // of signal_struct: the list of its threads
-	node   kstruct.Member // of task_struct
+	head   kstruct.Member        // of signal_struct: the list of its threads
+	node   kstruct.Member        // of task_struct
+	count  *kstruct.Field[int32] // of signal_struct
 	err    error
 }
 
@@ -149,13 +156,15 @@ func bindThreads(types *isf.File) (v threadViews) {
 	v.signal = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "signal")
 	v.head = kstruct.BindMember(b, "signal_struct", "thread_head")
 	v.node = kstruct.BindMember(b, "task_struct", "thread_node")
+	v.count = kstruct.BindOptionalField[int32](b, "signal_struct", "nr_threads")
 	v.err = b.Err()
 	return v
 }
 
 // Threads yields all tasks of the thread group that t belongs to, the leader among
 // them, in the order in which the kernel links them (signal_struct.thread_head).
-// Errors are [vmem.Gap] and do not end the walk, but for the context's own.
+// Errors are [vmem.Gap] and do not end the walk, but for the context's own; a count that
+// differs from signal_struct.nr_threads is one, at the end.
 func (t *Task) Threads(ctx context.Context) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
 		k, v := t.k, &t.k.views.threads
@@ -168,13 +177,49 @@ func (t *Task) Threads(ctx context.Context) iter.Seq2[*Task, error] {
 			yield(nil, t.lost("threads", t.Addr, err))
 			return
 		}
-		each(k.walk(ctx, "threads of "+t.String()).List(v.head.Of(signal)), v.node, func(addr vmem.VirtAddr, err error) bool {
-			var thread *Task
-			if err == nil {
-				thread, err = k.thread(t, addr)
-			}
-			return yield(thread, err) && (thread == nil || thread == t || yieldGaps(thread.gaps, yield))
-		})
+		w := threadWalk{Task: t, yield: yield, lost: k.losses()}
+		if each(k.walk(ctx, "threads of "+t.String(), k.taskNodes()).List(v.head.Of(signal)), v.node, w.visit) && ctx.Err() == nil {
+			w.end(signal)
+		}
+	}
+}
+
+// A threadWalk goes over the threads of a task.
+type threadWalk struct {
+	*Task
+	yield func(*Task, error) bool
+	lost  losses
+	found int
+}
+
+// visit reads the thread at addr, and reports whether to go on.
+func (w *threadWalk) visit(addr vmem.VirtAddr, err error) bool {
+	if err != nil {
+		return w.yield(nil, err)
+	}
+	thread, err := w.k.thread(w.Task, addr)
+	if err != nil {
+		if g := newGap("thread of "+w.String(), addr, err); w.lost.tell(g) && !w.yield(nil, g) {
+			return false
+		}
+		if err := w.lost.hopeless(); err != nil {
+			w.yield(nil, w.Task.lost("threads", addr, err))
+			return false
+		}
+		return true
+	}
+	w.lost.found()
+	w.found++
+	return w.yield(thread, nil) && (thread == w.Task || yieldGaps(thread.gaps, w.yield))
+}
+
+// end tells what was not told, and compares the number of threads with the kernel's.
+func (w *threadWalk) end(signal vmem.VirtAddr) {
+	if !yieldGaps(w.lost.rest("threads of "+w.String()), w.yield) {
+		return
+	}
+	if n, err := w.k.views.threads.count.Load(w.k.space, signal); err == nil && int(n) != w.found {
+		w.yield(nil, gapf("threads of "+w.String(), signal, ErrDisagree, "found %d, nr_threads says %d", w.found, n))
 	}
 }
 

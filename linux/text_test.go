@@ -62,10 +62,11 @@ func TestStrings(t *testing.T) {
 		{"a\x00\x00", []string{"a", ""}},
 		{"\xff\x00b", []string{"\xff", "b"}},
 	}
+	k := newTestKernel(t)
 	for _, tt := range tests {
 		var got []string
-		w := areaWalk{yield: func(s string, _ error) bool { got = append(got, s); return true }}
-		w.give([]byte(tt.in))
+		w := areaWalk{MM: &MM{k: k.Kernel}, yield: func(s string, _ error) bool { got = append(got, s); return true }}
+		w.give(0, []byte(tt.in))
 		if d := cmp.Diff(tt.want, got); d != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.in, d)
 		}

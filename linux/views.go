@@ -66,9 +66,10 @@ func cause(err, lacks error) error {
 	return err
 }
 
-// walk returns a walk over containers of the kernel that hold object.
-func (k *Kernel) walk(ctx context.Context, object string) *kstruct.Walk {
-	return k.objects.Walk(ctx, &kstruct.WalkOptions{Object: object})
+// walk returns a walk over containers of the kernel that hold object, and visits so many
+// nodes at most.
+func (k *Kernel) walk(ctx context.Context, object string, nodes int) *kstruct.Walk {
+	return k.objects.Walk(ctx, &kstruct.WalkOptions{Object: object, Nodes: nodes, Gaps: k.limits.Gaps})
 }
 
 // text returns b up to its first NUL.

@@ -137,9 +137,9 @@ func (m *MM) eachArea(ctx context.Context, yield func(vmem.VirtAddr, error) bool
 		return !stopped
 	}
 	if v.areas.Has("Tree") {
-		m.treeAreas(ctx, object, areas.Tree, count)
+		m.treeAreas(ctx, object, &areas, count)
 	} else {
-		m.listAreas(ctx, object, areas.First, count)
+		m.listAreas(ctx, object, &areas, count)
 	}
 	if !stopped && ctx.Err() == nil && n != areas.Count {
 		yield(0, gapf(object, m.Addr, ErrDisagree, "found %d, map_count says %d", n, areas.Count))
@@ -147,8 +147,8 @@ func (m *MM) eachArea(ctx context.Context, yield func(vmem.VirtAddr, error) bool
 }
 
 // treeAreas walks mm_struct.mm_mt.
-func (m *MM) treeAreas(ctx context.Context, object string, tree vmem.VirtAddr, yield func(vmem.VirtAddr, error) bool) {
-	for e, err := range m.k.walk(ctx, object).Maple(tree) {
+func (m *MM) treeAreas(ctx context.Context, object string, areas *mmAreas, yield func(vmem.VirtAddr, error) bool) {
+	for e, err := range m.k.walk(ctx, object, areaNodes(areas.Count)).Maple(areas.Tree) {
 		if err == nil && e.Kind != kstruct.PointerEntry {
 			continue
 		}
@@ -159,8 +159,9 @@ func (m *MM) treeAreas(ctx context.Context, object string, tree vmem.VirtAddr, y
 }
 
 // listAreas walks mm_struct.mmap, a list by ascending address.
-func (m *MM) listAreas(ctx context.Context, object string, at vmem.VirtAddr, yield func(vmem.VirtAddr, error) bool) {
+func (m *MM) listAreas(ctx context.Context, object string, areas *mmAreas, yield func(vmem.VirtAddr, error) bool) {
 	var last areaBounds
+	at, most := areas.First, areaNodes(areas.Count)
 	for n := 0; at != 0; n++ {
 		if err := ctx.Err(); err != nil {
 			yield(0, err)
@@ -171,8 +172,8 @@ func (m *MM) listAreas(ctx context.Context, object string, at vmem.VirtAddr, yie
 		case err != nil:
 		case n > 0 && b.Start <= last.Start: // addresses must ascend, so no cycle goes unseen
 			err = fmt.Errorf("%w: mapping at %v follows one at %v", kstruct.ErrCorrupt, b.Start, last.Start)
-		case n >= maxAreas:
-			err = fmt.Errorf("%w: more than %d mappings", kstruct.ErrTooLong, maxAreas)
+		case n >= most:
+			err = fmt.Errorf("%w: more than %d mappings", kstruct.ErrTooLong, most)
 		}
 		if err != nil {
 			yield(0, newGap(object, at, err))
@@ -184,9 +185,6 @@ func (m *MM) listAreas(ctx context.Context, object string, at vmem.VirtAddr, yie
 		last, at = b, b.Next
 	}
 }
-
-// maxAreas bounds the list of mappings: far above any sysctl vm.max_map_count in use.
-const maxAreas = 8 << 20
 
 // valid returns what is wrong with the bounds of the vm_area_struct at addr.
 func (m *MM) valid(addr vmem.VirtAddr, b *areaBounds) error {
