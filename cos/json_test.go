@@ -90,7 +90,7 @@ const wholeJSON = `{
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},
   {"object": "image", "place": "physical", "address": "0x30", "size": 1099511627776, "offset": 9, "reason": "other", "error": "broke \"off\""},
-  {"object": "pods", "place": "none", "reason": "conflict", "error": "sources disagree"}
+  {"object": "pods", "place": "none", "address": null, "reason": "conflict", "error": "sources disagree"}
  ],
  "notes": ["of �"], "notesBytes": ["b2Yg/w=="]
 }`

@@ -54,8 +54,8 @@ type gapJSON struct {
 
 // MarshalJSON returns an object with the members object, place (the kind), address, size,
 // offset, pid, reason and error (the text). Of size, offset and pid those are left out
-// that are zero; of none and image places the address too. Where object or error is not
-// UTF-8, objectBytes or errorBytes has it in base64.
+// that are zero; of none and image places the address is null. Where object or error is
+// not UTF-8, objectBytes or errorBytes has it in base64.
 func (g Gap) MarshalJSON() ([]byte, error) {
 	j := gapJSON{Object: g.Object, placeJSON: g.Place.json(), Reason: g.Reason()}
 	if g.Err != nil {

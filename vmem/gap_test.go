@@ -89,10 +89,10 @@ func TestGapJSON(t *testing.T) {
 	}
 	const want = `[` +
 		`{"object":"image","place":"physical","address":"0x1000","size":8192,"offset":7,"reason":"not-captured","error":"not captured"},` +
-		`{"object":"image","place":"image","offset":9,"reason":"input-output","error":"unexpected EOF"},` +
+		`{"object":"image","place":"image","address":null,"offset":9,"reason":"input-output","error":"unexpected EOF"},` +
 		`{"object":"list","place":"kernel","address":"0xffff888000000000","reason":"swapped","error":"vmem: physical 0x0: swapped out"},` +
 		`{"object":"args","place":"user","address":"0x7000","pid":8,"reason":"other","error":"text"},` +
-		`{"object":"nothing","place":"none","reason":"","error":""}]`
+		`{"object":"nothing","place":"none","address":null,"reason":"","error":""}]`
 	text, err := json.Marshal(gaps)
 	if err != nil || string(text) != want {
 		t.Fatalf("%v, got:\n%s\nwant:\n%s", err, text, want)

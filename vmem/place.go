@@ -127,7 +127,7 @@ func (p Place) String() string {
 // placeJSON is a Place as members of an object in JSON.
 type placeJSON struct {
 	Kind   PlaceKind `json:"place"`
-	Addr   *PhysAddr `json:"address,omitempty"` // whatever the kind: it is the text that matters
+	Addr   *PhysAddr `json:"address"` // whatever the kind: it is the text that matters; null: there is none
 	Size   uint64    `json:"size,omitempty"`
 	Offset int64     `json:"offset,omitempty"`
 	PID    int32     `json:"pid,omitempty"`
