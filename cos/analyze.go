@@ -146,6 +146,7 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	if r.BootTime, err = k.BootTime(); err != nil {
 		r.Gaps = append(r.Gaps, vmem.NewGap("boot time", vmem.Place{}, err))
 	}
+	r.Gaps = append(r.Gaps, k.Gaps()...)
 	all, gaps, err := processes(ctx, k)
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)

@@ -25,35 +25,49 @@ const maxCgroupDepth = 2048
 // or fewer controllers, of v2, and those that are named.
 const maxHierarchies = 256
 
+// A cssSet is struct css_set: what tasks of the same cgroups share.
+type cssSet struct {
+	Default vmem.VirtAddr `kernel:"dfl_cgrp"` // its cgroup of the v2 hierarchy
+	Domain  vmem.VirtAddr `kernel:"dom_cset"` // itself, unless its cgroup is threaded
+}
+
+// A cgroupLink is struct cgrp_cset_link: that a css_set is of a cgroup.
+type cgroupLink struct {
+	Cgroup vmem.VirtAddr `kernel:"cgrp"`
+	Set    vmem.VirtAddr `kernel:"cset"`
+}
+
 // A cgroup is struct cgroup (include/linux/cgroup-defs.h).
 type cgroup struct {
-	Node  vmem.VirtAddr `kernel:"kn"`
-	Root  vmem.VirtAddr `kernel:"root"`
-	Flags uint32        `kernel:"self.flags"`
+	Node   vmem.VirtAddr `kernel:"kn"`
+	Root   vmem.VirtAddr `kernel:"root"`
+	Parent vmem.VirtAddr `kernel:"self.parent"` // the cgroup_subsys_state in it, 0 for the root
+	Flags  uint32        `kernel:"self.flags"`
 }
 
 // A cgroupRoot is struct cgroup_root: a hierarchy.
 type cgroupRoot struct {
-	Hierarchy int32    `kernel:"hierarchy_id"`
-	Mask      uint32   `kernel:"subsys_mask"`
-	Name      [64]byte `kernel:"name"` // MAX_CGROUP_ROOT_NAMELEN
-}
-
-// A kernfsNode is struct kernfs_node (include/linux/kernfs.h).
-type kernfsNode struct {
-	Parent vmem.VirtAddr `kernel:"__parent|parent"` // renamed in 6.15 (633488947ef6)
-	Name   vmem.VirtAddr `kernel:"name"`
+	Hierarchy int32         `kernel:"hierarchy_id"`
+	Mask      uint32        `kernel:"subsys_mask"`
+	Name      [64]byte      `kernel:"name"`  // MAX_CGROUP_ROOT_NAMELEN
+	Top       vmem.VirtAddr `kernel:"&cgrp"` // the cgroup that is the root
+	Kernfs    vmem.VirtAddr `kernel:"kf_root"`
 }
 
 type cgroupViews struct {
 	of     *kstruct.Field[vmem.VirtAddr] // the css_set of a task_struct
-	links  kstruct.Member                // of css_set: a list of cgrp_cset_link
-	link   kstruct.Member                // of cgrp_cset_link
-	linked *kstruct.Field[vmem.VirtAddr] // its cgroup
+	set    *kstruct.View[cssSet]
+	links  kstruct.Member // of css_set: a list of cgrp_cset_link
+	link   kstruct.Member // of cgrp_cset_link
+	linked *kstruct.View[cgroupLink]
 	cgroup *kstruct.View[cgroup]
+	css    kstruct.Member // of cgroup
 	root   *kstruct.View[cgroupRoot]
 	node   *kstruct.View[kernfsNode]
+	top    *kstruct.Field[vmem.VirtAddr] // of kernfs_root
 	err    error
+
+	descendants *kstruct.Field[int32]
 
 	legacyName *kstruct.Field[vmem.VirtAddr] // of cgroup_subsys
 	subsysErr  error
@@ -62,14 +76,18 @@ type cgroupViews struct {
 func bindCgroup(types *isf.File) (v cgroupViews) {
 	b := kstruct.NewBinder(types)
 	v.of = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "cgroups")
+	v.set = kstruct.Bind[cssSet](b, "css_set")
 	v.links = kstruct.BindMember(b, "css_set", "cgrp_links")
 	v.link = kstruct.BindMember(b, "cgrp_cset_link", "cgrp_link")
-	v.linked = kstruct.BindField[vmem.VirtAddr](b, "cgrp_cset_link", "cgrp")
+	v.linked = kstruct.Bind[cgroupLink](b, "cgrp_cset_link")
 	v.cgroup = kstruct.Bind[cgroup](b, "cgroup")
+	v.css = kstruct.BindMember(b, "cgroup", "self")
 	v.root = kstruct.Bind[cgroupRoot](b, "cgroup_root")
 	v.node = kstruct.Bind[kernfsNode](b, "kernfs_node")
+	v.top = kstruct.BindField[vmem.VirtAddr](b, "kernfs_root", "kn")
 	v.err = b.Err()
 	b = kstruct.NewBinder(types)
+	v.descendants = kstruct.BindOptionalField[int32](b, "cgroup", "nr_descendants")
 	v.legacyName = kstruct.BindField[vmem.VirtAddr](b, "cgroup_subsys", "legacy_name")
 	v.subsysErr = b.Err()
 	return v
@@ -104,56 +122,106 @@ func (t *Task) CgroupPaths(ctx context.Context) iter.Seq2[CgroupPath, error] {
 	}
 }
 
-func (t *Task) cgroups(ctx context.Context) (paths []CgroupPath, gaps []error) {
+func (t *Task) cgroups(ctx context.Context) ([]CgroupPath, []error) {
 	k, v := t.k, &t.k.views.cgroup
-	object := "cgroup of " + t.String()
+	w := cgroupWalk{t: t, object: "cgroup of " + t.String(), losses: k.losses()}
 	k.refresh()
-	set, err := v.of.Load(k.space, t.Addr)
-	if err == nil && !plausible(set) {
-		err = errPointer("css_set", set)
+	addr, err := v.of.Load(k.space, t.Addr)
+	if err == nil && !plausible(addr) {
+		err = errPointer("css_set", addr)
 	}
 	if err = cmp.Or(v.err, err); err != nil {
-		return nil, []error{newGap(object, t.Addr, err)}
+		return nil, []error{newGap(w.object, t.Addr, err)}
 	}
-	lost := k.losses()
-	each(k.walk(ctx, object, maxHierarchies).List(v.links.Of(set)), v.link, func(link vmem.VirtAddr, err error) bool {
+	set, err := v.set.Load(k.space, addr)
+	if err != nil {
+		return nil, []error{newGap(w.object, addr, err)}
+	}
+	unified := false // the cgroup of the v2 hierarchy was met
+	each(k.walk(ctx, w.object, maxHierarchies).List(v.links.Of(addr)), v.link, func(at vmem.VirtAddr, err error) bool {
 		if err != nil {
-			gaps = append(gaps, err)
+			w.gaps = append(w.gaps, err)
 			return true
 		}
-		p, err := k.linkedCgroup(t, link)
+		link, err := k.cgroupLink(at, addr)
 		if err != nil {
-			if g := newGap(object, link, err); lost.tell(g) {
-				gaps = append(gaps, g)
-			}
+			w.lose(at, err)
+		} else {
+			w.add(at, link.Cgroup)
+			unified = unified || link.Cgroup == set.Default
 		}
-		if p.Path != "" {
-			lost.found()
-		}
-		if p.Path != "" && (p.Hierarchy != 0 || k.cgroupV2) {
-			paths = append(paths, p)
-		}
-		if err := lost.hopeless(); err != nil {
-			gaps = append(gaps, newGap(object, link, err))
+		if err := w.losses.hopeless(); err != nil {
+			w.gaps = append(w.gaps, newGap(w.object, at, err))
 			return false
 		}
 		return true
 	})
-	for _, g := range lost.rest(object) {
-		gaps = append(gaps, g)
+	if !unified && ctx.Err() == nil {
+		w.addDefault(addr, &set)
 	}
-	slices.SortFunc(paths, func(a, b CgroupPath) int { return cmp.Compare(b.Hierarchy, a.Hierarchy) })
-	return paths, gaps
+	for _, g := range w.losses.rest(w.object) {
+		w.gaps = append(w.gaps, g)
+	}
+	slices.SortFunc(w.paths, func(a, b CgroupPath) int { return cmp.Compare(b.Hierarchy, a.Hierarchy) })
+	return w.paths, w.gaps
 }
 
-// linkedCgroup follows proc_cgroup_show of kernel/cgroup/cgroup.c for the cgroup of a
-// cgrp_cset_link. Without a path it could not be read; with one and an error its
-// controllers are not all named.
-func (k *Kernel) linkedCgroup(t *Task, link vmem.VirtAddr) (p CgroupPath, err error) {
-	v := &k.views.cgroup
-	if p.Addr, err = v.linked.Load(k.space, link); err != nil {
-		return p, err
+// A cgroupWalk collects the cgroups of a task.
+type cgroupWalk struct {
+	t      *Task
+	object string
+	paths  []CgroupPath
+	gaps   []error
+	losses losses
+}
+
+func (w *cgroupWalk) lose(at vmem.VirtAddr, err error) {
+	if g := newGap(w.object, at, err); w.losses.tell(g) {
+		w.gaps = append(w.gaps, g)
 	}
+}
+
+// add adds the cgroup that what is at an address leads to.
+func (w *cgroupWalk) add(at, cgroup vmem.VirtAddr) {
+	p, err := w.t.k.cgroupOf(w.t, cgroup)
+	shown, hidden := w.t.k.shown(&p)
+	if err = cmp.Or(err, hidden); err != nil {
+		w.lose(at, err)
+	}
+	if p.Path != "" {
+		w.losses.found()
+	}
+	if shown {
+		w.paths = append(w.paths, p)
+	}
+}
+
+// addDefault adds the cgroup of the v2 hierarchy that a css_set itself has, where its links
+// do not lead there.
+func (w *cgroupWalk) addDefault(addr vmem.VirtAddr, set *cssSet) {
+	if len(w.gaps) == 0 {
+		w.gaps = append(w.gaps, gapf(w.object, addr, ErrDisagree, "css_set.dfl_cgrp leads to cgroup %v, its links do not", set.Default))
+	}
+	if set.Domain == addr {
+		w.add(addr, set.Default)
+	}
+}
+
+// cgroupLink reads the cgrp_cset_link at addr, which must be of a css_set.
+func (k *Kernel) cgroupLink(addr, set vmem.VirtAddr) (cgroupLink, error) {
+	link, err := k.views.cgroup.linked.Load(k.space, addr)
+	if err == nil && link.Set != set {
+		err = fmt.Errorf("%w: cgrp_cset_link %v is of css_set %v", kstruct.ErrCorrupt, addr, link.Set)
+	}
+	return link, err
+}
+
+// cgroupOf follows proc_cgroup_show of kernel/cgroup/cgroup.c for a cgroup of the task.
+// Without a path it could not be read; with one and an error its controllers are not all
+// named.
+func (k *Kernel) cgroupOf(t *Task, addr vmem.VirtAddr) (p CgroupPath, err error) {
+	v := &k.views.cgroup
+	p.Addr = addr
 	c, err := v.cgroup.Load(k.space, p.Addr)
 	if err != nil {
 		return p, err
@@ -162,20 +230,21 @@ func (k *Kernel) linkedCgroup(t *Task, link vmem.VirtAddr) (p CgroupPath, err er
 	if err != nil {
 		return p, err
 	}
+	path, err := k.cgroupPath(addr, c, &root)
+	if err != nil {
+		return p, err
+	}
 	var unnamed error
 	if p.Hierarchy = int(root.Hierarchy); p.Hierarchy != 0 {
 		p.Controllers, unnamed = k.controllers(root.Mask, text(root.Name[:]))
 	}
-	if p.Hierarchy != 0 && t.Flags&pfExiting != 0 {
-		p.Path = "/"
-		return p, unnamed
+	switch {
+	case p.Hierarchy != 0 && t.Flags&pfExiting != 0:
+		path = "/"
+	case p.Hierarchy == 0 && c.Flags&cssOnline == 0 && addr != root.Top:
+		path += " (deleted)"
 	}
-	if p.Path, err = k.kernfsPath(c.Node); err != nil {
-		return p, err
-	}
-	if p.Hierarchy == 0 && c.Flags&cssOnline == 0 {
-		p.Path += " (deleted)"
-	}
+	p.Path = path
 	return p, unnamed
 }
 
@@ -214,26 +283,4 @@ func (k *Kernel) subsystem(i int) (string, error) {
 		return "", cause(err, v.subsysErr)
 	}
 	return k.space.CString(name, nameMax)
-}
-
-// kernfsPath returns the path of a kernfs_node from its root.
-func (k *Kernel) kernfsPath(kn vmem.VirtAddr) (string, error) {
-	v := &k.views.cgroup
-	var b pathBuffer
-	for range maxCgroupDepth {
-		n, err := v.node.Load(k.space, kn)
-		if err != nil {
-			return "", err
-		}
-		if n.Parent == 0 {
-			return b.String(), nil
-		}
-		name, err := k.space.CString(n.Name, nameMax+1)
-		if err != nil {
-			return "", err
-		}
-		b.component([]byte(name))
-		kn = n.Parent
-	}
-	return "", fmt.Errorf("%w: cgroup of more than %d levels", kstruct.ErrTooLong, maxCgroupDepth)
 }

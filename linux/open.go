@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,9 @@ type Kernel struct {
 
 	specialMappingName vmem.VirtAddr // the function that names [vdso] and the like, or 0
 
-	cgroupV2 bool // the v2 hierarchy shows in /proc (cgrp_dfl_visible)
+	cgroupV2 bool // the v2 hierarchy shows in /proc
+
+	gaps []vmem.Gap // what contradicts itself in what all else depends on
 }
 
 // Open finds the running kernel in physical memory and verifies it: its banner reads
@@ -137,10 +140,8 @@ func (k *Kernel) anchor() error {
 	k.boot, k.bootErr = k.bootTime()
 	k.cgroupSubsys, _ = k.Symbol("cgroup_subsys") // names v1 controllers only
 	k.specialMappingName, _ = k.Symbol("special_mapping_name")
-	k.cgroupV2 = true
-	if visible, err := k.Symbol("cgrp_dfl_visible"); err == nil {
-		b, err := k.space.Uint8(visible)
-		k.cgroupV2 = err != nil || b != 0
+	if k.cgroupV2, err = k.cgroupV2Shown(); err != nil {
+		k.gaps = append(k.gaps, newGap("kernel", 0, err))
 	}
 	k.root = k.nodeRoot()
 	return nil
@@ -166,6 +167,10 @@ func (k *Kernel) nodeRoot() path {
 
 // Limits returns the limits that the kernel is read with, none of them 0.
 func (k *Kernel) Limits() Limits { return k.limits }
+
+// Gaps returns what was lost or contradicted itself of what is read when the kernel is
+// opened, and holds for all that is read later.
+func (k *Kernel) Gaps() []vmem.Gap { return slices.Clone(k.gaps) }
 
 // Info returns what was found.
 func (k *Kernel) Info() Info { return k.info }
