@@ -3,8 +3,10 @@ package dwarfconv
 import (
 	"cmp"
 	"debug/elf"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -44,13 +46,28 @@ func (c *conversion) symbols(h *harvest) ([]isf.Symbol, error) {
 	if err := c.override(picked); err != nil {
 		return nil, err
 	}
-	all := make([]isf.Symbol, 0, len(picked))
-	for _, s := range picked {
-		all = append(all, isf.Symbol{Name: s.name, Address: s.value, Type: h.typeOf(s)})
-	}
-	slices.SortFunc(all, func(a, b isf.Symbol) int { return cmp.Compare(a.Name, b.Name) })
+	all := c.typed(h, picked)
 	c.addBanner(all, picked[bannerName])
 	return all, nil
+}
+
+// typed returns the picked symbols by name, each with its type. To look these up takes
+// longest, so all workers share in it.
+func (c *conversion) typed(h *harvest, picked map[string]symbol) []isf.Symbol {
+	names := slices.Sorted(maps.Keys(picked))
+	all := make([]isf.Symbol, len(names))
+	part := max(1, (len(names)+c.workers()-1)/c.workers())
+	var wg sync.WaitGroup
+	for start := 0; start < len(names); start += part {
+		wg.Go(func() {
+			for i := start; i < min(start+part, len(names)); i++ {
+				s := picked[names[i]]
+				all[i] = isf.Symbol{Name: s.name, Address: s.value, Type: h.typeOf(s)}
+			}
+		})
+	}
+	wg.Wait()
+	return all
 }
 
 // addBanner gives the banner its constant data.
