@@ -17,10 +17,6 @@ import (
 // cssOnline is CSS_ONLINE of include/linux/cgroup-defs.h: a cgroup without it is dead.
 const cssOnline = 1 << 1
 
-// maxCgroupDepth bounds the way to the root (CGROUP max depth is INT_MAX; paths end at
-// PATH_MAX).
-const maxCgroupDepth = 2048
-
 // maxHierarchies bounds the cgroups of a task. It has one in each hierarchy: of the sixteen
 // or fewer controllers, of v2, and those that are named.
 const maxHierarchies = 256

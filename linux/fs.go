@@ -97,8 +97,10 @@ func bindPaths(types *isf.File) (v pathViews) {
 // dPath returns the path as d_path of fs/d_path.c shows it to a process whose root is
 // the node's: over mounts up to that root, or to where the mounts end.
 func (k *Kernel) dPath(p path) (string, error) {
-	s, err := k.walkPath(p)
-	return s, cause(err, k.views.paths.err)
+	return k.remembered(pathKey{filePath, p.Mnt, p.Dentry}, func() (string, error) {
+		s, err := k.walkPath(p)
+		return s, cause(err, k.views.paths.err)
+	})
 }
 
 func (k *Kernel) walkPath(p path) (string, error) {
@@ -139,35 +141,54 @@ func (k *Kernel) pathOf(p path) (string, error) {
 
 // fsPath returns the path of the dentry at addr inside its file system (dentry_path).
 func (k *Kernel) fsPath(addr vmem.VirtAddr) (string, error) {
-	v := &k.views.paths
 	var b pathBuffer
+	a := ascent{pathBuffer: &b, k: k}
+	if err := a.end(k.ascend(&a, addr)); err != nil {
+		return "", cause(err, k.views.paths.err)
+	}
+	return b.String(), nil
+}
+
+// ascend goes from the dentry at addr to the root of its file system.
+func (k *Kernel) ascend(a *ascent, addr vmem.VirtAddr) error {
 	var d dentry
-	for range maxDepth {
-		if err := v.dentry.Read(k.space, addr, &d); err != nil {
-			return "", cause(err, v.err)
+	for {
+		if end, err := a.arrive(pathKey{dentryPath, 0, addr}); end {
+			return err
+		}
+		if err := k.views.paths.dentry.Read(k.space, addr, &d); err != nil {
+			return err
 		}
 		if d.Parent == addr {
-			return b.String(), nil
+			return nil
 		}
-		if err := k.prependName(&b, addr, &d); err != nil {
-			return "", err
+		if err := k.prependName(a.pathBuffer, addr, &d); err != nil {
+			return err
 		}
 		addr = d.Parent
 	}
-	return "", fmt.Errorf("%w: path of more than %d components", kstruct.ErrTooLong, maxDepth)
 }
 
 // prependPath follows the function of that name in fs/d_path.c.
 func (k *Kernel) prependPath(b *pathBuffer, p path) error {
+	a := ascent{pathBuffer: b, k: k}
+	return a.end(k.ascendMounts(&a, p))
+}
+
+// ascendMounts goes from p to the root of its mounts.
+func (k *Kernel) ascendMounts(a *ascent, p path) error {
 	v := &k.views.paths
 	var d dentry
 	top, err := v.root.Load(k.space, p.Mnt)
-	for range maxDepth {
+	for {
 		if err != nil {
 			return err
 		}
 		if p == k.root {
 			return nil
+		}
+		if end, err := a.arrive(pathKey{dentryPath, p.Mnt, p.Dentry}); end {
+			return err
 		}
 		if p.Dentry == top {
 			mount := v.mnt.Container(p.Mnt)
@@ -185,15 +206,15 @@ func (k *Kernel) prependPath(b *pathBuffer, p path) error {
 			return err
 		}
 		if d.Parent == p.Dentry { // escaped from the mount: it has no path
-			b.clear()
+			a.clear()
+			a.forget()
 			return nil
 		}
-		if err := k.prependName(b, p.Dentry, &d); err != nil {
+		if err := k.prependName(a.pathBuffer, p.Dentry, &d); err != nil {
 			return err
 		}
 		p.Dentry = d.Parent
 	}
-	return fmt.Errorf("%w: path of more than %d components", kstruct.ErrTooLong, maxDepth)
 }
 
 // prependName puts a slash and the name of the dentry at addr before a path.

@@ -24,37 +24,50 @@ type kernfsNode struct {
 // pair above; a name has the hash that the directory has of it; and the path ends at the
 // root of the hierarchy.
 func (k *Kernel) cgroupPath(addr vmem.VirtAddr, c cgroup, root *cgroupRoot) (string, error) {
-	v := &k.views.cgroup
-	var b pathBuffer
-	at := c.Root
-	for range maxCgroupDepth {
-		n, err := v.node.Load(k.space, c.Node)
-		if err != nil {
+	return k.remembered(pathKey{cgroupPath, c.Root, addr}, func() (string, error) {
+		var b pathBuffer
+		a := ascent{pathBuffer: &b, k: k}
+		if err := a.end(k.ascendCgroups(&a, addr, c, root)); err != nil {
 			return "", err
 		}
+		return b.String(), nil
+	})
+}
+
+// ascendCgroups goes from the cgroup at addr to the root of its hierarchy.
+func (k *Kernel) ascendCgroups(a *ascent, addr vmem.VirtAddr, c cgroup, root *cgroupRoot) error {
+	v := &k.views.cgroup
+	at := c.Root
+	for {
+		if end, err := a.arrive(pathKey{cgroupParent, at, addr}); end {
+			return err
+		}
+		n, err := v.node.Load(k.space, c.Node)
+		if err != nil {
+			return err
+		}
 		if n.Owner != addr || c.Root != at {
-			return "", fmt.Errorf("%w: kernfs_node %v is of cgroup %v, not %v, of hierarchy %v", kstruct.ErrCorrupt, c.Node, n.Owner, addr, c.Root)
+			return fmt.Errorf("%w: kernfs_node %v is of cgroup %v, not %v, of hierarchy %v", kstruct.ErrCorrupt, c.Node, n.Owner, addr, c.Root)
 		}
 		if c.Parent == 0 || n.Parent == 0 {
-			return b.String(), k.cgroupTop(addr, &c, &n, root)
+			return k.cgroupTop(addr, &c, &n, root)
 		}
 		name, err := k.space.CString(n.Name, nameMax+1)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if !n.named(name) {
-			return "", fmt.Errorf("%w: kernfs_node %v with the name %q, which has another hash", kstruct.ErrCorrupt, c.Node, name)
+			return fmt.Errorf("%w: kernfs_node %v with the name %q, which has another hash", kstruct.ErrCorrupt, c.Node, name)
 		}
-		b.component([]byte(name))
+		a.component([]byte(name))
 		addr = v.css.Container(c.Parent)
 		if c, err = v.cgroup.Load(k.space, addr); err != nil {
-			return "", err
+			return err
 		}
 		if c.Node != n.Parent {
-			return "", fmt.Errorf("%w: cgroup %v has kernfs_node %v, not %v, its child's parent", kstruct.ErrCorrupt, addr, c.Node, n.Parent)
+			return fmt.Errorf("%w: cgroup %v has kernfs_node %v, not %v, its child's parent", kstruct.ErrCorrupt, addr, c.Node, n.Parent)
 		}
 	}
-	return "", fmt.Errorf("%w: cgroup of more than %d levels", kstruct.ErrTooLong, maxCgroupDepth)
 }
 
 // cgroupTop returns what is wrong with the cgroup at addr as that which is the root of a

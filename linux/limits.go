@@ -18,8 +18,9 @@ type Limits struct {
 	AreaBytes int
 	// AreaStrings is how many strings of an area are told. 0 means 65,536.
 	AreaStrings int
-	// PathBytes is the length of a path. 0 means 4096, PATH_MAX of include/uapi/linux/limits.h,
-	// beyond which the kernel shows none.
+	// PathBytes is what the length of a path stays below. 0 means 8192: twice PATH_MAX
+	// (include/uapi/linux/limits.h), beyond which the kernel shows none, though programs that
+	// change directory on the way can have such files.
 	PathBytes int
 	// FDs is how many open files of one process are told. 0 means 65,536.
 	FDs int
@@ -40,7 +41,7 @@ func (l Limits) OrDefault() Limits {
 	return Limits{
 		AreaBytes:   cmp.Or(l.AreaBytes, 6<<20),
 		AreaStrings: cmp.Or(l.AreaStrings, 1<<16),
-		PathBytes:   cmp.Or(l.PathBytes, 4096),
+		PathBytes:   cmp.Or(l.PathBytes, 8192),
 		FDs:         cmp.Or(l.FDs, 1<<16),
 		Gaps:        cmp.Or(l.Gaps, 1000),
 		ReportFDs:   cmp.Or(l.ReportFDs, 1<<18),

@@ -62,6 +62,7 @@ type Kernel struct {
 	mask    uint64 // sme_mask
 	swap    vmem.SwapTypes
 	limits  Limits // with the defaults
+	paths   *pathCache
 	boot    time.Time
 	bootErr error
 	root    path // the node's root directory: that of PID 1
@@ -123,7 +124,7 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 
 // newKernel returns a kernel in space that is not anchored yet.
 func newKernel(phys *vmem.Physical, space *vmem.AddressSpace, symbols *isf.File, shift uint64) *Kernel {
-	return &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault()}
+	return &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault(), paths: new(pathCache)}
 }
 
 // Live reports whether the memory is that of a machine that runs, where two reads of one

@@ -36,6 +36,15 @@ func (b *pathBuffer) component(name []byte) {
 	copy(r[1:], name)
 }
 
+// first returns the first n bytes of the path.
+func (b *pathBuffer) first(n int) string {
+	all := b.long
+	if all == nil {
+		all = b.short[:]
+	}
+	return string(all[len(all)-b.used:][:n])
+}
+
 // clear makes the path the root again.
 func (b *pathBuffer) clear() { b.used = 0 }
 
