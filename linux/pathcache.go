@@ -18,10 +18,10 @@ type pathKey struct {
 type pathKind uint8
 
 const (
-	dentryPath pathKind = iota // a directory on the way to the root; empty for the root
-	filePath                   // a file as it is shown
-	cgroupParent               // a cgroup on the way to the root; empty for the root
-	cgroupPath                 // a cgroup as it is shown
+	dentryPath   pathKind = iota // a directory on the way to the root; empty for the root
+	filePath                     // a file as it is shown
+	cgroupParent                 // a cgroup on the way to the root; empty for the root
+	cgroupPath                   // a cgroup as it is shown
 )
 
 // A knownPath is a path that was found, or why it was not.
