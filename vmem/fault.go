@@ -20,7 +20,7 @@ type Fault struct {
 	// was nothing to translate.
 	Level int
 	// Entry is that entry, as stored; 0 where it could not be read. With Level 0 it
-	// is the entry that maps the page.
+	// is the entry that maps the page; 0 in a linear map that the tables have lost.
 	Entry uint64
 	// Err is the reason: one of the sentinels of this package, possibly wrapped,
 	// or the error of the Memory.
@@ -36,7 +36,7 @@ func (f *Fault) Error() string {
 	case f.Level > 0:
 		return fmt.Sprintf("vmem: virtual %v: %v (level %d entry %#x at physical %v)",
 			f.Virt, f.Err, f.Level, f.Entry, f.Phys)
-	case f.Entry == 0:
+	case f.Entry == 0 && (f.Virt == 0 || f.Phys == 0):
 		return fmt.Sprintf("vmem: physical %v: %v", f.Phys, f.Err)
 	}
 	return fmt.Sprintf("vmem: virtual %v: %v (physical %v)", f.Virt, f.Err, f.Phys)

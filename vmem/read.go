@@ -149,6 +149,10 @@ func (as *AddressSpace) resolve(va VirtAddr) (PhysAddr, error) {
 	if frame, ok := as.tlb.lookup(va); ok {
 		return frame + PhysAddr(va%PageSize), nil
 	}
+	if pa, ok := as.arithmetic(va); ok {
+		as.tlb.store(va, pa&^(PageSize-1))
+		return pa, nil
+	}
 	l, err := as.tables.Walk(va)
 	if err != nil {
 		return 0, err
@@ -161,6 +165,9 @@ func (as *AddressSpace) resolve(va VirtAddr) (PhysAddr, error) {
 // read for the given reason.
 func (as *AddressSpace) fault(va VirtAddr, reason error) error {
 	l, err := as.tables.Walk(va)
+	if pa, ok := as.arithmetic(va); ok && (err != nil || l.Phys != pa) {
+		l, err = Leaf{Phys: pa}, nil
+	}
 	if err != nil {
 		return err
 	}

@@ -31,13 +31,15 @@ type Leaf struct {
 
 // An AddressSpace is virtual memory as one set of page tables defines it: that of
 // the kernel or of one process. Its tables are read through a Physical that it can
-// share with others; a small cache of its own keeps translations.
+// share with others; a small cache of its own keeps translations. Parts of it may be
+// known to be linear, see [AddressSpace.WithLinear].
 //
 // An AddressSpace is safe for concurrent use; hits in its caches take no lock.
 type AddressSpace struct {
 	phys   *Physical
 	tables Tables
 	tlb    tlb
+	linear []LinearMap
 }
 
 // NewAddressSpace returns the virtual memory that tables define, with its pages in p.
@@ -54,8 +56,14 @@ func (as *AddressSpace) Root() PhysAddr { return as.tables.Root() }
 // Canonical reports whether va is an address that the page tables can translate.
 func (as *AddressSpace) Canonical(va VirtAddr) bool { return as.tables.Canonical(va) }
 
-// Translate returns the page that va is in. The error is a *Fault.
-func (as *AddressSpace) Translate(va VirtAddr) (Mapping, error) { return as.tables.Translate(va) }
+// Translate returns the page that va is in. The error is a *Fault. Of a page in a linear
+// map that the tables have lost, the flags are not known.
+func (as *AddressSpace) Translate(va VirtAddr) (Mapping, error) {
+	if pa, ok := as.arithmetic(va); ok {
+		return as.linearPage(va, pa), nil
+	}
+	return as.tables.Translate(va)
+}
 
 // Mappings returns the pages that have an address in within, in ascending order of
 // address. A page that reaches beyond within is yielded as a whole.

@@ -23,6 +23,9 @@ type Options struct {
 	// SwapTypes tells special swap entries apart. The zero value means that the
 	// numbering is not known, see there.
 	SwapTypes vmem.SwapTypes
+	// LostRoot allows a top-level table of which nothing can be read. What is in no linear
+	// map can't be translated then.
+	LostRoot bool
 }
 
 // Tables are the page tables of one address space: that of the kernel or of one process.
@@ -55,7 +58,7 @@ func NewAddressSpace(p *vmem.Physical, root vmem.PhysAddr, opts *Options) (*vmem
 // NewTables returns the page tables in p whose top-level table is at root, which is what
 // CR3 or mm->pgd leads to: a multiple of 4096, so the PCID bits of a CR3 must be cleared.
 // The encryption bit may be set. The error is a *vmem.Fault if nothing of the top-level
-// table can be read.
+// table can be read, unless that is allowed.
 func NewTables(p *vmem.Physical, root vmem.PhysAddr, opts *Options) (*Tables, error) {
 	var o Options
 	if opts != nil {
@@ -74,6 +77,9 @@ func NewTables(p *vmem.Physical, root vmem.PhysAddr, opts *Options) (*Tables, er
 	}
 	if t.root%PageSize != 0 {
 		return nil, fmt.Errorf("x86: page-table root %v is not page aligned", root)
+	}
+	if o.LostRoot {
+		return t, nil
 	}
 	if err := t.checkRoot(); err != nil {
 		return nil, err
