@@ -60,6 +60,8 @@ type idleViews struct {
 
 	leader    *kstruct.Field[vmem.VirtAddr] // needed where addresses are not known
 	leaderErr error
+
+	tasks, children kstruct.Member // lists that it is on, if the types have them
 }
 
 // An idleTask is init_task, a task_struct.
@@ -74,6 +76,8 @@ func bindIdle(types *isf.File) (v idleViews) {
 	b = kstruct.NewBinder(types)
 	v.leader = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "group_leader")
 	v.leaderErr = b.Err()
+	v.tasks = kstruct.BindOptionalMember(b, "task_struct", "tasks")
+	v.children = kstruct.BindOptionalMember(b, "task_struct", "children")
 	return v
 }
 

@@ -119,6 +119,10 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	k := newKernel(f.phys, loc.space, opts.Symbols, loc.shift)
 	k.views, k.mask, k.swap, k.info = f.views, loc.mask, swapTypes(opts.Symbols), loc.info()
 	k.limits = opts.Limits.OrDefault()
+	k.mapLinear(ctx, f, loc)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return k, k.anchor()
 }
 
