@@ -23,19 +23,11 @@ func proportion(count, least, most uint64) int { return int(min(least+4*count, m
 // taskNodes is for walks over tasks, and over the PIDs of the initial namespace.
 func (k *Kernel) taskNodes() int {
 	count := uint64(0)
-	if at, err := k.Symbol("nr_threads"); err == nil {
-		if n, err := k.space.Uint32(at); err == nil {
-			count = uint64(n)
-		}
+	for _, c := range k.taskCounts() {
+		count = max(count, c.n)
 	}
-	if n, err := k.views.pid.count.Load(k.space, k.initPIDNS); err == nil {
-		count = max(count, uint64(n&^pidAdding))
-	}
-	return proportion(count, minTaskNodes, maxTaskNodes)
+	return proportion(min(count, maxTaskNodes), minTaskNodes, maxTaskNodes)
 }
-
-// pidAdding is PIDNS_ADDING of include/linux/pid_namespace.h, a bit of pid_allocated.
-const pidAdding = 1 << 31
 
 // mountNodes is for the mounts of a namespace.
 func (k *Kernel) mountNodes(ns vmem.VirtAddr) int {

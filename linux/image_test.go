@@ -121,17 +121,25 @@ func TestHiddenProcess(t *testing.T) {
 	tests := []struct {
 		name    string
 		hide    func(*testing.T, *smeartest.Memory)
-		sources TaskSources
+		sources TaskSources // at least
+		lacks   TaskSources
 	}{
 		{"from the task list", func(t *testing.T, m *smeartest.Memory) {
-			at := n.k.views.task.tasks.Of(victim.Addr)
+			at := n.k.views.core.list.Of(victim.Addr)
 			next, prev := n.word(t, at), n.word(t, at+8)
 			n.put(t, m, vmem.VirtAddr(prev), next)
 			n.put(t, m, vmem.VirtAddr(next)+8, prev)
-		}, InPIDIDR},
+		}, InPIDIDR, InTaskList},
 		{"from the PID IDR", func(t *testing.T, m *smeartest.Memory) {
 			n.put(t, m, n.slot(t, victim.PID), 0)
-		}, InTaskList},
+		}, InTaskList, InPIDIDR},
+		{"from both", func(t *testing.T, m *smeartest.Memory) {
+			at := n.k.views.core.list.Of(victim.Addr)
+			next, prev := n.word(t, at), n.word(t, at+8)
+			n.put(t, m, vmem.VirtAddr(prev), next)
+			n.put(t, m, vmem.VirtAddr(next)+8, prev)
+			n.put(t, m, n.slot(t, victim.PID), 0)
+		}, InFamily | InThreads | InCgroups | InPIDLinks | InMMOwners, LeaderSources},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,10 +153,14 @@ func TestHiddenProcess(t *testing.T) {
 			if d := cmp.Diff(pids(whole), pids(tasks)); d != "" {
 				t.Errorf("PIDs (-whole +got):\n%s", d)
 			}
-			if got := tasks[victim.PID]; got == nil || got.Sources != tt.sources {
+			if got := tasks[victim.PID]; got == nil || tt.sources&^got.Sources != 0 || tt.lacks&got.Sources != 0 {
 				t.Errorf("the hidden process: %v, want it from the %v", got, tt.sources)
 			}
-			if len(gaps) != 1 || !errors.Is(gaps[0], ErrDisagree) || gaps[0].Place != vmem.KernelPlace(victim.Addr) {
+			reason := ErrDisagree
+			if tt.lacks == LeaderSources {
+				reason = ErrHidden
+			}
+			if len(gaps) != 1 || !errors.Is(gaps[0], reason) || gaps[0].Place != vmem.KernelPlace(victim.Addr) || !strings.Contains(gaps[0].Error(), "without it: "+tt.lacks.String()) {
 				t.Errorf("gaps: %v", gaps)
 			}
 		})
@@ -186,7 +198,7 @@ func TestTornTaskList(t *testing.T) {
 	whole, _ := walk(t, n.k)
 	for _, value := range []uint64{0, 0x4141414141414141, uint64(n.k.initTask), 0xffffc90000000000} {
 		m := smeartest.New(n.mem)
-		at := n.k.views.task.tasks.Of(whole[2].Addr)
+		at := n.k.views.core.list.Of(whole[2].Addr)
 		n.put(t, m, at, value)
 		k, err := n.open(m)
 		if err != nil {

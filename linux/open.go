@@ -64,6 +64,7 @@ type Kernel struct {
 	limits  Limits // with the defaults
 	paths   *pathCache
 	boot    time.Time
+	uptime  time.Duration // when memory was captured; 0 if it is not known, or the machine runs
 	bootErr error
 	root    path // the node's root directory: that of PID 1
 
@@ -76,7 +77,10 @@ type Kernel struct {
 
 	cgroupV2 bool // the v2 hierarchy shows in /proc
 
-	gaps []vmem.Gap // what contradicts itself in what all else depends on
+	gaps     []vmem.Gap // what contradicts itself in what all else depends on
+	scanWhen TaskScan
+	scanned  scanCache
+	progress func(stage string, done, total int64) // or nil
 }
 
 // Open finds the running kernel in physical memory and verifies it: its banner reads
@@ -123,6 +127,7 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	k.scanWhen, k.progress = opts.TaskScan, opts.Progress
 	return k, k.anchor()
 }
 
@@ -143,6 +148,9 @@ func (k *Kernel) anchor() error {
 	}
 	k.initPIDNS, k.pidNSErr = k.Symbol("init_pid_ns")
 	k.boot, k.bootErr = k.bootTime()
+	if at, err := k.Clock(); err == nil && k.bootErr == nil && !k.phys.Live() {
+		k.uptime = max(0, at.Sub(k.boot))
+	}
 	k.cgroupSubsys, _ = k.Symbol("cgroup_subsys") // names v1 controllers only
 	k.specialMappingName, _ = k.Symbol("special_mapping_name")
 	if k.cgroupV2, err = k.cgroupV2Shown(); err != nil {

@@ -2,7 +2,6 @@ package linux
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	printable "github.com/nodelens/nodelens/internal/text" // linux has a text of its own
@@ -25,33 +24,56 @@ const (
 	pfKthread  = 0x00200000
 )
 
-// A taskStruct is struct task_struct (include/linux/sched.h), as far as each Task has it.
+// A taskStruct is struct task_struct (include/linux/sched.h), as far as each Task has it. It
+// is larger than a page, and so is read in parts, each of which can be lost.
 type taskStruct struct {
-	State     int64         `kernel:"__state|state"` // renamed, and long before, in 5.14 (2f064a59a11f)
+	taskHead
+	taskID
+	taskName
+}
+
+// A taskHead is what of a task_struct is near its start.
+type taskHead struct {
+	State int64         `kernel:"__state|state"` // renamed, and long before, in 5.14 (2f064a59a11f)
+	Stack vmem.VirtAddr `kernel:"stack"`
+	Flags uint32        `kernel:"flags"`
+}
+
+// A taskID is what of a task_struct is in its core, or near it.
+type taskID struct {
 	ExitState int32         `kernel:"exit_state"`
-	Flags     uint32        `kernel:"flags"`
+	MM        vmem.VirtAddr `kernel:"mm"`
 	PID       int32         `kernel:"pid"`
 	TGID      int32         `kernel:"tgid"`
-	Comm      [commMax]byte `kernel:"comm"`
 	Parent    vmem.VirtAddr `kernel:"real_parent"`
-	SinceBoot uint64        `kernel:"start_boottime|real_start_time"` // renamed in 5.5 (cf25e24db61c)
 	Kthread   vmem.VirtAddr `kernel:"worker_private|set_child_tid"`   // of kernel threads; moved in 5.17 (e32cf5dfbe22)
+	SinceBoot uint64        `kernel:"start_boottime|real_start_time"` // renamed in 5.5 (cf25e24db61c)
+}
+
+// A taskName is what of a task_struct is near its name.
+type taskName struct {
+	Comm    [commMax]byte `kernel:"comm"`
+	FS      vmem.VirtAddr `kernel:"fs"`
+	Files   vmem.VirtAddr `kernel:"files"`
+	NSProxy vmem.VirtAddr `kernel:"nsproxy"`
+	Signal  vmem.VirtAddr `kernel:"signal"`
+	Sighand vmem.VirtAddr `kernel:"sighand"`
 }
 
 type taskViews struct {
-	task  *kstruct.View[taskStruct]
-	pid   *kstruct.Field[int32]
-	tgid  *kstruct.Field[int32]
-	tasks kstruct.Member // its node in the list of all
-	err   error
+	head *kstruct.View[taskHead]
+	id   *kstruct.View[taskID]
+	name *kstruct.View[taskName]
+	tgid *kstruct.Field[int32]
+	err  error
 }
 
 func bindTask(types *isf.File) (v taskViews) {
 	b := kstruct.NewBinder(types)
-	v.task = kstruct.Bind[taskStruct](b, "task_struct")
-	v.pid = kstruct.BindField[int32](b, "task_struct", "pid")
+	v.head = kstruct.Bind[taskHead](b, "task_struct")
+	v.id = kstruct.Bind[taskID](b, "task_struct")
+	v.name = kstruct.Bind[taskName](b, "task_struct")
 	v.tgid = kstruct.BindField[int32](b, "task_struct", "tgid")
-	v.tasks = kstruct.BindMember(b, "task_struct", "tasks")
 	v.err = b.Err()
 	return v
 }
@@ -74,36 +96,60 @@ type Task struct {
 	SinceBoot    time.Duration // from boot to its start, with suspended time (task_struct.start_boottime)
 	Sources      TaskSources   // of thread group leaders; 0 for other threads
 
-	k    *Kernel
-	gaps []vmem.Gap // what of the fields above could not be read
+	k     *Kernel
+	gaps  []vmem.Gap      // what of the fields above could not be read
+	group []vmem.VirtAddr // other tasks of its thread group, if it was found with them
 }
 
 // task reads the task_struct at addr. It returns an error if the structure can't be
-// read or can't be a task.
+// read or can't be a task. What else can't is lost alone.
 func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
-	v := &k.views.task
 	var s taskStruct
-	if err := v.task.Read(k.space, addr, &s); err != nil {
-		return nil, cause(err, v.err)
+	if err := k.views.task.id.Read(k.space, addr, &s.taskID); err != nil {
+		return nil, cause(err, k.views.task.err)
 	}
-	t := &Task{
-		Addr: addr, k: k, PID: s.PID, TGID: s.TGID, Flags: s.Flags, KernelThread: s.Flags&pfKthread != 0,
-		State: taskState(uint32(s.State), uint32(s.ExitState)), SinceBoot: time.Duration(s.SinceBoot),
-	}
-	if t.PID < 0 || t.PID >= pidMax || t.TGID < 0 || t.TGID >= pidMax || t.SinceBoot < 0 {
+	t := &Task{Addr: addr, k: k, PID: s.PID, TGID: s.TGID}
+	if t.PID < 0 || t.PID >= pidMax || t.TGID < 0 || t.TGID >= pidMax {
 		return nil, fmt.Errorf("%w: task_struct with pid %d, tgid %d", kstruct.ErrCorrupt, t.PID, t.TGID)
 	}
-	if t.PPID = k.tgidOf(s.Parent); t.PPID < 0 {
-		t.gaps = append(t.gaps, gapf("parent of task "+strconv.Itoa(int(t.PID)), addr, kstruct.ErrCorrupt, "real_parent leads to no task"))
+	nameErr := k.readName(addr, &s)
+	headErr := k.readHead(addr, &s)
+	t.Flags, t.KernelThread = s.Flags, s.Flags&pfKthread != 0
+	if headErr == nil || s.ExitState != 0 {
+		t.State = taskState(uint32(s.State), uint32(s.ExitState))
 	}
 	var err error
 	if t.Comm, err = k.procComm(&s); err != nil {
-		t.gaps = append(t.gaps, newGap("full name of "+t.String(), addr, err))
+		t.lose("full name", err)
 	}
-	if !k.boot.IsZero() {
-		t.StartTime = k.boot.Add(t.SinceBoot)
+	t.lose("name", nameErr)
+	t.lose("state and flags", headErr)
+	if t.PPID = k.tgidOf(s.Parent); t.PPID < 0 {
+		t.lose("parent", fmt.Errorf("%w: real_parent leads to no task", kstruct.ErrCorrupt))
 	}
+	t.start(s.SinceBoot)
 	return t, nil
+}
+
+// start says when the task was started.
+func (t *Task) start(since uint64) {
+	t.SinceBoot = time.Duration(since)
+	if up := t.k.uptime; t.SinceBoot < 0 || up > 0 && t.SinceBoot > up+maxCapture {
+		t.lose("start time", fmt.Errorf("%w: %d ns since boot", kstruct.ErrCorrupt, since))
+	}
+	if t.SinceBoot = max(t.SinceBoot, 0); !t.k.boot.IsZero() {
+		t.StartTime = t.k.boot.Add(t.SinceBoot)
+	}
+}
+
+// maxCapture is how long after the kernel's clock was captured tasks may still start.
+const maxCapture = 24 * time.Hour
+
+// lose notes what of a task could not be read, if err is not nil.
+func (t *Task) lose(what string, err error) {
+	if err != nil {
+		t.gaps = append(t.gaps, newGap(what+" of "+t.String(), t.Addr, err))
+	}
 }
 
 // Changed reports whether the machine runs and the task_struct is no longer what it was
@@ -113,17 +159,20 @@ func (t *Task) Changed() bool {
 		return false
 	}
 	t.k.refresh()
-	s, err := t.k.views.task.task.Load(t.k.space, t.Addr)
+	s, err := t.k.views.task.id.Load(t.k.space, t.Addr)
 	return err != nil || s.PID != t.PID || s.TGID != t.TGID || time.Duration(s.SinceBoot) != t.SinceBoot
 }
 
 // tgidOf returns the process id of the task at addr, or -1.
 func (k *Kernel) tgidOf(addr vmem.VirtAddr) int32 {
-	tgid, err := k.views.task.tgid.Load(k.space, addr)
-	if err != nil || !plausible(addr) || tgid < 0 || tgid >= pidMax {
+	if addr == k.initTask && addr != 0 {
+		return 0
+	}
+	var core taskCore
+	if p, err := k.prove(addr, &core); err != nil || !p.task() {
 		return -1
 	}
-	return tgid
+	return core.TGID
 }
 
 // Leader reports whether the task leads its thread group.

@@ -102,19 +102,31 @@ const (
 // newThreads returns a kernel with a task of three threads, itself the first.
 func newThreads(t *testing.T) *testKernel {
 	k := newTestKernel(t)
+	k.setTask(taskAt, 7)
 	nodes := []uint64{k.offset(signalAt, "signal_struct", "thread_head"), k.offset(taskAt, "task_struct", "thread_node")}
 	for i := range uint64(2) {
 		off := threadAt + i*0x3000
-		k.set(off, "task_struct", "pid", 8+i)
-		k.set(off, "task_struct", "tgid", 7)
-		k.set(off, "task_struct", "real_parent", at(taskAt))
+		k.setTask(off, 8+i)
 		k.setText(off, "task_struct", "comm", "thread")
 		nodes = append(nodes, k.offset(off, "task_struct", "thread_node"))
 	}
-	k.set(taskAt, "task_struct", "signal", at(signalAt))
 	k.set(signalAt, "signal_struct", "nr_threads", 3)
+	k.set(signalAt, "signal_struct", "pids[1]", at(pidAt))
+	k.set(pidAt, "pid", "numbers[0].nr", 7)
 	k.link(nodes...)
 	return k
+}
+
+// setTask makes what is at off a task of the thread group that the task at taskAt leads, and
+// its child.
+func (k *testKernel) setTask(off, pid uint64) {
+	k.t.Helper()
+	for path, value := range map[string]uint64{
+		"pid": pid, "tgid": 7, "group_leader": at(taskAt), "real_parent": at(taskAt), "stack": at(0x8000), "signal": at(signalAt),
+	} {
+		k.set(off, "task_struct", path, value)
+	}
+	k.link(k.offset(off, "task_struct", "children"))
 }
 
 func TestThreads(t *testing.T) {
@@ -129,7 +141,10 @@ func TestThreads(t *testing.T) {
 		{"an untrue count", func(k *testKernel) { k.set(signalAt, "signal_struct", "nr_threads", 1<<31-1) }, []int32{7, 8, 9}, []error{ErrDisagree}},
 		{"no task", func(k *testKernel) { k.set(threadAt, "task_struct", "pid", 0xffffffff) }, []int32{7, 9}, []error{kstruct.ErrCorrupt, ErrDisagree}},
 		{"a parent that is lost", func(k *testKernel) { k.set(threadAt, "task_struct", "real_parent", at(1<<20)) }, []int32{7, 8, 9}, []error{kstruct.ErrCorrupt}},
-		{"no signal_struct", func(k *testKernel) { k.set(taskAt, "task_struct", "signal", 0) }, nil, []error{kstruct.ErrCorrupt}},
+		{"a name that is lost", func(k *testKernel) { k.set(threadAt, "task_struct", "signal", 0) }, []int32{7, 8, 9}, []error{kstruct.ErrCorrupt}},
+		{"a name of another's", func(k *testKernel) { k.set(pidAt, "pid", "numbers[0].nr", 8) }, []int32{7, 8, 9}, []error{kstruct.ErrCorrupt, kstruct.ErrCorrupt}},
+		{"a state that is lost", func(k *testKernel) { k.set(threadAt, "task_struct", "stack", 0) }, []int32{7, 8, 9}, []error{kstruct.ErrCorrupt}},
+		{"no signal_struct", func(k *testKernel) { k.set(taskAt, "task_struct", "signal", 0) }, []int32{7}, []error{kstruct.ErrCorrupt}},
 	} {
 		k := newThreads(t)
 		tt.change(k)

@@ -16,6 +16,8 @@ import (
 type views struct {
 	idle     idleViews
 	task     taskViews
+	core     coreViews
+	links    linkViews
 	threads  threadViews
 	kthread  kthreadViews
 	pid      pidViews
@@ -38,6 +40,8 @@ func newViews(types *isf.File) *views {
 	return &views{
 		idle:     bindIdle(types),
 		task:     bindTask(types),
+		core:     bindCore(types),
+		links:    bindLinks(types),
 		threads:  bindThreads(types),
 		kthread:  bindKthread(types),
 		pid:      bindPID(types),

@@ -18,7 +18,7 @@ import (
 // dma_buf, which kernels are built without.
 func lacking(v *views) (all []error) {
 	for _, err := range []error{
-		v.idle.err, v.task.err, v.threads.err, v.kthread.err, v.kthread.workerErr, v.pid.err, v.cred.err, v.ns.err, v.ns.utsErr, v.nsFile.err,
+		v.idle.err, v.task.err, v.core.err, v.links.err, v.threads.err, v.kthread.err, v.kthread.workerErr, v.pid.err, v.cred.err, v.ns.err, v.ns.utsErr, v.nsFile.err,
 		v.time.err, v.mm.err, v.vma.err, v.paths.err, v.dirs.err, v.exe.err, v.files.err, v.files.fileErr, v.mount.err,
 		v.cgroup.err, v.cgroup.subsysErr, v.resource.err,
 	} {
@@ -69,7 +69,7 @@ func alternativesOf(t *testing.T, types *isf.File) alternatives {
 	if err != nil {
 		t.Error(err)
 	}
-	state := chosen(types, v.task.task, "State", "task_struct", "__state", "state")
+	state := chosen(types, v.task.head, "State", "task_struct", "__state", "state")
 	f, err := types.Field("task_struct", state)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func alternativesOf(t *testing.T, types *isf.File) alternatives {
 	}
 	return alternatives{
 		State: int64(size), StateAt: state,
-		Kthread:     chosen(types, v.task.task, "Kthread", "task_struct", "worker_private", "set_child_tid"),
+		Kthread:     chosen(types, v.task.id, "Kthread", "task_struct", "worker_private", "set_child_tid"),
 		FullName:    v.kthread.kthread.Has("FullName"),
 		WholeWorker: v.kthread.whole,
 		MountTree:   v.mount.tree.Ok(), MapleTree: v.vma.areas.Has("Tree"),
@@ -243,7 +243,7 @@ func taskOf(t *testing.T, n *node, pid int32) (addr vmem.VirtAddr) {
 	return tasks[pid].Addr
 }
 
-// Processes of a kernel whose tasks can't be read are one loss for each view.
+// Processes of a kernel whose tasks can't be read are one loss.
 func TestProcessesUnsupported(t *testing.T) {
 	n := openBundled(t)
 	k, err := Open(t.Context(), n.mem, &Options{Symbols: changed(t, n.symbols, func(u *isf.UserType) { drop(u, "tgid") }, "task_struct")})

@@ -1,0 +1,79 @@
+package linux
+
+import (
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A pidLinks is what of struct pid (include/linux/pid.h) leads to tasks.
+type pidLinks struct {
+	Level uint32         `kernel:"level"`
+	NR    int32          `kernel:"numbers[0].nr"`
+	NS    vmem.VirtAddr  `kernel:"numbers[0].ns"`
+	Heads [pidTypes]head `kernel:"tasks"`
+}
+
+// A head is struct hlist_head.
+type head struct {
+	First vmem.VirtAddr `kernel:"first"`
+}
+
+// A signalLinks is what of signal_struct (include/linux/sched/signal.h) leads to tasks.
+type signalLinks struct {
+	NrThreads int32                   `kernel:"nr_threads"`
+	Threads   listHead                `kernel:"thread_head"`
+	PIDs      [pidTypes]vmem.VirtAddr `kernel:"pids"`
+}
+
+// A setLinks is what of css_set (include/linux/cgroup-defs.h) leads to tasks. Those that end
+// are kept in a list of their own until they are reaped.
+type setLinks struct {
+	NrTasks int32    `kernel:"nr_tasks"`
+	Tasks   listHead `kernel:"tasks"`
+	Moving  listHead `kernel:"mg_tasks"`
+	Dying   listHead `kernel:"dying_tasks,optional"` // since 5.2 (c03cd7738a83)
+}
+
+// A runQueue is what of struct rq (kernel/sched/sched.h) leads to tasks.
+type runQueue struct {
+	Curr     vmem.VirtAddr `kernel:"curr"`
+	CFSTasks listHead      `kernel:"cfs_tasks"`
+}
+
+// linkViews read what leads from one task to others, beside its core. Each fails alone and in
+// silence, for it is one way of many.
+type linkViews struct {
+	pid       *kstruct.View[pidLinks]
+	signal    *kstruct.View[signalLinks]
+	set       *kstruct.View[setLinks]
+	setOf     *kstruct.Field[vmem.VirtAddr] // of a task_struct
+	inSet     *kstruct.View[cgList]
+	setNode   kstruct.Member // of task_struct: in a css_set
+	setHash   kstruct.Member // of css_set: in css_set_table
+	owner     *kstruct.Field[vmem.VirtAddr]
+	queue     *kstruct.View[runQueue]
+	queueNode kstruct.Member // of task_struct: in rq.cfs_tasks
+	err       error
+}
+
+// A cgList is the node of a task_struct in the lists of its css_set.
+type cgList struct {
+	Node listHead `kernel:"cg_list"`
+}
+
+func bindLinks(types *isf.File) (v linkViews) {
+	b := kstruct.NewBinder(types)
+	v.pid = kstruct.Bind[pidLinks](b, "pid")
+	v.signal = kstruct.Bind[signalLinks](b, "signal_struct")
+	v.set = kstruct.Bind[setLinks](b, "css_set")
+	v.setOf = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "cgroups")
+	v.inSet = kstruct.Bind[cgList](b, "task_struct")
+	v.setNode = kstruct.BindMember(b, "task_struct", "cg_list")
+	v.setHash = kstruct.BindOptionalMember(b, "css_set", "hlist")
+	v.owner = kstruct.BindOptionalField[vmem.VirtAddr](b, "mm_struct", "owner")
+	v.queue = kstruct.Bind[runQueue](b, "rq")
+	v.queueNode = kstruct.BindOptionalMember(b, "task_struct", "se.group_node")
+	v.err = b.Err()
+	return v
+}
