@@ -158,6 +158,7 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	}
 	pods := attributePods(ctx, all, &claim.Node{Hostname: r.Hostname, Live: k.Live()})
 	r.Pods, r.Notes = pods.pods, pods.notes
+	cutGaps(all, k.Limits().ReportBytes/4)
 	for i := range all {
 		r.Processes = append(r.Processes, all[i].Process)
 		r.Gaps = append(r.Gaps, all[i].gaps...)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/cos/claim"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -83,6 +84,9 @@ func group(processes []Process, claims []claim.Claim) (map[string]*podJoin, []vm
 	return joins, gaps
 }
 
+// maxEvidence is how many different things of a field of a pod are told.
+const maxEvidence = 256
+
 // A podJoin is the state of putting one pod together.
 type podJoin struct {
 	uid    string
@@ -112,11 +116,16 @@ func (j *podJoin) settle(field string, evidence *[]Evidence, get func(*claim.Cla
 
 func (j *podJoin) settleOf(object, field string, claims []claim.Claim, evidence *[]Evidence, get func(*claim.Claim) string) string {
 	var settled Evidence
+	told := 0
 	for i := range claims {
 		c := &claims[i]
 		e := Evidence{Field: field, Value: get(c), Source: c.Origin, PID: c.PID}
 		if e.Value == "" || slices.ContainsFunc(*evidence, e.repeats) {
 			continue
+		}
+		if told++; told > maxEvidence {
+			j.gap(object, kstruct.ErrTooMany, "%s: sources say more than %d different things", field, maxEvidence)
+			break
 		}
 		*evidence = append(*evidence, e)
 		switch {

@@ -3,9 +3,11 @@ package cos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/nodelens/nodelens/cos/claim"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -79,14 +81,34 @@ func readContainers(ctx context.Context, all []facts, live bool) {
 		}
 	}
 	seen := map[view]bool{}
+	rest := maxMountText
 	for i := range all {
 		f := &all[i]
 		v := view{f.ContainerID, f.Namespaces.Mnt}
 		if f.PodUID != "" && v.mnt != 0 && v.mnt != nodeMounts && !seen[v] {
 			seen[v] = true
 			*f = settle(live, func() facts { return f.withMounts(ctx) })
+			text := f.mountText()
+			if text > rest {
+				f.gaps = append(f.gaps, vmem.NewGap("mounts of "+f.task.String(), vmem.KernelPlace(f.Address),
+					fmt.Errorf("%w: the mounts of all containers together have more than %d bytes of paths", kstruct.ErrTooLong, maxMountText)))
+				f.mounts = nil
+				continue
+			}
+			rest -= text
 		}
 	}
+}
+
+// maxMountText bounds the paths of the mounts of all containers, in bytes.
+const maxMountText = 64 << 20
+
+func (f *facts) mountText() (n int) {
+	for i := range f.mounts {
+		m := &f.mounts[i]
+		n += len(m.Root) + len(m.MountPoint) + len(m.Source) + len(m.FSType)
+	}
+	return n
 }
 
 // A view is a mount namespace that processes of a container are in.

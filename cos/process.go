@@ -50,12 +50,15 @@ func processes(ctx context.Context, k *linux.Kernel) ([]facts, []vmem.Gap, error
 		}
 	}
 	all := make([]facts, len(tasks))
+	budgets := newBudgets(k.Limits())
 	parallel(len(tasks), func(i int) {
 		if ctx.Err() == nil {
 			all[i] = settle(k.Live(), func() facts { return readProcess(ctx, tasks[i]) })
+			budgets.add(&all[i])
 		}
 	})
-	return all, gaps, ctx.Err()
+	all, lost := budgets.finish(all)
+	return all, append(gaps, lost...), ctx.Err()
 }
 
 // parallel calls do for each number below n, on all cores.

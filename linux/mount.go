@@ -3,6 +3,7 @@ package linux
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -57,6 +58,9 @@ func bindMount(types *isf.File) (v mountViews) {
 	return v
 }
 
+// maxMountText bounds the paths of all mounts of a namespace, in bytes.
+const maxMountText = 16 << 20
+
 // A Mount is an entry of a mount namespace, as a line of /proc/PID/mountinfo
 // (linux.mountinfo of Volatility).
 type Mount struct {
@@ -99,7 +103,7 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 	case p.Mnt == 0:
 		return nil, nil
 	}
-	lost := k.losses()
+	text, lost := 0, k.losses()
 	for addr, err := range k.mountAddrs(ctx, object, p.Mnt) {
 		if err != nil {
 			gaps = append(gaps, err)
@@ -114,6 +118,11 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 		case isMount:
 			lost.found()
 			mounts = append(mounts, m)
+			text += len(m.Root) + len(m.MountPoint) + len(m.Source)
+		}
+		if text > maxMountText {
+			gaps = append(gaps, newGap(object, addr, fmt.Errorf("%w: mounts with more than %d bytes of paths", kstruct.ErrTooLong, maxMountText)))
+			break
 		}
 		if err := lost.hopeless(); err != nil {
 			gaps = append(gaps, newGap(object, addr, err))

@@ -52,6 +52,23 @@ func (f mappedFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+const (
+	// maxName bounds names, labels and images, in bytes.
+	maxName = 1 << 12
+	// maxRecord bounds the records of the CRI plugin, in bytes.
+	maxRecord = 4 << 20
+	// maxClaims bounds the containers of a database.
+	maxClaims = 1 << 16
+)
+
+// name returns the value of an item that is a name. One that is too long is none.
+func name(value []byte) string {
+	if len(value) > maxName {
+		return ""
+	}
+	return string(value)
+}
+
 // liveTries is how often the database of a running machine is read, if not all of it can be:
 // it may have changed on the way.
 const liveTries = 3
@@ -118,7 +135,9 @@ func readMetadata(r io.ReaderAt, size int64) ([]claim.Claim, error) {
 			continue
 		}
 		if err != nil {
-			lost = append(lost, err)
+			if err != nil {
+				lost = append(lost, err)
+			}
 			continue
 		}
 		for id, bucket := range subBuckets(containers, &lost) {
@@ -129,6 +148,10 @@ func readMetadata(r io.ReaderAt, size int64) ([]claim.Claim, error) {
 			}
 			if err != nil {
 				lost = append(lost, fmt.Errorf("container %s: %w", id, err))
+			}
+			if len(claims) == maxClaims {
+				lost = append(lost, fmt.Errorf("%w: more than %d containers", bolt.ErrBudget, maxClaims))
+				return claims, joinLost(lost)
 			}
 			if c.PodUID != "" && claim.IsContainerID(id) {
 				claims = append(claims, c)
@@ -169,11 +192,13 @@ func metadataClaim(b bolt.Bucket) (claim.Claim, error) {
 		case "createdat":
 			c.Created = createdAt(item.Value)
 		case "image":
-			c.Image = string(item.Value)
+			c.Image = name(item.Value)
 		case "sandboxid":
-			c.SandboxID = string(item.Value)
+			c.SandboxID = name(item.Value)
 		}
-		lost = append(lost, err)
+		if err != nil {
+			lost = append(lost, err)
+		}
 	}
 	for name, child := range subBuckets(b, &lost) {
 		switch name {
@@ -189,7 +214,7 @@ func metadataClaim(b bolt.Bucket) (claim.Claim, error) {
 func setLabels(c *claim.Claim, b bolt.Bucket) error {
 	var lost []error
 	for item, err := range b.Items() {
-		value := string(item.Value)
+		value := name(item.Value)
 		switch string(item.Key) {
 		case labelUID:
 			c.PodUID = value
@@ -202,7 +227,9 @@ func setLabels(c *claim.Claim, b bolt.Bucket) error {
 		case labelKind:
 			c.IsSandbox = value == kindSandbox
 		}
-		lost = append(lost, err)
+		if err != nil {
+			lost = append(lost, err)
+		}
 	}
 	return joinLost(lost)
 }
@@ -212,12 +239,16 @@ func setLabels(c *claim.Claim, b bolt.Bucket) error {
 func setExtensions(c *claim.Claim, b bolt.Bucket) error {
 	var lost []error
 	for item, err := range b.Items() {
-		lost = append(lost, err)
+		if err != nil {
+			lost = append(lost, err)
+		}
 		if string(item.Key) != containerExtension || c.SandboxID != "" {
 			continue
 		}
 		r, err := parseRecord(item.Value)
-		lost = append(lost, err)
+		if err != nil {
+			lost = append(lost, err)
+		}
 		c.SandboxID = r.SandboxID
 	}
 	return joinLost(lost)
@@ -241,6 +272,9 @@ type record struct {
 
 // parseRecord decodes the value of an extension: JSON in a google.protobuf.Any.
 func parseRecord(value []byte) (record, error) {
+	if len(value) > maxRecord {
+		return record{}, fmt.Errorf("%w: record of a container of %d bytes", bolt.ErrBudget, len(value))
+	}
 	var versioned struct{ Metadata record }
 	if err := json.Unmarshal(anyValue(value), &versioned); err != nil {
 		return record{}, fmt.Errorf("record of a Container: %w", err)
@@ -253,6 +287,9 @@ func parseRecord(value []byte) (record, error) {
 func carveMetadata(r io.ReaderAt, size int64) []claim.Claim {
 	var claims []claim.Claim
 	for item := range bolt.Carve(r, size) {
+		if len(claims) == maxClaims {
+			break
+		}
 		key := string(item.Key)
 		if key != containerExtension && key != sandboxExtension {
 			continue

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"sync/atomic"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -48,6 +49,34 @@ type DB struct {
 	size     int64 // in bytes
 	pageSize int64 // in bytes
 	root     uint64
+	left     atomic.Int64 // bytes of pages and items that may still be gone through
+}
+
+const (
+	// maxSize bounds what is read of a database, in bytes.
+	maxSize = 1 << 30
+	// Pages, and items in a page, can be shared by any number of buckets in a database that
+	// someone made for that. What is gone through of one is bounded: each of its bytes a few
+	// times, once as part of a page and of an item each, and those of items more often where a
+	// bucket is looked up.
+	minWork, maxWork, workFactor = 16 << 20, 512 << 20, 8
+	// lossWork is what an item costs that is none.
+	lossWork = 4 << 10
+)
+
+// newDB returns a database that holds no more than maxSize.
+func newDB(r io.ReaderAt, size, pageSize int64) *DB {
+	db := &DB{r: r, size: min(size, maxSize), pageSize: pageSize}
+	db.left.Store(min(max(minWork, workFactor*db.size), maxWork))
+	return db
+}
+
+// spend takes n bytes from what may be gone through.
+func (db *DB) spend(n int) error {
+	if db != nil && db.left.Add(-int64(n)) < 0 {
+		return ErrBudget
+	}
+	return nil
 }
 
 // Open reads the meta pages of the database that r holds; size is an upper bound of
@@ -69,7 +98,9 @@ func Open(r io.ReaderAt, size int64) (*DB, error) {
 	if best.pageSize == 0 {
 		return nil, fmt.Errorf("bolt: no meta page: %w (%w)", err, ErrFormat) // the reason is err's, if it has one
 	}
-	return &DB{r: r, size: size, pageSize: best.pageSize, root: best.root}, nil
+	db := newDB(r, size, best.pageSize)
+	db.root = best.root
+	return db, nil
 }
 
 type meta struct {
@@ -124,6 +155,9 @@ func (db *DB) readPage(id uint64) (page, error) {
 	more := int64(le.Uint32(data[12:])) * db.pageSize
 	if more > maxOverflow || at+db.pageSize+more > db.size {
 		return page{}, fmt.Errorf("page %d runs on for %d bytes: %w", id, more, ErrDamaged)
+	}
+	if err := db.spend(int(db.pageSize + more)); err != nil {
+		return page{}, err
 	}
 	if more > 0 {
 		data = append(data, make([]byte, more)...)

@@ -18,6 +18,9 @@ type Item struct {
 	IsBucket bool
 }
 
+// size is what the item costs of the budget of a database.
+func (i *Item) size() int { return leafSize + len(i.Key) + len(i.Value) }
+
 // A Bucket is a set of items, some of which may be buckets themselves.
 type Bucket struct {
 	db     *DB
@@ -94,12 +97,12 @@ func (b Bucket) Items() iter.Seq2[Item, error] {
 func Carve(r io.ReaderAt, size int64) iter.Seq[Item] {
 	db, err := Open(r, size)
 	if err != nil {
-		db = &DB{r: r, size: size, pageSize: 4 << 10}
+		db = newDB(r, size, 4<<10)
 	}
 	return func(yield func(Item) bool) {
-		for id := range uint64(size / db.pageSize) {
+		for id := range uint64(db.size / db.pageSize) {
 			p, err := db.readPage(id)
-			if err == nil && p.flags == leafFlag && !p.carve(yield) {
+			if err == nil && p.flags == leafFlag && !p.carve(db, yield) || errors.Is(err, ErrBudget) {
 				return
 			}
 		}
@@ -107,11 +110,14 @@ func Carve(r io.ReaderAt, size int64) iter.Seq[Item] {
 }
 
 // carve yields the items of a leaf and of the buckets inside it.
-func (p page) carve(yield func(Item) bool) bool {
+func (p page) carve(db *DB, yield func(Item) bool) bool {
 	for i := range p.count {
 		item, err := p.item(i)
 		if err != nil {
 			continue
+		}
+		if db.spend(item.size()) != nil {
+			return false
 		}
 		if !yield(item) {
 			return false
@@ -120,7 +126,7 @@ func (p page) carve(yield func(Item) bool) bool {
 			continue
 		}
 		inner, err := parsePage(item.Value[bucketSize:])
-		if err == nil && !inner.carve(yield) {
+		if err == nil && !inner.carve(db, yield) {
 			return false
 		}
 	}
@@ -168,10 +174,14 @@ func (w *walk) leaf(p page, err error) bool {
 	for i := range p.count {
 		item, err := p.item(i)
 		if err != nil {
-			if !w.fail(err) {
+			if !w.fail(err) || w.db.spend(lossWork) != nil {
 				return false
 			}
 			continue
+		}
+		if err := w.db.spend(item.size()); err != nil {
+			w.fail(err)
+			return false
 		}
 		if !w.yield(item, nil) {
 			return false
