@@ -3,6 +3,7 @@ package btfconv
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nodelens/nodelens/isf"
 )
@@ -11,7 +12,7 @@ import (
 func (s *search) build() (*isf.File, error) {
 	s.report.KASLRShift, s.report.TextPhys = s.image.shift, s.image.phys
 	c := s.types
-	c.Lost = append(append(c.Lost, s.lost...), s.report.lostParts()...)
+	c.Lost = slices.Concat(c.Lost, s.lost, s.symbolsLost, s.report.lostParts())
 	c.Symbols = typedSymbols(s.symbols, &s.image, s.vars, &c)
 	setBanner(&c, s.report.Banner)
 	f, err := isf.New(c)

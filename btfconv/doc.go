@@ -55,12 +55,14 @@
 // was overwritten that it is not known how many records there were, the number of the next
 // is the one by which functions refer to prototypes; without eight that agree, it is lost.
 //
-// kallsyms is used whole or not at all, but for the order of its names, of which a page may
-// be wrong. Its names
-// are checked against their own index, and by being in order; its addresses by
-// ascending; both by the export tables, those by their strings; and the first task
-// has to be where the symbols say. What fails is missing, and the [Report] says it by a
-// [MissingError], which names the kernel and the files that would help.
+// kallsyms is used as it is if nothing is wrong with it: its names are checked against their
+// own index, and by being in order; its addresses by ascending; both by the export tables,
+// those by their strings; and the first task has to be where the symbols say. Where a page of
+// it is damaged, that costs the names between two markers, or those whose addresses
+// are on it. The others are used if they are in order and are what the export tables call for. Without its table
+// of tokens no name can be read, and the exported symbols and what can be found by pointers is what there is; the [Report]
+// then says so by a [MissingError], which names the kernel and the files that would help. An entry of
+// the export tables stands for itself.
 //
 // # Not supported
 //

@@ -111,7 +111,8 @@ type search struct {
 	options MemoryOptions
 	image   kernelImage
 	place   kallsymsPlace
-	table   *kallsymsTable // nil: none
+	table   *kallsymsTable // nil: none that is whole
+	remains *remains       // what is left of one that is not
 	btf     *btfTypes      // without any records where there are none
 	layouts *layouts
 	types   isf.Contents
@@ -120,6 +121,10 @@ type search struct {
 	agree   bool // kallsyms and the export tables say the same
 	report  *Report
 	lost    []error // besides the types
+
+	tableErr    error   // why there is no table
+	unshifted   bool    // whether the addresses are as linked, since those of the running kernel are not known
+	symbolsLost []error // of kallsyms and the export tables
 }
 
 func newSearch(mem vmem.Memory, notes *vmcoreinfo.Info, o MemoryOptions) *search {
@@ -174,9 +179,7 @@ func (s *search) decode(ctx context.Context) error {
 	if typesErr != nil {
 		s.types, s.vars = isf.Contents{}, nil
 	}
-	if s.report.KallsymsErr == nil {
-		s.report.KallsymsErr = s.missing(ctx, PartKallsyms, symbolsErr)
-	}
+	s.report.KallsymsErr = s.missing(ctx, PartKallsyms, symbolsErr)
 	s.report.TypesErr = s.missing(ctx, PartBTF, typesErr)
 	if s.image.text == 0 {
 		return s.report.KallsymsErr
@@ -185,23 +188,28 @@ func (s *search) decode(ctx context.Context) error {
 }
 
 // decodeSymbols reads kallsyms and the export tables, and checks one against the
-// other. Without VMCOREINFO, that tells where the image is.
+// other. Without VMCOREINFO, that tells where the image is. Where kallsyms is not whole, what is left of it is used, if
+// that is anything.
 func (s *search) decodeSymbols() error {
-	err := s.decodeKallsyms()
-	if err == nil || s.image.text == 0 {
+	exports := s.readExports()
+	place := s.image
+	err := s.wholeKallsyms(exports)
+	if err == nil {
+		return nil
+	}
+	s.image, s.unshifted, s.agree = place, false, false
+	if err = s.salvage(exports, err); err == nil || s.image.text == 0 {
 		return err
 	}
-	s.symbols = &symbolTable{}
-	s.report.Kallsyms.Count = 0
-	if exportsErr := s.useExports(s.findExports(s.image.text, s.image.phys)); exportsErr != nil {
-		return errors.Join(err, exportsErr)
-	}
+	s.symbols, s.report.Kallsyms.Count = &symbolTable{}, 0
+	s.symbols.add(shifted(exports, s.image.text-uint64(s.image.phys)))
 	return err
 }
 
-func (s *search) decodeKallsyms() error {
+// wholeKallsyms reads kallsyms if nothing is wrong with it, and adds the exported symbols.
+func (s *search) wholeKallsyms(exports []kernelSymbol) error {
 	if s.table == nil {
-		return ErrNotFound // which is told already
+		return s.tableErr
 	}
 	symbols, byName, err := s.table.decode()
 	if err != nil {
@@ -210,10 +218,11 @@ func (s *search) decodeKallsyms() error {
 	s.symbols = newSymbolTable(symbols, byName)
 	s.report.Kallsyms.Count = len(symbols)
 	if s.image.text == 0 {
-		return s.placeImage()
-	}
-	if text, ok := s.symbols.find("_stext"); !ok || text != s.image.text {
+		if err := s.placeImage(exports); err != nil {
+			return err
+		}
+	} else if text, ok := s.symbols.find("_stext"); !ok || text != s.image.text {
 		return fmt.Errorf("_stext is at %#x, not at %#x as VMCOREINFO has it: %w", text, s.image.text, ErrDamaged)
 	}
-	return s.useExports(s.findExports(s.image.text, s.image.phys))
+	return s.addExports(shifted(exports, s.image.text-uint64(s.image.phys)))
 }

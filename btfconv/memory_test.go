@@ -240,7 +240,7 @@ func withoutSymbols(t *testing.T, mem vmem.Memory, drop func(inText, exported bo
 		if err := errors.Join(s.findTables(t.Context()), s.decode(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		exports := newSymbolTable(s.findExports(s.image.text, s.image.phys), nil)
+		exports := newSymbolTable(s.findExports(), nil)
 		start, _ := s.symbols.find("_stext")
 		end, _ := s.symbols.find("_etext")
 		s.symbols.sorted = slices.DeleteFunc(s.symbols.sorted, func(k kernelSymbol) bool {

@@ -156,9 +156,9 @@ func (f *finder) checkInitTask(va, comm, parent uint64) error {
 const kernelAlign = x86.KernelAlign
 
 // shiftUnknown reports whether the tables left open where the kernel runs: those
-// of 7.2 hold no absolute address.
+// of 7.2 hold no absolute address, and the one that others hold may be lost.
 func (f *finder) shiftUnknown() bool {
-	return f.notes == nil && f.table.mode == pcRelative && f.image.text == linkedText
+	return f.notes == nil && f.unshifted && f.image.text == linkedText
 }
 
 func (f *finder) moveImage(shift uint64) {

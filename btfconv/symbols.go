@@ -83,6 +83,13 @@ func (t *symbolTable) add(symbols []kernelSymbol) {
 	t.sorted = append(merged, t.sorted[i:]...)
 }
 
+// drop removes the symbols that have one of some names.
+func (t *symbolTable) drop(names map[string]bool) {
+	if len(names) > 0 {
+		t.sorted = slices.DeleteFunc(t.sorted, func(s kernelSymbol) bool { return names[s.name] })
+	}
+}
+
 // move adds to all addresses.
 func (t *symbolTable) move(by uint64) {
 	for i := range t.sorted {

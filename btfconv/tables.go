@@ -9,14 +9,12 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// findTables locates kallsyms. It fails only where that leaves it open where the kernel is.
+// findTables locates kallsyms, or what is left of it. It fails only where that leaves it open where the kernel
+// is.
 func (s *search) findTables(ctx context.Context) error {
-	err := s.locateTables(ctx)
-	if err == nil {
-		return nil
-	}
-	if s.report.KallsymsErr = s.missing(ctx, PartKallsyms, err); s.image.text == 0 {
-		return s.report.KallsymsErr
+	s.tableErr = s.locateTables(ctx)
+	if s.table == nil && s.remains == nil && s.image.text == 0 {
+		return s.missing(ctx, PartKallsyms, s.tableErr)
 	}
 	return ctx.Err()
 }
@@ -25,6 +23,9 @@ func (s *search) locateTables(ctx context.Context) error {
 	err := s.tablesFromNotes()
 	if err == nil {
 		return nil
+	}
+	if s.remains = s.remainsFromNotes(); s.remains != nil {
+		return err
 	}
 	within := everything
 	if s.image.text != 0 {
@@ -107,15 +108,33 @@ const exportReach = 32 << 20
 // readOnly returns where the rest of the kernel's read-only data is: after kallsyms, for so
 // many bytes, or in all of the image where there is no kallsyms.
 func (s *search) readOnly(reach uint64) vmem.Range[vmem.PhysAddr] {
-	if s.table == nil {
-		return vmem.Range[vmem.PhysAddr]{Start: s.image.phys, Size: kernelImageMax}
+	switch {
+	case s.table != nil:
+		return vmem.Range[vmem.PhysAddr]{Start: s.place.phys + vmem.PhysAddr(s.table.tokens.end), Size: reach}
+	case s.remains != nil:
+		return vmem.Range[vmem.PhysAddr]{Start: s.remains.phys + vmem.PhysAddr(s.remains.index+512), Size: reach}
 	}
-	return vmem.Range[vmem.PhysAddr]{Start: s.place.phys + vmem.PhysAddr(s.table.tokens.end), Size: reach}
+	return vmem.Range[vmem.PhysAddr]{Start: s.image.phys, Size: kernelImageMax}
 }
 
-// findExports looks for the export tables after kallsyms; va and pa are one
-// address of the image. Report.ExportsErr says what is wrong with them.
-func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
+// readExports reads the export tables, entry by entry where they are not whole. Addresses are physical.
+func (s *search) readExports() []kernelSymbol {
+	exports := s.findExports()
+	if s.report.ExportsErr == nil {
+		return exports
+	}
+	sound, table, lost := findDamagedExports(s.mem, s.readOnly(exportReach))
+	if len(sound) < minExports {
+		return nil
+	}
+	s.report.Exports, s.report.ExportsErr = table, nil
+	s.symbolsLost = append(s.symbolsLost, lost...)
+	return sound
+}
+
+// findExports looks for the export tables after kallsyms. Addresses are physical.
+// Report.ExportsErr says what is wrong with them.
+func (s *search) findExports() []kernelSymbol {
 	const step = 4 << 20
 	within := s.readOnly(exportReach)
 	for off := uint64(0); off < within.Size; off += step {
@@ -127,7 +146,7 @@ func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
 		}
 		start += vmem.PhysAddr(at)
 		window := readUpTo(s.mem, start, step)
-		t := parseExports(window, va+uint64(start-pa), 0)
+		t := parseExports(window, uint64(start), 0)
 		s.report.Exports = Table{Addr: start, Size: uint64(t.end), Count: len(t.symbols), FoundBy: "its shape"}
 		s.report.ExportsErr = t.check(window)
 		return t.symbols
@@ -140,14 +159,6 @@ func (s *search) findExports(va uint64, pa vmem.PhysAddr) []kernelSymbol {
 // takes it to be.
 func (s *search) placed() bool { return s.notes != nil || s.agree }
 
-// useExports adds exported symbols, unless something is wrong with their table.
-func (s *search) useExports(exports []kernelSymbol) error {
-	if s.report.ExportsErr == nil {
-		return s.addExports(exports)
-	}
-	return nil
-}
-
 // addExports adds exported symbols, and compares them with kallsyms, which has
 // all functions.
 func (s *search) addExports(exports []kernelSymbol) error {
@@ -158,7 +169,7 @@ func (s *search) addExports(exports []kernelSymbol) error {
 		}
 	}
 	s.symbols.add(exports)
-	s.agree = true
+	s.agree = len(exports) >= minExports
 	return nil
 }
 
@@ -166,36 +177,32 @@ func (s *search) addExports(exports []kernelSymbol) error {
 // tables themselves tell; before, the export tables, whose addresses are relative
 // to where they are, say where in memory each function is that kallsyms has the
 // virtual address of.
-func (s *search) placeImage() error {
+func (s *search) placeImage(exports []kernelSymbol) error {
 	text, ok := s.symbols.find("_stext")
 	if !ok {
 		return s.table.damaged("names", s.table.names, "no _stext")
 	}
 	if s.table.mode == pcRelative {
-		s.image.text = linkedText
+		s.image.text, s.unshifted = linkedText, true
 		s.image.phys = s.place.phys + vmem.PhysAddr(text-s.table.addr)
 		s.symbols.move(linkedText - text)
-		return s.useExports(s.findExports(s.image.text, s.image.phys))
+		return nil
 	}
-	exports := s.findExports(0, 0)
-	delta, err := s.exportDelta(exports)
+	delta, err := exportDelta(s.symbols, exports)
 	if err != nil {
 		return err
 	}
 	s.image.text, s.image.phys = text, vmem.PhysAddr(text-delta)
-	for i := range exports {
-		exports[i].addr += delta
-	}
-	return s.useExports(exports)
+	return nil
 }
 
 // exportDelta returns the difference of virtual and physical addresses: the one
 // that most of the exported functions have.
-func (s *search) exportDelta(exports []kernelSymbol) (uint64, error) {
+func exportDelta(symbols *symbolTable, exports []kernelSymbol) (uint64, error) {
 	votes := map[uint64]int{}
 	best := uint64(0)
 	for i := range exports {
-		if va, ok := s.symbols.find(exports[i].name); ok && va >= startKernelMap {
+		if va, ok := symbols.find(exports[i].name); ok && va >= startKernelMap {
 			d := va - exports[i].addr
 			votes[d]++
 			if votes[d] > votes[best] {

@@ -9,14 +9,15 @@ import (
 // A tokenTable holds what each byte of a compressed name stands for:
 // kallsyms_token_table and kallsyms_token_index.
 type tokenTable struct {
-	text [256]string
-	end  int // the index in the window after both tables
+	text       [256]string
+	start, end int // the index in the window of both tables, and after them
 }
 
 // parse reads the token table at an index of the window, and the token index
 // after it: 256 numbers, each of which must be where a token starts.
 func (t *tokenTable) parse(window []byte, at, alignment int) error {
 	p := at
+	t.start = at
 	var starts [256]int
 	for i := range t.text {
 		n := -1
