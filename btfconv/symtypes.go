@@ -1,6 +1,11 @@
 package btfconv
 
-import "github.com/nodelens/nodelens/isf"
+import (
+	"maps"
+	"slices"
+
+	"github.com/nodelens/nodelens/isf"
+)
 
 // symbolTypes says the types of the symbols that analysis reads, which neither BTF
 // nor kallsyms does. They are the same in all kernels from 5.10 on; a type that a
@@ -50,6 +55,16 @@ var symbolTypes = map[string]*isf.Type{
 	"__per_cpu_offset":         arrayOf(unsignedLong),
 	"__pgtable_l5_enabled":     baseNamed("unsigned int"),
 	"jiffies_64":               baseNamed("long long unsigned int"),
+}
+
+// WantedSymbols returns the names of the symbols that analysis uses, in no order; of some of
+// them a kernel has one alone.
+func WantedSymbols() []string {
+	names := slices.Collect(maps.Keys(symbolTypes))
+	for _, w := range wanted {
+		names = append(names, w...)
+	}
+	return names
 }
 
 var unsignedLong = baseNamed("long unsigned int")

@@ -9,6 +9,7 @@ import (
 	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -24,6 +25,10 @@ type Options struct {
 
 	// SymbolSource finds the symbols, given the memory of the image.
 	SymbolSource image.SymbolSource
+
+	// Layouts are those of known kernels, for what the image has lost of its own symbols:
+	// see [linux.Options]. Nil: those that the library carries.
+	Layouts *layouts.Set
 
 	// Format is [image.FormatRaw] for an image that is nothing but memory, without a
 	// header, so that its content is not asked for a format. Empty: the format is found by
@@ -57,7 +62,7 @@ type Options struct {
 
 // image returns the options of opening the image and its kernel.
 func (o *Options) image() *image.Options {
-	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Progress: o.Progress, IndexDir: o.IndexDir, Limits: o.Limits, TaskScan: o.TaskScan}
+	i := &image.Options{Format: o.Format, Symbols: o.SymbolSource, Layouts: o.Layouts, Progress: o.Progress, IndexDir: o.IndexDir, Limits: o.Limits, TaskScan: o.TaskScan}
 	switch {
 	case o.Symbols != nil:
 		i.Symbols = givenSymbols{o.Symbols}

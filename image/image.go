@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -36,6 +37,10 @@ type Options struct {
 	// to open an image only where nothing but the kernel tells what memory the image has.
 	// Nil: the image gives its own, see [btfconv.FromMemory].
 	Symbols SymbolSource
+
+	// Layouts are those of known kernels, for what the image has lost of its own symbols:
+	// see [linux.Options]. Nil: those that the library carries.
+	Layouts *layouts.Set
 
 	// Progress, if not nil, is called now and then with what is being done and how much
 	// of how much is done, in units that depend on the stage. It must return soon.

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -33,7 +32,7 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	if err != nil {
 		return nil, fmt.Errorf("image: symbols: %w", explainKernel(mem, err))
 	}
-	settings := linux.Options{Symbols: s.file, Limits: opts.Limits, Progress: opts.Progress, TaskScan: opts.TaskScan}
+	settings := linux.Options{Symbols: s.file, Layouts: opts.Layouts, Limits: opts.Limits, Progress: opts.Progress, TaskScan: opts.TaskScan}
 	if f, ok := vmem.As[*File](mem); ok && f.traffic != nil && settings.TaskScan == linux.ScanIfNeeded {
 		settings.TaskScan = linux.ScanNever
 	}
@@ -41,13 +40,21 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	if err != nil {
 		return nil, fmt.Errorf("image: %w", explainKernel(mem, err))
 	}
-	kernel := &Kernel{Kernel: k, From: cmp.Or(s.from, k.Info().Symbols)}
+	kernel := &Kernel{Kernel: k, From: joinSources(s.from, k.Info().Symbols)}
 	kernel.noteExcluded(mem)
 	settings.Symbols = k.Symbols()
 	if err := kernel.addZeros(ctx, mem, &settings); err != nil {
 		return nil, fmt.Errorf("image: %w", err)
 	}
 	return kernel, nil
+}
+
+// joinSources says where symbols are from that were found, and what completed them.
+func joinSources(found, completed string) string {
+	if found == "" || completed == "" {
+		return found + completed
+	}
+	return found + "; " + completed
 }
 
 // symbolsOf returns the symbols of the kernel in mem; nil if the image is to give them.

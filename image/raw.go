@@ -22,7 +22,7 @@ func (o *Options) openRaw(ctx context.Context, s *source.Source, byWord bool) (*
 	layout := "from address 0, for no kernel tells more"
 	var placed string
 	if image.symbols, err = o.ask(ctx, file); err == nil {
-		placed, err = image.arrange(ctx, file, o.Progress)
+		placed, err = image.arrange(ctx, file, o)
 	} else {
 		err = &symbolsError{err}
 	}
@@ -47,8 +47,8 @@ func (e *symbolsError) Unwrap() error { return e.err }
 
 // arrange finds out which memory a raw file has where, and returns what to put behind
 // "memory" for that.
-func (f *File) arrange(ctx context.Context, file *raw.File, progress func(string, int64, int64)) (string, error) {
-	p, err := linux.Place(ctx, file, &linux.Options{Symbols: f.symbols.file, Progress: progress})
+func (f *File) arrange(ctx context.Context, file *raw.File, o *Options) (string, error) {
+	p, err := linux.Place(ctx, file, &linux.Options{Symbols: f.symbols.file, Layouts: o.Layouts, Progress: o.Progress})
 	if err != nil {
 		return "", err
 	}
@@ -68,9 +68,7 @@ func (f *File) arrange(ctx context.Context, file *raw.File, progress func(string
 		return "", err
 	}
 	f.Memory = mem
-	if f.symbols.file == nil {
-		f.symbols = found{p.Symbols, p.From}
-	}
+	f.symbols = found{p.Symbols, joinSources(f.symbols.from, p.From)}
 	return layout.Name + ", by its size and the kernel's " + p.Map, nil
 }
 

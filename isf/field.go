@@ -44,6 +44,7 @@ func (f *File) FieldOf(u *UserType, path string) (Field, error) {
 			if owner = f.aggregate(at.Type); owner == nil {
 				return Field{}, f.noField(u, path, at.Name+" is "+at.Type.String())
 			}
+			f.usage.addType(owner.Name, "")
 		}
 		var step string
 		step, rest, more = strings.Cut(rest, ".")
@@ -57,6 +58,7 @@ func (f *File) FieldOf(u *UserType, path string) (Field, error) {
 	if at.Offset == tooBig {
 		return Field{}, f.noField(u, path, "offset exceeds 64 bits")
 	}
+	f.usage.addType(u.Name, path)
 	return at, nil
 }
 

@@ -17,6 +17,8 @@ type File struct {
 	symbols   []Symbol
 	malformed []*DecodeError
 	lost      []error
+	origins   []Origin
+	usage     *Usage // nil: look-ups are not remembered
 }
 
 // Metadata says where the database comes from.
@@ -30,6 +32,13 @@ func (f *File) Malformed() []*DecodeError { return f.malformed }
 // Lost lists what the source of the database has and the database lacks, as the producer
 // told New. An ISF file does not say it, so that it is empty for what Decode returns.
 func (f *File) Lost() []error { return f.lost }
+
+// WithLost returns f with more that its source had and it lacks, or has from elsewhere.
+func (f *File) WithLost(lost ...error) *File {
+	r := *f
+	r.lost = append(slices.Clone(f.lost), lost...)
+	return &r
+}
 
 // BaseType returns the base type called name. The error is a [*LookupError].
 func (f *File) BaseType(name string) (*BaseType, error) {
@@ -47,6 +56,7 @@ func (f *File) findBase(name string) (i int, found bool) {
 // [*LookupError].
 func (f *File) UserType(name string) (*UserType, error) {
 	if u := f.userType(name); u != nil {
+		f.usage.addType(name, "")
 		return u, nil
 	}
 	return nil, f.missing("user type", sectionTypes, name)
@@ -64,6 +74,9 @@ func (f *File) userType(name string) *UserType {
 // Enum returns the enumeration called name. The error is a [*LookupError].
 func (f *File) Enum(name string) (*Enum, error) {
 	if i, ok := slices.BinarySearchFunc(f.enums, name, func(e Enum, s string) int { return strings.Compare(e.Name, s) }); ok {
+		if f.usage != nil {
+			f.usage.addEnum(name)
+		}
 		return &f.enums[i], nil
 	}
 	return nil, f.missing("enum", sectionEnums, name)
@@ -72,6 +85,9 @@ func (f *File) Enum(name string) (*Enum, error) {
 // Symbol returns the symbol called name. The error is a [*LookupError].
 func (f *File) Symbol(name string) (*Symbol, error) {
 	if i, ok := slices.BinarySearchFunc(f.symbols, name, func(s Symbol, n string) int { return strings.Compare(s.Name, n) }); ok {
+		if f.usage != nil {
+			f.usage.addSymbol(name)
+		}
 		return &f.symbols[i], nil
 	}
 	return nil, f.missing("symbol", sectionSymbols, name)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/vmem"
 	"github.com/nodelens/nodelens/vmem/x86"
 )
@@ -24,8 +25,17 @@ var errNoTypes = errors.New("the symbols do not define struct task_struct, as th
 // Options are the settings of Open.
 type Options struct {
 	// Symbols describes the kernel of the image, exactly: the one of its banner. Nil:
-	// they are taken from the image itself, by [btfconv.FromMemory].
+	// they are taken from the image itself, by [btfconv.FromMemory]. Of symbols that the
+	// image gave and that are not whole (see [isf.File.Lost]), and where it gives none, what
+	// is missing is taken from Layouts.
 	Symbols *isf.File
+
+	// Layouts are those of known kernels. One of the same build is taken for what the image
+	// lost of types and symbols, one of another build of the same version for what it lost
+	// of types, if enough are left, and agree. What is read with them is verified by the tasks.
+	// [isf.File.Origins] of [Kernel.Symbols] says what is from where, and
+	// [isf.File.Lost] that it is so. Nil: [layouts.Known].
+	Layouts *layouts.Set
 
 	// Limits bound what is told of the kernel. The zero value has safe defaults.
 	Limits Limits
@@ -97,18 +107,28 @@ func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	if opts != nil {
 		o = *opts
 	}
-	from := ""
-	if o.Symbols == nil {
-		var err error
-		if o.Symbols, from, err = ownSymbols(ctx, mem, o.Progress); err != nil {
-			return nil, fmt.Errorf("linux: %w", err)
+	var k *Kernel
+	err := o.each(ctx, mem, func(s symbolSet) (err error) {
+		with := o
+		with.Symbols = s.file
+		if k, err = open(ctx, mem, &with); err != nil {
+			return err
 		}
+		k.info.Symbols = s.from
+		return nil
+	})
+	if err != nil {
+		return nil, openError(err)
 	}
-	k, err := open(ctx, mem, &o)
-	if err == nil {
-		k.info.Symbols = from
+	return k, nil
+}
+
+// openError returns an error of Open with the name of the package.
+func openError(err error) error {
+	if strings.HasPrefix(err.Error(), "linux: ") {
+		return err
 	}
-	return k, err
+	return fmt.Errorf("linux: %w", err)
 }
 
 func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
@@ -128,7 +148,13 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 		return nil, err
 	}
 	k.scanWhen, k.progress = opts.TaskScan, opts.Progress
-	return k, k.anchor()
+	if err := k.anchor(); err != nil {
+		return nil, err
+	}
+	if err := k.verifyLayout(); err != nil {
+		return nil, fmt.Errorf("linux: %w: the tasks are not as the types say, which are not the kernel's own: %w", ErrNoKernel, err)
+	}
+	return k, nil
 }
 
 // newKernel returns a kernel in space that is not anchored yet.

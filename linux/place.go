@@ -56,14 +56,21 @@ func Place(ctx context.Context, mem vmem.Memory, opts *Options) (*Placement, err
 	if opts != nil {
 		o = *opts
 	}
-	p := &Placement{Symbols: o.Symbols}
-	if p.Symbols == nil {
-		var err error
-		if p.Symbols, p.From, err = ownSymbols(ctx, mem, o.Progress); err != nil {
-			return nil, fmt.Errorf("linux: %w", err)
-		}
+	var p *Placement
+	err := o.each(ctx, mem, func(s symbolSet) (err error) {
+		p, err = placeWith(ctx, mem, s, o.Progress)
+		return err
+	})
+	if err != nil {
+		return nil, openError(err)
 	}
-	f, err := newFinder(mem, p.Symbols, o.Progress)
+	return p, nil
+}
+
+// placeWith is Place with symbols.
+func placeWith(ctx context.Context, mem vmem.Memory, s symbolSet, progress func(string, int64, int64)) (*Placement, error) {
+	p := &Placement{Symbols: s.file, From: s.from}
+	f, err := newFinder(mem, p.Symbols, progress)
 	if err == nil {
 		err = f.views.idle.leaderErr
 	}

@@ -49,9 +49,12 @@ func (s *search) convertBTF(ctx context.Context, c *Candidate) (*isf.File, error
 
 // symbolList opens the list of symbols in a directory.
 func (s *search) symbolList(ctx context.Context, dir string) (io.ReadCloser, error) {
-	release, err := s.kernel.Release(ctx)
-	if err != nil {
-		return nil, err
+	release := ""
+	if s.kernel != nil {
+		var err error
+		if release, err = s.kernel.Release(ctx); err != nil {
+			return nil, err
+		}
 	}
 	names := []string{"System.map", "kallsyms"}
 	if release != "" && filepath.IsLocal(release) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -23,6 +24,10 @@ type Options struct {
 	// Paths are files, and directories of files as [Directory] has them, to be asked in
 	// that order where the image does not give its own symbols.
 	Paths []string
+
+	// Layouts are those of known kernels, which are left to who opens the kernel: see
+	// Symbols. Nil: those that the library carries.
+	Layouts *layouts.Set
 
 	// Fetch are the servers to ask where nothing else has the symbols. Nil: none, and
 	// nothing leaves the machine.
@@ -177,9 +182,14 @@ func Find(ctx context.Context, mem vmem.Memory, opts *Options) (*Found, error) {
 }
 
 // Symbols calls Find, and returns what [Found.String] does in place of the rest. With it
-// Options are a source of symbols for package image, and for package cos.
+// Options are a source of symbols for package image, and for package cos. Where nothing has
+// symbols that fit, but there is a layout of such a kernel, it returns nil: then linux.Open
+// takes that for what the image lacks.
 func (o *Options) Symbols(ctx context.Context, mem vmem.Memory) (f *isf.File, from string, err error) {
 	found, err := Find(ctx, mem, o)
+	if _, ok := errors.AsType[*NotFoundError](err); ok && o.hasLayout(ctx, Identify(mem, o.Progress)) {
+		return nil, "", ctx.Err()
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -198,8 +208,12 @@ func (s *search) run(ctx context.Context) (*Found, error) {
 	if s.opts.Given != "" {
 		return s.given(ctx)
 	}
-	if found, err := s.image(ctx); found != nil || err != nil {
-		return found, err
+	own, err := s.image(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if own != nil {
+		return s.wholeOr(ctx, own)
 	}
 	unlock, found, err := s.stored(ctx)
 	if found != nil || err != nil {

@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nodelens/nodelens/btfconv"
@@ -9,6 +10,25 @@ import (
 
 // imageName is how attempts name the image.
 const imageName = "the image"
+
+// errNotWhole says that the image's own symbols lack what the store has.
+var errNotWhole = errors.New("not whole")
+
+// wholeOr returns the image's own symbols; where these are not whole, those that the store has
+// of the kernel, if any.
+func (s *search) wholeOr(ctx context.Context, own *Found) (*Found, error) {
+	lost := own.File.Lost()
+	if len(lost) == 0 || s.opts.Store == nil {
+		return own, nil
+	}
+	tried := s.tried
+	s.tried = append(s.tried, Attempt{Source: imageName, Err: fmt.Errorf("%w: %d losses, such as %w", errNotWhole, len(lost), lost[0])})
+	found, err := s.ask(ctx, s.opts.Store)
+	if found == nil {
+		found, s.tried = own, tried
+	}
+	return found, err
+}
 
 // image takes the symbols out of the image itself. They are nil where it has none. The
 // error is that of ctx.

@@ -26,10 +26,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/symbols"
 )
 
@@ -134,7 +136,15 @@ func (s *settings) options(args []string, progress func(stage string, done, tota
 		opts.IndexDir = command.IndexDir()
 		store, _ = symbols.DefaultStore()
 	}
-	opts.SymbolSource = s.symbols.options(store, progress)
+	if store != nil {
+		own, err := layouts.Dir(filepath.Join(store.Dir(), "layouts"))
+		if err == nil { // a directory that can't be read has none
+			opts.Layouts = layouts.Join(own, layouts.Known())
+		}
+	}
+	source := s.symbols.options(store, progress)
+	source.Layouts = opts.Layouts
+	opts.SymbolSource = source
 	if s.raw {
 		opts.Format = image.FormatRaw
 	}

@@ -42,16 +42,17 @@ var house = map[string]room{
 	"dwarfconv":  {rooms: []string{"isf"}, foreign: []string{compress, delve}},
 	"btfconv":    {rooms: []string{"isf", "vmcoreinfo", "vmem"}},
 	"kstruct":    {rooms: []string{"isf", "vmem"}},
-	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "memmap", "vmcoreinfo", "vmem"}},
-	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
-	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
-	"cos":        {rooms: []string{"image", "isf", "kstruct", "linux", "vmem"}},
+	"layouts":    {rooms: []string{"isf"}},
+	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "layouts", "memmap", "vmcoreinfo", "vmem"}},
+	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "layouts", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
+	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "layouts", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
+	"cos":        {rooms: []string{"image", "isf", "kstruct", "layouts", "linux", "vmem"}},
 	"examples":   {rooms: library, foreign: []string{xz}},
 	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }
 
 // library is all that programs are made of.
-var library = []string{"btfconv", "capture", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "lime", "linux", "memmap", "raw", "symbols", "vmcoreinfo", "vmem"}
+var library = []string{"btfconv", "capture", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "layouts", "lime", "linux", "memmap", "raw", "symbols", "vmcoreinfo", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the

@@ -1,0 +1,190 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/internal/smeartest"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/layouts"
+)
+
+// bundledOwn are the own symbols of the bundled node.
+var bundledOwn = sync.OnceValues(func() (*btfconv.Report, error) {
+	n, err := bundled()
+	if err != nil {
+		return nil, err
+	}
+	_, report, err := btfconv.FromMemory(context.Background(), n.mem, nil)
+	return report, err
+})
+
+// wiped returns the bundled node with the types, or the names of symbols, overwritten whole.
+func wiped(t *testing.T, types, names bool) *smeartest.Memory {
+	t.Helper()
+	report, err := bundledOwn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := smeartest.New(openBundled(t).mem)
+	for table, wipe := range map[*btfconv.Table]bool{&report.BTF: types, &report.Kallsyms: names} {
+		if wipe {
+			m.Write(table.Addr, make([]byte, table.Size))
+		}
+	}
+	return m
+}
+
+// TestLayoutInstead: with the layout of the very build, a node that has lost its types, its
+// symbols or both is read as before, and says where from.
+func TestLayoutInstead(t *testing.T) {
+	t.Parallel()
+	n := openBundled(t)
+	want, _ := walk(t, n.k)
+	for name, test := range map[string]struct {
+		types, names bool
+		from         string
+	}{
+		"types":   {types: true, from: "from the known layout of 6.1.0-56-cloud-amd64"},
+		"symbols": {names: true, from: "from the known layout of 6.1.0-56-cloud-amd64"},
+		"both":    {types: true, names: true, from: "from the known layout of 6.1.0-56-cloud-amd64"},
+	} {
+		k, err := Open(t.Context(), wiped(t, test.types, test.names), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !strings.Contains(k.Info().Symbols, test.from) || !strings.HasSuffix(k.Info().Symbols, "which is the same build") {
+			t.Errorf("%s: symbols are from %q", name, k.Info().Symbols)
+		}
+		if !borrowed(k) || len(k.Symbols().Origins()) == 0 {
+			t.Errorf("%s: it is not told what was lost: %v", name, k.Symbols().Lost())
+		}
+		got, gaps := walk(t, k)
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Task{})); diff != "" || len(gaps) > 0 {
+			t.Errorf("%s: gaps %v; processes (-want +got):\n%s", name, gaps, diff)
+		}
+	}
+}
+
+// borrowed reports whether a kernel says that it is read with what is not its own.
+func borrowed(k *Kernel) bool {
+	return errors.Is(errors.Join(k.Symbols().Lost()...), ErrBorrowed)
+}
+
+// TestForeignLayout: another kernel's layout is not believed, whatever it says of itself.
+func TestForeignLayout(t *testing.T) {
+	t.Parallel()
+	report, err := bundledOwn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := layouts.Known().ByRelease("6.12.0")[0].File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	name := filepath.Join(dir, layouts.FileName(report.BuildID, "6.1.0-56-cloud-amd64"))
+	if err := disguised(t, f, openBundled(t).symbols.Banner()).WriteFile(name); err != nil {
+		t.Fatal(err)
+	}
+	set, err := layouts.Dir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := Open(t.Context(), wiped(t, true, false), &Options{Layouts: set})
+	if !isMissingTypes(err) || !errors.Is(err, ErrNoKernel) {
+		t.Errorf("%+v, %v", k, err)
+	}
+}
+
+func isMissingTypes(err error) bool {
+	e, ok := errors.AsType[*btfconv.MissingError](err)
+	return ok && e.Part == btfconv.PartBTF
+}
+
+// disguised returns a layout that says it is of the kernel with that banner.
+func disguised(t *testing.T, f *isf.File, banner string) *isf.File {
+	t.Helper()
+	c := contents(f)
+	for i := range c.Symbols {
+		if c.Symbols[i].Name == "linux_banner" {
+			c.Symbols[i].ConstantData = append([]byte(banner), 0)
+		}
+	}
+	g, err := isf.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// TestVerifyLayout: what is not the kernel's own is held against the tasks: a layout that finds
+// the kernel, but has the list of tasks elsewhere, is refused.
+func TestVerifyLayout(t *testing.T) {
+	t.Parallel()
+	for path, by := range map[string]uint64{"tasks": 16, "pid": 8, "real_parent": 16} {
+		f := changed(t, small(t, openBundled(t).symbols), func(u *isf.UserType) {
+			for i := range u.Fields {
+				if u.Fields[i].Name == path {
+					u.Fields[i].Offset += by
+				}
+			}
+		}, "task_struct")
+		empty, err := isf.New(isf.Contents{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		foreign, _ := empty.Complete(f, &isf.CompleteOptions{From: "a test", Symbols: true})
+		if _, err := Open(t.Context(), openBundled(t).mem, &Options{Symbols: foreign}); !errors.Is(err, ErrNoKernel) {
+			t.Errorf("task_struct.%s moved: %v", path, err)
+		}
+	}
+}
+
+// small returns what of symbols is needed.
+func small(t *testing.T, f *isf.File) *isf.File {
+	t.Helper()
+	s, err := layouts.Extract(f, Needs(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestComplete: what own types lack comes from another build only if the others agree.
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	whole := openBundled(t).symbols
+	own := symbolSet{without(t, small(t, whole), "cred"), "the image"}
+	for _, test := range []struct {
+		release string
+		exact   bool
+		want    string
+	}{
+		{"6.1.0-56", true, "the known layout of 6.1.0-56"},
+		{"6.1.0-57", false, "the known layout of 6.1.0-57"},
+		{"5.10.0-32", false, ""}, {"6.12.118", false, ""}, {"7.2.13", false, ""},
+	} {
+		l := layouts.Known().ByRelease(test.release + "-cloud-amd64")[0]
+		f, err := l.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, ok := complete(own, candidate{l, f, test.exact})
+		if ok != (test.want != "") || !strings.Contains(s.from, test.want) {
+			t.Errorf("%s: %v, %q", test.release, ok, s.from)
+		}
+		if ok && !s.file.HasField("cred", "uid.val") {
+			t.Errorf("%s: struct cred is still missing", test.release)
+		}
+	}
+}
