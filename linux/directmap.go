@@ -33,11 +33,7 @@ type directMapFinder struct {
 // directMap returns where the direct map of the kernel at l begins, borne out by lists that
 // lead there and back. With page_offset_base, where it is told, comes what is wrong with it.
 func (f *finder) directMap(l *location, image vmem.LinearMap) (base vmem.VirtAddr, told, err error) {
-	ranges := f.phys.Ranges()
-	if len(ranges) == 0 {
-		return 0, nil, vmem.ErrNotCaptured
-	}
-	d := directMapFinder{f, l, ranges[len(ranges)-1].Last() + 1}
+	d := f.newDirectMapFinder(l)
 	base, told = d.told()
 	if told == nil && d.bearOut(base) {
 		return base, nil, nil
@@ -52,16 +48,24 @@ func (f *finder) directMap(l *location, image vmem.LinearMap) (base vmem.VirtAdd
 	return voted, told, nil
 }
 
+func (f *finder) newDirectMapFinder(l *location) *directMapFinder {
+	d := &directMapFinder{f, l, 0}
+	if ranges := f.phys.Ranges(); len(ranges) > 0 {
+		d.end = ranges[len(ranges)-1].Last() + 1
+	}
+	return d
+}
+
 // told returns page_offset_base, or what it is without KASLR where there is no such variable.
 func (d *directMapFinder) told() (vmem.VirtAddr, error) {
-	s, none := d.symbols.Symbol("page_offset_base")
+	at := d.addressOf(d.l, "page_offset_base")
 	switch {
-	case none != nil && d.l.levels == 5:
+	case at == 0 && d.l.levels == 5:
 		return directMapL5, nil
-	case none != nil:
+	case at == 0:
 		return directMapL4, nil
 	}
-	v, err := d.phys.Uint64(d.l.phys(s.Address + d.l.shift))
+	v, err := d.phys.Uint64(d.l.phys(uint64(at)))
 	if err == nil && !isDirectMap(v) {
 		err = fmt.Errorf("%w: %#x", kstruct.ErrCorrupt, v)
 	}

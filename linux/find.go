@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
@@ -26,14 +27,38 @@ type location struct {
 	levels   int
 	mask     uint64
 	foundBy  string
-	banner   string
-	space    *vmem.AddressSpace // set by verify
+	notes    *vmcoreinfo.Info // that it is from; nil if none
+
+	// What verify sets.
+	verdict
+	banner string             // "" if it is lost
+	tables *vmem.AddressSpace // what its page tables define
+	image  vmem.LinearMap
+	space  *vmem.AddressSpace // tables, and the image by arithmetic
+}
+
+// how says by what the kernel was found, and by what else if something is lost of that.
+func (l *location) how() string {
+	if l.whole {
+		return l.foundBy
+	}
+	return l.foundBy + ", borne out by " + strings.Join(l.holds, ", ")
 }
 
 func (l *location) info() Info {
 	return Info{
 		Release: release(l.banner), Banner: strings.TrimRight(l.banner, "\n"), PageTableLevels: l.levels,
-		KASLRShift: l.shift, PhysBase: l.physBase, Root: l.root, FoundBy: l.foundBy,
+		KASLRShift: l.shift, PhysBase: l.physBase, Root: l.root, FoundBy: l.how(),
+	}
+}
+
+// completeBanner takes the banner of the symbols for one that is lost.
+func (l *location) completeBanner(symbols *isf.File) {
+	if l.banner == "" {
+		l.banner = symbols.Banner()
+	}
+	if l.banner == "" && l.notes != nil {
+		l.banner = bannerStart + l.notes.Release() + " (the rest is lost)"
 	}
 }
 
@@ -61,7 +86,10 @@ type idleViews struct {
 	leader    *kstruct.Field[vmem.VirtAddr] // needed where addresses are not known
 	leaderErr error
 
-	tasks, children kstruct.Member // lists that it is on, if the types have them
+	// What is good to have, as far as the types have it: see bindWitnesses.
+	tasks, children kstruct.Member // lists that it is on
+	release         *kstruct.View[idleRelease]
+	user, pgd       *kstruct.Field[vmem.VirtAddr] // of pid_namespace, mm_struct
 }
 
 // An idleTask is init_task, a task_struct.
@@ -76,8 +104,7 @@ func bindIdle(types *isf.File) (v idleViews) {
 	b = kstruct.NewBinder(types)
 	v.leader = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "group_leader")
 	v.leaderErr = b.Err()
-	v.tasks = kstruct.BindOptionalMember(b, "task_struct", "tasks")
-	v.children = kstruct.BindOptionalMember(b, "task_struct", "children")
+	v.bindWitnesses(types)
 	return v
 }
 
@@ -89,92 +116,78 @@ func newFinder(mem vmem.Memory, symbols *isf.File, progress func(string, int64, 
 	return &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: symbols, views: v, progress: progress}, v.idle.err
 }
 
-// find returns the first location that verifies.
+// A candidate is a location that was tried, or why there is none at a place.
+type candidate struct {
+	*location
+	err error
+}
+
+// find returns the first location that is whole or has many witnesses; if there is none, the
+// one with the most, if they are enough.
 func (f *finder) find(ctx context.Context) (*location, error) {
-	for _, strategy := range []func(context.Context) (*location, error){f.byVMCoreInfo, f.byBanner} {
-		l, err := strategy(ctx)
-		if err == nil {
-			return l, nil
+	var best *location
+	for _, candidates := range []iter.Seq[candidate]{f.byVMCoreInfo(ctx), f.byImage(ctx)} {
+		var tried trials
+		for c := range candidates {
+			switch {
+			case c.err != nil:
+				tried.add(c.err)
+			case c.whole || c.many():
+				return c.location, nil
+			case best == nil || len(c.holds) > len(best.holds):
+				best = c.location
+			}
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		f.tried = append(f.tried, err)
+		f.tried = append(f.tried, tried...)
+	}
+	if best != nil {
+		return best, nil
 	}
 	return nil, fmt.Errorf("%w for the symbols of %q: %w", ErrNoKernel, release(f.symbols.Banner()), errors.Join(f.tried...))
-}
-
-// verify reads the banner and init_task through the page tables of l, which must have them
-// where phys_base says.
-func (f *finder) verify(l *location) error {
-	space, err := newSpace(f.phys, l.root, l.levels, l.mask)
-	if err != nil {
-		return err
-	}
-	sym, err := f.symbols.Symbol("linux_banner")
-	if err != nil {
-		return err
-	}
-	if m, err := space.Translate(vmem.VirtAddr(sym.Address + l.shift)); err != nil {
-		return fmt.Errorf("linux_banner: %w", err)
-	} else if at := m.At(vmem.VirtAddr(sym.Address + l.shift)); at != l.phys(sym.Address+l.shift) {
-		return fmt.Errorf("%w: linux_banner is at %v by the page tables, at %v by phys_base", kstruct.ErrCorrupt, at, l.phys(sym.Address+l.shift))
-	}
-	want := f.symbols.Banner()
-	got, err := space.CString(vmem.VirtAddr(sym.Address+l.shift), max(len(want), 512))
-	switch {
-	case err != nil:
-		return fmt.Errorf("linux_banner: %w", err)
-	case !strings.HasPrefix(got, "Linux version "):
-		return fmt.Errorf("%w: linux_banner reads %.40q", kstruct.ErrCorrupt, got)
-	case want != "" && got != want:
-		return fmt.Errorf("%w: the image runs %q, the symbols are of %q", kstruct.ErrCorrupt, strings.TrimSpace(got), strings.TrimSpace(want))
-	}
-	init, err := f.symbols.Symbol("init_task")
-	if err != nil {
-		return err
-	}
-	task, err := f.views.idle.task.Load(space, vmem.VirtAddr(init.Address+l.shift))
-	if err != nil {
-		return fmt.Errorf("init_task: %w", err)
-	}
-	if comm := text(task.Comm[:]); !strings.HasPrefix(comm, "swapper") {
-		return fmt.Errorf("%w: init_task is named %q", kstruct.ErrCorrupt, comm)
-	}
-	l.space, l.banner = space, got
-	return nil
 }
 
 // byVMCoreInfo tries the VMCOREINFO of the image's notes, then each that is found in
 // memory: the kernel keeps its own in a page (kernel/vmcore_info.c), and files and
 // earlier kernels leave copies.
-func (f *finder) byVMCoreInfo(ctx context.Context) (*location, error) {
-	var tried trials
-	if m, ok := vmem.As[vmcoreinfo.Holder](f.mem); ok {
-		v, err := m.VMCoreInfo()
-		if err == nil {
+func (f *finder) byVMCoreInfo(ctx context.Context) iter.Seq[candidate] {
+	return func(yield func(candidate) bool) {
+		none := true
+		try := func(v *vmcoreinfo.Info, err error, by string) bool {
+			none = false
 			var l *location
-			if l, err = f.fromVMCoreInfo(v, "VMCOREINFO note"); err == nil {
-				return l, nil
+			if err == nil {
+				l, err = f.fromVMCoreInfo(v, by)
+			}
+			if err != nil {
+				err = fmt.Errorf("%s: %w", by, err)
+			}
+			return yield(candidate{l, err})
+		}
+		if m, ok := vmem.As[vmcoreinfo.Holder](f.mem); ok {
+			v, err := m.VMCoreInfo()
+			if !try(v, err, "VMCOREINFO note") {
+				return
 			}
 		}
-		tried.add(fmt.Errorf("VMCOREINFO note: %w", err))
-	}
-	for v, err := range vmcoreinfo.Find(ctx, f.mem) {
-		if err != nil {
-			tried.add(err)
-			continue
+		for v, err := range vmcoreinfo.Find(ctx, f.mem) {
+			if err != nil {
+				none = none && ctx.Err() == nil
+				if !yield(candidate{nil, err}) {
+					return
+				}
+				continue
+			}
+			if !try(v.Info, nil, fmt.Sprintf("VMCOREINFO at %v", v.Addr)) {
+				return
+			}
 		}
-		l, err := f.fromVMCoreInfo(v.Info, fmt.Sprintf("VMCOREINFO at %v", v.Addr))
-		if err == nil {
-			return l, nil
+		if none {
+			yield(candidate{nil, errors.New("no VMCOREINFO in memory")})
 		}
-		tried.add(fmt.Errorf("VMCOREINFO at %v: %w", v.Addr, err))
 	}
-	if len(tried) == 0 {
-		tried.add(errors.New("no VMCOREINFO in memory"))
-	}
-	return nil, errors.Join(tried...)
 }
 
 // maxTried is how many of the places are told that were tried in vain: memory may be full of
@@ -190,23 +203,24 @@ func (t *trials) add(err error) {
 	}
 }
 
+// fromVMCoreInfo returns the location that VMCOREINFO tells, if it verifies.
 func (f *finder) fromVMCoreInfo(v *vmcoreinfo.Info, by string) (*location, error) {
-	l := &location{foundBy: by, levels: 4}
+	l := &location{foundBy: by, levels: 4, notes: v}
 	if have, want := v.Release(), release(f.symbols.Banner()); have != "" && want != "" && have != want {
-		return nil, fmt.Errorf("of kernel %q, not %q", have, want)
+		return nil, fmt.Errorf("%w: of kernel %q, not %q", ErrOtherKernel, have, want)
 	}
 	top, err := v.Symbol("swapper_pg_dir")
-	if err != nil {
-		return nil, err
-	}
-	link, err := f.topTable()
 	if err != nil {
 		return nil, err
 	}
 	if l.physBase, err = v.Number("phys_base"); err != nil {
 		return nil, err
 	}
-	l.shift = top - link
+	if link, err := f.topTable(); err == nil {
+		l.shift = top - link
+	} else if l.shift, err = v.KernelOffset(); err != nil {
+		return nil, err
+	}
 	l.root = l.phys(top)
 	if n, err := v.Number("pgtable_l5_enabled"); err == nil && n != 0 {
 		l.levels = 5

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/nodelens/nodelens/kstruct"
@@ -15,24 +16,25 @@ import (
 // Linear memory of the kernel: its image and the direct map of all physical memory. Where
 // they are is arithmetic, so that a lost page of their page tables costs nothing.
 
-// mapLinear makes the kernel's image and its direct map linear in the kernel's memory, and
-// tells what is wrong with the page tables and page_offset_base.
+// mapLinear makes the kernel's image and its direct map linear in the kernel's memory. It
+// tells what is wrong with the page tables, and adds to what is lost of the location.
 func (k *Kernel) mapLinear(ctx context.Context, f *finder, l *location) {
-	image := f.imageMap(l)
-	maps := []vmem.LinearMap{image}
-	base, told, err := f.directMap(l, image)
-	if told != nil && err == nil {
-		at, _ := k.Symbol("page_offset_base")
-		k.gaps = append(k.gaps, newGap("page_offset_base", at, fmt.Errorf("%w; it is %v, by lists that lead there and back", told, base)))
+	maps := []vmem.LinearMap{l.image}
+	base, told, err := f.directMap(l, l.image)
+	switch {
+	case err != nil:
+		l.lost = append(l.lost, lostSign{"direct map", 0, cmp.Or(told, err)})
+	case told != nil:
+		told = fmt.Errorf("%w; it is %v, by lists that lead there and back", told, base)
+		l.lost = append(l.lost, lostSign{"page_offset_base", f.addressOf(l, "page_offset_base"), told})
 	}
-	if err != nil {
-		k.gaps = append(k.gaps, newGap("direct map", 0, cmp.Or(told, err)))
-	} else {
+	if err == nil {
 		maps = append(maps, directMapOf(base, f.phys.Ranges()))
 	}
-	k.setSpace(k.space.WithLinear(maps...))
-	if g, ok := k.tableDamage(ctx, maps); ok {
+	k.setSpace(l.tables.WithLinear(maps...))
+	if g, damage, ok := k.tableDamage(ctx, maps); ok {
 		k.gaps = append(k.gaps, g)
+		k.replaceTop(maps, damage)
 	}
 }
 
@@ -75,10 +77,10 @@ func directMapOf(base vmem.VirtAddr, ranges []vmem.Range[vmem.PhysAddr]) vmem.Li
 
 // tableDamage compares the page tables with linear maps. Memory that was captured and is no
 // RAM need not be mapped.
-func (k *Kernel) tableDamage(ctx context.Context, maps []vmem.LinearMap) (vmem.Gap, bool) {
+func (k *Kernel) tableDamage(ctx context.Context, maps []vmem.LinearMap) (vmem.Gap, x86.LinearDamage, bool) {
 	tables, ok := k.space.Tables().(*x86.Tables)
 	if !ok {
-		return vmem.Gap{}, false
+		return vmem.Gap{}, x86.LinearDamage{}, false
 	}
 	d := compareLinear(tables, maps, k.phys.Ranges())
 	if d.First != nil {
@@ -89,12 +91,12 @@ func (k *Kernel) tableDamage(ctx context.Context, maps []vmem.LinearMap) (vmem.G
 		d = compareLinear(tables, maps, k.capturedRAM(ctx))
 	}
 	if d.First == nil {
-		return vmem.Gap{}, false
+		return vmem.Gap{}, d, false
 	}
 	err := fmt.Errorf("%w: %d tables are damaged, so that %d KiB of the kernel's image and of the direct map are not where they should be; "+
 		"those are read without tables", d.First.Err, len(d.Tables), d.Bytes>>10)
 	at := vmem.Range[vmem.PhysAddr]{Start: d.First.Phys &^ (vmem.PageSize - 1), Size: vmem.PageSize}
-	return vmem.NewGap("page tables of the kernel", vmem.PhysicalPlace(at, 0), err), true
+	return vmem.NewGap("page tables of the kernel", vmem.PhysicalPlace(at, 0), err), d, true
 }
 
 // compareLinear compares page tables with some maps.
@@ -137,4 +139,67 @@ func (k *Kernel) capturedRAM(ctx context.Context) []vmem.Range[vmem.PhysAddr] {
 // setSpace makes space the kernel's memory.
 func (k *Kernel) setSpace(space *vmem.AddressSpace) {
 	k.space, k.objects = space, kstruct.NewSpace(space, k.symbols, k.info.KASLRShift)
+}
+
+// maxProcesses is how many processes are asked for a copy of the top page table.
+const maxProcesses = 64
+
+// replaceTop takes the top page table of a process for that of the kernel, if its half of the
+// kernel maps more: all of them have the same there (sync_global_pgds of
+// arch/x86/mm/init_64.c).
+func (k *Kernel) replaceTop(maps []vmem.LinearMap, damage x86.LinearDamage) {
+	most := damage.Bytes
+	for root := range k.topTables() {
+		space, err := newSpace(k.phys, root, k.info.PageTableLevels, k.mask)
+		if err != nil {
+			continue
+		}
+		d := compareLinear(space.Tables().(*x86.Tables), maps, k.phys.Ranges())
+		if d.Bytes < most {
+			most = d.Bytes
+			k.setSpace(space.WithLinear(maps...))
+		}
+		if most == 0 {
+			return
+		}
+	}
+}
+
+// topTables yields the top page tables of some processes.
+func (k *Kernel) topTables() iter.Seq[vmem.PhysAddr] {
+	return func(yield func(vmem.PhysAddr) bool) {
+		space, seen := k.space, map[vmem.VirtAddr]bool{}
+		init, _ := k.Symbol("init_task")
+		var reaper vmem.VirtAddr
+		if ns, err := k.Symbol("init_pid_ns"); err == nil {
+			reaper, _ = k.views.pid.reaper.Load(space, ns)
+		}
+		for _, task := range []vmem.VirtAddr{init, reaper} {
+			for len(seen) < maxProcesses && plausible(task) && !seen[task] {
+				seen[task] = true
+				if root, ok := k.topTable(space, task); ok && !yield(root) {
+					return
+				}
+				next, err := space.Uint64(k.views.idle.tasks.Of(task))
+				if err != nil {
+					break
+				}
+				task = k.views.idle.tasks.Container(vmem.VirtAddr(next))
+			}
+		}
+	}
+}
+
+// topTable returns the top page table of a task that has one.
+func (k *Kernel) topTable(space *vmem.AddressSpace, task vmem.VirtAddr) (vmem.PhysAddr, bool) {
+	mm, err := k.views.mm.of.Load(space, task)
+	if err != nil || !plausible(mm) {
+		return 0, false
+	}
+	s, err := k.views.mm.mm.Load(space, mm)
+	if err != nil {
+		return 0, false
+	}
+	m, err := space.Translate(s.PGD)
+	return m.At(s.PGD), err == nil && s.PGD%vmem.PageSize == 0
 }

@@ -18,6 +18,9 @@ import (
 // ErrNoKernel says that no running kernel that fits the symbols was found in the image.
 var ErrNoKernel = errors.New("no kernel found")
 
+// ErrOtherKernel says that the image is of another kernel than the symbols.
+var ErrOtherKernel = errors.New("another kernel")
+
 // errNoTypes is what is wrong with symbols that have none of the kernel's types.
 var errNoTypes = errors.New("the symbols do not define struct task_struct, as those of a vmlinux with reduced debug information: " +
 	"give the vmlinux of the kernel's -dbg or -debuginfo package, or an ISF file made of that")
@@ -140,10 +143,12 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
+	loc.completeBanner(opts.Symbols)
 	k := newKernel(f.phys, loc.space, opts.Symbols, loc.shift)
 	k.views, k.mask, k.swap, k.info = f.views, loc.mask, swapTypes(opts.Symbols), loc.info()
 	k.limits = opts.Limits.OrDefault()
 	k.mapLinear(ctx, f, loc)
+	k.tellLost(loc)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -256,7 +261,7 @@ func (k *Kernel) userSpace(root vmem.PhysAddr) (*vmem.AddressSpace, error) {
 
 // newSpace returns an address space whose half of the kernel matters.
 func newSpace(phys *vmem.Physical, root vmem.PhysAddr, levels int, mask uint64) (*vmem.AddressSpace, error) {
-	return x86.NewAddressSpace(phys, root, &x86.Options{Levels: levels, EncryptionMask: mask})
+	return x86.NewAddressSpace(phys, root, &x86.Options{Levels: levels, EncryptionMask: mask, LostRoot: true})
 }
 
 // release returns the version that a banner names: its third word.

@@ -63,8 +63,10 @@ func TestStartTimeUnknown(t *testing.T) {
 // Memory full of what looks like VMCOREINFO does not make an error of it all.
 func TestManyVMCoreInfos(t *testing.T) {
 	n := openBundled(t)
-	m := smeartest.New(n.mem)
-	m.Write(n.k.Info().Root, make([]byte, vmem.PageSize))
+	m := n.eraseSigns(t)
+	for _, page := range n.vmcoreInfoPages(t) {
+		m.Write(page, make([]byte, vmem.PageSize))
+	}
 	for i := range 100 {
 		m.Write(vmem.PhysAddr(0x10000+i*vmem.PageSize), fmt.Appendf(nil, "OSRELEASE=1.%d\n\x00", i))
 	}

@@ -95,41 +95,42 @@ type placed struct {
 	shift    int64 // what to add to offsets of the file, for physical addresses
 }
 
-// placeKernel looks for the banner of the symbols and tries each place where it stands.
+// placeKernel looks for the banner of the symbols, or where that is lost for init_task, and
+// tries each place where it stands.
 func (f *finder) placeKernel(ctx context.Context) (*placed, error) {
-	banner := f.symbols.Banner()
-	if banner == "" {
+	banner, err := f.symbols.Symbol("linux_banner")
+	if err != nil {
+		return nil, err
+	}
+	signs := f.signs()
+	if len(signs) == 0 {
 		return nil, errors.New("the symbols hold no banner to search for")
 	}
 	var found *placed
 	var tried trials
-	err := f.scan(ctx, []byte(banner), func(hit vmem.PhysAddr) bool {
-		k, err := f.placeAt(hit)
-		if err == nil {
-			found = k
-			return false
+	for _, s := range signs {
+		err := f.scan(ctx, s.text, func(hit vmem.PhysAddr) bool {
+			k, err := f.placeAt(hit - vmem.PhysAddr(s.link-banner.Address))
+			if err == nil {
+				found = k
+				return false
+			}
+			tried.add(fmt.Errorf("%s at offset %#x: %w", s.name, uint64(hit), err))
+			return true
+		})
+		if err != nil || found != nil {
+			return found, err
 		}
-		tried.add(fmt.Errorf("banner at offset %#x: %w", uint64(hit), err))
-		return true
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case found == nil && len(tried) == 0:
-		return nil, errors.New("the banner of the symbols is nowhere in the file")
-	case found == nil:
-		return nil, errors.Join(tried...)
 	}
-	return found, nil
+	if len(tried) == 0 {
+		return nil, errors.New("neither the banner of the symbols nor init_task is in the file")
+	}
+	return nil, errors.Join(tried...)
 }
 
 // placeAt tries the kernel whose banner is at offset hit of the file.
 func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {
 	banner, err := f.symbols.Symbol("linux_banner")
-	if err != nil {
-		return nil, err
-	}
-	top, err := f.topTable()
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +157,29 @@ func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {
 	moved := *f
 	moved.mem = &shifted{f.mem, k.shift}
 	moved.phys = vmem.NewPhysical(moved.mem)
-	k.location, err = moved.loadedAt(load, top, banner.Address, addr)
+	k.location, err = bestOf(moved.loadedAt(load, fmt.Sprintf("banner at %v", addr)))
 	if err == nil && k.location.shift != shift {
 		err = fmt.Errorf("%w: KASLR shift %#x, and %#x by the page tables", kstruct.ErrCorrupt, shift, k.location.shift)
 	}
 	return k, err
+}
+
+// bestOf returns the location that most bears out, or why there is none.
+func bestOf(all []candidate) (*location, error) {
+	var found *location
+	var errs []error
+	for _, c := range all {
+		switch {
+		case c.err != nil:
+			errs = append(errs, c.err)
+		case found == nil || c.whole || !found.whole && len(c.holds) > len(found.holds):
+			found = c.location
+		}
+	}
+	if found == nil {
+		return nil, errors.Join(errs...)
+	}
+	return found, nil
 }
 
 // besides reads a word of a variable of the kernel whose banner is at offset hit.
