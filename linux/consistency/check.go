@@ -68,8 +68,20 @@ type checker struct {
 	tasks []*task // all: the idle task, leaders and their threads
 	known map[vmem.VirtAddr]*task
 
-	since time.Duration // from boot to the earliest clock
-	dated bool          // since is known
+	since time.Duration                   // from boot to the earliest clock
+	dated bool                            // since is known
+	ran   map[vmem.VirtAddr]time.Duration // when a task last ran, from boot, by the mm and by the files_struct that it has
+}
+
+// slept reports whether no task that shares the mm or the files of t ran while memory was
+// captured: then nothing changed them, and no smear tears them.
+func (c *checker) slept(t *task, part partID) bool {
+	of := t.MM
+	if part == filesPart {
+		of = t.Files
+	}
+	last, known := c.ran[of]
+	return c.dated && known && last < c.since-still
 }
 
 // young reports whether a task was started while memory was captured: then pages of its
@@ -78,8 +90,12 @@ func (c *checker) young(t *task) bool { return c.dated && time.Duration(t.Bootti
 
 // of counts an instance of an invariant, of an object that a task has.
 func (c *checker) of(t *task, i id, object vmem.VirtAddr, f *fault) {
-	if f != nil && c.young(t) {
+	switch part := invariantNames[i].part; {
+	case f == nil:
+	case c.young(t):
 		f.impossible = false
+	case part == mapsPart || part == tablesPart || part == filesPart:
+		f.impossible = f.impossible || c.slept(t, part)
 	}
 	c.count(i, object, f)
 }

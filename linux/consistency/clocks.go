@@ -81,6 +81,9 @@ func (c *checker) window() (w window) {
 	}
 	lead, entries := c.lead(queues)
 	kernel.past = append(kernel.past, entries...)
+	if len(entries) > 0 && c.views.task.task.Has("Ran") {
+		c.lastRuns(lead)
+	}
 	if _, _, ok := kernel.ends(); ok && len(entries) > 0 {
 		for _, d := range scheduler.now {
 			kernel.now = appendNear(kernel.now, d+lead)
@@ -138,6 +141,17 @@ func (c *checker) schedulerClocks() (s span) {
 		s.past = append(s.past, time.Duration(t.Ran), time.Duration(t.Arrived))
 	}
 	return s
+}
+
+// lastRuns notes when those that share an mm or files last ran.
+func (c *checker) lastRuns(lead time.Duration) {
+	c.ran = map[vmem.VirtAddr]time.Duration{}
+	for _, t := range c.tasks {
+		last := max(time.Duration(t.Ran), time.Duration(t.Arrived)) + lead
+		for _, shared := range [...]vmem.VirtAddr{t.MM, t.Files} {
+			c.ran[shared] = max(c.ran[shared], last)
+		}
+	}
 }
 
 // runQueues returns the run queue of each CPU, by the tasks on it.

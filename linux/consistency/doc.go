@@ -35,6 +35,10 @@
 //	              mount namespaces    they are of that namespace
 //	              mount parents       so is what they are mounted on
 //
+// What is broken is impossible, and no smear, if a running kernel has it at no moment: links
+// that lead nowhere, and the memory and files of a process that slept while memory was
+// captured. Of a task that was started in that time anything is possible.
+//
 // What a kernel's types lack is not checked: its count of checks is 0.
 //
 // # The window
