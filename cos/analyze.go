@@ -170,7 +170,8 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
-	pods := attributePods(ctx, all, &claim.Node{Hostname: r.Hostname, Live: k.Live()})
+	damaged := len(r.Gaps) > 0 || slices.ContainsFunc(all, func(f facts) bool { return len(f.gaps) > 0 })
+	pods := attributePods(ctx, all, &claim.Node{Hostname: r.Hostname, Live: k.Live(), Memory: k.Physical()}, damaged)
 	r.Pods, r.Notes = pods.pods, pods.notes
 	wg.Wait()
 	if err := ctx.Err(); err != nil {

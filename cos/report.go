@@ -106,14 +106,16 @@ type Source = claim.Origin
 // The sources of what is known about pods, in the order in which they are believed; package
 // claim says what each is.
 const (
-	FromCgroup       = claim.FromCgroup
-	FromMount        = claim.FromMount
-	FromLogFile      = claim.FromLogFile
-	FromLogFileAlone = claim.FromLogFileAlone
-	FromMetadata     = claim.FromMetadata
-	FromMetadataPage = claim.FromMetadataPage
-	HintShim         = claim.HintShim
-	HintUTSName      = claim.HintUTSName
+	FromCgroup         = claim.FromCgroup
+	FromMount          = claim.FromMount
+	FromLogFile        = claim.FromLogFile
+	FromLogFileAlone   = claim.FromLogFileAlone
+	FromMetadata       = claim.FromMetadata
+	FromMetadataPage   = claim.FromMetadataPage
+	FromMetadataMemory = claim.FromMetadataMemory
+	FromLogPathMemory  = claim.FromLogPathMemory
+	HintShim           = claim.HintShim
+	HintUTSName        = claim.HintUTSName
 )
 
 // Evidence is what one source says of one field.
