@@ -107,16 +107,26 @@ type btfTypes struct {
 	strs    string    // the string section
 	layouts []btfLayout
 
-	limit   uint32     // the id after the last that there can be, lost ones included
-	badStrs []span     // of strs: no names, in order
-	losses  []vmem.Gap // the first of them
-	lost    int        // how many there are
-	place   int64      // of the type section, from the start of the BTF
-	work    int64      // comparisons that finding numbers of records may still take
+	limit   uint32 // the id after the last that there can be, lost ones included
+	badStrs []span // of strs: no names, in order
+
+	// Of damaged BTF:
+	recovered bool       // records were searched for
+	headless  bool       // the first record is not known
+	firstLost uint32     // the first id of which nothing is known
+	place     int64      // of the type section, from the start of the BTF
+	phase     int        // of the type section in its page
+	strPhase  int        // of the string section in its page
+	holes     []span     // of data: not captured
+	badData   []span     // of data: overwritten or not captured
+	losses    []vmem.Gap // the first of them
+	lost      int        // how many there are
+	work      int64      // steps that the search for records may still take
 }
 
 // A btfType is one type record.
 type btfType struct {
+	off   uint32 // in the type section
 	name  uint32 // offset in the string section
 	size  uint32 // in bytes, or the id of another type, as the kind has it
 	vlen  uint32 // how many members, enumerators, parameters or variables
@@ -125,11 +135,17 @@ type btfType struct {
 	extra []byte // what follows the record
 }
 
+// A btfPlace is where BTF was read from, as far as it says how it may be damaged.
+type btfPlace struct {
+	phase int    // of its first byte in a page
+	holes []span // what of it was not captured
+}
+
 // parseBTF indexes BTF and checks all of it: that the records fill the type
 // section exactly, and every string offset and type id. Records that fail are lost,
 // and listed. base is the kernel's BTF where b is a module's, else nil. Empty BTF, which
 // modules without types of their own have, is accepted with a base.
-func parseBTF(b []byte, base *btfTypes) (*btfTypes, error) {
+func parseBTF(b []byte, base *btfTypes, place btfPlace) (*btfTypes, error) {
 	h, err := parseBTFHeader(b)
 	if err != nil {
 		return nil, err
@@ -142,17 +158,54 @@ func parseBTF(b []byte, base *btfTypes) (*btfTypes, error) {
 	if base != nil {
 		t.first, t.strBase = base.end(), base.strEnd()
 	}
-	t.place = int64(h.size) + int64(h.typeOff)
+	t.setPlace(place, int(h.size+h.typeOff), int(h.size+h.strOff))
 	t.layouts = parseLayouts(body[h.layoutOff:][:h.layoutLen])
-	if err := t.checkStrings(); err != nil {
-		return nil, err
-	}
-	if t.index() == nil {
+	t.checkStrings()
+	if len(place.holes) == 0 && (base != nil || len(t.data) > 0) && t.index() == nil && !t.repeats() {
 		if t.limit = t.end(); t.check() {
 			return t, nil
 		}
 	}
-	return t, t.recoverTypes()
+	t.recoverTypes()
+	if base == nil && t.left() == 0 {
+		return nil, damaged("type section", 0, "no types are left")
+	}
+	return t, nil
+}
+
+// left returns how many types are not lost.
+func (t *btfTypes) left() (n int) {
+	for _, off := range t.offsets {
+		n += b2i(off < oddRecord)
+	}
+	return n
+}
+
+// setPlace notes where the sections are.
+func (t *btfTypes) setPlace(p btfPlace, types, strs int) {
+	t.place = int64(types)
+	t.phase, t.strPhase = (p.phase+types)%vmem.PageSize, (p.phase+strs)%vmem.PageSize
+	for _, hole := range p.holes {
+		if from, to := max(int(hole.start), types), min(int(hole.end), types+len(t.data)); from < to {
+			t.holes = append(t.holes, span{uint32(from - types), uint32(to - types)})
+		}
+	}
+}
+
+// repeats reports whether a page of the type section is there twice. Types are not; so one of
+// the pages is a copy that overwrote another.
+func (t *btfTypes) repeats() bool {
+	const probe, at = 32, vmem.PageSize / 2
+	seen := make(map[[probe]byte]int, len(t.data)/vmem.PageSize+1)
+	for off := t.pageStart(vmem.PageSize); off+vmem.PageSize <= len(t.data); off += vmem.PageSize {
+		page := t.data[off:][:vmem.PageSize]
+		before, ok := seen[[probe]byte(page[at:])]
+		if ok && string(page) == string(t.data[before:][:vmem.PageSize]) {
+			return true
+		}
+		seen[[probe]byte(page[at:])] = off
+	}
+	return false
 }
 
 // parseLayouts returns what follows the records of each kind, for the known
@@ -227,8 +280,10 @@ func (t *btfTypes) at(i int) btfType {
 	case oddRecord:
 		return btfType{kind: kindOdd}
 	}
-	if i+1 < len(t.offsets) && t.offsets[i+1] < oddRecord {
-		return recordAt(t.data[off:t.offsets[i+1]])
+	if i+1 < len(t.offsets) && !t.recovered {
+		r := recordAt(t.data[off:t.offsets[i+1]])
+		r.off = off
+		return r
 	}
 	return t.record(off)
 }
@@ -239,7 +294,9 @@ func (t *btfTypes) record(off uint32) btfType {
 	if err != nil {
 		return btfType{kind: kindLost}
 	}
-	return recordAt(t.data[off:][:size])
+	r := recordAt(t.data[off:][:size])
+	r.off = off
+	return r
 }
 
 // recordKind returns the kind of the record that b begins with.
@@ -263,8 +320,16 @@ func (t *btfTypes) string(off uint32) string {
 	if off >= t.strEnd() {
 		return ""
 	}
-	s := t.strs[off-t.strBase:]
-	return s[:strings.IndexByte(s, 0)]
+	name, _, _ := strings.Cut(t.strs[off-t.strBase:], "\x00")
+	return name
+}
+
+// name returns the string at an offset, "" if it is none.
+func (t *btfTypes) name(off uint32) string {
+	if t.recovered && !t.validName(off) {
+		return ""
+	}
+	return t.string(off)
 }
 
 // validName reports whether off is 0, or the start of a string that is not

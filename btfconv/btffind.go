@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -32,15 +34,12 @@ func (s *search) decodeTypes(ctx context.Context) error {
 			wrong = cmp.Or(wrong, err)
 			continue
 		}
+		s.types, s.vars = convertTypes(t)
 		s.btf, s.layouts = t, newLayouts(t)
 		s.report.BTF = Table{Addr: pa, Size: uint64(len(t.data) + len(t.strs)), Count: len(t.offsets), FoundBy: "its magic number"}
-		if err := s.checkTypes(); err != nil {
-			return err
-		}
 		s.buildID()
-		s.types, s.vars = convertTypes(t)
 		inMemory(s.types.Lost, pa)
-		return nil
+		return s.checkTypes()
 	}
 	if wrong != nil {
 		return wrong
@@ -67,14 +66,13 @@ func isKernelBTF(mem vmem.Memory, pa vmem.PhysAddr) (btfHeader, bool) {
 
 // readBTF reads the kernel's BTF. Pages that were not captured are damage.
 func readBTF(mem vmem.Memory, pa vmem.PhysAddr, h *btfHeader) (*btfTypes, error) {
-	b, missing := readHoles(mem, pa, int(h.total()))
-	if missing > len(b)/4 {
-		return nil, fmt.Errorf("BTF at %v: %d of its %d bytes: %w", pa, len(b)-missing, len(b), vmem.ErrNotCaptured)
+	b, holes := readHoles(mem, pa, int(h.total()))
+	for _, hole := range holes {
+		for i := hole.start; i < hole.end; i++ {
+			b[i] = 0xff // which is nothing of BTF
+		}
 	}
-	t, err := parseBTF(b, nil)
-	if err != nil && missing > 0 {
-		return nil, fmt.Errorf("at %v: %w: %w", pa, err, vmem.ErrNotCaptured)
-	}
+	t, err := parseBTF(b, nil, btfPlace{phase: int(pa % vmem.PageSize), holes: holes})
 	if err != nil {
 		return nil, fmt.Errorf("at %v: %w", pa, err)
 	}
@@ -93,21 +91,29 @@ func (s *search) buildID() {
 }
 
 // checkTypes checks that the types are those of this kernel: that there is a
-// task_struct, and that structs have the sizes that VMCOREINFO says.
+// task_struct, and that structs have the sizes that VMCOREINFO says. Of damaged BTF, what
+// is not so is lost.
 func (s *search) checkTypes() error {
+	var err error
 	if size, ok := s.layouts.size("task_struct"); !ok || size < 1024 {
-		return fmt.Errorf("BTF at %v: no struct task_struct: %w", s.report.BTF.Addr, ErrDamaged)
+		err = fmt.Errorf("BTF at %v: no struct task_struct: %w", s.report.BTF.Addr, ErrDamaged)
 	}
-	if s.notes == nil {
-		return nil
+	if s.notes == nil || err != nil && !s.btf.recovered {
+		return err
 	}
 	for _, typ := range []string{"page", "pglist_data", "zone", "free_area", "list_head", "mem_section", "printk_info"} {
 		want, err := s.notes.Size(typ)
-		if got, ok := s.layouts.size(typ); err == nil && ok && got != want {
+		got, ok := s.layouts.size(typ)
+		if err != nil || !ok || got == want {
+			continue
+		}
+		if !s.btf.recovered {
 			return fmt.Errorf("struct %s has %d bytes in BTF, %d in VMCOREINFO: %w", typ, got, want, ErrDamaged)
 		}
+		s.layouts.drop(typ)
+		s.types.Types = slices.DeleteFunc(s.types.Types, func(u isf.UserType) bool { return u.Name == typ })
 	}
-	return nil
+	return err
 }
 
 // scanChunk is how much a scan reads at once: small enough for a processor's cache.

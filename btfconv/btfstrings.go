@@ -1,32 +1,25 @@
 package btfconv
 
 import (
+	"encoding/binary"
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/nodelens/nodelens/vmem"
 )
 
-// A span is a part of the string section, by offset, without its end.
+// A span is a part of a section, by offset, without its end.
 type span struct{ start, end uint32 }
 
-// checkStrings checks that the string section is names that end. Those that are not text
-// are set aside.
-func (t *btfTypes) checkStrings() error {
-	if len(t.strs) == 0 && t.base != nil {
-		return nil
-	}
-	if len(t.strs) == 0 || t.strs[len(t.strs)-1] != 0 || t.base == nil && t.strs[0] != 0 {
-		return damaged("string section", 0, "not terminated")
+// checkStrings sets the strings aside that are not text, and that which does not end.
+func (t *btfTypes) checkStrings() {
+	if n := len(t.strs); n > 0 && t.strs[n-1] != 0 {
+		t.strs = t.strs[:n-1] + "\x00"
+		t.setAside(span{uint32(strings.LastIndexByte(t.strs[:n-1], 0) + 1), uint32(n)})
 	}
 	t.setAsideStrings()
-	if len(t.badStrs) > maxBadStrings {
-		return damaged("string section", int(t.badStrs[0].start), "no text, nor in %d other places", maxBadStrings)
-	}
-	return nil
 }
-
-// maxBadStrings is more than the names on a page or two.
-const maxBadStrings = 4096
 
 // setAsideStrings finds the strings that are not text, and runs of zeros with the string
 // before: no string but the first is empty, so that the end of that one was overwritten.
@@ -59,9 +52,7 @@ func (t *btfTypes) setAside(s span) {
 		t.badStrs[n-1].end = max(t.badStrs[n-1].end, s.end)
 		return
 	}
-	if len(t.badStrs) <= maxBadStrings {
-		t.badStrs = append(t.badStrs, s)
-	}
+	t.badStrs = append(t.badStrs, s)
 }
 
 // isAside reports whether the string at an index of the section was set aside.
@@ -74,38 +65,76 @@ func (t *btfTypes) isAside(i uint32) bool {
 // there the section was overwritten, and what is there by chance, or reaches into it, is
 // no name either.
 func (t *btfTypes) findBadStrings() {
-	const margin, page, several = 512, 4096, 3
-	var failing []uint32
-	for _, off := range t.offsets {
-		if off < oddRecord {
-			failing = t.failingNames(failing, t.record(off))
-		}
-	}
-	slices.Sort(failing)
-	failing = slices.Compact(failing)
+	uses := t.nameUses()
 	var found []span
-	for i := 0; i < len(failing); {
-		k := i + 1
-		for k < len(failing) && failing[k]-failing[k-1] < page {
-			k++
+	for i := 0; i < len(uses.offsets); {
+		page := t.strPage(uses.offsets[i])
+		k, wrong := i, 0
+		for ; k < len(uses.offsets) && t.strPage(uses.offsets[k]) == page; k++ {
+			wrong += b2i(uses.wrong[k])
 		}
-		if k-i >= several {
-			found = append(found, span{failing[i] - min(failing[i], margin), failing[k-1] + margin})
-		}
+		found = t.addBadStrings(found, uses.offsets[i:k], uses.wrong[i:k], wrong)
 		i = k
 	}
-	all := slices.Concat(found, t.badStrs)
-	slices.SortFunc(all, func(a, b span) int { return int(int64(a.start) - int64(b.start)) })
+	t.badStrs = append(t.badStrs, found...)
+	slices.SortFunc(t.badStrs, func(a, b span) int { return int(int64(a.start) - int64(b.start)) })
+	all := t.badStrs
 	t.badStrs = nil
 	for _, s := range all {
 		t.setAside(s)
 	}
 }
 
-// failingNames appends the offsets in the string section of names of a record that are none.
-func (t *btfTypes) failingNames(names []uint32, r btfType) []uint32 {
+// addBadStrings adds what was overwritten of a page of names, of which some are wrong.
+func (t *btfTypes) addBadStrings(found []span, offsets []uint32, wrong []bool, n int) []span {
+	const several, around = 3, 512
+	start, end := t.strPage(offsets[0]), t.strPage(offsets[0])+vmem.PageSize
+	switch {
+	case n == 0 || n < several && n < len(offsets):
+		return found
+	case n < len(offsets)/4: // a part of the page
+		first, last := slices.Index(wrong, true), len(wrong)-1
+		for !wrong[last] {
+			last--
+		}
+		start, end = max(start, int(offsets[first])-around), min(end, int(offsets[last])+around)
+	}
+	start = strings.LastIndexByte(t.strs[:max(start, 0)], 0) + 1 // of the name that reaches into it
+	return append(found, span{uint32(start), uint32(min(end, len(t.strs)))})
+}
+
+// strPage returns where the page begins that an offset in the string section is on.
+func (t *btfTypes) strPage(off uint32) int {
+	return int(off) - (int(off)+t.strPhase)%vmem.PageSize
+}
+
+// nameUses are the places in the string section where records have names, in order.
+type nameUses struct {
+	offsets []uint32
+	wrong   []bool // it is none
+}
+
+func (t *btfTypes) nameUses() nameUses {
+	var all []uint32
+	for _, off := range t.offsets {
+		if off < oddRecord {
+			r := t.record(off)
+			all = t.names(all, &r)
+		}
+	}
+	slices.Sort(all)
+	uses := nameUses{offsets: slices.Compact(all)}
+	uses.wrong = make([]bool, len(uses.offsets))
+	for i, off := range uses.offsets {
+		uses.wrong[i] = !t.validName(t.strBase + off)
+	}
+	return uses
+}
+
+// names appends where in the string section the names of a record are.
+func (t *btfTypes) names(names []uint32, r *btfType) []uint32 {
 	add := func(off uint32) {
-		if off >= t.strBase && off < t.strEnd() && !t.validName(off) {
+		if off != 0 && off >= t.strBase && off < t.strEnd() {
 			names = append(names, off-t.strBase)
 		}
 	}
@@ -113,12 +142,27 @@ func (t *btfTypes) failingNames(names []uint32, r btfType) []uint32 {
 	switch r.kind {
 	case kindStruct, kindUnion:
 		for i := range r.vlen {
-			add(r.member(i).name)
+			if !t.badMember(r, i) {
+				add(r.member(i).name)
+			}
+		}
+	case kindFuncProto:
+		for i := 0; i < len(r.extra) && !t.isBad(int(r.off), int(r.off)+btfRecordSize+len(r.extra)); i += 8 {
+			add(binary.LittleEndian.Uint32(r.extra[i:]))
 		}
 	case kindEnum, kindEnum64:
 		for i := range r.vlen {
-			add(r.enumerator(i))
+			if !t.badEnumerator(r, i) {
+				add(r.enumerator(i))
+			}
 		}
 	}
 	return names
+}
+
+// badEnumerator reports whether the i-th constant of an enumeration is lost.
+func (t *btfTypes) badEnumerator(r *btfType, i uint32) bool {
+	size := int(knownLayouts[r.kind].elem)
+	at := int(r.off) + btfRecordSize + size*int(i)
+	return len(t.badData) > 0 && t.isBad(at, at+size)
 }

@@ -36,7 +36,8 @@ type Options struct {
 //
 // A record of the BTF that is damaged, or newer than this package, costs that type and
 // the members that are of it; [isf.File.Lost] lists them, as a [vmem.Gap] each that wraps
-// ErrDamaged or ErrUnknown. If more are damaged than not it is an error.
+// ErrDamaged or ErrUnknown. If hardly anything is left it is an error: then it may not be what it was
+// taken for, such as the BTF of a module without its base.
 // Errors wrap ErrDamaged or ErrNotFound, or are those of reading.
 func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, error) {
 	var o Options
@@ -44,6 +45,9 @@ func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, erro
 		o = *opts
 	}
 	t, err := readTypes(btf, o.Base)
+	if err == nil && t.recovered && t.left() < len(t.data)/btfRecordSize/minLeft {
+		err = damaged("type section", 0, "%d types are left", t.left())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("btfconv: %w", err)
 	}
@@ -65,6 +69,10 @@ func Convert(btf io.ReaderAt, symbols io.Reader, opts *Options) (*isf.File, erro
 	}
 	return f, nil
 }
+
+// minLeft is one of how many 12 bytes of types has to be a type that is not lost: of BTF that is
+// whole, half of them are.
+const minLeft = 16
 
 // errNoTask is what is wrong with BTF that is not the kernel's own, such as that of a module
 // or of a BPF program.
@@ -103,7 +111,7 @@ func readTypes(btf, base io.ReaderAt) (*btfTypes, error) {
 		if err != nil {
 			return nil, err
 		}
-		if parent, err = parseBTF(b, nil); err != nil {
+		if parent, err = parseBTF(b, nil, btfPlace{}); err != nil {
 			return nil, err
 		}
 	}
@@ -111,7 +119,7 @@ func readTypes(btf, base io.ReaderAt) (*btfTypes, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseBTF(b, parent)
+	return parseBTF(b, parent, btfPlace{})
 }
 
 // readFile returns the BTF of an ELF file, or a raw one.

@@ -50,10 +50,18 @@
 //
 // What is damaged in one place costs that place; [isf.File.Lost] lists it. All references
 // inside BTF are checked, and whether its structs have the sizes that VMCOREINFO says. A
-// record that makes no sense is lost, and with it the members that are of it; the structs
-// keep their other members, since the offsets of those are in the struct. Where so much
-// was overwritten that it is not known how many records there were, the number of the next
-// is the one by which functions refer to prototypes; without eight that agree, it is lost.
+// record that makes no sense is lost, and with it what contains it: pointers to it are to
+// void, and structs keep their other members, since the offsets of those are in the struct.
+// A struct that reaches into a damaged page keeps the members that are on others. Behind
+// damage, records are found again by making sense, and their numbers by what refers to
+// them: a number has to fit the kinds and the room that all references say, and
+// no other number may. A page that makes sense by itself but is not what the others refer
+// to, such as a copy of another one, is lost as a whole.
+//
+// A page of names that was overwritten costs the names on it: a struct that lost its own is
+// called unnamed, a member that lost its own is lost. Names that are too common to do
+// without, and the numbers of scalars and of a few small structs, are told by the structs that have
+// had them in every kernel; what a scalar is, the ABI says.
 //
 // kallsyms is used as it is if nothing is wrong with it: its names are checked against their
 // own index, and by being in order; its addresses by ascending; both by the export tables,

@@ -108,25 +108,33 @@ func readUpTo(mem vmem.Memory, pa vmem.PhysAddr, n int) []byte {
 	return b[:got]
 }
 
-// readHoles reads n bytes, with zeros for what was not captured, and counts these. At the
-// end of memory it stops.
-func readHoles(mem vmem.Memory, pa vmem.PhysAddr, n int) (b []byte, missing int) {
-	want := vmem.Range[vmem.PhysAddr]{Start: pa, Size: uint64(n)}
-	if rs := mem.Ranges(); len(rs) > 0 && rs[len(rs)-1].Last() < want.Last() {
-		want.Size = uint64(rs[len(rs)-1].Last()-pa) + 1
+// readHoles reads n bytes, with zeros for what was not captured, and says where that is.
+func readHoles(mem vmem.Memory, pa vmem.PhysAddr, n int) (b []byte, holes []span) {
+	b = make([]byte, n)
+	end := 0 // of what was read or found missing
+	hole := func(to int) {
+		if k := len(holes); k > 0 && to > end && int(holes[k-1].end) == end {
+			holes[k-1].end = uint32(to)
+		} else if to > end {
+			holes = append(holes, span{uint32(end), uint32(to)})
+		}
+		end = to
 	}
-	b = make([]byte, want.Size)
-	have := 0
 	for _, r := range mem.Ranges() {
-		r = r.Intersect(want)
-		for at := uint64(0); at < r.Size; {
-			part := b[uint64(r.Start-pa)+at:][:r.Size-at]
-			got, err := mem.ReadAt(part, int64(r.Start)+int64(at))
-			have += got
-			if at += uint64(got); err != nil { // the rest of this page is damaged
-				at += vmem.PageSize - uint64(r.Start+vmem.PhysAddr(at))%vmem.PageSize
+		r = r.Intersect(vmem.Range[vmem.PhysAddr]{Start: pa, Size: uint64(n)})
+		if r.Size == 0 {
+			continue
+		}
+		at, last := int(r.Start-pa), int(r.Start-pa)+int(r.Size)
+		for hole(at); at < last; {
+			got, err := mem.ReadAt(b[at:last], int64(pa)+int64(at))
+			at += got
+			if end = at; err != nil && at < last { // the rest of this page is damaged
+				at = min(last, at+int(vmem.PageSize-(pa+vmem.PhysAddr(at))%vmem.PageSize))
+				hole(at)
 			}
 		}
 	}
-	return b, n - have
+	hole(n)
+	return b, holes
 }

@@ -13,7 +13,7 @@ func newLayouts(t *btfTypes) *layouts {
 	for id := t.first; id < t.end(); id++ {
 		r, _ := t.lookup(id)
 		if (r.kind == kindStruct || r.kind == kindUnion) && r.name != 0 {
-			if name := t.string(r.name); l.ids[name] == 0 {
+			if name := t.name(r.name); l.ids[name] == 0 {
 				l.ids[name] = id
 			}
 		}
@@ -56,6 +56,9 @@ func (l *layouts) member(id uint32, name string, depth int) (uint64, uint32, boo
 	}
 	for i := range r.vlen {
 		m := r.member(i)
+		if l.btf.badMember(&r, i) {
+			continue
+		}
 		if m.name != 0 && l.btf.string(m.name) == name && l.btf.validName(m.name) {
 			return uint64(m.bit / 8), m.typ, true
 		}
@@ -82,3 +85,6 @@ func (l *layouts) strip(id uint32) uint32 {
 	}
 	return 0
 }
+
+// drop forgets a struct or union.
+func (l *layouts) drop(typ string) { delete(l.ids, typ) }

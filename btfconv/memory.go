@@ -176,7 +176,7 @@ func (s *search) decode(ctx context.Context) error {
 	wait.Go(func() { typesErr = s.decodeTypes(ctx) })
 	wait.Go(func() { symbolsErr = s.decodeSymbols() })
 	wait.Wait()
-	if typesErr != nil {
+	if typesErr != nil && !s.btf.recovered {
 		s.types, s.vars = isf.Contents{}, nil
 	}
 	s.report.KallsymsErr = s.missing(ctx, PartKallsyms, symbolsErr)

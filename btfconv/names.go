@@ -15,8 +15,11 @@ func nameTypes(t *btfTypes) []string {
 	n := &typeNamer{btf: t, names: make([]string, t.end()), seen: make(map[string]int, t.end()/8)}
 	for id := uint32(1); id < t.end(); id++ {
 		r, _ := t.lookup(id)
-		if isNamed(r.kind) && r.name != 0 {
-			n.names[id] = n.unique(space(r.kind), t.string(r.name))
+		if !isNamed(r.kind) || r.name == 0 {
+			continue
+		}
+		if name := t.name(r.name); name != "" && !t.ambiguous(id, name) {
+			n.names[id] = n.unique(space(r.kind), name)
 		}
 	}
 	n.nameByTypedef()
@@ -27,6 +30,21 @@ func nameTypes(t *btfTypes) []string {
 		}
 	}
 	return n.names
+}
+
+// severalTypes are the names that kernels have several structs or enumerations of, in different files: in those
+// from 5.10 to 7.2 that Debian builds.
+var severalTypes = map[string]bool{
+	"chksum_desc_ctx": true, "console": true, "elf_note_info": true, "elf_thread_core_info": true,
+	"energy_perf_value_index": true, "getdents_callback": true, "irq_info": true, "kdf_input_block": true,
+	"mm_slot": true, "netlbl_domhsh_walk_arg": true, "node": true, "pci_root_info": true, "perf_aux_event": true,
+	"pt_iommu_map_args": true, "quirk_entry": true, "remap_data": true, "syscall_tp_t": true,
+}
+
+// ambiguous reports whether a type with a name may not be the one that has it in a database of
+// undamaged BTF, as one before it may be lost.
+func (t *btfTypes) ambiguous(id uint32, name string) bool {
+	return t.recovered && severalTypes[name] && id >= t.firstLost
 }
 
 type typeNamer struct {
@@ -54,6 +72,13 @@ func (n *typeNamer) unique(space, name string) string {
 		key = space + name
 	}
 	n.seen[key]++
+	for n.seen[key] > 1 {
+		if more := numbered(key, n.seen[key]); n.seen[more] == 0 {
+			n.seen[more] = 1
+			break
+		}
+		n.seen[key]++
+	}
 	return numbered(name, n.seen[key])
 }
 
@@ -75,8 +100,8 @@ func (n *typeNamer) nameByTypedef() {
 			continue
 		}
 		target, _ := n.btf.lookup(r.size)
-		name := n.btf.string(r.name)
-		if !isNamed(target.kind) || n.seen[space(target.kind)+name] != 0 {
+		name := n.btf.name(r.name)
+		if name == "" || !isNamed(target.kind) || n.seen[space(target.kind)+name] != 0 {
 			continue
 		}
 		if n.names[r.size] == "" {
@@ -99,7 +124,7 @@ func (n *typeNamer) rest(id uint32, r *btfType) string {
 	case kindEnum, kindEnum64:
 		kind = "enum"
 	case kindFwd:
-		return n.btf.string(r.name)
+		return n.btf.name(r.name)
 	default:
 		return ""
 	}

@@ -44,12 +44,13 @@ func perCPUVariables(t *btfTypes) (vars []kernelSymbol, size uint64) {
 			continue
 		}
 		size = max(size, uint64(r.size))
-		for ; len(r.extra) > 0; r.extra = r.extra[12:] {
-			v, _ := t.lookup(binary.LittleEndian.Uint32(r.extra))
-			if v.kind != kindVar { // lost
+		for k := range r.vlen {
+			b := r.extra[12*k:]
+			v, _ := t.lookup(binary.LittleEndian.Uint32(b))
+			if v.kind != kindVar || t.badMember(&r, k) || t.name(v.name) == "" { // lost
 				continue
 			}
-			off, n := uint64(binary.LittleEndian.Uint32(r.extra[4:])), uint64(binary.LittleEndian.Uint32(r.extra[8:]))
+			off, n := uint64(binary.LittleEndian.Uint32(b[4:])), uint64(binary.LittleEndian.Uint32(b[8:]))
 			vars = append(vars, kernelSymbol{name: t.string(v.name), addr: off})
 			size = max(size, off+n)
 		}

@@ -26,7 +26,7 @@ func perCPUBTF(t *testing.T, size uint32) *btfTypes {
 	for _, w := range append([]uint32{btfHeaderSize, 0, length, length, uint32(len(strs))}, words...) {
 		b = binary.LittleEndian.AppendUint32(b, w)
 	}
-	btf, err := parseBTF(append(b, strs...), nil)
+	btf, err := parseBTF(append(b, strs...), nil, btfPlace{})
 	if err != nil {
 		t.Fatal(err)
 	}

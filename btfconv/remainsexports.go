@@ -310,7 +310,7 @@ func (x *damagedExports) gaps(mem vmem.Memory, table string, pages map[int]int) 
 // tableGap returns the loss of a part of a table.
 func tableGap(mem vmem.Memory, table string, within vmem.Range[vmem.PhysAddr], what string) error {
 	why := ErrDamaged
-	if _, missing := readHoles(mem, within.Start, int(within.Size)); missing > 0 {
+	if _, holes := readHoles(mem, within.Start, int(within.Size)); len(holes) > 0 {
 		why = vmem.ErrNotCaptured
 	}
 	return vmem.Gap{Object: table, Place: vmem.PhysicalPlace(within, 0), Err: fmt.Errorf("%s: %w", what, why)}

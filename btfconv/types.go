@@ -3,6 +3,7 @@ package btfconv
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ type typeConverter struct {
 	consts slab[isf.Constant]
 	signed bool // enumerations carry their sign in kind_flag
 	out    isf.Contents
+	more   int  // losses that are not told one by one
+	wrong  bool // types contradict each other
 }
 
 // A typeMemo is what a type id resolved to.
@@ -55,27 +58,53 @@ func (s *slab[T]) take(n int) []T {
 // convertTypes returns the base types, user types and enumerations of t, and of
 // the BTF it is split from, and the types of the variables that t has: those in
 // the per-CPU section, and in BTF from pahole 1.28 on possibly all global ones. Members
-// whose types are lost are left out. All that is lost is listed.
+// whose types are lost are left out. All that is lost is listed. Where types contradict
+// each other, some of them are not those that were there: then t is searched for them.
 func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type) {
-	c := &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
-	c.addBases()
-	for b := t; b != nil; b = b.base {
-		for _, gap := range b.gaps() {
-			c.out.Lost = append(c.out.Lost, gap)
-		}
+	c := newConverter(t)
+	vars := c.addAll()
+	if c.wrong && !t.recovered {
+		t.recoverTypes()
+		c = newConverter(t)
+		vars = c.addAll()
 	}
-	vars := map[string]*isf.Type{}
-	for id := uint32(1); id < t.end(); id++ {
-		c.add(id, vars)
+	if c.more > 0 {
+		err := fmt.Errorf("%d more members, variables and names: %w", c.more, ErrDamaged)
+		c.out.Lost = append(c.out.Lost, vmem.Gap{Object: objectBTF, Err: err})
 	}
 	slices.SortFunc(c.out.Types, func(a, b isf.UserType) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.out.Enums, func(a, b isf.Enum) int { return strings.Compare(a.Name, b.Name) })
 	return c.out, vars
 }
 
+func newConverter(t *btfTypes) *typeConverter {
+	return &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
+}
+
+// addAll converts all types, and returns those of variables.
+func (c *typeConverter) addAll() map[string]*isf.Type {
+	for b := c.btf; b != nil; b = b.base {
+		for _, gap := range b.gaps() {
+			c.out.Lost = append(c.out.Lost, gap)
+		}
+	}
+	c.addBases()
+	if c.btf.recovered {
+		c.addWitnessed()
+	}
+	vars := map[string]*isf.Type{}
+	for id := uint32(1); id < c.btf.end(); id++ {
+		c.add(id, vars)
+	}
+	return vars
+}
+
 // add converts the type of one id, if it is one that a database holds by name.
 func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) {
 	r, _ := c.btf.lookup(id)
+	if c.btf.recovered && r.name != 0 && (isNamed(r.kind) || r.kind == kindTypedef || r.kind == kindFwd) && c.btf.name(r.name) == "" {
+		c.lose("name of type %d: %w", id, ErrDamaged)
+	}
 	switch r.kind {
 	case kindStruct:
 		c.addUser(id, &r, isf.KindStruct)
@@ -86,8 +115,11 @@ func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) {
 	case kindTypedef:
 		c.addAlias(id, &r)
 	case kindVar:
-		name := c.btf.string(r.name)
+		name := c.btf.name(r.name)
 		typ, _, err := c.resolve(r.size, maxDepth)
+		if name == "" {
+			err = damaged("string section", int(r.name), "no name")
+		}
 		if err != nil {
 			c.lose("variable %s: %w", name, err)
 			return
@@ -98,9 +130,13 @@ func (c *typeConverter) add(id uint32, vars map[string]*isf.Type) {
 
 // lose notes what is left out.
 func (c *typeConverter) lose(format string, args ...any) {
-	if len(c.out.Lost) < 2*maxLosses {
-		c.out.Lost = append(c.out.Lost, vmem.Gap{Object: objectBTF, Err: fmt.Errorf(format, args...)})
+	err := fmt.Errorf(format, args...)
+	c.wrong = c.wrong || errors.Is(err, ErrDamaged)
+	if len(c.out.Lost) >= maxLosses {
+		c.more++
+		return
 	}
+	c.out.Lost = append(c.out.Lost, vmem.Gap{Object: objectBTF, Err: err})
 }
 
 // addBases adds the scalars. One that BTF has more than once is one; of different
@@ -112,7 +148,11 @@ func (c *typeConverter) addBases() {
 		if r.kind != kindInt && r.kind != kindFloat {
 			continue
 		}
-		b := baseType(c.btf.string(r.name), &r)
+		b := baseType(c.btf.name(r.name), &r)
+		if b.Name == "" {
+			c.lose("name of type %d, a scalar: %w", id, ErrDamaged)
+			b = lostName(b)
+		}
 		if !slices.Contains(c.out.Bases, b) {
 			seen[b.Name]++
 			b.Name = numbered(b.Name, seen[b.Name])
@@ -121,6 +161,9 @@ func (c *typeConverter) addBases() {
 		c.memo[id] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
 	}
 	c.correctSigns()
+	if c.btf.recovered {
+		c.addABI()
+	}
 }
 
 // correctSigns marks the characters as signed that are so, if "signed char" is
@@ -206,6 +249,9 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 	case kindEnum, kindEnum64:
 		return c.newType(isf.Type{Kind: isf.KindEnum, Name: c.names[id]}), uint64(r.size), nil
 	case kindFwd:
+		if c.names[id] == "" {
+			return typeVoid, 0, nil
+		}
 		kind := isf.KindStruct
 		if r.flag {
 			kind = isf.KindUnion
@@ -261,6 +307,10 @@ func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) {
 	u := isf.UserType{Name: c.names[id], Kind: kind, Size: uint64(r.size), Fields: c.fields.take(int(r.vlen))[:0]}
 	end := uint64(0) // of the member before, in bits
 	for i := range r.vlen {
+		if c.btf.badMember(r, i) {
+			c.lose("member %d of %s: %w", i, u.Name, ErrDamaged)
+			continue
+		}
 		m := r.member(i)
 		f, size, err := c.field(&u, m)
 		if err == nil && kind == isf.KindStruct && uint64(m.bit) < end {
@@ -276,7 +326,7 @@ func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) {
 		u.Fields = append(u.Fields, f)
 		end = uint64(m.bit) + size
 	}
-	if len(c.out.Lost) > 0 {
+	if c.btf.recovered {
 		c.dropTwice(&u)
 	}
 	if r.vlen > 0 && len(u.Fields) == 0 && u.Size == 0 {
@@ -370,6 +420,10 @@ func (c *typeConverter) addEnum(id uint32, r *btfType) {
 	negative := r.flag
 	for i := range e.Constants {
 		b := r.extra[i*step:]
+		if c.btf.recovered && (c.btf.badEnumerator(r, uint32(i)) || !c.btf.validName(r.enumerator(uint32(i)))) {
+			c.lose("constant %d of %s: %w", i, e.Name, ErrDamaged)
+			continue
+		}
 		v := int64(binary.LittleEndian.Uint32(b[4:]))
 		switch {
 		case r.kind == kindEnum64:
@@ -381,7 +435,20 @@ func (c *typeConverter) addEnum(id uint32, r *btfType) {
 		e.Constants[i] = isf.Constant{Name: c.btf.string(binary.LittleEndian.Uint32(b)), Value: v}
 	}
 	e.Base = c.enumBase(e.Size, negative)
+	if c.btf.recovered {
+		e.Constants = c.soundConstants(&e)
+	}
 	c.out.Enums = append(c.out.Enums, e)
+}
+
+// soundConstants returns the constants of an enumeration that were not lost. Those of one name,
+// which no C has, are lost too.
+func (c *typeConverter) soundConstants(e *isf.Enum) []isf.Constant {
+	seen := map[string]int{}
+	for i := range e.Constants {
+		seen[e.Constants[i].Name]++
+	}
+	return slices.DeleteFunc(e.Constants, func(k isf.Constant) bool { return k.Name == "" || seen[k.Name] > 1 })
 }
 
 // enumBase returns the alphabetically first integer of that size and sign, of

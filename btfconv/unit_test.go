@@ -31,7 +31,7 @@ func TestLinkedAt(t *testing.T) {
 
 func TestLayouts(t *testing.T) {
 	t.Parallel()
-	btf, err := parseBTF(readTestFile(t, "testdata/btf/kinds.btf"), nil)
+	btf, err := parseBTF(readTestFile(t, "testdata/btf/kinds.btf"), nil, btfPlace{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func group(processes []Process, claims []claim.Claim) (map[string]*podJoin, []vm
 		if c.Origin == FromCgroup && c.ContainerID != "" {
 			owner[c.ContainerID] = c.PodUID
 		}
-		if !c.Origin.MayBePast() || c.Running {
+		if !c.Origin.MayBePast() {
 			known[c.PodUID] = true
 		}
 	}
