@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -157,12 +159,24 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	r.Gaps = append(r.Gaps, gaps...)
+	tasks := make([]*linux.Task, len(all))
+	for i := range all {
+		tasks[i] = all[i].task
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait() // before the image can be closed
+	wg.Go(func() { r.Consistency = checkConsistency(ctx, k, tasks) })
 	readContainers(ctx, all, k.Live())
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
-	pods := attributePods(ctx, all, &claim.Node{Hostname: r.Hostname, Live: k.Live()})
+	damaged := len(r.Gaps) > 0 || slices.ContainsFunc(all, func(f facts) bool { return len(f.gaps) > 0 })
+	pods := attributePods(ctx, all, &claim.Node{Hostname: r.Hostname, Live: k.Live(), Memory: k.Physical()}, damaged)
 	r.Pods, r.Notes = pods.pods, pods.notes
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cos: %w", err)
+	}
 	cutGaps(all, k.Limits().ReportBytes/4)
 	for i := range all {
 		r.Processes = append(r.Processes, all[i].Process)
@@ -170,6 +184,15 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 	}
 	r.Gaps = append(r.Gaps, pods.gaps...)
 	return r, nil
+}
+
+// checkConsistency says how far the memory agrees with itself: nil if ctx is done.
+func checkConsistency(ctx context.Context, k *linux.Kernel, tasks []*linux.Task) *consistency.Report {
+	r, err := consistency.Check(ctx, k, &consistency.Options{Tasks: tasks})
+	if err != nil {
+		return nil // as ctx is
+	}
+	return r
 }
 
 // symbolGaps returns what was damaged where the symbols are from. What their format is too

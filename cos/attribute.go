@@ -51,7 +51,7 @@ func group(processes []Process, claims []claim.Claim) (map[string]*podJoin, []vm
 		if c.Origin == FromCgroup && c.ContainerID != "" {
 			owner[c.ContainerID] = c.PodUID
 		}
-		if !c.Origin.MayBePast() {
+		if !c.Origin.MayBePast() || c.Running {
 			known[c.PodUID] = true
 		}
 	}

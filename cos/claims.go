@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/nodelens/nodelens/cos/claim"
+	"github.com/nodelens/nodelens/cos/containerd"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -18,8 +19,43 @@ type attribution struct {
 	notes []string
 }
 
-// attributePods asks all sources and joins what they say.
-func attributePods(ctx context.Context, all []facts, node *claim.Node) attribution {
+// setRunning notes which claims are of a sandbox that runs: then what may be past is not.
+func setRunning(claims []claim.Claim, running map[string]bool) {
+	for i := range claims {
+		claims[i].Running = running[claims[i].SandboxID]
+	}
+}
+
+// carve looks in all of memory for what names the pods that lack a name, and the running
+// sandboxes that are of no pod, if something was lost: without a loss there is no more than
+// the sources told. A machine that runs is not read so.
+func carve(ctx context.Context, node *claim.Node, pods []Pod, running map[string]bool, damaged bool) []claim.Claim {
+	if !damaged || node.Live || node.Memory == nil {
+		return nil
+	}
+	var w containerd.Wanted
+	known := map[string]bool{}
+	for _, p := range pods {
+		known[p.SandboxID] = true
+		if incomplete([]Pod{p}) {
+			w.UIDs = append(w.UIDs, p.UID)
+		}
+	}
+	for id := range running {
+		if !known[id] {
+			w.Sandboxes = append(w.Sandboxes, id)
+		}
+	}
+	claims, err := containerd.Carve(ctx, node.Memory, w)
+	if err != nil {
+		return nil // as ctx is done
+	}
+	return claims
+}
+
+// attributePods asks all sources and joins what they say. damaged says that something was
+// lost before.
+func attributePods(ctx context.Context, all []facts, node *claim.Node, damaged bool) attribution {
 	var out attribution
 	var claims []claim.Claim
 	var lost []vmem.Gap
@@ -32,7 +68,14 @@ func attributePods(ctx context.Context, all []facts, node *claim.Node) attributi
 		c, l := s.Claims(ctx, node)
 		claims, lost = append(claims, c...), append(lost, l...)
 	}
+	running := containerd.Running(node.Processes)
+	setRunning(claims, running)
 	out.pods, out.gaps = attribute(processes, claims)
+	if carved := carve(ctx, node, out.pods, running, len(lost) > 0 || damaged); len(carved) > 0 {
+		setRunning(carved, running)
+		claims = append(claims, carved...)
+		out.pods, out.gaps = attribute(processes, claims)
+	}
 	for _, g := range lost {
 		out.unread(g)
 	}

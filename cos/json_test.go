@@ -18,6 +18,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -44,6 +45,11 @@ func wholeReport() *NodeReport {
 				Namespaces: linux.Namespaces{PID: 1, Net: 2, Mnt: 3, UTS: 4, IPC: 5, User: 6, Cgroup: 7, Time: 4026531834}, NamespacedPIDs: []int32{7, 1},
 				FDs: []linux.FD{{FD: 0, Path: "/dev/null", Addr: 0x30}, {FD: 3}}, Sources: linux.InTaskList | linux.InPIDIDR, Address: 0xffff888000000000},
 			{PID: 8, PPID: -1, State: linux.Zombie, KernelThread: true},
+		},
+		Consistency: &consistency.Report{
+			Verdict: consistency.Smeared, Window: consistency.Seconds(1337 * time.Millisecond), Earliest: at, Latest: at.Add(1337 * time.Millisecond),
+			Checked: 5, Broken: 2, Impossible: 1, Parts: []consistency.Part{{Name: "tasks", Of: "tasks", Objects: 3, Torn: 2}},
+			Invariants: []consistency.Invariant{{Name: "parents", Part: "tasks", Checked: 5, Broken: 2, Impossible: 1, First: "task 7"}, {Name: "tables", Part: "page tables"}},
 		},
 		Gaps: []vmem.Gap{
 			{Object: "list of \xff", Place: vmem.KernelPlace(0x10), Err: kstruct.ErrCorrupt},
@@ -86,6 +92,10 @@ const wholeJSON = `{
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
    "fds": [], "sources": "none", "address": "0x0"}
  ],
+ "consistency": {"verdict": "smeared", "windowSeconds": 1.337, "earliest": "2026-11-21T00:49:10.000000005Z", "latest": "2026-11-21T00:49:11.337000005Z",
+  "checked": 5, "broken": 2, "impossible": 1, "parts": [{"name": "tasks", "of": "tasks", "objects": 3, "torn": 2}],
+  "invariants": [{"name": "parents", "part": "tasks", "checked": 5, "broken": 2, "impossible": 1, "first": "task 7"},
+   {"name": "tables", "part": "page tables", "checked": 0, "broken": 0, "impossible": 0, "first": null}]},
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},
@@ -121,7 +131,7 @@ func TestEmptyReportJSON(t *testing.T) {
 		`"provenance":{"image":null,"size":null,"format":null,"compression":null,"sha256":null,"sha256From":null,"etag":null,` +
 		`"captured":null,"capturedFrom":null,"tool":null,"version":null,"arguments":[]},` +
 		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","root":"0x0","foundBy":null,"symbols":null},` +
-		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"gaps":[],"notes":[]}`
+		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"consistency":null,"gaps":[],"notes":[]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -172,6 +182,7 @@ func TestReportRoundTrip(t *testing.T) {
 	checkPart(t, want, want.Processes[0])
 	checkPart(t, want, want.Processes[1])
 	checkPart(t, want, want.Gaps[0])
+	checkPart(t, want, want.Consistency.Invariants[1])
 }
 
 // checkPart checks that a part of a report is written alone as in the report, and read back.

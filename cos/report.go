@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -21,8 +22,11 @@ type NodeReport struct {
 	BootTime   time.Time  `json:"bootTime"`              // zero if it can't be read
 	Pods       []Pod      `json:"pods"`                  // by ascending namespace, name and UID
 	Processes  []Process  `json:"processes"`             // by ascending PID
-	Gaps       []vmem.Gap `json:"gaps"`                  // what was lost, in the order of the walk
-	Notes      []string   `json:"notes"`                 // what is not known although nothing was lost
+	// Consistency says how far the memory agrees with itself, whatever was lost of it.
+	Consistency *consistency.Report `json:"consistency"`
+
+	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
+	Notes []string   `json:"notes"` // what is not known although nothing was lost
 }
 
 // Whole reports whether nothing was lost: all walks came to their ends, all views of
@@ -102,14 +106,16 @@ type Source = claim.Origin
 // The sources of what is known about pods, in the order in which they are believed; package
 // claim says what each is.
 const (
-	FromCgroup       = claim.FromCgroup
-	FromMount        = claim.FromMount
-	FromLogFile      = claim.FromLogFile
-	FromLogFileAlone = claim.FromLogFileAlone
-	FromMetadata     = claim.FromMetadata
-	FromMetadataPage = claim.FromMetadataPage
-	HintShim         = claim.HintShim
-	HintUTSName      = claim.HintUTSName
+	FromCgroup         = claim.FromCgroup
+	FromMount          = claim.FromMount
+	FromLogFile        = claim.FromLogFile
+	FromLogFileAlone   = claim.FromLogFileAlone
+	FromMetadata       = claim.FromMetadata
+	FromMetadataPage   = claim.FromMetadataPage
+	FromMetadataMemory = claim.FromMetadataMemory
+	FromLogPathMemory  = claim.FromLogPathMemory
+	HintShim           = claim.HintShim
+	HintUTSName        = claim.HintUTSName
 )
 
 // Evidence is what one source says of one field.

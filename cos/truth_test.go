@@ -206,7 +206,7 @@ func TestAttributeProc(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := attributePods(t.Context(), procFacts(node), &claim.Node{Hostname: node.Kernel.Hostname})
+			got := attributePods(t.Context(), procFacts(node), &claim.Node{Hostname: node.Kernel.Hostname}, false)
 			if diff := cmp.Diff(podsOfProc(node), got.pods, ignoreEvidence...); diff != "" {
 				t.Errorf("pods (-want +got):\n%s", diff)
 			}

@@ -1,38 +1,15 @@
 package linux
 
 import (
-	"context"
-	"encoding/binary"
-	"fmt"
-	"iter"
-
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// maxFDs bounds a descriptor table: far above any sysctl fs.nr_open in use.
-const maxFDs = 1 << 24
-
-// maxBadFDs is how many entries that lead to no file end a descriptor table: it is then
-// taken to be overwritten.
-const maxBadFDs = 64
-
 // fmodeBacking marks the file below an overlay file, which keeps the path that the
 // user sees beside it (FMODE_BACKING, include/linux/fs.h): bit 25 since 6.5, bit 24
 // since 6.14. Both bits mean other things at other times.
 const fmodeBacking = 1<<25 | 1<<24
-
-// A filesStruct is struct files_struct (include/linux/fdtable.h).
-type filesStruct struct {
-	Table vmem.VirtAddr `kernel:"fdt"`
-}
-
-// An fdTable is struct fdtable.
-type fdTable struct {
-	Max   uint32        `kernel:"max_fds"`
-	Files vmem.VirtAddr `kernel:"fd"` // an array of pointers
-}
 
 // A fileStruct is struct file (include/linux/fs.h).
 type fileStruct struct {
@@ -78,92 +55,6 @@ type FD struct {
 	FD   int           `json:"fd"`
 	Path string        `json:"path" jsonx:"null"` // as the link /proc/PID/fd/FD shows it
 	Addr vmem.VirtAddr `json:"address"`           // of struct file
-}
-
-// Files yields the open files of the task by ascending descriptor (linux.lsof of
-// Volatility shows the like). Errors are [vmem.Gap] and do not end the walk, but for the
-// context's own. With the error for a file whose path can't be read comes the FD without
-// its path; with others an FD without an address.
-func (t *Task) Files(ctx context.Context) iter.Seq2[FD, error] {
-	return func(yield func(FD, error) bool) {
-		t.k.refresh()
-		table, at, err := t.fdTable()
-		switch {
-		case err == ErrNone: //nolint:errorlint // it is never wrapped
-		case err != nil:
-			yield(FD{}, t.lost("open files", at, err))
-		case table.Max > maxFDs:
-			err := fmt.Errorf("%w: descriptor table of %d entries", kstruct.ErrCorrupt, table.Max)
-			yield(FD{}, t.lost("open files", at, err))
-		default:
-			t.fdArray(ctx, table.Files, int(table.Max), yield)
-		}
-	}
-}
-
-// fdTable returns the task's descriptor table, and where it was read or lost. The error is
-// ErrNone for a task that has exited.
-func (t *Task) fdTable() (table fdTable, at vmem.VirtAddr, err error) {
-	k, v := t.k, &t.k.views.files
-	files, err := v.of.Load(k.space, t.Addr)
-	switch {
-	case err != nil:
-		return table, t.Addr, cause(err, v.err)
-	case files == 0:
-		return table, t.Addr, ErrNone
-	}
-	f, err := v.files.Load(k.space, files)
-	if err != nil {
-		return table, files, cause(err, v.err)
-	}
-	table, err = v.table.Load(k.space, f.Table)
-	return table, f.Table, cause(err, v.err)
-}
-
-// fdArray reads the n pointers of a descriptor table in pieces. It ends with the
-// first piece that can't be read: what follows is as likely not the table.
-func (t *Task) fdArray(ctx context.Context, array vmem.VirtAddr, n int, yield func(FD, error) bool) {
-	var piece [512 * 8]byte
-	bad := 0
-	for first := 0; first < n; first += len(piece) / 8 {
-		if err := ctx.Err(); err != nil {
-			yield(FD{}, err)
-			return
-		}
-		addr := array + vmem.VirtAddr(first*8)
-		want := piece[:min(len(piece), (n-first)*8)]
-		got, err := t.k.space.ReadVirt(want, addr)
-		for i := range got / 8 {
-			file := vmem.VirtAddr(binary.LittleEndian.Uint64(want[i*8:]))
-			if file == 0 {
-				continue
-			}
-			fd, err := t.fd(first+i, file)
-			if !yield(fd, err) {
-				return
-			}
-			if err == nil {
-				continue
-			}
-			if bad++; bad == maxBadFDs {
-				err := fmt.Errorf("%w: %d entries that are no files", kstruct.ErrCorrupt, bad)
-				yield(FD{}, t.lost(fmt.Sprintf("open files from %d on", first+i+1), addr, err))
-				return
-			}
-		}
-		if err != nil {
-			yield(FD{}, t.lost(fmt.Sprintf("open files from %d on", first+got/8), addr, err))
-			return
-		}
-	}
-}
-
-func (t *Task) fd(n int, file vmem.VirtAddr) (FD, error) {
-	p, err := t.k.filePath(file)
-	if err != nil {
-		err = t.lost(fmt.Sprintf("open file %d", n), file, err)
-	}
-	return FD{FD: n, Path: p, Addr: file}, err
 }
 
 // fileAt reads the struct file at addr.

@@ -18,6 +18,7 @@ import (
 const (
 	filesAt  = 0x2000
 	tableAt  = 0x2800
+	openAt   = 0x3400 // the bitmaps of the table
 	arrayAt  = 0x3800
 	fileAt   = 0x6200
 	vmountAt = 0x7000 // a struct mount, the root of the tree
@@ -33,6 +34,9 @@ func newFiles(t *testing.T, types *isf.File) *testKernel {
 	k.set(filesAt, "files_struct", "fdt", at(tableAt))
 	k.set(tableAt, "fdtable", "max_fds", 64)
 	k.set(tableAt, "fdtable", "fd", at(arrayAt))
+	k.set(tableAt, "fdtable", "open_fds", at(openAt))
+	k.set(tableAt, "fdtable", "close_on_exec", at(openAt+8))
+	k.set(filesAt, "files_struct", "count.counter", 1)
 	k.dentry(rootAt, rootAt, "/")
 	k.dentry(dirAt, rootAt, "dir")
 	k.set(vmountAt, "mount", "mnt_parent", at(vmountAt))
@@ -41,10 +45,21 @@ func newFiles(t *testing.T, types *isf.File) *testKernel {
 	return k
 }
 
+// setOpen sets the bit of a descriptor.
+func (k *testKernel) setOpen(n int) {
+	var b [1]byte
+	at := vmem.PhysAddr(0x200000 + openAt + n/8)
+	if _, err := k.mem.ReadAt(b[:], int64(at)); err != nil {
+		k.t.Fatal(err)
+	}
+	k.mem.Write(at, []byte{b[0] | 1<<(n%8)})
+}
+
 // addFile writes a struct file for a dentry, as the nth of the table.
 func (k *testKernel) addFile(n int, dentry uint64) uint64 {
 	off := fileAt + uint64(n)*0x100
 	k.put(arrayAt+uint64(8*n), at(off))
+	k.setOpen(n)
 	k.set(off, "file", "f_path.mnt", k.offset(uint64(base)+vmountAt, "mount", "mnt"))
 	k.set(off, "file", "f_path.dentry", at(dentry))
 	return off
@@ -156,11 +171,40 @@ func TestFilesLost(t *testing.T) {
 		{"exited", func(k *testKernel) { k.set(taskAt, "task_struct", "files", 0) }, 0, nil},
 		{"files_struct", func(k *testKernel) { k.set(taskAt, "task_struct", "files", at(1<<20)) }, 0, []error{vmem.ErrNotCaptured}},
 		{"fdtable", func(k *testKernel) { k.set(filesAt, "files_struct", "fdt", at(1<<20)) }, 0, []error{vmem.ErrNotCaptured}},
-		{"too many", func(k *testKernel) { k.set(tableAt, "fdtable", "max_fds", maxFDs+1) }, 0, []error{kstruct.ErrCorrupt}},
+		{"too many", func(k *testKernel) {
+			k.set(tableAt, "fdtable", "max_fds", maxFDs+1)
+			k.set(tableAt, "fdtable", "close_on_exec", 0)
+		}, 0, []error{kstruct.ErrCorrupt}},
+		{"more than the bitmap has", func(k *testKernel) { k.set(tableAt, "fdtable", "max_fds", 1<<24); k.put(arrayAt+64*8, at(fileAt)) }, 1, []error{ErrDisagree}},
+		{"more than the table of a files_struct has", func(k *testKernel) {
+			own := k.offset(filesAt, "files_struct", "fdtab")
+			k.set(filesAt, "files_struct", "fdt", at(own))
+			for _, member := range []string{"fd", "open_fds", "close_on_exec"} {
+				k.set(own, "fdtable", member, at(map[string]uint64{"fd": arrayAt, "open_fds": openAt, "close_on_exec": openAt + 32}[member]))
+			}
+			k.set(own, "fdtable", "max_fds", 256)
+		}, 1, []error{ErrDisagree}},
+		{"not open", func(k *testKernel) { k.put(arrayAt+5*8, at(fileAt), at(fileAt)) }, 1, []error{kstruct.ErrCorrupt}},
+		{"being opened", func(k *testKernel) { k.setOpen(7) }, 1, nil},
+		{"without files", func(k *testKernel) { k.setOpen(7); k.setOpen(8) }, 1, []error{ErrDisagree}},
+		{"bitmap", func(k *testKernel) {
+			k.set(tableAt, "fdtable", "open_fds", at(1<<20))
+			k.set(tableAt, "fdtable", "close_on_exec", at(1<<20+8))
+		}, 1, []error{vmem.ErrNotCaptured}},
+		{"more than are told", func(k *testKernel) { k.addFile(1, dirAt); k.addFile(2, dirAt); k.limits.FDs = 2 }, 2, []error{kstruct.ErrTooMany}},
+		{"paths that are too long", func(k *testKernel) {
+			k.dentry(dirAt, dirAt+0x100, "a")
+			k.dentry(dirAt+0x100, dirAt, "b")
+			for n := range 5 {
+				k.addFile(n, dirAt)
+			}
+			k.limits.Gaps = 2
+		}, 3, []error{kstruct.ErrTooLong, kstruct.ErrTooLong, kstruct.ErrTooMany}},
 		{"array", func(k *testKernel) { k.set(tableAt, "fdtable", "fd", at(64<<10-16)); k.put(64<<10-16, at(fileAt)) }, 1, []error{vmem.ErrNotCaptured}},
 		{"overwritten", func(k *testKernel) {
 			for n := range uint64(64) {
 				k.put(arrayAt+8*n, 0x4141414141414141)
+				k.setOpen(int(n))
 			}
 		}, 0, append(repeat(kstruct.ErrCorrupt, maxBadFDs), kstruct.ErrCorrupt)},
 	} {

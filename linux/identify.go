@@ -12,15 +12,15 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A candidate is a known layout that may be of the kernel in an image.
-type candidate struct {
+// A layoutCandidate is a known layout that may be of the kernel in an image.
+type layoutCandidate struct {
 	*layouts.Layout
 	file  *isf.File
 	exact bool // it is of the same build, as the image says
 }
 
 // describe names the layout, and says what it is to the kernel.
-func (c *candidate) describe() string {
+func (c *layoutCandidate) describe() string {
 	if c.exact {
 		return c.String() + ", which is the same build"
 	}
@@ -33,7 +33,7 @@ type identity struct {
 	release  string
 	buildIDs []string
 	banners  []string
-	layouts  []candidate
+	layouts  []layoutCandidate
 }
 
 // maxForeign is how many layouts of other builds are tried.
@@ -122,11 +122,11 @@ func (id *identity) find(known *layouts.Set) {
 
 // add adds a layout, once. One that can't be read is none.
 func (id *identity) add(l *layouts.Layout, exact bool) {
-	if slices.ContainsFunc(id.layouts, func(c candidate) bool { return c.Layout == l }) {
+	if slices.ContainsFunc(id.layouts, func(c layoutCandidate) bool { return c.Layout == l }) {
 		return
 	}
 	if f, err := l.File(); err == nil {
-		id.layouts = append(id.layouts, candidate{l, f, exact})
+		id.layouts = append(id.layouts, layoutCandidate{l, f, exact})
 	}
 }
 

@@ -90,7 +90,7 @@ func (o *Options) completed(ctx context.Context, mem vmem.Memory, own symbolSet,
 
 // completions returns own symbols with what each of the layouts adds. Where the likeliest adds
 // nothing there is nothing to add.
-func completions(own symbolSet, known []candidate) []symbolSet {
+func completions(own symbolSet, known []layoutCandidate) []symbolSet {
 	var sets []symbolSet
 	for i, l := range known {
 		s, ok := complete(own, l)
@@ -116,7 +116,7 @@ const (
 
 // complete returns own symbols with what they lack and a layout has, and false if that is
 // nothing, or the layout is not of such a kernel.
-func complete(own symbolSet, l candidate) (symbolSet, bool) {
+func complete(own symbolSet, l layoutCandidate) (symbolSet, bool) {
 	f, conflicts := own.file.Complete(l.file, &isf.CompleteOptions{From: l.String(), Symbols: l.exact})
 	added := f.Origins()[len(own.file.Origins()):]
 	if len(added) == 0 {
@@ -139,7 +139,7 @@ func complete(own symbolSet, l candidate) (symbolSet, bool) {
 }
 
 // alone returns the symbols of a layout, as those of a kernel that has lost all of its own.
-func alone(l candidate, own *isf.File, ownErr error) symbolSet {
+func alone(l layoutCandidate, own *isf.File, ownErr error) symbolSet {
 	var lost []error
 	if own != nil {
 		lost = own.Lost()

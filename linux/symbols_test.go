@@ -179,7 +179,7 @@ func TestComplete(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, ok := complete(own, candidate{l, f, test.exact})
+		s, ok := complete(own, layoutCandidate{l, f, test.exact})
 		if ok != (test.want != "") || !strings.Contains(s.from, test.want) {
 			t.Errorf("%s: %v, %q", test.release, ok, s.from)
 		}

@@ -31,6 +31,7 @@ type Claim struct {
 	Container   string // its name
 	Image       string
 	IsSandbox   bool  // ContainerID is a sandbox
+	Running     bool  // a process outside of pods says that it runs SandboxID
 	Created     int64 // ContainerID, in nanoseconds since 1970; 0 where not known
 }
 
@@ -48,6 +49,9 @@ type Node struct {
 	Hostname  string    // of the initial UTS namespace
 	Processes []Process // by ascending PID
 	Live      bool      // the node runs: what was read may be read anew
+
+	// Memory is the node's physical memory; nil if there is no image.
+	Memory vmem.Memory
 }
 
 // A Process is a process of a node, as far as it was read before the sources are asked.
@@ -87,6 +91,13 @@ const (
 	// FromMetadataPage: a page of that database which its root doesn't lead to any more,
 	// for pages between are missing. The container is, or was once.
 	FromMetadataPage Origin = "containerd-metadata-page"
+	// FromMetadataMemory: a page of that database found in physical memory, where no process is
+	// known that maps it. The container is, or was once; or the page is of something that
+	// looks the same.
+	FromMetadataMemory Origin = "containerd-metadata-memory"
+	// FromLogPathMemory: the name of a directory of logs, NAMESPACE_POD_UID, as it stands
+	// anywhere in physical memory. Whoever has memory can write one.
+	FromLogPathMemory Origin = "log-path-memory"
 	// HintShim: the arguments of a containerd-shim. A hint: any process can choose its
 	// arguments.
 	HintShim Origin = "shim-arguments"
@@ -97,7 +108,8 @@ const (
 
 // order is the order in which origins are believed.
 var order = map[Origin]int{
-	FromCgroup: 1, FromMount: 2, FromLogFile: 3, FromLogFileAlone: 4, FromMetadata: 5, FromMetadataPage: 6, HintShim: 7, HintUTSName: 8,
+	FromCgroup: 1, FromMount: 2, FromLogFile: 3, FromLogFileAlone: 4, FromMetadata: 5, FromMetadataPage: 6,
+	FromMetadataMemory: 7, FromLogPathMemory: 8, HintShim: 9, HintUTSName: 10,
 }
 
 // Rank returns the place of the origin in the order in which origins are believed; the
@@ -119,10 +131,14 @@ func (o Origin) Identifies() bool { return o != FromMount && !o.Hint() }
 
 // Recorded reports whether the runtime wrote it down for itself, also of what there was
 // before and is no more.
-func (o Origin) Recorded() bool { return o == FromMetadata || o == FromMetadataPage }
+func (o Origin) Recorded() bool {
+	return o == FromMetadata || o == FromMetadataPage || o == FromMetadataMemory
+}
 
 // MayBePast reports whether the pod may be long gone, unless another origin tells of it.
-func (o Origin) MayBePast() bool { return o == FromMetadataPage }
+func (o Origin) MayBePast() bool {
+	return o == FromMetadataPage || o == FromMetadataMemory || o == FromLogPathMemory
+}
 
 // IsContainerID reports whether s is the ID of a container or a sandbox, as the container
 // runtimes of Kubernetes make them: 64 hexadecimal digits.

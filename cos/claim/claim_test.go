@@ -20,17 +20,20 @@ func ExampleOrigin_Rank() {
 func TestRank(t *testing.T) {
 	all := []claim.Origin{
 		claim.FromCgroup, claim.FromMount, claim.FromLogFile, claim.FromLogFileAlone, claim.FromMetadata, claim.FromMetadataPage,
-		claim.HintShim, claim.HintUTSName,
+		claim.FromMetadataMemory, claim.FromLogPathMemory, claim.HintShim, claim.HintUTSName,
 	}
 	for i, o := range all {
 		if o.Rank() != i+1 {
 			t.Errorf("%s has rank %d, want %d", o, o.Rank(), i+1)
 		}
-		if o.Hint() != (i >= 6) || o.Identifies() != (!o.Hint() && o != claim.FromMount) {
+		if o.Hint() != (i >= 8) || o.Identifies() != (!o.Hint() && o != claim.FromMount) {
 			t.Errorf("%s: hint %v, identifies %v", o, o.Hint(), o.Identifies())
 		}
 		if past := strings.HasPrefix(string(o), "containerd-metadata"); o.Recorded() != past {
 			t.Errorf("%s: recorded %v", o, o.Recorded())
+		}
+		if past := strings.HasSuffix(string(o), "-page") || strings.HasSuffix(string(o), "-memory"); o.MayBePast() != past {
+			t.Errorf("%s: may be past %v", o, o.MayBePast())
 		}
 	}
 	if last := claim.Origin("new").Rank(); last != len(all)+1 {

@@ -21,6 +21,9 @@ type printer struct {
 // and their processes, and the rest of the node.
 func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	printNode(w, r)
+	if r.Consistency != nil {
+		fmt.Fprintf(w, "memory is %v\n", r.Consistency)
+	}
 	if !r.Whole() {
 		printLosses(w, r)
 	}

@@ -296,3 +296,47 @@ func BenchmarkItems(b *testing.B) {
 		contents(data)
 	}
 }
+
+// A page by itself has what the database has on it, and a page of anything has nothing that
+// leaves it.
+func FuzzCarvePage(f *testing.F) {
+	data := tree(f)
+	for page := range slices.Chunk(data, 4096) {
+		f.Add(page)
+	}
+	f.Fuzz(func(t *testing.T, page []byte) {
+		for items := range CarvePage(page) {
+			if len(items) == 0 {
+				t.Fatal("an empty bucket")
+			}
+			for _, item := range items {
+				if len(item.Key) == 0 || !bytes.Contains(page, item.Key) || !bytes.Contains(page, item.Value) {
+					t.Fatalf("%q: %q", item.Key, item.Value)
+				}
+			}
+		}
+	})
+}
+
+func TestCarvePage(t *testing.T) {
+	data := tree(t)
+	keys := func(items func(func([]Item) bool)) (all []string) {
+		for bucket := range items {
+			for _, item := range bucket {
+				all = append(all, string(item.Key))
+			}
+		}
+		return all
+	}
+	var want, got []string
+	for item := range Carve(bytes.NewReader(data), int64(len(data))) {
+		want = append(want, string(item.Key))
+	}
+	for page := range slices.Chunk(data, 4096) {
+		got = append(got, keys(CarvePage(page))...)
+	}
+	// Some pages run on into others.
+	if len(got) < len(want)*99/100 || len(got) > len(want) || slices.ContainsFunc(got, func(key string) bool { return !slices.Contains(want, key) }) {
+		t.Errorf("%d keys by page, %d of the database", len(got), len(want))
+	}
+}

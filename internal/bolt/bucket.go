@@ -133,6 +133,46 @@ func (p page) carve(db *DB, yield func(Item) bool) bool {
 	return true
 }
 
+// CarvePage yields the items of a leaf page, and of each bucket inside it, a bucket at a time.
+// It is for a page of 4 KiB of which nothing is known, not even that it is of a database:
+// what can't be the beginning of a leaf yields nothing. What a page runs on into is not
+// there, and so are items that end in that.
+func CarvePage(data []byte) iter.Seq[[]Item] {
+	return func(yield func([]Item) bool) {
+		const overflow = maxOverflow / minPage
+		le := binary.LittleEndian
+		if len(data) < minPage || le.Uint16(data[8:]) != leafFlag || le.Uint32(data[12:]) > overflow || le.Uint64(data) < 2 || le.Uint64(data)>>32 != 0 {
+			return
+		}
+		if p, err := parsePage(data); err == nil {
+			p.buckets(yield)
+		}
+	}
+}
+
+// buckets yields the items of a leaf and of the buckets inside it.
+func (p page) buckets(yield func([]Item) bool) bool {
+	var items []Item
+	for i := range p.count {
+		if item, err := p.item(i); err == nil && len(item.Key) > 0 {
+			items = append(items, item)
+		}
+	}
+	if len(items) > 0 && !yield(items) {
+		return false
+	}
+	for _, item := range items {
+		if !item.IsBucket || len(item.Value) <= bucketSize {
+			continue
+		}
+		inner, err := parsePage(item.Value[bucketSize:])
+		if err == nil && !inner.buckets(yield) {
+			return false
+		}
+	}
+	return true
+}
+
 // maxDepth bounds the height of a tree; with two children a branch, more than any
 // file can hold.
 const maxDepth = 64
