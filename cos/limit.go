@@ -130,13 +130,18 @@ func newBudgets(l linux.Limits) budgets {
 // add adds the lists of a process, which must stay where it is.
 func (b budgets) add(f *facts) {
 	b.fds.add(shareOf(f, "open files", &f.FDs, func(*linux.FD) int { return 1 }))
-	b.bytes.add(
+	b.bytes.add(f.shares()...)
+}
+
+// shares are the lists of a process, with their sizes as JSON.
+func (f *facts) shares() []share {
+	return []share{
 		shareOf(f, "args", &f.Args, func(s *string) int { return jsonSize(*s) }),
 		shareOf(f, "env", &f.Env, func(s *string) int { return jsonSize(*s) }),
 		shareOf(f, "open files", &f.FDs, func(fd *linux.FD) int { return 50 + jsonSize(fd.Path) }),
 		shareOf(f, "threads", &f.Threads, func(t *Thread) int { return 80 + jsonSize(t.Comm) }),
 		shareOf(f, "cgroups", &f.Cgroups, func(c *linux.CgroupPath) int { return 90 + jsonSize(c.Path) + jsonSize(c.Controllers) }),
-	)
+	}
 }
 
 // finish cuts what processes have so that the report keeps to its size, with the processes

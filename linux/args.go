@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
@@ -94,30 +95,32 @@ func (w *areaWalk) strings(start, end vmem.VirtAddr) {
 		w.tell(end, fmt.Errorf("%w: area of %d bytes, of which %d are read", kstruct.ErrTooLong, size, most))
 	}
 	for start < end && !w.over {
-		piece, next, err := w.run(start, end)
-		w.give(start, piece)
-		w.lose(start+vmem.VirtAddr(len(piece)), err)
+		next, lost, err := w.run(start, end)
+		w.lose(lost, err)
 		start = next
 	}
 }
 
-// run reads what can be read from start on and returns the address at which to try
-// next: end, or the first readable page behind the fault. One run of unreadable pages
-// makes one error.
-func (w *areaWalk) run(start, end vmem.VirtAddr) ([]byte, vmem.VirtAddr, error) {
-	var b []byte
-	for at := start; at < end; at += areaChunk {
+// run yields the strings from start on, up to what can't be read, and returns the address
+// at which to try next: end, or the first readable page behind the fault. One run of
+// unreadable pages makes one error; lost is where it begins.
+func (w *areaWalk) run(start, end vmem.VirtAddr) (next, lost vmem.VirtAddr, err error) {
+	var b []byte // a string that has not ended yet
+	for at := start; at < end && !w.over; at += areaChunk {
 		if err := w.ctx.Err(); err != nil {
-			return b, end, err
+			return end, at, err
 		}
-		have := len(b)
-		b = append(b, make([]byte, min(areaChunk, uint64(end-at)))...)
+		have, size := len(b), int(min(areaChunk, uint64(end-at)))
+		b = slices.Grow(b, size)[:have+size]
 		n, err := w.space.ReadVirt(b[have:], at)
+		b = w.give(at, b[:have+n], have)
 		if err != nil {
-			return b[:have+n], w.nextReadable(at+vmem.VirtAddr(n), end), err
+			w.giveLast(at, b)
+			return w.nextReadable(at+vmem.VirtAddr(n), end), at + vmem.VirtAddr(n), err
 		}
 	}
-	return b, end, nil
+	w.giveLast(end, b)
+	return end, end, nil
 }
 
 // nextReadable returns the first readable page above the one that at is in, or end.
@@ -130,24 +133,37 @@ func (m *MM) nextReadable(at, end vmem.VirtAddr) vmem.VirtAddr {
 	return end
 }
 
-// give yields the strings of b, which is at start; the NUL at the end of it ends the last
-// one.
-func (w *areaWalk) give(start vmem.VirtAddr, b []byte) {
-	if len(b) == 0 {
+// give yields the strings of b that a NUL ends, and returns what is behind the last, in the
+// same memory. There is none before from.
+func (w *areaWalk) give(at vmem.VirtAddr, b []byte, from int) []byte {
+	rest := b
+	for !w.over {
+		i := bytes.IndexByte(rest[from:], 0)
+		if i < 0 {
+			return append(b[:0], rest...)
+		}
+		w.giveOne(at, rest[:from+i])
+		rest, from = rest[from+i+1:], 0
+	}
+	return nil
+}
+
+// giveLast yields what no NUL ends.
+func (w *areaWalk) giveLast(at vmem.VirtAddr, b []byte) {
+	if len(b) > 0 && !w.over {
+		w.giveOne(at, b)
+	}
+}
+
+// giveOne yields a string, unless there have been too many.
+func (w *areaWalk) giveOne(at vmem.VirtAddr, b []byte) {
+	if most := w.k.limits.AreaStrings; w.told == most {
+		w.tell(at, fmt.Errorf("%w: more than %d strings", kstruct.ErrTooMany, most))
+		w.over = true
 		return
 	}
-	for s := range bytes.SplitSeq(bytes.TrimSuffix(b, []byte{0}), []byte{0}) {
-		if w.over {
-			return
-		}
-		if w.told == w.k.limits.AreaStrings {
-			w.tell(start, fmt.Errorf("%w: more than %d strings", kstruct.ErrTooMany, w.told))
-			w.over = true
-			return
-		}
-		w.told++
-		w.over = !w.yield(string(s), nil)
-	}
+	w.told++
+	w.over = !w.yield(string(b), nil)
 }
 
 // lose yields a Gap for user memory at addr that could not be read, unless the process

@@ -100,6 +100,9 @@ type fdWalk struct {
 	yield  func(FD, error) bool
 	over   bool
 
+	words [fdPiece * 8]byte // of the table, as much as is read at a time
+	set   [fdPiece / 8]byte // and of its bitmap
+
 	told     int // descriptors
 	open     int // bits that are set
 	bad      int // entries that lead to no file
@@ -140,8 +143,7 @@ func (w *fdWalk) run(ctx context.Context, own bool) {
 // piece reads n descriptors and reports whether to go on: not behind what can't be read,
 // for what follows is as likely not the table.
 func (w *fdWalk) piece(first, n int) bool {
-	var words [fdPiece * 8]byte
-	var set [fdPiece / 8]byte
+	words, set := w.words[:], w.set[:]
 	at := w.table.Files + vmem.VirtAddr(first*8)
 	got, err := w.k.space.ReadVirt(words[:n*8], at)
 	bitmap := set[:(n+7)/8]

@@ -156,6 +156,7 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	if err := k.anchor(); err != nil {
 		return nil, err
 	}
+	k.gaps = append(k.gaps, k.topTableGaps()...)
 	if err := k.verifyLayout(); err != nil {
 		return nil, fmt.Errorf("linux: %w: the tasks are not as the types say, which are not the kernel's own: %w", ErrNoKernel, err)
 	}

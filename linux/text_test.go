@@ -66,7 +66,7 @@ func TestStrings(t *testing.T) {
 	for _, tt := range tests {
 		var got []string
 		w := areaWalk{MM: &MM{k: k.Kernel}, yield: func(s string, _ error) bool { got = append(got, s); return true }}
-		w.give(0, []byte(tt.in))
+		w.giveLast(0, w.give(0, []byte(tt.in), 0))
 		if d := cmp.Diff(tt.want, got); d != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.in, d)
 		}
