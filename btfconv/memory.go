@@ -122,9 +122,10 @@ type search struct {
 	report  *Report
 	lost    []error // besides the types
 
-	tableErr    error   // why there is no table
-	unshifted   bool    // whether the addresses are as linked, since those of the running kernel are not known
-	symbolsLost []error // of kallsyms and the export tables
+	tableErr    error          // why there is no table
+	exports     []kernelSymbol // with physical addresses, where they were found before anything else
+	unshifted   bool           // whether the addresses are as linked, since those of the running kernel are not known
+	symbolsLost []error        // of kallsyms and the export tables
 }
 
 func newSearch(mem vmem.Memory, notes *vmcoreinfo.Info, o MemoryOptions) *search {
@@ -178,6 +179,9 @@ func (s *search) decode(ctx context.Context) error {
 	wait.Wait()
 	if typesErr != nil && !s.btf.recovered {
 		s.types, s.vars = isf.Contents{}, nil
+	}
+	if s.image.text == 0 && s.exports != nil {
+		s.placeByInitTask()
 	}
 	s.report.KallsymsErr = s.missing(ctx, PartKallsyms, symbolsErr)
 	s.report.TypesErr = s.missing(ctx, PartBTF, typesErr)

@@ -54,28 +54,34 @@ func (f *finder) space() *vmem.AddressSpace {
 	if !ok {
 		return nil
 	}
-	root, ok := f.image.physical(top)
+	return f.spaceOf(top)
+}
+
+// spaceOf returns the address space of a page table in the kernel's image, nil where that does not
+// map the image to where it is.
+func (s *search) spaceOf(top uint64) *vmem.AddressSpace {
+	root, ok := s.image.physical(top)
 	if !ok {
 		return nil
 	}
-	phys := vmem.NewPhysical(f.mem)
+	phys := vmem.NewPhysical(s.mem)
 	for _, levels := range []int{4, 5} {
-		as, err := x86.NewAddressSpace(phys, root, &x86.Options{Levels: levels, EncryptionMask: f.encryptionMask()})
+		as, err := x86.NewAddressSpace(phys, root, &x86.Options{Levels: levels, EncryptionMask: s.encryptionMask()})
 		if err != nil {
 			continue
 		}
-		if m, err := as.Translate(vmem.VirtAddr(f.image.text)); err == nil && m.At(vmem.VirtAddr(f.image.text)) == f.image.phys {
+		if m, err := as.Translate(vmem.VirtAddr(s.image.text)); err == nil && m.At(vmem.VirtAddr(s.image.text)) == s.image.phys {
 			return as
 		}
 	}
 	return nil
 }
 
-func (f *finder) encryptionMask() uint64 {
-	if f.notes == nil {
+func (s *search) encryptionMask() uint64 {
+	if s.notes == nil {
 		return 0
 	}
-	n, err := f.notes.Number("sme_mask")
+	n, err := s.notes.Number("sme_mask")
 	if err != nil {
 		return 0
 	}

@@ -53,12 +53,16 @@ func (s *search) readNotes() {
 }
 
 // inPlace reports whether the kernel that VMCOREINFO describes is there: whether
-// its release stands in init_uts_ns.
+// its release stands in init_uts_ns, or its page table maps the code to where it should be.
 func (s *search) inPlace() bool {
 	uts, err := s.notes.Symbol("init_uts_ns")
 	if err != nil || s.image.text == 0 || s.report.Release == "" {
 		return false
 	}
 	// struct uts_namespace starts with its name, after 4 bytes before 5.11.
-	return bytes.Contains(s.image.window(uts, 512), append([]byte(s.report.Release), 0))
+	if bytes.Contains(s.image.window(uts, 512), append([]byte(s.report.Release), 0)) {
+		return true
+	}
+	top, err := s.notes.Symbol("swapper_pg_dir")
+	return err == nil && s.spaceOf(top) != nil
 }

@@ -109,12 +109,19 @@ func (r *remains) check(exports []kernelSymbol) {
 	r.dropDoubtful()
 }
 
-// result returns the symbols of which the name and the address are known.
+// result returns the symbols of which the name and the address are known. One that is not global is left out if the
+// address of another of its name is lost, which might be the one to be had.
 func (r *remains) result() []kernelSymbol {
+	lost := map[string]bool{}
+	for i := range r.symbols {
+		if !r.known[i] {
+			lost[r.symbols[i].name] = true
+		}
+	}
 	all := make([]kernelSymbol, 0, len(r.symbols))
 	for i := range r.symbols {
-		if r.symbols[i].name != "" && r.known[i] {
-			all = append(all, r.symbols[i])
+		if k := &r.symbols[i]; k.name != "" && r.known[i] && (k.global() || !lost[k.name]) {
+			all = append(all, *k)
 		}
 	}
 	return all

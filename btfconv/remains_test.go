@@ -2,6 +2,7 @@ package btfconv
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -119,6 +120,60 @@ func TestFromMemoryDamagedKallsyms(t *testing.T) {
 			}
 			if _, ok := got.symbols.find("init_task"); !ok && !tokens {
 				t.Errorf("%s with %s: no init_task", name, damage.name)
+			}
+		}
+	}
+}
+
+// Where VMCOREINFO is lost and a page of kallsyms is damaged, or init_uts_ns by which VMCOREINFO is told to be of this
+// kernel and the tokens, the kernel is found all the same, with all symbols by which analysis begins.
+func TestFromMemoryPlacedOtherwise(t *testing.T) {
+	t.Parallel()
+	image := testimages.All(t)[0]
+	mem := openImage(t, image)
+	whole := finished(t, mem)
+	want := map[string]uint64{}
+	for _, k := range whole.symbols.sorted {
+		want[k.name] = whole.image.linked(k.addr)
+	}
+	uts, _ := whole.symbols.find("init_uts_ns")
+	utsPage, _ := whole.image.physical(uts)
+	ranges := tableRanges(whole)
+	for _, c := range []struct {
+		name  string
+		notes bool
+		pages []vmem.PhysAddr
+	}{
+		{"names", false, []vmem.PhysAddr{ranges["names"].Start + 0x40000}},
+		{"offsets", false, []vmem.PhysAddr{ranges["offsets"].Start}},
+		{"init_uts_ns and tokens", true, []vmem.PhysAddr{utsPage, ranges["index"].Start}},
+	} {
+		if testing.Short() && c.name != "names" {
+			continue
+		}
+		damaged := &repaged{mem, map[vmem.PhysAddr][]byte{}}
+		for _, pa := range c.pages {
+			damaged.pages[pa&^(vmem.PageSize-1)] = make([]byte, vmem.PageSize)
+		}
+		notes := whole.notes
+		if !c.notes {
+			notes = nil
+		}
+		s := newSearch(damaged, notes, MemoryOptions{})
+		if c.notes && !s.inPlace() {
+			t.Errorf("%s: VMCOREINFO is not believed", c.name)
+		}
+		f, r, err := s.run(t.Context())
+		if err != nil || r.TypesErr != nil || r.InitTaskErr != nil {
+			t.Fatalf("%s: %v", c.name, errors.Join(err, r.TypesErr, r.InitTaskErr))
+		}
+		if r.KASLRShift != whole.image.shift || r.TextPhys != whole.image.phys {
+			t.Errorf("%s: the kernel is at %v, moved by %#x; want %v and %#x", c.name, r.TextPhys, r.KASLRShift, whole.image.phys, whole.image.shift)
+		}
+		for _, name := range []string{"init_task", "init_pid_ns", "init_mm", "init_top_pgt", "cgrp_dfl_root", "tk_core", "page_offset_base"} {
+			k, err := f.Symbol(name)
+			if err != nil || k.Address != want[name] {
+				t.Errorf("%s: %s: %v at %v, want %#x", c.name, name, err, k, want[name])
 			}
 		}
 	}

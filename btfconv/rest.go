@@ -33,6 +33,7 @@ func (s *search) findRest(ctx context.Context) error {
 	f.correctLink(ctx)
 	f.fromNotes()
 	f.fromPointers()
+	f.defaultRoot()
 	f.cgroupRoots()
 	f.fromScan()
 	f.fromTimekeeper()
@@ -198,6 +199,24 @@ var pointers = []struct{ name, from, typ, member string }{
 	{"init_time_ns", "init_nsproxy", "nsproxy", "time_ns"},
 	{"init_cgroup_ns", "init_nsproxy", "nsproxy", "cgroup_ns"},
 	{"init_user_ns", "init_cred", "cred", "user_ns"},
+}
+
+// defaultRoot finds cgrp_dfl_root, which has the cgroup of the v2 hierarchy that init_css_set is of.
+func (f *finder) defaultRoot() {
+	set, ok := f.find("init_css_set")
+	member, ok2 := f.layouts.offset("css_set", "dfl_cgrp")
+	inner, ok3 := f.layouts.offset("cgroup_root", "cgrp")
+	owner, ok4 := f.layouts.offset("cgroup", "root")
+	if !ok || !ok2 || !ok3 || !ok4 || f.has("cgrp_dfl_root") {
+		return
+	}
+	cgroup, err := f.image.word(set + member)
+	if err != nil || !f.inData(cgroup-inner) {
+		return
+	}
+	if root, err := f.image.word(cgroup + owner); err == nil && root == cgroup-inner {
+		f.found("cgrp_dfl_root", root, "init_css_set.dfl_cgrp")
+	}
 }
 
 func (f *finder) fromPointers() {

@@ -94,13 +94,17 @@ func (f *finder) inText(va uint64) bool {
 func (f *finder) addInitMM(ps []pattern) []pattern {
 	start, ok := f.layouts.offset("mm_struct", "start_code")
 	end, ok2 := f.layouts.offset("mm_struct", "end_code")
-	etext, ok3 := f.find("_etext")
-	if !ok || !ok2 || !ok3 || f.has("init_mm") {
+	if !ok || !ok2 || f.has("init_mm") {
 		return ps
 	}
+	etext, known := f.find("_etext")
 	valid := func(at uint64) bool {
 		w, err := f.image.word(at + end)
-		return err == nil && w == etext && f.topTableOf(at) != 0
+		if err != nil || known && w != etext || w <= f.image.text || w >= f.end {
+			return false
+		}
+		top := f.topTableOf(at)
+		return top != 0 && (known || f.spaceOf(top) != nil)
 	}
 	return append(ps, pattern{name: "init_mm", offset: start, word: f.image.text, valid: valid, by: "mm_struct.start_code is _text"})
 }

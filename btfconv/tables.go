@@ -13,7 +13,7 @@ import (
 // is.
 func (s *search) findTables(ctx context.Context) error {
 	s.tableErr = s.locateTables(ctx)
-	if s.table == nil && s.remains == nil && s.image.text == 0 {
+	if s.table == nil && s.remains == nil && s.image.text == 0 && !s.exportsByBanner(ctx) {
 		return s.missing(ctx, PartKallsyms, s.tableErr)
 	}
 	return ctx.Err()
@@ -113,12 +113,17 @@ func (s *search) readOnly(reach uint64) vmem.Range[vmem.PhysAddr] {
 		return vmem.Range[vmem.PhysAddr]{Start: s.place.phys + vmem.PhysAddr(s.table.tokens.end), Size: reach}
 	case s.remains != nil:
 		return vmem.Range[vmem.PhysAddr]{Start: s.remains.phys + vmem.PhysAddr(s.remains.index+512), Size: reach}
+	case s.exports != nil:
+		return vmem.Range[vmem.PhysAddr]{Start: s.report.Exports.Addr, Size: reach}
 	}
 	return vmem.Range[vmem.PhysAddr]{Start: s.image.phys, Size: kernelImageMax}
 }
 
 // readExports reads the export tables, entry by entry where they are not whole. Addresses are physical.
 func (s *search) readExports() []kernelSymbol {
+	if s.exports != nil {
+		return s.exports
+	}
 	exports := s.findExports()
 	if s.report.ExportsErr == nil {
 		return exports
