@@ -98,13 +98,13 @@ func (k *Kernel) checkPlaced(notes *vmcoreinfo.Info, f *isf.File, banner string)
 	switch {
 	case ok && banner != "" && found == banner:
 		return nil
-	case ok && banner != "" && isBanner([]byte(found)):
+	case ok && banner != "" && isBanner([]byte(found)) && !strings.HasPrefix(banner, found): // or it is cut off
 		return &MismatchError{What: "banner", Image: strconv.Quote(found), File: strconv.Quote(banner)}
 	}
 	if err := checkNotes(notes, f); err != nil {
 		return err
 	}
-	if ok && !strings.HasPrefix(found, bannerStart+notes.Release()+" ") {
+	if ok && banner == "" && !strings.HasPrefix(found, bannerStart+notes.Release()+" ") {
 		return &MismatchError{What: "release", Image: notes.Release(), File: "one that has its banner elsewhere"}
 	}
 	return nil

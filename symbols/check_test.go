@@ -8,6 +8,7 @@ import (
 	"github.com/nodelens/nodelens/internal/pagetest"
 	"github.com/nodelens/nodelens/internal/symboltest"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 func TestKernel(t *testing.T) {
@@ -61,6 +62,9 @@ func TestCheck(t *testing.T) {
 	noNotes.Forget(symboltest.Notes, 0x1000)
 	noBannerPage := symboltest.Running.Memory()
 	noBannerPage.Forget(symboltest.Phys(symboltest.Version), 1200)
+	cutBanner, zeroBanner := symboltest.Running.Memory(), symboltest.Running.Memory()
+	cutBanner.Forget(symboltest.Phys(symboltest.Version)+vmem.PhysAddr(len(symboltest.Running.Banner())-5), 1200)
+	zeroBanner.Zero(symboltest.Phys(symboltest.Version), 1200)
 	bare := symboltest.Running.Contents()
 	bare.Symbols[2].ConstantData = nil
 	grown := symboltest.Running.Contents()
@@ -87,6 +91,8 @@ func TestCheck(t *testing.T) {
 		"banner elsewhere":        {symboltest.Running.Memory(), elsewhere, "6.1.0-9"},
 		"too little":              {symboltest.Running.Memory(), few, "too little in common"},
 		"banner lost":             {noBannerPage, symboltest.Running.Contents(), ""},
+		"banner cut off":          {cutBanner, symboltest.Running.Contents(), ""},
+		"banner overwritten":      {zeroBanner, symboltest.Running.Contents(), ""},
 		"without notes":           {noNotes, symboltest.Running.Contents(), ""},
 		"another without notes":   {noNotes, symboltest.Older.Contents(), "the image runs 6.1.0-9, the file is of 5.10.0-7"},
 		"build without notes":     {noNotes, symboltest.Rebuilt.Contents(), symboltest.Rebuilt.Build},

@@ -56,9 +56,12 @@ func (s *settings) advise(err error) string {
 		return "The file of symbols is cut off: copy it again."
 	case isMissing(err):
 		return adviseSymbols
-	case errors.Is(err, linux.ErrNoKernel) && s.symbols.isf+s.symbols.vmlinux != "":
+	case errors.Is(err, linux.ErrOtherKernel) && s.symbols.isf+s.symbols.vmlinux != "":
 		return "Symbols must be those of the very kernel that ran: compare the release and the build above. Most images have their\n" +
 			"own: leave out -isf and -vmlinux."
+	case errors.Is(err, linux.ErrNoKernel) && s.symbols.isf+s.symbols.vmlinux != "":
+		return "The image may be too damaged, or not the memory of a Linux machine; or the symbols are of another build of its kernel.\n" +
+			"Most images have their own: leave out -isf and -vmlinux."
 	case errors.Is(err, linux.ErrNoKernel):
 		return "The image may be too damaged, or not the memory of a Linux machine."
 	case errors.Is(err, kstruct.ErrUnsupported):

@@ -371,8 +371,13 @@ func TestAdvise(t *testing.T) {
 			t.Errorf("%v: %q lacks %q", err, got, part)
 		}
 	}
-	if got := (&settings{symbols: symbolFlags{isf: "a"}}).advise(linux.ErrNoKernel); !strings.Contains(got, "very kernel") || !strings.Contains(got, "leave out -isf") {
+	given := &settings{symbols: symbolFlags{isf: "a"}}
+	other := fmt.Errorf("%w: %w", linux.ErrNoKernel, linux.ErrOtherKernel)
+	if got := given.advise(other); !strings.Contains(got, "very kernel") || !strings.Contains(got, "leave out -isf") {
 		t.Errorf("symbols of another kernel: %q", got)
+	}
+	if got := given.advise(linux.ErrNoKernel); !strings.HasPrefix(got, "The image may be too damaged") || !strings.Contains(got, "leave out -isf") {
+		t.Errorf("a kernel that is not found: %q", got)
 	}
 	if got := new(settings).advise(io.ErrUnexpectedEOF); got != "" {
 		t.Errorf("advice against anything: %q", got)
