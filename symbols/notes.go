@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmcoreinfo"
+	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // minFacts is how many facts VMCOREINFO and the symbols must have in common for their
@@ -33,6 +34,7 @@ func checkNotes(notes *vmcoreinfo.Info, f *isf.File) error {
 		have, ok := lookNote(f, kind, name, shift)
 		switch {
 		case !ok:
+		case kind == "SYMBOL" && value < x86.StartKernelMap: // what a pointer holds, such as mem_section
 		case have != value:
 			return &MismatchError{What: kind + "(" + name + ")", Image: fmt.Sprintf("%#x", value), File: fmt.Sprintf("%#x", have)}
 		default:

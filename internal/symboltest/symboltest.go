@@ -51,6 +51,7 @@ func (k Kernel) notes() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "OSRELEASE=%s\nBUILD-ID=%s\nPAGESIZE=4096\n", k.Release, k.BuildID)
 	fmt.Fprintf(&b, "SYMBOL(init_uts_ns)=%x\nSYMBOL(_stext)=%x\n", uint64(UTS)+Shift, uint64(Text)+Shift)
+	b.WriteString("SYMBOL(mem_section)=ffff88800fd2e000\n") // an array: what its pointer holds
 	fmt.Fprintf(&b, "NUMBER(phys_base)=%d\n", int64(PhysBase))
 	for i := range 10 {
 		fmt.Fprintf(&b, "SIZE(type%d)=%d\nOFFSET(type%d.member)=%d\n", i, 16*i+16, i, 8*i)
@@ -92,6 +93,7 @@ func (k Kernel) Contents() isf.Contents {
 			{Name: "_stext", Address: Text},
 			{Name: "init_uts_ns", Address: UTS},
 			{Name: "linux_banner", Address: Version, ConstantData: []byte(k.Banner() + "\n\x00")},
+			{Name: "mem_section", Address: UTS + 0x1000},
 		},
 	}
 	for i := range uint64(10) {
