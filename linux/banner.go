@@ -39,8 +39,8 @@ func (f *finder) signs() []sign {
 
 // byImage tries every place that a kernel can have been loaded to and where one of its signs
 // stands: no more than a few words of each place are read.
-func (f *finder) byImage(ctx context.Context) iter.Seq[candidate] {
-	return func(yield func(candidate) bool) {
+func (f *finder) byImage(ctx context.Context) iter.Seq[located] {
+	return func(yield func(located) bool) {
 		signs, none := f.signs(), true
 		for load, s := range f.loads(ctx, signs) {
 			none = false
@@ -55,9 +55,9 @@ func (f *finder) byImage(ctx context.Context) iter.Seq[candidate] {
 		}
 		switch {
 		case len(signs) == 0:
-			yield(candidate{nil, errors.New("the symbols hold nothing to search for")})
+			yield(located{nil, errors.New("the symbols hold nothing to search for")})
 		case none && ctx.Err() == nil:
-			yield(candidate{nil, errors.New("neither the banner of the symbols nor init_task stands where a kernel could have it")})
+			yield(located{nil, errors.New("neither the banner of the symbols nor init_task stands where a kernel could have it")})
 		}
 	}
 }
@@ -115,12 +115,12 @@ func (f *finder) stands(pa vmem.PhysAddr, text []byte) bool {
 
 // loadedAt tries what there may be of a kernel that was loaded load bytes above where it was
 // linked: the ways to tell how far its addresses were moved need not agree.
-func (f *finder) loadedAt(load uint64, by string) []candidate {
+func (f *finder) loadedAt(load uint64, by string) []located {
 	top, err := f.topTable()
 	if err != nil {
-		return []candidate{{nil, err}}
+		return []located{{nil, err}}
 	}
-	var all []candidate
+	var all []located
 	var tried []uint64
 	for _, shift := range f.shifts(load) {
 		for _, levels := range f.levels(load) {
@@ -134,14 +134,14 @@ func (f *finder) loadedAt(load uint64, by string) []candidate {
 				l.mask = v
 			}
 			err := f.verify(l)
-			all = append(all, candidate{l, err})
+			all = append(all, located{l, err})
 			if err == nil && (l.whole || l.many()) {
 				return all
 			}
 		}
 	}
 	if len(all) == 0 {
-		return []candidate{{nil, errors.New("nothing says how far its addresses were moved")}}
+		return []located{{nil, errors.New("nothing says how far its addresses were moved")}}
 	}
 	return all
 }

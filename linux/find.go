@@ -116,8 +116,8 @@ func newFinder(mem vmem.Memory, symbols *isf.File, progress func(string, int64, 
 	return &finder{mem: mem, phys: vmem.NewPhysical(mem), symbols: symbols, views: v, progress: progress}, v.idle.err
 }
 
-// A candidate is a location that was tried, or why there is none at a place.
-type candidate struct {
+// A located is a location that was tried, or why there is none at a place.
+type located struct {
 	*location
 	err error
 }
@@ -126,7 +126,7 @@ type candidate struct {
 // one with the most, if they are enough.
 func (f *finder) find(ctx context.Context) (*location, error) {
 	var best *location
-	for _, candidates := range []iter.Seq[candidate]{f.byVMCoreInfo(ctx), f.byImage(ctx)} {
+	for _, candidates := range []iter.Seq[located]{f.byVMCoreInfo(ctx), f.byImage(ctx)} {
 		var tried trials
 		for c := range candidates {
 			switch {
@@ -152,8 +152,8 @@ func (f *finder) find(ctx context.Context) (*location, error) {
 // byVMCoreInfo tries the VMCOREINFO of the image's notes, then each that is found in
 // memory: the kernel keeps its own in a page (kernel/vmcore_info.c), and files and
 // earlier kernels leave copies.
-func (f *finder) byVMCoreInfo(ctx context.Context) iter.Seq[candidate] {
-	return func(yield func(candidate) bool) {
+func (f *finder) byVMCoreInfo(ctx context.Context) iter.Seq[located] {
+	return func(yield func(located) bool) {
 		none := true
 		try := func(v *vmcoreinfo.Info, err error, by string) bool {
 			none = false
@@ -164,7 +164,7 @@ func (f *finder) byVMCoreInfo(ctx context.Context) iter.Seq[candidate] {
 			if err != nil {
 				err = fmt.Errorf("%s: %w", by, err)
 			}
-			return yield(candidate{l, err})
+			return yield(located{l, err})
 		}
 		if m, ok := vmem.As[vmcoreinfo.Holder](f.mem); ok {
 			v, err := m.VMCoreInfo()
@@ -175,7 +175,7 @@ func (f *finder) byVMCoreInfo(ctx context.Context) iter.Seq[candidate] {
 		for v, err := range vmcoreinfo.Find(ctx, f.mem) {
 			if err != nil {
 				none = none && ctx.Err() == nil
-				if !yield(candidate{nil, err}) {
+				if !yield(located{nil, err}) {
 					return
 				}
 				continue
@@ -185,7 +185,7 @@ func (f *finder) byVMCoreInfo(ctx context.Context) iter.Seq[candidate] {
 			}
 		}
 		if none {
-			yield(candidate{nil, errors.New("no VMCOREINFO in memory")})
+			yield(located{nil, errors.New("no VMCOREINFO in memory")})
 		}
 	}
 }

@@ -165,7 +165,7 @@ func (f *finder) placeAt(hit vmem.PhysAddr) (*placed, error) {
 }
 
 // bestOf returns the location that most bears out, or why there is none.
-func bestOf(all []candidate) (*location, error) {
+func bestOf(all []located) (*location, error) {
 	var found *location
 	var errs []error
 	for _, c := range all {
