@@ -75,7 +75,7 @@ func (c *census) countGaps() []vmem.Gap {
 	var gaps []vmem.Gap
 	for _, n := range c.k.taskCounts() {
 		if n.n != found[n.kind] {
-			gaps = append(gaps, gapf(whats[n.kind], 0, ErrDisagree, "%d %s by %s, %d found", n.n, whats[n.kind], n.name, found[n.kind]))
+			gaps = append(gaps, gapf("count of "+whats[n.kind], 0, ErrDisagree, "%d %s by %s, %d found", n.n, whats[n.kind], n.name, found[n.kind]))
 		}
 	}
 	return append(gaps, c.setGaps()...)

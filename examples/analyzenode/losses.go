@@ -100,6 +100,14 @@ var kinds = map[string]string{
 	"threads":                "threads",
 	"parent":                 "parents",
 	"full name":              "names",
+	"name":                   "names",
+	"state and flags":        "states of processes",
+	"start time":             "start times",
+	"count of PIDs":          "counts of the kernel",
+	"count of tasks":         "counts of the kernel",
+	"count of processes":     "counts of the kernel",
+	"tasks of a cgroup":      "counts of the kernel",
+	"tasks":                  "processes",
 	"PIDs":                   "PIDs in namespaces",
 	"UTS name":               "host names of containers",
 	"pod":                    "facts about a pod",
@@ -109,8 +117,14 @@ var kinds = map[string]string{
 
 // kindOf returns what a gap loses, in the plural.
 func kindOf(g vmem.Gap) string {
-	if g.Reason() == disagree && strings.HasPrefix(g.Object, "task ") {
-		return "processes that one list alone has"
+	switch reason := g.Reason(); {
+	case !strings.HasPrefix(g.Object, "task "):
+	case reason == hidden && strings.Contains(g.Object, ", thread of task "):
+		return "hidden threads"
+	case reason == hidden:
+		return "hidden processes"
+	case reason == disagree:
+		return "processes that not both lists have"
 	}
 	what, _, _ := strings.Cut(g.Object, " of task ")
 	what, _, _ = strings.Cut(what, ", in task ")
@@ -128,8 +142,11 @@ func kindOf(g vmem.Gap) string {
 	return text.Printable(what)
 }
 
-// disagree is the reason of a process that not all views have.
-const disagree = vmem.Reason("disagree")
+// The reasons of a process that not both lists have, or neither.
+const (
+	disagree = vmem.Reason("disagree")
+	hidden   = vmem.Reason("hidden")
+)
 
 // reasons are the words for why something is lost; where there are none it is the code.
 var reasons = map[vmem.Reason]string{
@@ -143,6 +160,7 @@ var reasons = map[vmem.Reason]string{
 	"too-long":     "too long",
 	"unsupported":  "not described by the symbols",
 	disagree:       "the kernel's own counts disagree",
+	hidden:         "the lists are whole around them, and without them",
 	"conflict":     "sources disagree",
 	"ambiguous":    "not known which is which",
 	"ended":        "ended while it was read",
@@ -157,17 +175,20 @@ var reasons = map[vmem.Reason]string{
 type views struct {
 	list, table bool
 	entries     map[string]bool // of the table
+	near        map[int32]bool  // processes that lists lack which are damaged near them
 	late        map[int32]bool  // processes that were started after the kernel's clock was captured
 }
 
 func viewsOf(r *cos.NodeReport) views {
-	v := views{entries: map[string]bool{}, late: map[int32]bool{}}
+	v := views{entries: map[string]bool{}, near: map[int32]bool{}, late: map[int32]bool{}}
 	for i := range r.Processes {
 		p := &r.Processes[i]
 		v.late[p.PID] = r.Provenance.CapturedFrom == cos.CapturedByClock && p.StartTime.After(r.Provenance.Captured)
 	}
 	for _, g := range r.Gaps {
 		switch reason := g.Reason(); {
+		case reason == disagree && strings.HasPrefix(g.Object, "task "):
+			v.near[pidOf(g)] = strings.Contains(g.Err.Error(), "damaged near it")
 		case reason == "corrupt" || reason == "cycle" || reason == disagree:
 			// The list goes on behind a wrong link: who hides a process may leave one.
 			if entry, ok := strings.CutPrefix(g.Object, "PID IDR entry "); ok {
@@ -184,7 +205,10 @@ func viewsOf(r *cos.NodeReport) views {
 
 // explain reports whether what the lists lost is why they don't all have a process.
 func (v views) explain(pid int32, in linux.TaskSources) bool {
-	switch in {
+	if v.near[pid] {
+		return true
+	}
+	switch in & linux.LeaderSources {
 	case linux.InPIDIDR:
 		return v.list
 	case linux.InTaskList:
@@ -193,12 +217,17 @@ func (v views) explain(pid int32, in linux.TaskSources) bool {
 	return false
 }
 
+// pidOf returns the PID of the task that a gap is about.
+func pidOf(g vmem.Gap) (pid int32) {
+	_, _ = fmt.Sscanf(g.Object, "task %d ", &pid)
+	return pid
+}
+
 // whyOf returns why a gap is one.
 func (v views) whyOf(g vmem.Gap) string {
 	reason := g.Reason()
 	if reason == disagree && strings.HasPrefix(g.Object, "task ") {
-		var pid int32
-		_, _ = fmt.Sscanf(g.Object, "task %d ", &pid)
+		pid := pidOf(g)
 		in := linux.InTaskList
 		if strings.Contains(g.Err.Error(), "only in the "+linux.InPIDIDR.String()) {
 			in = linux.InPIDIDR

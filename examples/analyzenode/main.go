@@ -32,6 +32,7 @@ import (
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/layouts"
+	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/symbols"
 )
 
@@ -50,7 +51,7 @@ type settings struct {
 	image   string
 	symbols symbolFlags
 
-	json, raw, hash, quiet, verbose, noCache bool
+	json, raw, hash, scan, quiet, verbose, noCache bool
 }
 
 // newCommand returns the command, which sets s when it is parsed.
@@ -77,6 +78,7 @@ func newCommand(s *settings) *command.Command {
 	f.BoolVar(&s.json, "json", false, "print the whole report as JSON: docs/report.md describes it")
 	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
+	f.BoolVar(&s.scan, "scan", false, "search all of memory for processes that the kernel's lists lack, also where the lists agree")
 	f.BoolVar(&s.noCache, "no-cache", false, "keep nothing that makes the next run faster: no index of a compressed image, no symbols that were converted")
 	f.BoolVar(&s.quiet, "q", false, "show no progress")
 	f.BoolVar(&s.verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")
@@ -145,6 +147,9 @@ func (s *settings) options(args []string, progress func(stage string, done, tota
 	source := s.symbols.options(store, progress)
 	source.Layouts = opts.Layouts
 	opts.SymbolSource = source
+	if s.scan {
+		opts.TaskScan = linux.ScanAlways
+	}
 	if s.raw {
 		opts.Format = image.FormatRaw
 	}

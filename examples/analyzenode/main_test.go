@@ -205,9 +205,9 @@ const lossText = `NOT WHOLE: 11 losses; -v and -json tell each
   entries of the table of PIDs: 1, damaged, or changed during the capture
   facts about a pod: 1, sources disagree
   new\x1b thing: 1, other
-  processes that one list alone has: 1, changed during the capture, or hidden
-  processes that one list alone has: 1, started during the capture
-  processes that one list alone has: 1, the other could not be read whole
+  processes that not both lists have: 1, changed during the capture, or hidden
+  processes that not both lists have: 1, started during the capture
+  processes that not both lists have: 1, the other could not be read whole
 `
 
 func TestDeliverWithGaps(t *testing.T) {
@@ -231,6 +231,33 @@ func TestDeliverWithGaps(t *testing.T) {
 		}
 		if strings.ContainsRune(stdout.String()+stderr.String(), '\x1b') {
 			t.Errorf("%s: an escape is printed", name)
+		}
+	}
+}
+
+// TestHidden checks that a process which neither list has is shown plainly, whatever it says to
+// be, and that one is not where the lists are damaged.
+func TestHidden(t *testing.T) {
+	r := node()
+	worker := process(90, 2, "")
+	worker.Comm, worker.KernelThread, worker.Sources = "kworker/9:9", true, linux.InFamily|linux.InScan
+	near := worker
+	near.PID = 91
+	r.Processes = append(r.Processes, worker, near)
+	r.Gaps = []vmem.Gap{
+		{Object: "task 90 (kworker/9:9)", Err: fmt.Errorf("%w: only in the family+scan", linux.ErrHidden)},
+		{Object: "task 91 (kworker/9:9)", Err: fmt.Errorf("%w: only in the family+scan; damaged near it: task list+PID IDR", linux.ErrDisagree)},
+		{Object: "task 92, thread of task 90", Err: linux.ErrHidden},
+	}
+	var out, stderr bytes.Buffer
+	new(settings).deliver(r, &out, &stderr)
+	for _, want := range []string{
+		"90 [kworker/9:9]  (HIDDEN: neither in the task list nor in the PID IDR, found by family+scan)\n", "91 [kworker/9:9]\n",
+		"  hidden processes: 1, the lists are whole around them, and without them\n", "  hidden threads: 1, the lists",
+		"  processes that not both lists have: 1, the other could not be read whole\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
 		}
 	}
 }

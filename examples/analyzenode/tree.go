@@ -57,10 +57,10 @@ const maxLine = 140
 // describe says what a process is: its name and arguments, and whatever of it a
 // responder should not overlook.
 func (v views) describe(p *cos.Process) string {
-	if p.KernelThread {
-		return "[" + text.Word(p.Comm) + "]"
-	}
 	line := text.Word(p.Comm)
+	if p.KernelThread {
+		line = "[" + line + "]"
+	}
 	if len(p.Args) > 0 {
 		line += ": " + text.Words(p.Args, maxLine)
 	}
@@ -72,6 +72,9 @@ func (v views) describe(p *cos.Process) string {
 
 func (v views) remarks(p *cos.Process) []string {
 	var all []string
+	if p.KernelThread {
+		return v.listed(p)
+	}
 	if p.Exe != "" && !names(p.Args, p.Exe) {
 		all = append(all, "runs "+text.Word(p.Exe))
 	}
@@ -87,13 +90,21 @@ func (v views) remarks(p *cos.Process) []string {
 	if !slices.Contains([]linux.State{linux.Running, linux.Sleeping, linux.Idle}, p.State) {
 		all = append(all, strings.Trim(p.State.String()[1:], " ()"))
 	}
-	if linux.LeaderSources&^p.Sources != 0 && !v.explain(p.PID, p.Sources) {
-		all = append(all, "only in the "+p.Sources.String())
-		if v.late[p.PID] {
-			all = append(all, "started during the capture")
-		}
+	return append(all, v.listed(p)...)
+}
+
+// listed says which of the kernel's lists lack a process, unless it is known why.
+func (v views) listed(p *cos.Process) []string {
+	in := p.Sources & linux.LeaderSources
+	switch {
+	case in == linux.LeaderSources || v.explain(p.PID, p.Sources):
+		return nil
+	case in == 0:
+		return []string{"HIDDEN: neither in the task list nor in the PID IDR, found by " + p.Sources.String()}
+	case v.late[p.PID]:
+		return []string{"only in the " + in.String(), "started during the capture"}
 	}
-	return all
+	return []string{"only in the " + in.String()}
 }
 
 // names reports whether the first argument names the program, by its path or its base
