@@ -3,6 +3,7 @@ package linux
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +59,7 @@ func TestLostPages(t *testing.T) {
 		pages []vmem.VirtAddr
 	}{
 		{"two nodes of the list, and the IDR's between them", 0, []vmem.VirtAddr{core(20), core(60), slot}},
+		{"init_task's list on both sides", 0xff, []vmem.VirtAddr{core(0), core(len(all) - 1)}},
 		{"four nodes of the list, and the IDR's root", 0xa5, []vmem.VirtAddr{core(10), core(30), core(70), core(110), vmem.VirtAddr(n.word(t, n.k.initPIDNS+n.idrHead(t)) - 2)}},
 	} {
 		tasks, gaps := n.damage(t, tt.fill, tt.pages...)
@@ -73,6 +75,47 @@ func TestLostPages(t *testing.T) {
 		}
 		if len(tasks)+lost != len(all) || lost == 0 || lost > 8*len(tt.pages) {
 			t.Errorf("%s: %d of %d processes, %d lost", tt.name, len(tasks), len(all), lost)
+		}
+	}
+}
+
+// Each page that has nodes of the task list costs the tasks in it alone, each page of the IDR
+// none, and what is lost is named: without a search of memory.
+func TestEachPage(t *testing.T) {
+	n := openBundled(t)
+	whole, _ := walk(t, n.k)
+	in := map[vmem.PhysAddr][]int32{} // the processes by the pages of their cores
+	for pid, task := range whole {
+		for _, at := range []vmem.VirtAddr{n.k.views.core.list.Of(task.Addr), n.k.views.core.thread.Of(task.Addr)} {
+			page := n.phys(t, at) &^ (vmem.PageSize - 1)
+			in[page] = append(in[page], pid)
+		}
+	}
+	for pid := int32(0); pid < 1024; pid += 64 {
+		in[n.phys(t, n.slot(t, pid))&^(vmem.PageSize-1)] = nil
+	}
+	step := 1
+	if testing.Short() {
+		step = 8
+	}
+	pages := slices.Sorted(maps.Keys(in))
+	for i := 0; i < len(pages); i += step {
+		m := smeartest.New(n.mem)
+		m.Write(pages[i], make([]byte, vmem.PageSize))
+		k := n.over(t, m)
+		k.scanWhen = ScanNever
+		tasks, gaps := walk(t, k)
+		for pid, task := range whole {
+			got := tasks[pid]
+			switch {
+			case got != nil && got.Addr != task.Addr:
+				t.Errorf("page %v: PID %d at %v, not %v", pages[i], pid, got.Addr, task.Addr)
+			case got == nil && (!slices.Contains(in[pages[i]], pid) || !naming(gaps, pid)):
+				t.Errorf("page %v: %v is lost; processes %v are in it, gaps %v", pages[i], task, in[pages[i]], gaps)
+			}
+		}
+		if len(tasks) > len(whole) {
+			t.Errorf("page %v: %d of %d processes", pages[i], len(tasks), len(whole))
 		}
 	}
 }

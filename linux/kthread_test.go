@@ -74,7 +74,7 @@ func (tt *workerTest) build(k *testKernel) *taskStruct {
 		k.set(workerAt, "worker", "rescue_wq", at(queueAt))
 		k.setText(queueAt, "workqueue_struct", "name", "xfs-conv/nvme0n1p1")
 	}
-	s := &taskStruct{taskHead: taskHead{Flags: pfKthread | pfWQWorker}, taskID: taskID{Kthread: base + kthreadAt}}
+	s := &taskStruct{taskHead: taskHead{Flags: pfKthread | pfWQWorker}, taskLate: taskLate{Kthread: base + kthreadAt}}
 	copy(s.Comm[:], tt.comm)
 	return s
 }
@@ -101,7 +101,7 @@ func TestKthreadNames(t *testing.T) {
 	k.set(kthreadAt, "kthread", "full_name", at(0x7000))
 	k.text(0x7000, "a kernel thread with quite a long name, longer than the sixty-four bytes")
 	named := func(flags uint32, kthread vmem.VirtAddr) *taskStruct {
-		s := &taskStruct{taskHead: taskHead{Flags: flags}, taskID: taskID{Kthread: kthread}}
+		s := &taskStruct{taskHead: taskHead{Flags: flags}, taskLate: taskLate{Kthread: kthread}}
 		copy(s.Comm[:], "a kernel thread")
 		return s
 	}

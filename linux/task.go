@@ -29,6 +29,7 @@ const (
 type taskStruct struct {
 	taskHead
 	taskID
+	taskLate
 	taskName
 }
 
@@ -46,6 +47,10 @@ type taskID struct {
 	PID       int32         `kernel:"pid"`
 	TGID      int32         `kernel:"tgid"`
 	Parent    vmem.VirtAddr `kernel:"real_parent"`
+}
+
+// A taskLate is what of a task_struct is behind its core.
+type taskLate struct {
 	Kthread   vmem.VirtAddr `kernel:"worker_private|set_child_tid"`   // of kernel threads; moved in 5.17 (e32cf5dfbe22)
 	SinceBoot uint64        `kernel:"start_boottime|real_start_time"` // renamed in 5.5 (cf25e24db61c)
 }
@@ -63,6 +68,7 @@ type taskName struct {
 type taskViews struct {
 	head *kstruct.View[taskHead]
 	id   *kstruct.View[taskID]
+	late *kstruct.View[taskLate]
 	name *kstruct.View[taskName]
 	tgid *kstruct.Field[int32]
 	err  error
@@ -72,6 +78,7 @@ func bindTask(types *isf.File) (v taskViews) {
 	b := kstruct.NewBinder(types)
 	v.head = kstruct.Bind[taskHead](b, "task_struct")
 	v.id = kstruct.Bind[taskID](b, "task_struct")
+	v.late = kstruct.Bind[taskLate](b, "task_struct")
 	v.name = kstruct.Bind[taskName](b, "task_struct")
 	v.tgid = kstruct.BindField[int32](b, "task_struct", "tgid")
 	v.err = b.Err()
@@ -112,6 +119,7 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 	if t.PID < 0 || t.PID >= pidMax || t.TGID < 0 || t.TGID >= pidMax {
 		return nil, fmt.Errorf("%w: task_struct with pid %d, tgid %d", kstruct.ErrCorrupt, t.PID, t.TGID)
 	}
+	lateErr := k.views.task.late.Read(k.space, addr, &s.taskLate)
 	nameErr := k.readName(addr, &s)
 	headErr := k.readHead(addr, &s)
 	t.Flags, t.KernelThread = s.Flags, s.Flags&pfKthread != 0
@@ -126,6 +134,10 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 	t.lose("state and flags", headErr)
 	if t.PPID = k.tgidOf(s.Parent); t.PPID < 0 {
 		t.lose("parent", fmt.Errorf("%w: real_parent leads to no task", kstruct.ErrCorrupt))
+	}
+	if lateErr != nil {
+		t.lose("start time", cause(lateErr, k.views.task.err))
+		return t, nil
 	}
 	t.start(s.SinceBoot)
 	return t, nil
@@ -159,8 +171,10 @@ func (t *Task) Changed() bool {
 		return false
 	}
 	t.k.refresh()
-	s, err := t.k.views.task.id.Load(t.k.space, t.Addr)
-	return err != nil || s.PID != t.PID || s.TGID != t.TGID || time.Duration(s.SinceBoot) != t.SinceBoot
+	v := &t.k.views.task
+	s, err := v.id.Load(t.k.space, t.Addr)
+	late, lateErr := v.late.Load(t.k.space, t.Addr)
+	return err != nil || lateErr != nil || s.PID != t.PID || s.TGID != t.TGID || time.Duration(late.SinceBoot) != t.SinceBoot
 }
 
 // tgidOf returns the process id of the task at addr, or -1.

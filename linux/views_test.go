@@ -80,7 +80,7 @@ func alternativesOf(t *testing.T, types *isf.File) alternatives {
 	}
 	return alternatives{
 		State: int64(size), StateAt: state,
-		Kthread:     chosen(types, v.task.id, "Kthread", "task_struct", "worker_private", "set_child_tid"),
+		Kthread:     chosen(types, v.task.late, "Kthread", "task_struct", "worker_private", "set_child_tid"),
 		FullName:    v.kthread.kthread.Has("FullName"),
 		WholeWorker: v.kthread.whole,
 		MountTree:   v.mount.tree.Ok(), MapleTree: v.vma.areas.Has("Tree"),
