@@ -98,10 +98,10 @@ func (k *Kernel) consistent(p path) bool {
 	if !plausible(p.Mnt) || !plausible(p.Dentry) {
 		return false
 	}
-	super, err := v.super.Load(k.space, p.Mnt)
-	if err != nil || !plausible(super) {
+	mnt, err := v.vfs.Load(k.space, p.Mnt)
+	if err != nil || !plausible(mnt.Super) {
 		return false
 	}
 	d, err := v.last.Load(k.space, p.Dentry)
-	return err == nil && d.Super == super
+	return err == nil && d.Super == mnt.Super
 }

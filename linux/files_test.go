@@ -42,6 +42,10 @@ func newFiles(t *testing.T, types *isf.File) *testKernel {
 	k.set(vmountAt, "mount", "mnt_parent", at(vmountAt))
 	k.set(vmountAt, "mount", "mnt.mnt_root", at(rootAt))
 	k.set(vmountAt, "mount", "mnt.mnt_sb", at(superAt))
+	k.set(vmountAt, "mount", "mnt_mountpoint", at(rootAt))
+	k.mountLists(vmountAt)
+	k.set(inodeAt, "inode", "i_sb", at(superAt))
+	k.set(inodeAt, "inode", "i_data.host", at(inodeAt))
 	return k
 }
 
@@ -100,6 +104,7 @@ func TestDynamicNames(t *testing.T) {
 		k.set(opsAt, "dentry_operations", "d_dname", 0xffffffff81234560)
 		k.set(superAt, "super_block", "s_magic", tt.magic)
 		k.set(inodeAt, "inode", "i_ino", 4711)
+		k.set(inodeAt, "inode", "i_mode", map[uint64]uint64{magicSock: 0o140777, magicPipe: 0o010600}[tt.magic])
 		if tt.more != nil {
 			tt.more(k)
 		}
@@ -125,7 +130,29 @@ func TestPaths(t *testing.T) {
 		{"a loop", func(k *testKernel) { k.dentry(dirAt, dirAt+0x100, "a"); k.dentry(dirAt+0x100, dirAt, "b") }, "", kstruct.ErrTooLong},
 		{"a name that is too long", func(k *testKernel) { k.set(dirAt, "dentry", "d_name.len", 256) }, "", kstruct.ErrCorrupt},
 		{"a name that is lost", func(k *testKernel) { k.set(dirAt, "dentry", "d_name.name", at(1<<20)) }, "", vmem.ErrNotCaptured},
-		{"a parent that is lost", func(k *testKernel) { k.set(dirAt, "dentry", "d_parent", at(1<<20)) }, "", vmem.ErrNotCaptured},
+		{"a parent that is lost", func(k *testKernel) { k.dentry(dirAt, 1<<20, "dir") }, "", vmem.ErrNotCaptured},
+		{"a parent that is another", func(k *testKernel) { k.set(dirAt, "dentry", "d_parent", at(dirAt+0x200)) }, "", kstruct.ErrCorrupt},
+		{"no parent", func(k *testKernel) { k.set(dirAt, "dentry", "d_parent", 0) }, "", kstruct.ErrCorrupt},
+		{"another name", func(k *testKernel) { k.setText(dirAt, "dentry", "d_iname", "dor") }, "", kstruct.ErrCorrupt},
+		{"a name hashed otherwise", func(k *testKernel) {
+			k.set(dirAt, "dentry", "d_flags", dcacheOpHash)
+			k.set(dirAt, "dentry", "d_name.hash", 1)
+		}, "/dir", nil},
+		{"the copy of another", func(k *testKernel) { k.set(dirAt, "dentry", "d_name.name", at(rootAt+56)) }, "", kstruct.ErrCorrupt},
+		{"a file without a name", func(k *testKernel) {
+			k.dentry(dirAt, rootAt, "#12")
+			k.set(dirAt, "dentry", "d_name.hash", 0)
+			k.set(dirAt, "dentry", "d_hash.pprev", 0)
+		}, "/#12 (deleted)", nil},
+		{"of another file system", func(k *testKernel) { k.set(dirAt, "dentry", "d_sb", at(superAt+8)) }, "", kstruct.ErrCorrupt},
+		{"without an inode", func(k *testKernel) { k.set(dirAt, "dentry", "d_inode", 0) }, "", kstruct.ErrCorrupt},
+		{"a mount without a parent", func(k *testKernel) { k.set(vmountAt, "mount", "mnt_parent", 0) }, "", kstruct.ErrCorrupt},
+		{"a mount on another's root", func(k *testKernel) { k.set(vmountAt, "mount", "mnt_mountpoint", at(dirAt)) }, "", kstruct.ErrCorrupt},
+		{"a mount in no list", func(k *testKernel) {
+			k.set(vmountAt, "mount", "mnt_mounts.next", 0)
+			k.set(vmountAt, "mount", "mnt_child.next", at(rootAt))
+		}, "", kstruct.ErrCorrupt},
+		{"a mount in one list", func(k *testKernel) { k.set(vmountAt, "mount", "mnt_mounts.next", 0) }, "/dir", nil},
 		{"operations that are lost", func(k *testKernel) { k.set(dirAt, "dentry", "d_op", at(1<<20)) }, "", vmem.ErrNotCaptured},
 		{"operations without a name", func(k *testKernel) { k.set(dirAt, "dentry", "d_op", at(opsAt)) }, "/dir", nil},
 		{"no file", func(k *testKernel) { k.put(arrayAt, 0x1234) }, "", kstruct.ErrCorrupt},

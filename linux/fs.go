@@ -19,6 +19,16 @@ const (
 	magicDMABuf    = 0x444d4142
 )
 
+// Types of files (include/uapi/linux/stat.h).
+const (
+	modeType   = 0o170000 // S_IFMT
+	modeFIFO   = 0o010000
+	modeSocket = 0o140000
+)
+
+// dynamicTypes are the types of the files of a file system.
+var dynamicTypes = map[uint64]uint16{magicPipe: modeFIFO, magicSock: modeSocket}
+
 const (
 	nameMax    = 255  // NAME_MAX
 	dmaNameMax = 32   // DMA_BUF_NAME_LEN
@@ -33,31 +43,44 @@ type path struct {
 
 // A dentry is struct dentry (include/linux/dcache.h), as far as each path needs it.
 type dentry struct {
-	Parent  vmem.VirtAddr `kernel:"d_parent"` // itself for the root of a file system
-	NameLen uint32        `kernel:"d_name.len"`
-	Name    vmem.VirtAddr `kernel:"d_name.name"`
+	Flags    uint32        `kernel:"d_flags"`
+	Pprev    vmem.VirtAddr `kernel:"d_hash.pprev"` // 0 for what was deleted
+	Parent   vmem.VirtAddr `kernel:"d_parent"`     // itself for the root of a file system
+	NameHash uint32        `kernel:"d_name.hash"`
+	NameLen  uint32        `kernel:"d_name.len"`
+	Name     vmem.VirtAddr `kernel:"d_name.name"`
+	Super    vmem.VirtAddr `kernel:"d_sb"`
 }
 
 // A lastDentry is a dentry that a path ends with.
 type lastDentry struct {
 	dentry
 	Inode vmem.VirtAddr `kernel:"d_inode"`
-	Super vmem.VirtAddr `kernel:"d_sb"`
 	Ops   vmem.VirtAddr `kernel:"d_op"`
-	Hash  vmem.VirtAddr `kernel:"d_hash.pprev"` // 0 for what was deleted
 	Data  vmem.VirtAddr `kernel:"d_fsdata"`
 }
 
 // An inode is struct inode (include/linux/fs.h).
 type inode struct {
+	Mode    uint16        `kernel:"i_mode"`
+	Super   vmem.VirtAddr `kernel:"i_sb"`
 	Number  uint64        `kernel:"i_ino"`
+	Host    vmem.VirtAddr `kernel:"i_data.host,optional"` // itself
 	Private vmem.VirtAddr `kernel:"i_private"`
+}
+
+// A vfsMount is struct vfsmount (include/linux/mount.h).
+type vfsMount struct {
+	Root  vmem.VirtAddr `kernel:"mnt_root"`
+	Super vmem.VirtAddr `kernel:"mnt_sb"`
 }
 
 // A mountPoint is where a struct mount (fs/mount.h) is mounted.
 type mountPoint struct {
-	Parent vmem.VirtAddr `kernel:"mnt_parent"` // itself for the root of a tree
-	Dentry vmem.VirtAddr `kernel:"mnt_mountpoint"`
+	Parent vmem.VirtAddr `kernel:"mnt_parent"`     // itself for the root of a tree
+	Dentry vmem.VirtAddr `kernel:"mnt_mountpoint"` // its own root for that of a tree
+	Mounts listHead      `kernel:"mnt_mounts"`
+	Child  listHead      `kernel:"mnt_child"`
 }
 
 type pathViews struct {
@@ -65,9 +88,9 @@ type pathViews struct {
 	last   *kstruct.View[lastDentry]
 	dname  *kstruct.Field[vmem.VirtAddr] // of dentry_operations
 	inode  *kstruct.View[inode]
-	magic  *kstruct.Field[uint64]        // of super_block
-	root   *kstruct.Field[vmem.VirtAddr] // of vfsmount
-	super  *kstruct.Field[vmem.VirtAddr] // of vfsmount
+	magic  *kstruct.Field[uint64] // of super_block
+	vfs    *kstruct.View[vfsMount]
+	short  kstruct.Member // of dentry: room for a short name
 	point  *kstruct.View[mountPoint]
 	mnt    kstruct.Member // of mount: its vfsmount
 	err    error
@@ -83,8 +106,8 @@ func bindPaths(types *isf.File) (v pathViews) {
 	v.dname = kstruct.BindField[vmem.VirtAddr](b, "dentry_operations", "d_dname")
 	v.inode = kstruct.Bind[inode](b, "inode")
 	v.magic = kstruct.BindField[uint64](b, "super_block", "s_magic")
-	v.root = kstruct.BindField[vmem.VirtAddr](b, "vfsmount", "mnt_root")
-	v.super = kstruct.BindField[vmem.VirtAddr](b, "vfsmount", "mnt_sb")
+	v.vfs = kstruct.Bind[vfsMount](b, "vfsmount")
+	v.short = kstruct.BindMember(b, "dentry", "d_shortname", "d_iname") // renamed in 6.14
 	v.point = kstruct.Bind[mountPoint](b, "mount")
 	v.mnt = kstruct.BindMember(b, "mount", "mnt")
 	v.err = b.Err()
@@ -109,22 +132,25 @@ func (k *Kernel) walkPath(p path) (string, error) {
 	if err := v.last.Read(k.space, p.Dentry, &d); err != nil {
 		return "", err
 	}
-	root, err := v.root.Load(k.space, p.Mnt)
+	mnt, err := k.vfsMount(p.Mnt)
 	if err != nil {
 		return "", err
 	}
+	if d.Super != mnt.Super || !plausible(d.Inode) {
+		return "", fmt.Errorf("%w: dentry %v with inode %v of super_block %v, in a mount of %v", kstruct.ErrCorrupt, p.Dentry, d.Inode, d.Super, mnt.Super)
+	}
 	isRoot := d.Parent == p.Dentry
-	if d.Ops != 0 && (!isRoot || p.Dentry != root) {
+	if d.Ops != 0 && (!isRoot || p.Dentry != mnt.Root) {
 		dname, err := v.dname.Load(k.space, d.Ops)
 		if err != nil {
 			return "", err
 		}
 		if dname != 0 {
-			return k.dynamicName(&d)
+			return k.dynamicName(p.Dentry, &d)
 		}
 	}
 	s, err := k.pathOf(p)
-	if err == nil && !isRoot && d.Hash == 0 {
+	if err == nil && !isRoot && d.Pprev == 0 {
 		s += " (deleted)"
 	}
 	return s, err
@@ -179,7 +205,7 @@ func (k *Kernel) prependPath(b *pathBuffer, p path) error {
 func (k *Kernel) ascendMounts(a *ascent, p path) error {
 	v := &k.views.paths
 	var d dentry
-	top, err := v.root.Load(k.space, p.Mnt)
+	mnt, err := k.vfsMount(p.Mnt)
 	for {
 		if err != nil {
 			return err
@@ -190,20 +216,22 @@ func (k *Kernel) ascendMounts(a *ascent, p path) error {
 		if end, err := a.arrive(pathKey{dentryPath, p.Mnt, p.Dentry}); end {
 			return err
 		}
-		if p.Dentry == top {
-			mount := v.mnt.Container(p.Mnt)
-			up, err := v.point.Load(k.space, mount)
-			if err != nil || up.Parent == mount || up.Parent == 0 { // the root of a mount tree
+		if p.Dentry == mnt.Root {
+			up, isTop, err := k.mountedOn(p.Mnt, &mnt)
+			if err != nil || isTop {
 				return err
 			}
-			p = path{Mnt: v.mnt.Of(up.Parent), Dentry: up.Dentry}
-			if top, err = v.root.Load(k.space, p.Mnt); err != nil {
+			p = up
+			if mnt, err = k.vfsMount(p.Mnt); err != nil {
 				return err
 			}
 			continue
 		}
 		if err := v.dentry.Read(k.space, p.Dentry, &d); err != nil {
 			return err
+		}
+		if d.Super != mnt.Super {
+			return fmt.Errorf("%w: dentry %v of super_block %v, in a mount of %v", kstruct.ErrCorrupt, p.Dentry, d.Super, mnt.Super)
 		}
 		if d.Parent == p.Dentry { // escaped from the mount: it has no path
 			a.clear()
@@ -226,6 +254,9 @@ func (k *Kernel) prependName(b *pathBuffer, addr vmem.VirtAddr, d *dentry) error
 	if err := k.copyAt(name[:d.NameLen], d.Name); err != nil {
 		return err
 	}
+	if !k.named(addr, d, name[:d.NameLen]) {
+		return fmt.Errorf("%w: dentry %v with the name %q at %v, which is not its own", kstruct.ErrCorrupt, addr, name[:d.NameLen], d.Name)
+	}
 	b.component(name[:d.NameLen])
 	return nil
 }
@@ -243,15 +274,18 @@ func (k *Kernel) dentryName(addr vmem.VirtAddr, d *dentry) (string, error) {
 // file system does: sockfs_dname, pipefs_dname, anon_inodefs_dname, ns_dname,
 // pidfs_dname, dmabuffs_dname and, for all others (memfd, SysV shared memory),
 // simple_dname.
-func (k *Kernel) dynamicName(d *lastDentry) (string, error) {
+func (k *Kernel) dynamicName(addr vmem.VirtAddr, d *lastDentry) (string, error) {
 	v := &k.views.paths
 	magic, err := v.magic.Load(k.space, d.Super)
 	if err != nil {
 		return "", err
 	}
-	n, err := v.inode.Load(k.space, d.Inode)
+	n, err := k.inodeOf(d)
 	if err != nil {
 		return "", err
+	}
+	if typ := dynamicTypes[magic]; typ != 0 && n.Mode&modeType != typ {
+		return "", fmt.Errorf("%w: inode %v of mode %#o in a file system with the magic %#x", kstruct.ErrCorrupt, d.Inode, n.Mode, magic)
 	}
 	switch magic {
 	case magicSock:
@@ -263,7 +297,7 @@ func (k *Kernel) dynamicName(d *lastDentry) (string, error) {
 	case magicNS:
 		return k.nsName(n.Private) // its ns_common (fs/nsfs.c)
 	}
-	name, err := k.dentryName(d.Inode, &d.dentry)
+	name, err := k.dentryName(addr, &d.dentry)
 	switch {
 	case err != nil:
 		return "", err

@@ -189,7 +189,7 @@ func (k *Kernel) mountRoot(s *mountStruct) (string, error) {
 	if err != nil {
 		return "", cause(err, v.err)
 	}
-	n, err := v.inode.Load(k.space, d.Inode)
+	n, err := k.inodeOf(&d)
 	if err != nil {
 		return "", cause(err, v.err)
 	}

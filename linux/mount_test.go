@@ -37,14 +37,57 @@ func newMounts(t *testing.T, types *isf.File) *testKernel {
 	return k
 }
 
-// dentry writes a dentry whose name is behind it.
+// dentry writes a dentry of a file whose inode is at inodeAt. A long name is behind it.
 func (k *testKernel) dentry(off, parent uint64, name string) {
+	at0 := k.offset(off, "dentry", "d_iname")
+	if len(name) >= 32 {
+		at0 = off + 0xf0
+	}
 	k.set(off, "dentry", "d_parent", at(parent))
 	k.set(off, "dentry", "d_name.len", uint64(len(name)))
-	k.set(off, "dentry", "d_name.name", at(off+0xf0))
+	k.set(off, "dentry", "d_name.name", at(at0))
+	k.set(off, "dentry", "d_name.hash", uint64(dcacheHash(at(parent), name)))
 	k.set(off, "dentry", "d_sb", at(superAt))
+	k.set(off, "dentry", "d_inode", at(inodeAt))
 	k.set(off, "dentry", "d_hash.pprev", at(off))
-	k.text(off+0xf0, name)
+	k.text(at0, name)
+}
+
+// dcacheHash is what the kernel's full_name_hash makes of a name in a directory, written
+// down from its macros bit by bit.
+func dcacheHash(salt uint64, name string) uint32 {
+	rol := func(v uint64, n int) uint64 { return v<<n | v>>(64-n) }
+	word := func(s string) (a uint64) {
+		for i := len(s) - 1; i >= 0; i-- {
+			a = a<<8 + uint64(s[i])
+		}
+		return a
+	}
+	const ratio = 7046029254386353131 // GOLDEN_RATIO_64
+	var x, y uint64 = 0, salt
+	for len(name) >= 8 {
+		x = x ^ word(name[:8])
+		y = y ^ x
+		x = rol(x, 12)
+		x = x + y
+		y = rol(y, 45)
+		y = y*8 + y
+		name = name[8:]
+	}
+	x = x ^ word(name)
+	y = y ^ x*ratio
+	y = y * ratio
+	return uint32(y >> 32)
+}
+
+// mountLists makes the mount at off one of no other.
+func (k *testKernel) mountLists(off uint64) {
+	for _, list := range k.members("mount", "mnt_mounts", off) {
+		k.link(list)
+	}
+	for _, list := range k.members("mount", "mnt_child", off) {
+		k.link(list)
+	}
 }
 
 // mountAt returns where the nth mount is.
@@ -58,6 +101,10 @@ func (k *testKernel) addMount(n int) {
 	k.set(off, "mount", "mnt_mountpoint", at(dirAt))
 	k.set(off, "mount", "mnt.mnt_root", at(rootAt))
 	k.set(off, "mount", "mnt.mnt_sb", at(superAt))
+	if n == 0 {
+		k.set(off, "mount", "mnt_mountpoint", at(rootAt))
+	}
+	k.mountLists(off)
 }
 
 // members returns where the members of nodes are.

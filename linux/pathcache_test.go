@@ -77,7 +77,7 @@ func TestPathCacheBounded(t *testing.T) {
 	}
 	k := newFiles(t, openBundled(t).symbols)
 	dirs := k.chain(500, func(int) string { return "d" })
-	k.set(dirs[0], "dentry", "d_parent", at(dirs[499]))
+	k.dentry(dirs[0], dirs[499], "d")
 	k.reopen()
 	for _, dir := range dirs {
 		if _, err := k.pathOfDentry(dir); !errors.Is(err, kstruct.ErrTooLong) {
