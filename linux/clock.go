@@ -15,6 +15,9 @@ func (k *Kernel) Clock() (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	if _, err := k.readTimekeeper(at); err != nil {
+		return time.Time{}, newGap("clock", at, err)
+	}
 	tk := k.Struct("timekeeper", at)
 	var values [3]uint64
 	for i, path := range [...]string{"xtime_sec", "tkr_mono.xtime_nsec", "tkr_mono.shift"} {

@@ -100,8 +100,10 @@ func (t *Task) mounts(ctx context.Context) (mounts []Mount, gaps []error) {
 	switch err = cmp.Or(err, k.views.mount.err); {
 	case err != nil:
 		return nil, []error{newGap(object, t.Addr, err)}
-	case p.Mnt == 0:
+	case p.Mnt == 0 && t.exiting():
 		return nil, nil
+	case !plausible(p.Mnt):
+		return nil, []error{newGap(object, t.Addr, errPointer("mnt_namespace", p.Mnt))}
 	}
 	text, lost := 0, k.losses()
 	for addr, err := range k.mountAddrs(ctx, object, p.Mnt) {

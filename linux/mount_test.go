@@ -191,8 +191,13 @@ func TestMountTree(t *testing.T) {
 }
 
 func TestMountsOfNone(t *testing.T) {
-	k := newTestKernel(t) // exited: no nsproxy
-	if got := mountTexts(t, k); len(got) > 0 {
+	k := newTestKernel(t) // no nsproxy
+	exited := k.task(taskAt)
+	exited.Flags = pfExiting
+	if got, errs := collect(exited.Mounts(t.Context())); len(got) > 0 || len(errs) > 0 {
+		t.Error(got, errs)
+	}
+	if got := mountTexts(t, k, kstruct.ErrCorrupt); len(got) > 0 {
 		t.Error(got)
 	}
 	k.set(taskAt, "task_struct", "nsproxy", at(1<<20))

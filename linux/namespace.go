@@ -25,6 +25,12 @@ type utsNamespace struct {
 	Node [65]byte `kernel:"name.nodename"` // __NEW_UTS_LEN + 1 (include/uapi/linux/utsname.h)
 }
 
+// A nsMember is the struct ns_common in a namespace.
+type nsMember struct {
+	Inum uint32        `kernel:"ns.inum"`
+	Ops  vmem.VirtAddr `kernel:"ns.ops"`
+}
+
 // nsViews read namespaces. What a kernel is built without is missed only where a task has
 // it.
 type nsViews struct {
@@ -32,7 +38,7 @@ type nsViews struct {
 	proxy  *kstruct.View[nsproxy]
 	uts    *kstruct.View[utsNamespace]
 	user   *kstruct.Field[vmem.VirtAddr] // of struct cred
-	inum   [nsTypes]*kstruct.Field[uint32]
+	common [nsTypes]*kstruct.View[nsMember]
 	err    error
 	utsErr error
 }
@@ -54,13 +60,23 @@ var nsStructs = [nsTypes]string{
 	"uts_namespace", "ipc_namespace", "mnt_namespace", "net", "time_namespace", "cgroup_namespace", "pid_namespace", "user_namespace",
 }
 
+// nsNames are what their operations call them, and with nsSymbol behind it their symbol.
+var nsNames = [nsTypes]string{"uts", "ipc", "mnt", "net", "time", "cgroup", "pid", "user"}
+
+const nsSymbol = "ns_operations"
+
+// nsFirstInum is the first inode number that a namespace can have: PROC_DYNAMIC_FIRST of
+// fs/proc/generic.c, and some below it of those that are there at boot
+// (include/linux/proc_ns.h).
+const nsFirstInum = 0xefffffff - 15
+
 func bindNS(types *isf.File) (v nsViews) {
 	b := kstruct.NewBinder(types)
 	v.of = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "nsproxy")
 	v.proxy = kstruct.Bind[nsproxy](b, "nsproxy")
 	v.user = kstruct.BindOptionalField[vmem.VirtAddr](b, "cred", "user_ns")
 	for i, name := range nsStructs {
-		v.inum[i] = kstruct.BindOptionalField[uint32](b, name, "ns.inum")
+		v.common[i] = kstruct.BindOptional[nsMember](b, name)
 	}
 	v.err = b.Err()
 	b = kstruct.NewBinder(types)
@@ -101,14 +117,76 @@ func (t *Task) Namespaces() (Namespaces, error) {
 	}{
 		{p.UTS, &n.UTS}, {p.IPC, &n.IPC}, {p.Mnt, &n.Mnt}, {p.Net, &n.Net}, {p.Time, &n.Time}, {p.Cgroup, &n.Cgroup}, {pid, &n.PID}, {user, &n.User},
 	} {
-		if ns.addr == 0 {
-			continue
-		}
-		if *ns.to, err = k.views.ns.inum[i].Load(k.space, ns.addr); err != nil {
-			lost = cmp.Or(lost, fmt.Errorf("%s.ns.inum: %w", nsStructs[i], err))
+		switch {
+		case ns.addr != 0:
+			*ns.to, err = k.inum(i, ns.addr)
+			lost = cmp.Or(lost, err)
+		case lost == nil && !t.exiting() && k.everHas(i):
+			lost = errPointer(nsStructs[i], 0)
 		}
 	}
 	return n, t.lost("namespaces", t.Addr, lost)
+}
+
+// exiting reports whether the task is on its way out, and may lack what others have.
+func (t *Task) exiting() bool { return t.Flags&pfExiting != 0 }
+
+// everHas reports whether tasks of the kernel have namespaces of a type: the first task has,
+// unless the kernel was built without them.
+func (k *Kernel) everHas(typ int) bool {
+	v := &k.views.ns
+	if !v.common[typ].Ok() {
+		return false
+	}
+	at, err := k.Symbol("init_nsproxy")
+	if err != nil {
+		return true
+	}
+	first, err := v.proxy.Load(k.space, at)
+	if err != nil || first.UTS|first.Mnt|first.Net == 0 {
+		return true
+	}
+	switch typ {
+	case nsIPC:
+		return first.IPC != 0
+	case nsTime:
+		return first.Time != 0
+	case nsCgroup:
+		return first.Cgroup != 0
+	}
+	return true
+}
+
+// inum returns the inode number of the namespace at addr, which must be one of its type.
+func (k *Kernel) inum(typ int, addr vmem.VirtAddr) (uint32, error) {
+	if !plausible(addr) {
+		return 0, errPointer(nsStructs[typ], addr)
+	}
+	ns, err := k.views.ns.common[typ].Load(k.space, addr)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%s.ns.inum: %w", nsStructs[typ], err)
+	case ns.Inum < nsFirstInum || !k.nsOperations(typ, ns.Ops):
+		return 0, fmt.Errorf("%w: %s %v with the inode number %d and operations %v", kstruct.ErrCorrupt, nsStructs[typ], addr, ns.Inum, ns.Ops)
+	}
+	return ns.Inum, nil
+}
+
+// nsOperations reports whether the operations of namespaces of a type are at addr: their
+// symbol is, or they have their name.
+func (k *Kernel) nsOperations(typ int, addr vmem.VirtAddr) bool {
+	if at, err := k.Symbol(nsNames[typ] + nsSymbol); err == nil && at == addr {
+		return true
+	}
+	if !plausible(addr) {
+		return false
+	}
+	name, err := k.views.nsFile.name.Load(k.space, addr)
+	if err != nil || name == 0 {
+		return false
+	}
+	text, err := k.space.CString(name, commMax)
+	return err == nil && text == nsNames[typ]
 }
 
 // nsproxy returns the namespaces of the task at addr, none where it has none any more.
@@ -151,10 +229,13 @@ func (t *Task) UTSName() (string, error) {
 	t.k.refresh()
 	p, err := t.k.nsproxy(t.Addr)
 	switch {
-	case err != nil:
-		return "", t.lost("UTS name", t.Addr, err)
-	case p.UTS == 0:
+	case err == nil && p.UTS == 0 && t.exiting():
 		return "", ErrNone
+	case err == nil && !plausible(p.UTS):
+		err = errPointer("uts_namespace", p.UTS)
+	}
+	if err != nil {
+		return "", t.lost("UTS name", t.Addr, err)
 	}
 	name, err := t.k.utsName(p.UTS)
 	return name, t.lost("UTS name", p.UTS, err)

@@ -78,6 +78,9 @@ func (t *Task) NamespacedPIDs() ([]int32, error) {
 	if err == nil && p.Level > maxPIDLevel {
 		err = fmt.Errorf("%w: PID namespace level %d", kstruct.ErrCorrupt, p.Level)
 	}
+	if err == nil && p.NR != t.PID {
+		err = fmt.Errorf("%w: struct pid %v is of PID %d", kstruct.ErrCorrupt, addr, p.NR)
+	}
 	if err != nil {
 		return nil, t.lost("PIDs", addr, err)
 	}

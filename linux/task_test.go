@@ -13,9 +13,10 @@ import (
 
 // Where the tests keep namespaces.
 const (
-	pidAt  = 0x3000
-	credAt = 0x3400
-	nsesAt = 0x4000
+	pidAt   = 0x3000
+	credAt  = 0x3400
+	nsesAt  = 0x4000
+	nsOpsAt = 0xf800 // proc_ns_operations
 )
 
 // newNamespaces returns a kernel with a task at level 1 of PID namespaces, and namespaces
@@ -29,7 +30,7 @@ func newNamespaces(t *testing.T) *testKernel {
 		k.set(proxyAt+0x800, "nsproxy", member, at(nsesAt+uint64(i)*0x1800))
 	}
 	k.set(pidAt, "pid", "level", 1)
-	k.set(pidAt, "pid", "numbers[0].nr", 4711)
+	k.set(pidAt, "pid", "numbers[0].nr", 7)
 	k.set(pidAt, "pid", "numbers[1].nr", 12)
 	k.set(pidAt, "pid", "numbers[1].ns", at(nsesAt+nsPID*0x1800))
 	k.set(credAt, "cred", "user_ns", at(nsesAt+nsUser*0x1800))
@@ -37,17 +38,32 @@ func newNamespaces(t *testing.T) *testKernel {
 		if i == nsNet {
 			continue // struct net is larger than what is between them, so its number comes last
 		}
-		k.set(nsesAt+uint64(i)*0x1800, typ, "ns.inum", uint64(100+i))
+		k.addNS(i, typ)
 	}
-	k.set(nsesAt+nsNet*0x1800, "net", "ns.inum", 100+nsNet)
+	k.addNS(nsNet, "net")
 	return k
 }
 
+// addNS writes a namespace of a type, with operations behind all namespaces.
+func (k *testKernel) addNS(i int, typ string) {
+	off, ops := nsesAt+uint64(i)*0x1800, nsOpsAt+uint64(i)*0x80
+	k.set(off, typ, "ns.inum", uint64(nsInum+i))
+	k.set(off, typ, "ns.ops", at(ops))
+	k.set(ops, "proc_ns_operations", "name", at(ops+0x70))
+	k.text(ops+0x70, []string{"uts", "ipc", "mnt", "net", "time", "cgroup", "pid", "user"}[i])
+}
+
+// nsInum is an inode number as namespaces have them.
+const nsInum = 4026532000
+
 func TestNamespaces(t *testing.T) {
-	whole := Namespaces{UTS: 100, IPC: 101, Mnt: 102, Net: 103, Time: 104, Cgroup: 105, PID: 106, User: 107}
+	whole := Namespaces{
+		UTS: nsInum, IPC: nsInum + 1, Mnt: nsInum + 2, Net: nsInum + 3, Time: nsInum + 4, Cgroup: nsInum + 5, PID: nsInum + 6, User: nsInum + 7,
+	}
 	lost := whole
 	lost.UTS = 0
-	zombie := Namespaces{PID: 106, User: 107}
+	zombie := Namespaces{PID: nsInum + 6, User: nsInum + 7}
+	exiting := func(k *testKernel) { k.set(taskAt, "task_struct", "nsproxy", 0) }
 	for _, tt := range []struct {
 		name   string
 		change func(*testKernel)
@@ -55,13 +71,22 @@ func TestNamespaces(t *testing.T) {
 		err    error
 	}{
 		{"whole", func(*testKernel) {}, whole, nil},
-		{"a zombie", func(k *testKernel) { k.set(taskAt, "task_struct", "nsproxy", 0) }, zombie, nil},
+		{"a zombie", exiting, zombie, nil},
+		{"no zombie, but without", func(k *testKernel) { exiting(k) }, zombie, kstruct.ErrCorrupt},
+		{"one is zero", func(k *testKernel) { k.set(proxyAt+0x800, "nsproxy", "uts_ns", 0) }, lost, kstruct.ErrCorrupt},
+		{"one is of another type", func(k *testKernel) { k.set(proxyAt+0x800, "nsproxy", "uts_ns", at(nsesAt+nsIPC*0x1800)) }, lost, kstruct.ErrCorrupt},
+		{"one has other operations", func(k *testKernel) { k.set(nsesAt, "uts_namespace", "ns.ops", at(nsOpsAt+0x80)) }, lost, kstruct.ErrCorrupt},
+		{"one has a number that none has", func(k *testKernel) { k.set(nsesAt, "uts_namespace", "ns.inum", 100) }, lost, kstruct.ErrCorrupt},
 		{"one is lost, the others not", func(k *testKernel) { k.set(proxyAt+0x800, "nsproxy", "uts_ns", at(1<<20)) }, lost, vmem.ErrNotCaptured},
 		{"nsproxy is lost", func(k *testKernel) { k.set(taskAt, "task_struct", "nsproxy", at(1<<20)) }, zombie, vmem.ErrNotCaptured},
 	} {
 		k := newNamespaces(t)
 		tt.change(k)
-		got, err := k.task(taskAt).Namespaces()
+		task := k.task(taskAt)
+		if tt.name == "a zombie" {
+			task.Flags = pfExiting
+		}
+		got, err := task.Namespaces()
 		if d := cmp.Diff(tt.want, got); d != "" || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, d)
 		}
@@ -75,13 +100,15 @@ func TestNamespacedPIDs(t *testing.T) {
 		want   []int32
 		err    error
 	}{
-		{"whole", func(*testKernel) {}, []int32{4711, 12}, nil},
+		{"whole", func(*testKernel) {}, []int32{7, 12}, nil},
+		{"of another task", func(k *testKernel) { k.set(pidAt, "pid", "numbers[0].nr", 4711) }, nil, kstruct.ErrCorrupt},
 		{"no pid", func(k *testKernel) { k.set(taskAt, "task_struct", "thread_pid", 0) }, nil, kstruct.ErrCorrupt},
 		{"too deep", func(k *testKernel) { k.set(pidAt, "pid", "level", maxPIDLevel+1) }, nil, kstruct.ErrCorrupt},
 		{"lost", func(k *testKernel) { k.set(taskAt, "task_struct", "thread_pid", at(1<<20)) }, nil, vmem.ErrNotCaptured},
 		{"lost in part", func(k *testKernel) {
 			k.set(taskAt, "task_struct", "thread_pid", at(64<<10-112)) // of which numbers[1] is beyond what was captured
 			k.set(64<<10-112, "pid", "level", 1)
+			k.set(64<<10-112, "pid", "numbers[0].nr", 7)
 		}, nil, vmem.ErrNotCaptured},
 	} {
 		k := newNamespaces(t)
