@@ -51,24 +51,10 @@ func nameHash(parent vmem.VirtAddr, name []byte) uint32 {
 	return uint32((y ^ x*goldenRatio) * goldenRatio >> 32) // fold_hash
 }
 
-// A listHead is struct list_head.
-type listHead struct {
-	At   vmem.VirtAddr `kernel:"&"`
-	Next vmem.VirtAddr `kernel:"next"`
-	Prev vmem.VirtAddr `kernel:"prev"`
-}
-
-// linked reports whether what follows in the list points back, which tells that the node
-// was not copied from elsewhere, nor overwritten.
-func (k *Kernel) linked(l *listHead) bool {
-	if l.Next == l.At {
-		return l.Prev == l.At
-	}
-	if !plausible(l.Next) {
-		return false
-	}
-	back, err := k.space.Uint64(l.Next + 8)
-	return err == nil && vmem.VirtAddr(back) == l.At
+// ringed reports whether the node at addr is in a list, alone or beside others that point
+// back to it, which tells that it was not copied from elsewhere, nor overwritten.
+func (k *Kernel) ringed(addr vmem.VirtAddr, node listHead) bool {
+	return node == listHead{addr, addr} || k.linked(addr, node)
 }
 
 // vfsMount reads the vfsmount at addr.
@@ -96,7 +82,7 @@ func (k *Kernel) mountedOn(addr vmem.VirtAddr, mnt *vfsMount) (on path, isTop bo
 		return on, false, err
 	case !plausible(up.Parent) || !plausible(up.Dentry):
 		return on, false, fmt.Errorf("%w: mount %v on dentry %v of mount %v", kstruct.ErrCorrupt, mount, up.Dentry, up.Parent)
-	case !k.linked(&up.Mounts) && !k.linked(&up.Child):
+	case !k.ringed(v.mounts.Of(mount), up.Mounts) && !k.ringed(v.child.Of(mount), up.Child):
 		return on, false, fmt.Errorf("%w: mount %v is not in its lists", kstruct.ErrCorrupt, mount)
 	case up.Parent == mount && up.Dentry != mnt.Root:
 		return on, false, fmt.Errorf("%w: mount %v without a parent, on dentry %v and not on its own %v", kstruct.ErrCorrupt, mount, up.Dentry, mnt.Root)

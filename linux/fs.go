@@ -93,6 +93,8 @@ type pathViews struct {
 	short  kstruct.Member // of dentry: room for a short name
 	point  *kstruct.View[mountPoint]
 	mnt    kstruct.Member // of mount: its vfsmount
+	mounts kstruct.Member // of mount: the list of those on it
+	child  kstruct.Member // of mount: its node in that of its parent
 	err    error
 
 	dmaName *kstruct.Field[vmem.VirtAddr]
@@ -110,6 +112,8 @@ func bindPaths(types *isf.File) (v pathViews) {
 	v.short = kstruct.BindMember(b, "dentry", "d_shortname", "d_iname") // renamed in 6.14
 	v.point = kstruct.Bind[mountPoint](b, "mount")
 	v.mnt = kstruct.BindMember(b, "mount", "mnt")
+	v.mounts = kstruct.BindMember(b, "mount", "mnt_mounts")
+	v.child = kstruct.BindMember(b, "mount", "mnt_child")
 	v.err = b.Err()
 	b = kstruct.NewBinder(types)
 	v.dmaName = kstruct.BindField[vmem.VirtAddr](b, "dma_buf", "name")

@@ -2,6 +2,8 @@ package linux
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
@@ -16,6 +18,7 @@ const wideDesc = 32
 type kthread struct {
 	Data     vmem.VirtAddr `kernel:"data"`               // of a worker, its struct worker
 	FullName vmem.VirtAddr `kernel:"full_name,optional"` // since 5.17 (d6986ce24fc0)
+	Waiting  listHead      `kernel:"exited.wait.task_list,optional"`
 }
 
 // A worker is struct worker of kernel/workqueue_internal.h.
@@ -23,6 +26,7 @@ type worker struct {
 	Pool    vmem.VirtAddr `kernel:"pool"` // 0 for one that ends
 	Current vmem.VirtAddr `kernel:"current_work"`
 	Rescue  vmem.VirtAddr `kernel:"rescue_wq"` // of a rescuer
+	Task    vmem.VirtAddr `kernel:"task"`
 	ID      int32         `kernel:"id"`
 	Desc    [64]byte      `kernel:"desc"` // what it works on
 }
@@ -41,6 +45,7 @@ type workqueue struct {
 
 type kthreadViews struct {
 	kthread *kstruct.View[kthread]
+	waiting kstruct.Member
 	err     error
 
 	worker    *kstruct.View[worker]
@@ -54,6 +59,7 @@ type kthreadViews struct {
 func bindKthread(types *isf.File) (v kthreadViews) {
 	b := kstruct.NewBinder(types)
 	v.kthread = kstruct.Bind[kthread](b, "kthread")
+	v.waiting = kstruct.BindOptionalMember(b, "kthread", "exited.wait.task_list")
 	v.err = b.Err()
 	b = kstruct.NewBinder(types)
 	v.worker = kstruct.Bind[worker](b, "worker")
@@ -65,56 +71,105 @@ func bindKthread(types *isf.File) (v kthreadViews) {
 	return v
 }
 
-// procComm returns the name that /proc/PID/comm shows: task_struct.comm, but for
-// kernel threads their full name, and for workers what they work on (proc_task_name
-// and wq_worker_comm of kernel/workqueue.c). Where that can't be read, comm stands, and
-// an error says so.
-func (k *Kernel) procComm(t *taskStruct) (string, error) {
+// procComm returns the name that /proc/PID/comm shows of the task at addr: task_struct.comm,
+// but for kernel threads their full name, and for workers what they work on (proc_task_name
+// and wq_worker_comm of kernel/workqueue.c). Where that can't be read, or can't be the
+// name of this task, comm stands, and an error says so.
+func (k *Kernel) procComm(addr vmem.VirtAddr, t *taskStruct) (string, error) {
 	comm := text(t.Comm[:])
 	if t.Flags&(pfKthread|pfWQWorker) == 0 || t.Kthread == 0 { // kthreadd and the idle tasks have none
 		return comm, nil
 	}
 	v := &k.views.kthread
 	kt, err := v.kthread.Load(k.space, t.Kthread)
-	if err != nil {
+	worker := t.Flags&pfWQWorker != 0
+	switch {
+	case err != nil && !worker && len(comm) < commCut:
+		return comm, nil // the full name is longer only where comm is full
+	case err != nil:
 		return comm, cause(err, v.err)
 	}
-	name := comm
+	name, err := k.fullName(comm, t.Kthread, &kt)
 	switch {
-	case t.Flags&pfWQWorker != 0 && kt.Data != 0:
-		name, err = k.workerComm(comm, kt.Data)
+	case worker && kt.Data == 0:
+		return comm, errPointer("worker", kt.Data)
+	case worker:
+		name, err = k.workerComm(addr, comm, name, kt.Data)
 		err = cause(err, v.workerErr)
-	case t.Flags&pfWQWorker == 0 && kt.FullName != 0:
-		name, err = k.space.CString(kt.FullName, commMax)
 	}
-	if err != nil {
-		return comm, err
-	}
-	return name[:min(len(name), commMax-1)], nil
+	return name[:min(len(name), commMax-1)], err
 }
 
-// workerComm follows wq_worker_comm of kernel/workqueue.c.
-func (k *Kernel) workerComm(comm string, addr vmem.VirtAddr) (string, error) {
+// commCut is the length at which task_struct.comm ends: TASK_COMM_LEN-1.
+const commCut = 15
+
+// fullName returns the name that a kernel thread was made with, which comm is the first
+// bytes of. With an error it is comm.
+func (k *Kernel) fullName(comm string, addr vmem.VirtAddr, kt *kthread) (string, error) {
+	v := &k.views.kthread
+	if kt.FullName == 0 {
+		if len(comm) == commCut && v.kthread.Has("FullName") && v.waiting.Ok() && !k.ringed(v.waiting.Of(addr), kt.Waiting) {
+			return comm, fmt.Errorf("%w: kthread %v without a full name, and not in its list", kstruct.ErrCorrupt, addr)
+		}
+		return comm, nil
+	}
+	name, err := k.space.CString(kt.FullName, commMax)
+	switch {
+	case err == nil && strings.HasPrefix(name, comm):
+		return name, nil
+	case len(comm) < commCut:
+		return comm, nil
+	case err == nil:
+		err = fmt.Errorf("%w: the full name %q", kstruct.ErrCorrupt, name)
+	}
+	return comm, err
+}
+
+// workerComm follows wq_worker_comm of kernel/workqueue.c for the worker of the task. full
+// is the name that its thread was made with. With an error the name is as much as is known.
+func (k *Kernel) workerComm(task vmem.VirtAddr, comm, full string, addr vmem.VirtAddr) (string, error) {
 	v := &k.views.kthread
 	w, err := v.worker.Load(k.space, addr)
-	if err != nil {
-		return "", err
-	}
-	name := comm
-	if v.whole {
-		if name, err = k.workerID(&w); err != nil {
-			return "", err
+	switch desc := text(w.Desc[:]); {
+	case err != nil:
+		return comm, err
+	case w.Task != task || strings.ContainsFunc(desc, isNotPrint):
+		return comm, fmt.Errorf("%w: worker %v of task %v works on %q", kstruct.ErrCorrupt, addr, w.Task, desc)
+	default:
+		name := comm
+		if v.whole {
+			name, err = k.workerName(comm, full, &w)
 		}
+		switch {
+		case w.Pool == 0 || desc == "":
+			return name, err
+		case w.Current != 0:
+			return name + "+" + desc, err
+		}
+		return name + "-" + desc, err
 	}
-	desc := text(w.Desc[:])
-	switch {
-	case w.Pool == 0 || desc == "":
-		return name, nil
-	case w.Current != 0:
-		return name + "+" + desc, nil
-	}
-	return name + "-" + desc, nil
 }
+
+func isNotPrint(r rune) bool { return !unicode.IsPrint(r) }
+
+// workerName returns the name that format_worker_id of kernel/workqueue.c makes, which comm
+// is the first bytes of, or what the thread was made with where that can't be: the same,
+// but for one that ends.
+func (k *Kernel) workerName(comm, full string, w *worker) (string, error) {
+	name, err := k.workerID(w)
+	switch {
+	case err == nil && (w.Pool == 0 && w.Rescue == 0 || strings.HasPrefix(name, comm) || strings.HasPrefix(name, rescuer+comm)):
+		return name, nil
+	case len(full) > len(comm) || len(comm) < commCut:
+		return full, nil
+	case err == nil:
+		err = fmt.Errorf("%w: the full name %q", kstruct.ErrCorrupt, name)
+	}
+	return comm, err
+}
+
+// rescuer is what names of workers begin with that are there in case no other can be made.
+const rescuer = "kworker/R-"
 
 // workerID follows format_worker_id of kernel/workqueue.c. Kernels without it show
 // task_struct.comm, which has the same form from 6.6 on, but cut to 15 bytes.
@@ -122,7 +177,7 @@ func (k *Kernel) workerID(w *worker) (string, error) {
 	v := &k.views.kthread
 	if w.Rescue != 0 {
 		q, err := v.queue.Load(k.space, w.Rescue)
-		return "kworker/R-" + text(q.Name[:]), err
+		return rescuer + text(q.Name[:]), err
 	}
 	if w.Pool == 0 {
 		return "kworker/dying", nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -59,6 +60,7 @@ const (
 func (tt *workerTest) build(k *testKernel) *taskStruct {
 	k.set(kthreadAt, "kthread", "data", at(workerAt))
 	k.set(workerAt, "worker", "id", uint64(tt.id))
+	k.set(workerAt, "worker", "task", at(taskAt))
 	k.setText(workerAt, "worker", "desc", tt.desc)
 	if tt.pool {
 		k.set(workerAt, "worker", "pool", at(poolAt))
@@ -89,7 +91,7 @@ func TestWorkerNames(t *testing.T) {
 			want  string
 		}{{types, tt.cut}, {wide, tt.whole}} {
 			k := newTestKernelOf(t, kernel.types)
-			if got, err := k.procComm(tt.build(k)); got != kernel.want || err != nil {
+			if got, err := k.procComm(base+taskAt, tt.build(k)); got != kernel.want || err != nil {
 				t.Errorf("a worker %s: %q, %v, want %q", tt.name, got, err, kernel.want)
 			}
 		}
@@ -114,17 +116,59 @@ func TestKthreadNames(t *testing.T) {
 		{"a program", named(0, base+kthreadAt), "a kernel thread", nil},
 		{"a kernel thread", named(pfKthread, base+kthreadAt), "a kernel thread with quite a long name, longer than the sixty-f", nil},
 		{"kthreadd", named(pfKthread, 0), "a kernel thread", nil},
-		{"a worker without its data", named(pfKthread|pfWQWorker, base+kthreadAt), "a kernel thread", nil},
+		{"a worker without its data", named(pfKthread|pfWQWorker, base+kthreadAt), "a kernel thread", kstruct.ErrCorrupt},
 		{"what leads nowhere", named(pfKthread, base+1<<20), "a kernel thread", vmem.ErrNotCaptured},
 	} {
-		got, err := k.procComm(tt.task)
+		got, err := k.procComm(base+taskAt, tt.task)
 		if got != tt.want || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %q, %v, want %q, %v", tt.name, got, err, tt.want, tt.err)
 		}
 	}
 	k.set(kthreadAt, "kthread", "data", at(1<<20))
 	k.reopen()
-	if got, err := k.procComm(named(pfKthread|pfWQWorker, base+kthreadAt)); got != "a kernel thread" || !errors.Is(err, vmem.ErrNotCaptured) {
+	if got, err := k.procComm(base+taskAt, named(pfKthread|pfWQWorker, base+kthreadAt)); got != "a kernel thread" || !errors.Is(err, vmem.ErrNotCaptured) {
 		t.Errorf("a worker that is lost: %q, %v", got, err)
+	}
+}
+
+// What can't be the name of a kernel thread is not taken for it. Where comm is not full it
+// is the whole name, and nothing is lost.
+func TestKthreadDamage(t *testing.T) {
+	const long = "kworker/R-xfs-conv/nvme0n1p1" // of the rescuer that the tests have
+	for _, tt := range []struct {
+		name, comm string
+		worker     bool
+		change     func(*testKernel)
+		want       string
+		err        error
+	}{
+		{"another full name", "a_kernel_thread", false, func(k *testKernel) { k.text(0x7000, "some other thread") }, "a_kernel_thread", kstruct.ErrCorrupt},
+		{"another full name", "short", false, func(k *testKernel) { k.text(0x7000, "some other thread") }, "short", nil},
+		{"a page of zeros", "a_kernel_thread", false, func(k *testKernel) { k.mem.Zero(0x200000+kthreadAt, 4096) }, "a_kernel_thread", kstruct.ErrCorrupt},
+		{"a name that is just full", "a_kernel_thread", false, func(k *testKernel) {
+			k.mem.Zero(0x200000+kthreadAt, 4096)
+			k.link(k.offset(kthreadAt, "kthread", "exited.wait.task_list"))
+		}, "a_kernel_thread", nil},
+		{"worker of another task", "kworker/R-xfs-c", true, func(k *testKernel) { k.set(workerAt, "worker", "task", at(0x800)) }, "kworker/R-xfs-c", kstruct.ErrCorrupt},
+		{"work of any bytes", "kworker/R-xfs-c", true, func(k *testKernel) { k.setText(workerAt, "worker", "desc", "\x01\xff") }, "kworker/R-xfs-c", kstruct.ErrCorrupt},
+		{"workqueue of another name", "kworker/R-xfs-c", true, func(k *testKernel) { k.setText(queueAt, "workqueue_struct", "name", "netns") }, long, nil},
+		{"workqueue and full name of others", "kworker/R-xfs-c", true, func(k *testKernel) {
+			k.setText(queueAt, "workqueue_struct", "name", "netns")
+			k.text(0x7000, "kworker/R-netns")
+		}, "kworker/R-xfs-c", kstruct.ErrCorrupt},
+	} {
+		k := newTestKernelOf(t, widened(t, openBundled(t).symbols))
+		w := workerTest{comm: tt.comm, rescuer: true}
+		s := w.build(k)
+		k.set(kthreadAt, "kthread", "full_name", at(0x7000))
+		k.text(0x7000, long)
+		if !tt.worker {
+			s.Flags = pfKthread
+			k.text(0x7000, tt.comm+" and more")
+		}
+		tt.change(k)
+		if got, err := k.procComm(base+taskAt, s); got != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %q, %v, want %q, %v", tt.name, got, err, tt.want, tt.err)
+		}
 	}
 }

@@ -78,8 +78,8 @@ func (t *Task) NamespacedPIDs() ([]int32, error) {
 	if err == nil && p.Level > maxPIDLevel {
 		err = fmt.Errorf("%w: PID namespace level %d", kstruct.ErrCorrupt, p.Level)
 	}
-	if err == nil && p.NR != t.PID {
-		err = fmt.Errorf("%w: struct pid %v is of PID %d", kstruct.ErrCorrupt, addr, p.NR)
+	if err == nil && !t.k.numbered(addr, t.PID) {
+		err = fmt.Errorf("%w: struct pid %v is of another PID", kstruct.ErrCorrupt, addr)
 	}
 	if err != nil {
 		return nil, t.lost("PIDs", addr, err)

@@ -127,7 +127,7 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 		t.State = taskState(uint32(s.State), uint32(s.ExitState))
 	}
 	var err error
-	if t.Comm, err = k.procComm(&s); err != nil {
+	if t.Comm, err = k.procComm(addr, &s); err != nil {
 		t.lose("full name", err)
 	}
 	t.lose("name", nameErr)
