@@ -78,7 +78,7 @@ func (t *Task) NamespacedPIDs() ([]int32, error) {
 	if err == nil && p.Level > maxPIDLevel {
 		err = fmt.Errorf("%w: PID namespace level %d", kstruct.ErrCorrupt, p.Level)
 	}
-	if err == nil && !t.k.numbered(addr, t.PID) {
+	if err == nil && v.nr.Ok() && !t.k.numbered(addr, t.PID) {
 		err = fmt.Errorf("%w: struct pid %v is of another PID", kstruct.ErrCorrupt, addr)
 	}
 	if err != nil {
