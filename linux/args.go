@@ -23,7 +23,8 @@ const (
 //
 // An error is a [vmem.Gap], where pages can't be read, or the context's own, which ends
 // it. A string that leads into a lost page is cut short, and what follows that page
-// begins a string of its own. No string comes with an error.
+// begins a string of its own. No string comes with an error. Where the strings are not what
+// the stack says of them, a Gap tells so; they come all the same.
 func (m *MM) Args(ctx context.Context) iter.Seq2[string, error] {
 	return m.area(ctx, "args", (*areaWalk).args)
 }
@@ -31,7 +32,11 @@ func (m *MM) Args(ctx context.Context) iter.Seq2[string, error] {
 // Env yields the environment that the process started with, as /proc/PID/environ
 // shows it now. Errors are as with Args.
 func (m *MM) Env(ctx context.Context) iter.Seq2[string, error] {
-	return m.area(ctx, "env", func(w *areaWalk) { w.strings(m.EnvStart, m.EnvEnd) })
+	return m.area(ctx, "env", func(w *areaWalk) {
+		w.strings(m.EnvStart, m.EnvEnd)
+		_, envp := m.pointers()
+		w.prove(m.EnvStart, m.EnvEnd, envp)
+	})
 }
 
 // area returns what a walk over an area of strings yields.
@@ -60,6 +65,10 @@ func (w *areaWalk) args() {
 	if start == 0 || end <= start {
 		return
 	}
+	defer func() {
+		argv, _ := w.pointers()
+		w.prove(start, w.ArgEnd, argv)
+	}()
 	last, err := w.space.Uint8(end - 1)
 	if err != nil || last == 0 {
 		w.strings(start, end)

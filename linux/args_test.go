@@ -43,6 +43,7 @@ func newUser(t *testing.T, types *isf.File, pages ...[]byte) (*testKernel, *MM) 
 	// The top table is in the direct map of the kernel, at the page behind all others.
 	k.tables.Map(base+4<<20, k.root, 1, pagetest.Present)
 	k.set(mmAt, "mm_struct", "pgd", at(4<<20))
+	k.set(mmAt, "mm_struct", "mm_users.counter", 1)
 	k.reopen()
 	mm, err := k.task(taskAt).MM()
 	if err != nil {
@@ -238,6 +239,7 @@ func TestMMOfNone(t *testing.T) {
 		t.Errorf("exited: %v, %v", mm, err)
 	}
 	k.set(taskAt, "task_struct", "mm", at(mmAt))
+	k.set(mmAt, "mm_struct", "mm_users.counter", 1)
 	k.reopen()
 	if mm, err := k.task(taskAt).MM(); mm != nil || !errors.Is(err, vmem.ErrNotPresent) || !strings.Contains(err.Error(), "page table root") {
 		t.Errorf("without page tables: %v, %v", mm, err)

@@ -1,7 +1,9 @@
 package linux
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
@@ -71,15 +73,17 @@ func (t *Task) directory(what string, which func(*fsStruct) path) (string, error
 }
 
 type exeViews struct {
-	mm  *kstruct.Field[vmem.VirtAddr]
-	exe *kstruct.Field[vmem.VirtAddr]
-	err error
+	mm    *kstruct.Field[vmem.VirtAddr]
+	exe   *kstruct.Field[vmem.VirtAddr]
+	users *kstruct.Field[int32] // of mm_struct
+	err   error
 }
 
 func bindExe(types *isf.File) (v exeViews) {
 	b := kstruct.NewBinder(types)
 	v.mm = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "mm")
 	v.exe = kstruct.BindField[vmem.VirtAddr](b, "mm_struct", "exe_file")
+	v.users = kstruct.BindField[int32](b, "mm_struct", "mm_users.counter")
 	v.err = b.Err()
 	return v
 }
@@ -109,7 +113,11 @@ func (t *Task) exeFile() (vmem.VirtAddr, error) {
 	}
 	file, err := v.exe.Load(k.space, mm)
 	if err == nil && file == 0 {
-		err = ErrNone
+		var users int32
+		if users, err = v.users.Load(k.space, mm); err == nil && users <= 0 {
+			err = fmt.Errorf("%w: mm_struct %v in use %d times, without a program", kstruct.ErrCorrupt, mm, users)
+		}
+		err = cmp.Or(err, ErrNone)
 	}
 	return file, cause(err, v.err)
 }

@@ -22,6 +22,8 @@ type mmStruct struct {
 	Brk        vmem.VirtAddr `kernel:"brk"`
 	StartStack vmem.VirtAddr `kernel:"start_stack"`
 	VDSO       vmem.VirtAddr `kernel:"context.vdso,optional"`
+	Users      int32         `kernel:"mm_users.counter"`
+	Owner      vmem.VirtAddr `kernel:"owner,optional"` // a task that has it, if CONFIG_MEMCG
 }
 
 type mmViews struct {
@@ -81,6 +83,9 @@ func (k *Kernel) newMM(addr vmem.VirtAddr, t *Task) (*MM, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := k.owned(addr, &s, t); err != nil {
+		return nil, err
+	}
 	root, err := k.space.Translate(s.PGD)
 	if err != nil {
 		return nil, fmt.Errorf("page table root: %w", err)
@@ -92,6 +97,22 @@ func (k *Kernel) newMM(addr vmem.VirtAddr, t *Task) (*MM, error) {
 	}
 	m.space, err = k.userSpace(root.At(s.PGD))
 	return m, err
+}
+
+// owned returns what is wrong with the mm_struct at addr as that of a task: it is in use,
+// and its owner is the task, or another one that has it too.
+func (k *Kernel) owned(addr vmem.VirtAddr, s *mmStruct, t *Task) error {
+	owner := addr
+	if s.Owner != 0 && s.Owner != t.Addr {
+		var err error
+		if owner, err = k.views.mm.of.Load(k.space, s.Owner); err != nil {
+			return fmt.Errorf("its owner: %w", err)
+		}
+	}
+	if s.Users <= 0 || owner != addr || s.PGD%pageSize != 0 || s.ArgStart > s.ArgEnd || s.EnvStart > s.EnvEnd {
+		return fmt.Errorf("%w: mm_struct %v in use %d times, of an owner with mm %v, with page tables at %v", kstruct.ErrCorrupt, addr, s.Users, owner, s.PGD)
+	}
+	return nil
 }
 
 // ReadVirt reads user memory at addr into p. It returns the number of bytes before

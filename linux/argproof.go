@@ -1,0 +1,127 @@
+package linux
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// maxProof is how much of an area of strings is held against what the stack says of it.
+const maxProof = 32 << 10
+
+// pointers returns the addresses of the arguments and of the environment that execve put on
+// the stack: argc, argv, a zero, envp, a zero (create_elf_tables of fs/binfmt_elf.c). It
+// returns those of the first page that can be read and can be such; none are known for sure,
+// for a program may move them.
+func (m *MM) pointers() (argv, envp []vmem.VirtAddr) {
+	b := make([]byte, pageSize)
+	n, _ := m.space.ReadVirt(b, m.StartStack)
+	var words []vmem.VirtAddr
+	for i := 0; i+8 <= n; i += 8 {
+		words = append(words, vmem.VirtAddr(binary.LittleEndian.Uint64(b[i:])))
+	}
+	if len(words) == 0 || words[0] == 0 || words[0] > vmem.VirtAddr(m.ArgEnd-m.ArgStart) {
+		return nil, nil
+	}
+	argc := uint64(words[0])
+	if words = words[1:]; argc >= uint64(len(words)) {
+		return words, nil
+	}
+	argv, words = words[:argc], words[argc:]
+	if words[0] != 0 {
+		return nil, nil
+	}
+	for i, w := range words[1:] {
+		if w == 0 {
+			return argv, words[1 : 1+i]
+		}
+	}
+	return argv, words[1:]
+}
+
+// prove tells where the strings of an area are not what the stack says. User memory has no
+// other check.
+func (w *areaWalk) prove(start, end vmem.VirtAddr, pointers []vmem.VirtAddr) {
+	if start == 0 || end <= start || w.over {
+		return
+	}
+	b := make([]byte, min(maxProof, uint64(end-start)))
+	if n, err := w.space.ReadVirt(b, start); err != nil || n == 0 { // that is told
+		return
+	}
+	known, wrong := wrongStrings(b, start, pointers)
+	top := w.EnvEnd | (pageSize - 1)
+	switch {
+	case known > 0 && wrong == 0:
+		return
+	case w.StartStack != 0 && start > w.StartStack && start|(pageSize-1) == top && end <= w.EnvEnd:
+		if w.stackTop(top + 1) {
+			return
+		}
+	case isTitle(b, wrong):
+		return
+	}
+	first, _, _ := bytes.Cut(b, []byte{0})
+	w.tell(start, fmt.Errorf("%w: %d of %d strings are not where the stack says that they begin, and the first is %.32q", kstruct.ErrCorrupt, wrong, known, first))
+}
+
+// stackTop reports whether what is between the environment and the top of the stack is what
+// execve puts there: the name of the program, and a word of zeros (bprm_execve of fs/exec.c).
+// A program has no reason to change that, whatever it puts over its arguments.
+func (m *MM) stackTop(top vmem.VirtAddr) bool {
+	b := make([]byte, uint64(top-m.EnvEnd))
+	if n, err := m.space.ReadVirt(b, m.EnvEnd); err != nil || n < len(b) {
+		return false
+	}
+	name, zeros, ok := bytes.Cut(b, []byte{0})
+	return ok && isText(name) && len(zeros) == 8 && len(bytes.Trim(zeros, "\x00")) == 0
+}
+
+// isTitle reports whether a program has put text over strings, and nothing but that: what
+// is behind it is empty, or what it was.
+func isTitle(b []byte, wrong int) bool {
+	text, rest, _ := bytes.Cut(b, []byte{0})
+	return isText(text) && (wrong == 0 || len(bytes.Trim(rest, "\x00 ")) == 0)
+}
+
+// wrongStrings returns how many pointers are to the strings at start, and to how many of
+// them there is none: each must begin behind the end of another.
+func wrongStrings(b []byte, start vmem.VirtAddr, pointers []vmem.VirtAddr) (known, wrong int) {
+	for _, p := range pointers {
+		if p < start || p >= start+vmem.VirtAddr(len(b)) {
+			continue
+		}
+		known++
+		if at := int(p - start); !begins(b, at) && !mayBeEmpty(start, at, len(b), pointers) {
+			wrong++
+		}
+	}
+	return known, wrong
+}
+
+// begins reports whether a string begins at an offset.
+func begins(b []byte, at int) bool { return (at == 0 || b[at-1] == 0) && b[at] != 0 }
+
+// mayBeEmpty reports whether the string at an offset may be empty: another begins behind it, or
+// it is the last.
+func mayBeEmpty(start vmem.VirtAddr, at, size int, pointers []vmem.VirtAddr) bool {
+	if at+1 == size {
+		return true
+	}
+	for _, p := range pointers {
+		if p == start+vmem.VirtAddr(at+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// isText reports whether a string is text that is not empty, with spaces of all kinds.
+func isText(b []byte) bool {
+	return len(b) > 0 && utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return !unicode.IsPrint(r) && !unicode.IsSpace(r) })
+}
