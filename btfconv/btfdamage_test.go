@@ -117,6 +117,29 @@ func TestDamagedPages(t *testing.T) {
 	})
 }
 
+// BTF whose header was overwritten is found by its shape.
+func TestFromMemoryWithoutBTFHeader(t *testing.T) {
+	t.Parallel()
+	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+		f, r, err := FromMemory(t.Context(), mem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := contents(f)
+		page := r.BTF.Addr &^ (vmem.PageSize - 1)
+		got, r, err := FromMemory(t.Context(), &patched{mem, page, make([]byte, vmem.PageSize)}, nil)
+		if err != nil || r.TypesErr != nil || r.BTF.FoundBy != "the shape of its records" {
+			t.Fatalf("%v, %v, found by %s", err, r.TypesErr, r.BTF.FoundBy)
+		}
+		d := contents(got)
+		left := indexTypes(&c).compare(&d)
+		t.Logf("%.1f %% of types, %.1f %% whole; lost %v", left.types, left.intact, got.Lost()[:1])
+		if len(left.wrong) > 0 || left.types < 95 || left.intact < 60 {
+			t.Errorf("%.1f %% of types, %.1f %% whole, wrong %q", left.types, left.intact, left.wrong)
+		}
+	})
+}
+
 // BTF that would take hours to number takes as long as it may.
 func TestRecoverBounded(t *testing.T) {
 	t.Parallel()

@@ -34,17 +34,26 @@ func (s *search) decodeTypes(ctx context.Context) error {
 			wrong = cmp.Or(wrong, err)
 			continue
 		}
-		s.types, s.vars = convertTypes(t)
-		s.btf, s.layouts = t, newLayouts(t)
-		s.report.BTF = Table{Addr: pa, Size: uint64(len(t.data) + len(t.strs)), Count: len(t.offsets), FoundBy: "its magic number"}
-		s.buildID()
-		inMemory(s.types.Lost, pa)
-		return s.checkTypes()
+		return s.useTypes(t, pa, "its magic number")
 	}
-	if wrong != nil {
-		return wrong
+	if err := cmp.Or(wrong, ctx.Err()); err != nil {
+		return err
 	}
-	return fmt.Errorf("no BTF in %d MiB from %v on: %w", within.Size>>20, within.Start, ErrNotFound)
+	t, pa, err := s.findShape(ctx, within)
+	if err != nil {
+		return err
+	}
+	return s.useTypes(t, pa, "the shape of its records")
+}
+
+// useTypes converts BTF that was found at an address.
+func (s *search) useTypes(t *btfTypes, pa vmem.PhysAddr, by string) error {
+	s.types, s.vars = convertTypes(t)
+	s.btf, s.layouts = t, newLayouts(t)
+	s.report.BTF = Table{Addr: pa, Size: uint64(len(t.data) + len(t.strs)), Count: len(t.offsets), FoundBy: by}
+	s.buildID()
+	inMemory(s.types.Lost, pa)
+	return s.checkTypes()
 }
 
 // inMemory gives losses their places in memory, of BTF that is at an address.
@@ -67,16 +76,21 @@ func isKernelBTF(mem vmem.Memory, pa vmem.PhysAddr) (btfHeader, bool) {
 // readBTF reads the kernel's BTF. Pages that were not captured are damage.
 func readBTF(mem vmem.Memory, pa vmem.PhysAddr, h *btfHeader) (*btfTypes, error) {
 	b, holes := readHoles(mem, pa, int(h.total()))
-	for _, hole := range holes {
-		for i := hole.start; i < hole.end; i++ {
-			b[i] = 0xff // which is nothing of BTF
-		}
-	}
+	fillHoles(b, holes)
 	t, err := parseBTF(b, nil, btfPlace{phase: int(pa % vmem.PageSize), holes: holes})
 	if err != nil {
 		return nil, fmt.Errorf("at %v: %w", pa, err)
 	}
 	return t, nil
+}
+
+// fillHoles makes what was not captured nothing that is in BTF.
+func fillHoles(b []byte, holes []span) {
+	for _, hole := range holes {
+		for i := hole.start; i < hole.end; i++ {
+			b[i] = 0xff
+		}
+	}
 }
 
 // buildID finds the build id of vmlinux in the notes, which are right before the
