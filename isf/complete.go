@@ -74,6 +74,7 @@ type completer struct {
 	pairs      map[[2]string]bool   // types that were compared
 	more       Contents
 	enums      map[string]*Enum // of own, changed
+	texts      []*Symbol        // of other, whose bytes own lacks
 	origins    []Origin
 	conflicts  []*ConflictError
 }
@@ -273,6 +274,8 @@ func (c *completer) addSymbols() {
 			}
 			c.more.Symbols = append(c.more.Symbols, added)
 			c.added("symbol %s", s.Name)
+		case own.Address == s.Address && len(own.ConstantData) == 0 && len(s.ConstantData) > 0:
+			c.texts = append(c.texts, s)
 		case own.Address != s.Address:
 			c.conflict("symbol "+s.Name, fmt.Sprintf("%#x", own.Address), fmt.Sprintf("%#x", s.Address))
 		}
@@ -296,6 +299,12 @@ func (c *completer) file() *File {
 	for i := range c.own.enums {
 		if e, ok := c.enums[contents.Enums[i].Name]; ok {
 			contents.Enums[i] = *e
+		}
+	}
+	for _, s := range c.texts {
+		if i, ok := c.own.findSymbol(s.Name); ok {
+			contents.Symbols[i].ConstantData = s.ConstantData
+			c.added("bytes of symbol %s", s.Name)
 		}
 	}
 	f := build(contents, func(string, string) {})

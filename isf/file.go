@@ -84,13 +84,17 @@ func (f *File) Enum(name string) (*Enum, error) {
 
 // Symbol returns the symbol called name. The error is a [*LookupError].
 func (f *File) Symbol(name string) (*Symbol, error) {
-	if i, ok := slices.BinarySearchFunc(f.symbols, name, func(s Symbol, n string) int { return strings.Compare(s.Name, n) }); ok {
+	if i, ok := f.findSymbol(name); ok {
 		if f.usage != nil {
 			f.usage.addSymbol(name)
 		}
 		return &f.symbols[i], nil
 	}
 	return nil, f.missing("symbol", sectionSymbols, name)
+}
+
+func (f *File) findSymbol(name string) (i int, found bool) {
+	return slices.BinarySearchFunc(f.symbols, name, func(s Symbol, n string) int { return strings.Compare(s.Name, n) })
 }
 
 // Constant returns the value of the enumerator called name. The error is a

@@ -112,13 +112,8 @@ func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	}
 	var k *Kernel
 	err := o.each(ctx, mem, func(s symbolSet) (err error) {
-		with := o
-		with.Symbols = s.file
-		if k, err = open(ctx, mem, &with); err != nil {
-			return err
-		}
-		k.info.Symbols = s.from
-		return nil
+		k, err = open(ctx, mem, s, &o)
+		return err
 	})
 	if err != nil {
 		return nil, openError(err)
@@ -134,8 +129,9 @@ func openError(err error) error {
 	return fmt.Errorf("linux: %w", err)
 }
 
-func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
-	f, err := newFinder(mem, opts.Symbols, opts.Progress)
+// open opens the kernel that symbols are of.
+func open(ctx context.Context, mem vmem.Memory, symbols symbolSet, opts *Options) (*Kernel, error) {
+	f, err := newFinder(mem, symbols.file, opts.Progress)
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
@@ -143,9 +139,10 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
-	loc.completeBanner(opts.Symbols)
-	k := newKernel(f.phys, loc.space, opts.Symbols, loc.shift)
-	k.views, k.mask, k.swap, k.info = f.views, loc.mask, swapTypes(opts.Symbols), loc.info()
+	loc.completeBanner(symbols.file)
+	k := newKernel(f.phys, loc.space, symbols.file, loc.shift)
+	k.views, k.mask, k.swap, k.info = f.views, loc.mask, swapTypes(symbols.file), loc.info()
+	k.info.Symbols = symbols.from
 	k.limits = opts.Limits.OrDefault()
 	k.mapLinear(ctx, f, loc)
 	k.tellLost(loc)
@@ -157,7 +154,7 @@ func open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) 
 		return nil, err
 	}
 	k.gaps = append(k.gaps, k.topTableGaps()...)
-	if err := k.verifyLayout(); err != nil {
+	if err := k.verifyLayout(symbols.foreign, loc.holds); err != nil {
 		return nil, fmt.Errorf("linux: %w: the tasks are not as the types say, which are not the kernel's own: %w", ErrNoKernel, err)
 	}
 	return k, nil

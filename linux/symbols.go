@@ -14,8 +14,9 @@ import (
 
 // A symbolSet is symbols with which to open a kernel, and where they are from.
 type symbolSet struct {
-	file *isf.File
-	from string
+	file    *isf.File
+	from    string
+	foreign bool // types are those of another build, that may be otherwise
 }
 
 // ownSymbols takes the symbols of a kernel from its image, and says how.
@@ -28,7 +29,7 @@ func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int6
 	if err != nil {
 		return symbolSet{}, err
 	}
-	return symbolSet{f, fmt.Sprintf("the image: %d types of BTF, %d symbols of kallsyms, %d of exports, %d found otherwise",
+	return symbolSet{file: f, from: fmt.Sprintf("the image: %d types of BTF, %d symbols of kallsyms, %d of exports, %d found otherwise",
 		report.BTF.Count, report.Kallsyms.Count, report.Exports.Count, len(report.Found))}, report.TypesErr
 }
 
@@ -135,7 +136,7 @@ func complete(own symbolSet, l layoutCandidate) (symbolSet, bool) {
 			lost = append(lost, fmt.Errorf("%w: %w", btfconv.ErrConflict, c))
 		}
 	}
-	return symbolSet{f.WithLost(lost...), joinText(own.from, text)}, true
+	return symbolSet{f.WithLost(lost...), joinText(own.from, text), !l.exact}, true
 }
 
 // alone returns the symbols of a layout, as those of a kernel that has lost all of its own.
@@ -148,11 +149,11 @@ func alone(l layoutCandidate, own *isf.File, ownErr error) symbolSet {
 	}
 	empty, err := isf.New(isf.Contents{Lost: lost})
 	if err != nil { // there is nothing in it
-		return symbolSet{l.file, l.describe()}
+		return symbolSet{l.file, l.describe(), !l.exact}
 	}
 	f, _ := empty.Complete(l.file, &isf.CompleteOptions{From: l.String(), Symbols: true})
 	text := "all types and symbols from " + l.describe()
-	return symbolSet{f.WithLost(fmt.Errorf("%w: %s", ErrBorrowed, text)), text}
+	return symbolSet{f.WithLost(fmt.Errorf("%w: %s", ErrBorrowed, text)), text, !l.exact}
 }
 
 // sharedTypes returns how many types two databases have in common, by name.
@@ -173,7 +174,7 @@ func countOrigins(added []isf.Origin) string {
 		switch kind, _, _ := strings.Cut(o.Object, " "); kind {
 		case "field", "enumerators":
 			members++
-		case "symbol":
+		case "symbol", "bytes":
 			symbols++
 		default:
 			types++

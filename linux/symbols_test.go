@@ -15,6 +15,7 @@ import (
 	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/layouts"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // bundledOwn are the own symbols of the bundled node.
@@ -72,6 +73,19 @@ func TestLayoutInstead(t *testing.T) {
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Task{})); diff != "" || len(gaps) > 0 {
 			t.Errorf("%s: gaps %v; processes (-want +got):\n%s", name, gaps, diff)
 		}
+	}
+}
+
+// TestLayoutWithoutInitTask: where init_task is lost with the types, other objects tell that the
+// layout is right.
+func TestLayoutWithoutInitTask(t *testing.T) {
+	t.Parallel()
+	n := openBundled(t)
+	m := wiped(t, true, false)
+	page := n.phys(t, n.k.Object("init_task").At("comm").Addr()) &^ (vmem.PageSize - 1)
+	m.Write(page, make([]byte, vmem.PageSize))
+	if k, err := Open(t.Context(), m, nil); err != nil || !borrowed(k) {
+		t.Error(k, err)
 	}
 }
 
@@ -160,11 +174,42 @@ func small(t *testing.T, f *isf.File) *isf.File {
 	return s
 }
 
+// TestLayoutHasNeeds: the layout of the bundled node has all that this package looks up, so
+// that layouts are to be made anew where a view was added. See layouts/data/README.md.
+func TestLayoutHasNeeds(t *testing.T) {
+	t.Parallel()
+	own := openBundled(t).symbols
+	report, err := bundledOwn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := layouts.Known().ByBuildID(report.BuildID)
+	if len(known) != 1 {
+		t.Fatal("no layout of the bundled node")
+	}
+	f, err := known[0].File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := Needs(own), Needs(f)
+	for _, typ := range want.Types() {
+		if diff := cmp.Diff(want.Fields(typ), got.Fields(typ)); diff != "" {
+			t.Errorf("%s: fields (-needed +in the layout):\n%s", typ, diff)
+		}
+	}
+	if diff := cmp.Diff(want.Enums(), got.Enums()); diff != "" {
+		t.Errorf("enumerations (-needed +in the layout):\n%s", diff)
+	}
+	if diff := cmp.Diff(want.Symbols(), got.Symbols()); diff != "" {
+		t.Errorf("symbols (-needed +in the layout):\n%s", diff)
+	}
+}
+
 // TestComplete: what own types lack comes from another build only if the others agree.
 func TestComplete(t *testing.T) {
 	t.Parallel()
 	whole := openBundled(t).symbols
-	own := symbolSet{without(t, small(t, whole), "cred"), "the image"}
+	own := symbolSet{file: without(t, small(t, whole), "cred"), from: "the image"}
 	for _, test := range []struct {
 		release string
 		exact   bool

@@ -3,6 +3,8 @@ package linux
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
@@ -36,12 +38,13 @@ func bindVerify(types *isf.File) (v verifyViews, err error) {
 	return v, b.Err()
 }
 
-// verifyLayout holds what the kernel is read with against the kernel where not all of it is the
-// kernel's own: init_task must be the idle task, its own parent and the leader of its
-// group, and the tasks around it in the list must be tasks. Damage may end the list on both sides,
-// but not make tasks of what is none.
-func (k *Kernel) verifyLayout() error {
-	if len(k.symbols.Origins()) == 0 {
+// verifyLayout holds what the kernel is read with against the kernel where what tasks are read
+// with is not the kernel's own: init_task must be the idle task and its own parent, and the
+// tasks around it in the list must be tasks. Damage may end the list on both sides, but not make
+// tasks of what is none. Where init_task itself is lost, types of the same build are believed
+// if other objects are where and as they say; holds are the witnesses of the kernel.
+func (k *Kernel) verifyLayout(foreign bool, holds []string) error {
+	if !borrowsTasks(k.symbols) {
 		return nil
 	}
 	v, err := bindVerify(k.symbols)
@@ -49,7 +52,12 @@ func (k *Kernel) verifyLayout() error {
 		return err
 	}
 	init, err := v.task.Load(k.space, k.initTask)
+	if err == nil && !strings.HasPrefix(text(init.Comm[:]), "swapper") {
+		err = fmt.Errorf("%w: it is called %q", kstruct.ErrCorrupt, text(init.Comm[:]))
+	}
 	switch {
+	case err != nil && !foreign && objectsHold(holds) >= minObjects:
+		return nil
 	case err != nil:
 		return fmt.Errorf("init_task: %w", err)
 	case init.PID != 0 || init.TGID != 0 || init.Parent != k.initTask:
@@ -60,10 +68,33 @@ func (k *Kernel) verifyLayout() error {
 		g, b := k.verifyTasks(&v, next)
 		good, bad = good+g, bad+b
 	}
-	if good < minVerified || bad > good/4 {
+	if foreign && (good < minVerified || bad > good/4) || bad > good {
 		return fmt.Errorf("%w: of the tasks next to init_task %d are as the types say, %d are not", kstruct.ErrCorrupt, good, bad)
 	}
 	return nil
+}
+
+// minObjects is how many objects have to be as a layout says where init_task is lost.
+const minObjects = 2
+
+// objectsHold counts the witnesses that are objects, which symbols say where to find and types
+// how to read.
+func objectsHold(holds []string) int {
+	n := 0
+	for _, name := range holds {
+		if name == "linux_banner" || strings.HasPrefix(name, "init_") {
+			n++
+		}
+	}
+	return n
+}
+
+// borrowsTasks reports whether anything of task_struct, or where init_task is, is not the
+// kernel's own.
+func borrowsTasks(symbols *isf.File) bool {
+	return slices.ContainsFunc(symbols.Origins(), func(o isf.Origin) bool {
+		return strings.HasSuffix(o.Object, " task_struct") || strings.Contains(o.Object, " task_struct.") || strings.HasSuffix(o.Object, " init_task")
+	})
 }
 
 // verifyTasks follows the list of tasks from init_task in one direction, and counts those that
