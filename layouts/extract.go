@@ -12,7 +12,7 @@ import (
 // Extract returns the part of a kernel's types and symbols that u names: small enough to be
 // carried along. Its types have all their members, for these are what a layout is told by to
 // be, or not to be, that of a kernel; of what they contain, and u does not name, the size alone is kept,
-// unless it has no name of its own. symbols are those to keep beside the ones that u names.
+// unless it has no name of its own.
 func Extract(f *isf.File, u *isf.Usage) (*isf.File, error) {
 	x := extractor{file: f, types: map[string]isf.UserType{}, enums: map[string]isf.Enum{}, bases: map[string]isf.BaseType{}}
 	for _, name := range u.Types() {

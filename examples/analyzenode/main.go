@@ -12,7 +12,9 @@
 // is printed, in the form nodelens/node/v2. Symbols that were converted, and what it takes to
 // open a compressed image faster the next time, are kept in the directory that
 // NODELENS_CACHE names, or else in nodelens of the user's cache directory, unless -no-cache
-// is given. With -v what is wrong is told by addresses too.
+// is given. Layouts of kernels that kernellayout made are read from the directory layouts there: what
+// a damaged image has lost of its types and symbols comes from them, and from those that the
+// library carries. With -v what is wrong is told by addresses too.
 //
 // It exits with 0 if the report is whole, with 3 if it isn't, for reasons that stand in the
 // report, with 1 if there is no report, with 2 if it was called wrongly, and with 130 if it

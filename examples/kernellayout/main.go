@@ -96,6 +96,9 @@ func (s *settings) make(ctx context.Context, name string, meter *command.Meter) 
 	if lost := f.Lost(); len(lost) > 0 {
 		return "", fmt.Errorf("%s: not whole: %w", name, lost[0])
 	}
+	if _, err := f.UserType("task_struct"); err != nil {
+		return "", fmt.Errorf("%s: no types of a kernel: %w", name, err)
+	}
 	small, err := layouts.Extract(f, linux.Needs(f))
 	if err != nil {
 		return "", err
