@@ -1,8 +1,9 @@
 package btfconv
 
 import (
-	"slices"
 	"strings"
+
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // A mark says where the name of a symbol starts.
@@ -242,72 +243,84 @@ func (r *remains) head(from, to mark) (end, count int) {
 // the last first, as long as a name near the start of a page leads there; of several such ways it takes what
 // all have in common.
 func (r *remains) tail(from int, to mark, most int) (start, count int) {
+	if to.at <= from {
+		return to.at, 0
+	}
+	w := ways{remains: r, from: from, end: to.at, left: make([]int32, to.at-from+1)}
 	start = to.at
-	var path []int
-	for page := r.pageOf(to.at - 1); page >= r.pageOf(from); page -= 4096 {
-		ways := r.ways(max(page, from), to.at)
-		if len(ways) == 0 {
+	for page := r.pageOf(to.at - 1); page >= r.pageOf(from); page -= vmem.PageSize {
+		at, ok := w.common(max(page, from))
+		if !ok {
 			break
 		}
-		path = ways
+		start = at
 	}
-	if len(path) == 0 || len(path) > most {
-		return start, 0
+	if count = w.count(start); count > most {
+		return to.at, 0
 	}
-	return path[0], len(path)
+	return start, count
 }
 
-// ways returns the starts of the names that all ways have in common that lead from a name near the start of a
-// page to an end.
-func (r *remains) ways(page, end int) []int {
-	var common []int
-	dead := map[int]bool{}
-	found := false
-	for at := page; at < min(page+maxNameSize, end); at++ {
-		way := r.way(at, end, dead)
-		switch {
-		case way == nil:
-			continue
-		case !found:
-			common, found = way, true
-		default:
-			common = commonEnd(common, way)
-		}
-	}
-	return common
+// ways are the ways from name to name that lead to an end. As each name has one after it, they join and form a
+// tree.
+type ways struct {
+	*remains
+	from, end int
+	left      []int32 // by index less from: 1 more than how many names there are up to the end, 0 where not known, or noWay
 }
 
-// way returns where the names start between an index and an end; nil if one makes no sense.
-func (r *remains) way(at, end int, dead map[int]bool) []int {
+const noWay = -1
+
+// count returns how many names there are from an index to the end, noWay if none lead there.
+func (w *ways) count(at int) int {
 	var way []int
-	for at < end {
-		if dead[at] {
-			break
-		}
-		next := r.next(at, end)
-		if next < 0 || !r.sane(at, next) {
-			dead[at] = true
-			break
-		}
+	for at != w.end && w.left[at-w.from] == 0 {
 		way = append(way, at)
+		next := w.next(at, w.end)
+		if next < 0 || !w.sane(at, next) {
+			at = -1
+			break
+		}
 		at = next
 	}
-	if at == end && !dead[at] {
-		return way
+	left := int32(0)
+	switch {
+	case at < 0:
+		left = noWay
+	case at != w.end:
+		if left = w.left[at-w.from]; left > 0 {
+			left--
+		}
 	}
-	for _, w := range way {
-		dead[w] = true
+	for i := len(way) - 1; i >= 0; i-- {
+		if left != noWay {
+			left++
+			w.left[way[i]-w.from] = left + 1
+		} else {
+			w.left[way[i]-w.from] = noWay
+		}
 	}
-	return nil
+	return int(left)
 }
 
-// commonEnd returns the longest end that both have.
-func commonEnd(a, b []int) []int {
-	n := 0
-	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
-		n++
+// common returns where all ways have joined that begin at a name near the start of a page.
+func (w *ways) common(page int) (joined int, ok bool) {
+	for at := page; at < min(page+maxNameSize, w.end); at++ {
+		if w.count(at) == noWay {
+			continue
+		}
+		if !ok {
+			joined, ok = at, true
+		}
+		for a := at; a != joined; {
+			if w.count(a) > w.count(joined) {
+				a = w.next(a, w.end)
+			} else {
+				joined = w.next(joined, w.end)
+			}
+		}
 	}
-	return slices.Clone(a[len(a)-n:])
+	return joined, ok
 }
 
 // take decodes names of which the first is that of a symbol. A name with a token that is
