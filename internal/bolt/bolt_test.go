@@ -340,3 +340,100 @@ func TestCarvePage(t *testing.T) {
 		t.Errorf("%d keys by page, %d of the database", len(got), len(want))
 	}
 }
+
+// leafPage writes a leaf of n items that are all the same key and the same value, which is
+// the page itself if inline is set.
+func leafPage(page []byte, id uint64, n int, value []byte, bucket bool) {
+	le := binary.LittleEndian
+	le.PutUint64(page, id)
+	le.PutUint16(page[8:], leafFlag)
+	le.PutUint16(page[10:], uint16(n))
+	at := len(page) - len(value) - 4
+	copy(page[at:], "same")
+	copy(page[at+4:], value)
+	for i := range n {
+		e := page[headerSize+i*leafSize:]
+		if bucket {
+			le.PutUint32(e, bucketFlag)
+		}
+		le.PutUint32(e[4:], uint32(at-headerSize-i*leafSize))
+		le.PutUint32(e[8:], 4)
+		le.PutUint32(e[12:], uint32(len(value)))
+	}
+}
+
+// TestSharedPages has branches that share their children, and items that share their value,
+// a bucket of such items: a database of a few pages of which all could be gone through for
+// years. It ends, and says so.
+func TestSharedPages(t *testing.T) {
+	const pages = 64
+	data := append(slices.Clone(tree(t)[:2*4096]), make([]byte, pages*4096)...)
+	inner := make([]byte, 1024)
+	leafPage(inner, 0, 40, []byte("value"), false)
+	for id := 2; id < pages; id++ {
+		page := data[id*4096:][:4096]
+		if id > 40 {
+			leafPage(page, uint64(id), 120, append(make([]byte, bucketSize), inner...), true)
+			continue
+		}
+		binary.LittleEndian.PutUint64(page, uint64(id))
+		binary.LittleEndian.PutUint16(page[8:], branchFlag)
+		binary.LittleEndian.PutUint16(page[10:], 200)
+		for i := range 200 {
+			binary.LittleEndian.PutUint64(page[headerSize+i*branchSize+8:], uint64(id+1))
+		}
+	}
+	db, err := Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range []uint64{2, 41} {
+		items, ended := 0, false
+		b := Bucket{db: db, root: root}
+		for range 1000 { // as who looks into the same bucket again and again
+			for item, err := range b.Items() {
+				if ended = ended || errors.Is(err, ErrBudget); err != nil {
+					continue
+				}
+				child, err := b.Bucket(item)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, err := range child.Items() {
+					ended = ended || errors.Is(err, ErrBudget)
+					items++
+				}
+			}
+		}
+		if !ended || items > minWork/leafSize {
+			t.Errorf("from page %d: %d items, ended %v", root, items, ended)
+		}
+	}
+	n := 0
+	for range Carve(bytes.NewReader(data), int64(len(data))) {
+		n++
+	}
+	if n > minWork/leafSize {
+		t.Errorf("%d items carved", n)
+	}
+}
+
+// TestCarvePageShared has a page of buckets that are all one, with buckets in it that are.
+func TestCarvePageShared(t *testing.T) {
+	value := []byte("value")
+	for size := 1024; size <= 4096; size += 512 {
+		page := make([]byte, size)
+		leafPage(page, 2, 10, append(make([]byte, bucketSize), value...), true)
+		value = page
+	}
+	items, size := 0, 0
+	for found := range CarvePage(value) {
+		items += len(found)
+		for i := range found {
+			size += found[i].size()
+		}
+	}
+	if items == 0 || size > 8*4096 {
+		t.Errorf("%d items of %d bytes", items, size)
+	}
+}

@@ -150,13 +150,21 @@ func CarvePage(data []byte) iter.Seq[[]Item] {
 	}
 }
 
-// buckets yields the items of a leaf and of the buckets inside it.
+// buckets yields the items of a leaf and of the buckets inside it. Items that share their
+// bytes, which those of a database never do, are as many as fit without that: otherwise
+// buckets in buckets could be any number.
 func (p page) buckets(yield func([]Item) bool) bool {
 	var items []Item
+	rest := len(p.data)
 	for i := range p.count {
-		if item, err := p.item(i); err == nil && len(item.Key) > 0 {
-			items = append(items, item)
+		item, err := p.item(i)
+		if err != nil || len(item.Key) == 0 {
+			continue
 		}
+		if rest -= item.size(); rest < 0 {
+			break
+		}
+		items = append(items, item)
 	}
 	if len(items) > 0 && !yield(items) {
 		return false
