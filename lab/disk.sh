@@ -1,7 +1,8 @@
 #!/bin/sh
 # disk.sh ROOTFS KERNEL OUT.img: puts the lab's programs, container images and
 # units, and the kernel's modules, into ROOTFS, and makes a disk of it.
-# CGROUP_DRIVER in the environment may be cgroupfs; the default is systemd.
+# CGROUP_DRIVER in the environment may be cgroupfs; the default is systemd. EXHAUST, if
+# not empty, adds the pods of guest/exhaust.json.
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 ROOTFS KERNEL OUT.img" >&2; exit 2; }
 lab=$(dirname "$(realpath "$0")")
@@ -34,10 +35,16 @@ done
 "$work/mkimage" -name docker.io/library/busybox:1.35 "$images/busybox.tar" "$@"
 "$work/mkimage" -name registry.example/shop/checkout:2.14.0 "$images/checkout.tar" "$@"
 "$work/mkimage" -name registry.example/shop/image-resizer:0.9.3 "$images/resizer.tar" "$work/resizer=bin/resizer" "$@"
+pods=$lab/guest/pods.json
+if [ "${EXHAUST:-}" ]; then
+	pods=$lab/guest/exhaust.json
+	compile "$work/exhaust" "$lab/guest/exhaust.c"
+	"$work/mkimage" -name registry.example/tenant/exhaust:1.0 "$images/exhaust.tar" "$work/exhaust=bin/exhaust"
+fi
 
 # Configuration.
 mkdir -p "$root/etc/containerd" "$root/etc/cni/net.d" "$root/etc/modules-load.d" "$root/var/log/journal"
-cp "$lab/guest/pods.json" "$root/opt/lab/"
+cp "$pods" "$root/opt/lab/pods.json"
 echo "$driver" >"$root/opt/lab/cgroup-driver"
 cp "$lab/guest/containerd.toml" "$root/etc/containerd/config.toml"
 [ "$driver" = systemd ] || sed -i 's/SystemdCgroup = true/SystemdCgroup = false/' "$root/etc/containerd/config.toml"
