@@ -11,8 +11,9 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// maxProof is how much of an area of strings is held against what the stack says of it.
-const maxProof = 32 << 10
+// maxProof is how much of an area of strings is held against what the stack says of it:
+// more than execve takes of all strings (_STK_LIM / 4 * 3 of fs/exec.c).
+const maxProof = 6 << 20
 
 // pointers returns the addresses of the arguments and of the environment that execve put on
 // the stack: argc, argv, a zero, envp, a zero (create_elf_tables of fs/binfmt_elf.c). It
@@ -55,6 +56,10 @@ func (w *areaWalk) prove(start, end vmem.VirtAddr, pointers []vmem.VirtAddr) {
 		return
 	}
 	known, wrong := wrongStrings(b, start, pointers)
+	if at, ok := tornString(b, start, pointers); ok && wrong == 0 {
+		w.tell(start+vmem.VirtAddr(at), fmt.Errorf("%w: a page of zeros or of other bytes inside of a string", kstruct.ErrCorrupt))
+		return
+	}
 	top := w.EnvEnd | (pageSize - 1)
 	switch {
 	case known > 0 && wrong == 0:
@@ -102,6 +107,26 @@ func wrongStrings(b []byte, start vmem.VirtAddr, pointers []vmem.VirtAddr) (know
 		}
 	}
 	return known, wrong
+}
+
+// tornString returns where a page inside of one string ends that string. A program may put an
+// end into its strings, but hardly on a page that is nothing but the inside of one.
+func tornString(b []byte, start vmem.VirtAddr, pointers []vmem.VirtAddr) (int, bool) {
+	for i, p := range pointers {
+		if p < start || p-start >= vmem.VirtAddr(len(b)) {
+			continue
+		}
+		end := start + vmem.VirtAddr(len(b)) // exclusive, as the next string's
+		if i+1 < len(pointers) && pointers[i+1] > p && pointers[i+1] < end {
+			end = pointers[i+1]
+		}
+		for page := (p + pageSize - 1) &^ (pageSize - 1); page+pageSize < end; page += pageSize {
+			if at := bytes.IndexByte(b[page-start:page-start+pageSize], 0); at >= 0 {
+				return int(page-start) + at, true
+			}
+		}
+	}
+	return 0, false
 }
 
 // begins reports whether a string begins at an offset.
