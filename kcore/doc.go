@@ -28,7 +28,9 @@
 //
 // A file that ends too early is read as far as it goes, and Gaps says what is
 // missing. What a segment has in memory but not in the file was left out on purpose: that
-// is no damage, and Excluded lists it. What a file claims is checked against its size
+// is no damage, and Excluded lists it. Bytes that no program header names are gaps: a header
+// of theirs is damaged or missing, or QEMU wrote, with paging, memory that page tables map
+// nowhere. What a file claims is checked against its size
 // before memory is allocated.
 //
 // # Compression

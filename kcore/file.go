@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -107,6 +108,9 @@ func newFile(r io.ReaderAt, size int64) (*File, error) {
 		default:
 			records = append(records, f.load(s, size)...)
 		}
+	}
+	if size < math.MaxInt64 { // which stands for the running machine
+		f.unnamed(r, size)
 	}
 	// The direct map has the byte before the mapping of the kernel's image has it: what
 	// the kernel frees of its image after boot it may unmap there (free_kernel_image_pages

@@ -15,6 +15,8 @@ var (
 	ErrFormat = errors.New("not an ELF core of x86-64 memory")
 	// ErrTruncated says that the file ends before what its headers say that it has.
 	ErrTruncated = vmem.NewReason("truncated", "the file ends early")
+	// ErrNoAddress says that there are bytes in the file that no program header names.
+	ErrNoAddress = vmem.NewReason("no-address", "no program header says what memory follows")
 )
 
 // ELF constants (elf(5)).
@@ -30,6 +32,7 @@ const (
 	pnXnum     = 0xffff // the true number of program headers is in sh_info of section 0
 	ptLoad     = 1
 	ptNote     = 4
+	shtStrtab  = 3
 )
 
 // maxSegments bounds the program headers that are read. /proc/kcore has a few for each
