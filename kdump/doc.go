@@ -49,6 +49,9 @@
 // sense, or data that does not decode to a page, loses that page, which is then among the
 // Gaps. zlib's streams have a checksum; of the others, damage that decodes is not noticed.
 //
+// In a flattened image the header of a piece that can't be one costs that piece, or the one
+// before it: the next is where a chain of headers is, and what is between is a Gap.
+//
 // One file of a split dump (makedumpfile --split) is read as far as it goes. Put together
 // by makedumpfile --reassemble, the files are one image.
 //

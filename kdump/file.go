@@ -101,6 +101,11 @@ func newFile(s *source.Source) (*File, error) {
 		return nil, err
 	}
 	f.header.Flattened = pieces != nil
+	if pieces != nil {
+		for _, h := range pieces.holes {
+			f.lose(vmem.Range[vmem.PhysAddr]{}, h.at, h.err)
+		}
+	}
 	if pieces != nil && pieces.err != nil {
 		f.lose(vmem.Range[vmem.PhysAddr]{}, pieces.cut, pieces.err)
 	}

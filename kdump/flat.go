@@ -43,6 +43,7 @@ type flat struct {
 	spans []span    // by start, disjoint
 	cut   int64     // offset in the file where its pieces end without an end mark; 0 if they do not
 	err   error     // why they do
+	holes []hole    // before that, of which nothing is known
 	heads sync.Pool // of *[pieceHeader]byte
 }
 
@@ -69,31 +70,58 @@ func newFlat(r io.ReaderAt, size int64) (*flat, error) {
 	}
 	f := &flat{r: r, size: size}
 	var g grouper
-	head := new([pieceHeader]byte)
-	for at := int64(flatHeader); ; {
-		p, err := f.piece(at, head)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil && len(g.spans) > maxSpans {
-			err = ErrTooMany
-		}
-		if err != nil {
-			f.cut, f.err = at, err
-			break
-		}
-		g.add(p, at)
-		if p.have > 0 {
-			f.end = max(f.end, p.off+p.have)
-		}
-		if at += pieceHeader + p.size; p.have < p.size {
-			f.cut, f.err = size, ErrTruncated
-			break
-		}
-	}
+	f.pieces(&g)
 	g.close()
 	f.spans = overlay(g.spans)
 	return f, nil
+}
+
+// pieces goes from piece to piece, and gives each to g once it is known where the next one
+// begins. Where that is no header, this one or that before it is damaged: what is between
+// the one before and the next that there is belongs to no piece that is known.
+func (f *flat) pieces(g *grouper) {
+	head := new([pieceHeader]byte)
+	at, last, lastAt := int64(flatHeader), piece{}, int64(-1)
+	take := func() {
+		if lastAt < 0 {
+			return
+		}
+		if g.add(last, lastAt); last.have > 0 {
+			f.end = max(f.end, last.off+last.have)
+		}
+		lastAt = -1
+	}
+	for {
+		p, err := f.piece(at, head)
+		if err == nil && len(g.spans) > maxSpans {
+			err = ErrTooMany
+		}
+		if errors.Is(err, ErrDamaged) || err == nil && p.have < p.size {
+			if next, ok := f.resync(at, lastAt); ok {
+				if next.at >= at {
+					take()
+				}
+				lastAt = -1
+				g.close()
+				at = next.end()
+				continue
+			}
+		}
+		take()
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			f.cut, f.err = at, err
+			return
+		}
+		last, lastAt = p, at
+		if at += pieceHeader + p.size; p.have < p.size {
+			take()
+			f.cut, f.err = f.size, ErrTruncated
+			return
+		}
+	}
 }
 
 // A piece is a piece of the image.
@@ -115,7 +143,7 @@ func (f *flat) piece(at int64, b *[pieceHeader]byte) (piece, error) {
 	switch {
 	case p.off == -1 && p.size == -1:
 		return piece{}, io.EOF
-	case p.off < 0 || p.size < 0 || p.off > flatLimit || p.size > flatLimit:
+	case p.off < 0 || p.size < 0 || p.off == 0 && p.size == 0 || p.off > flatLimit || p.size > flatLimit:
 		return piece{}, fmt.Errorf("%w: a piece of %d bytes at %d", ErrDamaged, p.size, p.off)
 	}
 	p.have = min(p.size, f.size-at-pieceHeader)
