@@ -74,6 +74,10 @@
 //     does not stand there: it is at its place in a page of a file, and pages of memory
 //     are not at such places in this one, because of the headers before them.
 //
+// If none is found the end of the broken record may be what is damaged, and it claims the
+// memory of those that follow. Then a record is believed too whose range begins inside, if it
+// fits and leaves room for as many bytes as there are before it.
+//
 // One byte is what a tool has wrong in each record that takes inclusive ends for
 // exclusive ones. Then that byte is the gap, and nothing else.
 //

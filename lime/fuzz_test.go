@@ -10,7 +10,8 @@ import (
 )
 
 // FuzzLiME checks that any file is opened or refused with ErrFormat, that all memory it
-// has can be read, and none but that, and that gaps lie outside.
+// has can be read, and none but that, that gaps lie outside, and that each byte of the file
+// is of a record or in a gap.
 func FuzzLiME(f *testing.F) {
 	low, high := mem(0x1000, 0x40), mem(0x8000, 0x30)
 	f.Add(image(record(low), record(high)))
@@ -41,6 +42,11 @@ func fuzzImage(t *testing.T, file []byte) {
 	}
 	if err != nil {
 		return
+	}
+	if r.source.Compressed() == "" && !r.avml {
+		if off, lost := unaccounted(t, file); lost {
+			t.Fatalf("nothing tells of what is at %#x: %v, gaps %v", off, r.Ranges(), r.Gaps())
+		}
 	}
 	total := uint64(0)
 	for _, m := range r.Ranges() {

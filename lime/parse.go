@@ -151,11 +151,17 @@ func (p *parser) resync(off int64, h header, rec body, reason error) (int64, hea
 		if s.claimed = rec.end; !s.near() {
 			s.run(rec.data)
 		}
+		if s.believed == p.r.Size() {
+			s = s.inside(h, rec)
+		}
 		rec, reason = p.cut(rec, s, reason)
 	}
 	p.add(off, h, rec)
 	lost := h.memory
 	lost.Start, lost.Size = lost.Start+vmem.PhysAddr(rec.have), lost.Size-rec.have
+	if next := s.header.memory; s.believed < p.r.Size() && next.Start >= lost.Start && lost.Contains(next.Start) {
+		lost.Size = uint64(next.Start - lost.Start) // the end is what is wrong
+	}
 	switch {
 	case lost.Size > 0:
 		p.lose(rec.end, lost, fmt.Errorf("%w: %w", vmem.ErrNotCaptured, reason))

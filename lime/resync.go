@@ -18,6 +18,18 @@ type search struct {
 	plausible int64                     // offset of the first
 	believed  int64                     // offset of the first that is believed; the size of the file if none is
 	header    header                    // the one that is believed
+	strict    *body                     // the broken record, if its claim is not believed
+}
+
+// inside searches anew for a record that the broken one claims to have the memory of, if that
+// is because its end is damaged: one that fits, with a range that leaves room for what is
+// before it in the file. It returns s if there is none.
+func (s *search) inside(broken header, rec body) search {
+	again := search{p: s.p, after: vmem.Range[vmem.PhysAddr]{Start: broken.memory.Start, Size: 1}, strict: &rec}
+	if again.run(rec.data); again.believed == s.p.r.Size() {
+		return *s
+	}
+	return again
 }
 
 // near looks whether the next header is one byte before or behind where it belongs, as all
@@ -115,6 +127,13 @@ func (s *search) try(b []byte, off int64) bool {
 
 // consider notes a plausible header at offset off, and reports whether it is believed.
 func (s *search) consider(off int64, h header) bool {
+	if s.strict != nil {
+		if h.memory.Start-s.after.Start < vmem.PhysAddr(off-s.strict.data) || !s.fits(off, h) {
+			return false
+		}
+		s.found, s.plausible, s.believed, s.header = true, off, off, h
+		return true
+	}
 	if !s.found {
 		s.found, s.plausible = true, off
 	}
