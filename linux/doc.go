@@ -2,7 +2,7 @@
 // walks its structures under the names that the kernel gives them.
 //
 // Open looks for the kernel, verifies that what it found is the running kernel
-// (its banner reads back through the page tables that it uses) and returns a
+// (signs that do not derive from each other bear it out) and returns a
 // Kernel. From there on the way is the kernel's own: a Kernel has Tasks, a Task
 // has threads, credentials, namespaces, open files and an MM, an MM has VMAs.
 // Text takes the form that /proc gives it, so that results can be compared with

@@ -96,13 +96,20 @@ type Kernel struct {
 	progress func(stage string, done, total int64) // or nil
 }
 
-// Open finds the running kernel in physical memory and verifies it: its banner reads
-// back through the page tables found, and init_task is the idle task. Copies of
-// banners and of kernels elsewhere in memory do not pass for it.
+// Open finds the running kernel in physical memory and verifies it. VMCOREINFO, where the
+// image or its memory has it, says where the kernel is; otherwise the places are tried that one
+// can be loaded to. Signs of it that do not derive from each other bear a place out: its
+// banner, init_task, the initial namespaces, init_mm, phys_base, its page tables, and lists
+// that lead into the direct map and back. Two of them are enough, so that no page that was lost
+// is missed; but one has to say where in physical memory the kernel is, which copies of kernels
+// elsewhere in memory say wrongly. What is lost of the signs is among [Kernel.Gaps].
 //
-// VMCOREINFO, where the image or its memory has it, says where the kernel is;
-// otherwise the banner is searched for. An error that wraps ErrNoKernel says what was
-// tried and why nothing passed; one that wraps kstruct.ErrUnsupported names types that the
+// The kernel's image and its direct map are then read without page tables: see
+// [vmem.AddressSpace.WithLinear].
+//
+// An error that wraps ErrNoKernel says what was tried and why nothing passed, and wraps
+// ErrOtherKernel where a kernel was found that is not that of the symbols; one that wraps
+// kstruct.ErrUnsupported names types that the
 // symbols lack; a [*btfconv.MissingError] says what the image lacks to give its own
 // symbols, and what to give instead.
 func Open(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, error) {
