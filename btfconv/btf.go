@@ -280,10 +280,8 @@ func (t *btfTypes) at(i int) btfType {
 	case oddRecord:
 		return btfType{kind: kindOdd}
 	}
-	if i+1 < len(t.offsets) && !t.recovered {
-		r := recordAt(t.data[off:t.offsets[i+1]])
-		r.off = off
-		return r
+	if i+1 < len(t.offsets) && !t.recovered { // where off is of no use
+		return recordAt(t.data[off:t.offsets[i+1]])
 	}
 	return t.record(off)
 }
@@ -320,8 +318,8 @@ func (t *btfTypes) string(off uint32) string {
 	if off >= t.strEnd() {
 		return ""
 	}
-	name, _, _ := strings.Cut(t.strs[off-t.strBase:], "\x00")
-	return name
+	s := t.strs[off-t.strBase:]
+	return s[:max(0, strings.IndexByte(s, 0))]
 }
 
 // name returns the string at an offset, "" if it is none.

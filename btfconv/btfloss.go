@@ -40,8 +40,7 @@ func (t *btfTypes) isBad(from, to int) bool {
 
 // badMember reports whether the i-th element of 12 bytes of a record, a member, is lost.
 func (t *btfTypes) badMember(r *btfType, i uint32) bool {
-	at := int(r.off) + btfRecordSize + 12*int(i)
-	return len(t.badData) > 0 && t.isBad(at, at+12)
+	return len(t.badData) > 0 && t.isBad(int(r.off)+btfRecordSize+12*int(i), int(r.off)+btfRecordSize+12*int(i)+12)
 }
 
 // note adds a loss.

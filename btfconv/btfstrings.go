@@ -14,11 +14,14 @@ type span struct{ start, end uint32 }
 
 // checkStrings sets the strings aside that are not text, and that which does not end.
 func (t *btfTypes) checkStrings() {
-	if n := len(t.strs); n > 0 && t.strs[n-1] != 0 {
+	n := len(t.strs)
+	cut := n > 0 && t.strs[n-1] != 0
+	if cut {
 		t.strs = t.strs[:n-1] + "\x00"
+	}
+	if t.setAsideStrings(); cut {
 		t.setAside(span{uint32(strings.LastIndexByte(t.strs[:n-1], 0) + 1), uint32(n)})
 	}
-	t.setAsideStrings()
 }
 
 // setAsideStrings finds the strings that are not text, and runs of zeros with the string
