@@ -20,11 +20,13 @@ const (
 
 // findShape finds the kernel's BTF without its header.
 func (s *search) findShape(ctx context.Context, within vmem.Range[vmem.PhysAddr]) (*btfTypes, vmem.PhysAddr, error) {
-	start := within.Start &^ (vmem.PageSize - 1)
 	first, pages, misses := vmem.PhysAddr(0), 0, 0
 	work := int64(maxRecoverWork)
-	for pa := start; pa < start+vmem.PhysAddr(within.Size) && ctx.Err() == nil; pa += vmem.PageSize {
-		if hasRecords(readUpTo(s.mem, pa, 2*vmem.PageSize), &work) {
+	for pa, b := range capturedPages(s.mem, within, 2) {
+		if ctx.Err() != nil {
+			break
+		}
+		if hasRecords(b, &work) {
 			if pages == 0 {
 				first = pa
 			}

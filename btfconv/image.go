@@ -108,6 +108,35 @@ func readUpTo(mem vmem.Memory, pa vmem.PhysAddr, n int) []byte {
 	return b[:got]
 }
 
+// capturedPages yields the pages of memory of which something was captured, as far as they are
+// in within, each with some more behind it: n pages in all, less at a hole. What is yielded is
+// valid until the next.
+func capturedPages(mem vmem.Memory, within vmem.Range[vmem.PhysAddr], n int) iter.Seq2[vmem.PhysAddr, []byte] {
+	return func(yield func(vmem.PhysAddr, []byte) bool) {
+		buf := make([]byte, scanChunk+n*vmem.PageSize)
+		next := vmem.PhysAddr(0)
+		for _, r := range mem.Ranges() {
+			r = r.Intersect(within)
+			for at := max(next, r.Start&^(vmem.PageSize-1)); r.Size > 0 && at <= r.Last(); {
+				from := max(at, r.Start)
+				got, err := mem.ReadAt(buf[:min(uint64(len(buf)), r.Size-uint64(from-r.Start))], int64(from))
+				end := at + scanChunk
+				if err != nil && got < scanChunk { // the rest of this page is damaged
+					end = (from+vmem.PhysAddr(got))&^(vmem.PageSize-1) + vmem.PageSize
+				}
+				for ; at < end && at <= r.Last(); at += vmem.PageSize {
+					off := uint64(max(at, from) - from)
+					b := buf[min(off, uint64(got)):min(uint64(got), off+uint64(n)*vmem.PageSize)]
+					if !yield(at, b) {
+						return
+					}
+				}
+				next = at
+			}
+		}
+	}
+}
+
 // readHoles reads n bytes, with zeros for what was not captured, and says where that is.
 func readHoles(mem vmem.Memory, pa vmem.PhysAddr, n int) (b []byte, holes []span) {
 	b = make([]byte, n)

@@ -42,8 +42,12 @@ type damagedExports struct {
 // physical addresses, and what is lost.
 func findDamagedExports(mem vmem.Memory, within vmem.Range[vmem.PhysAddr]) (symbols []kernelSymbol, table Table, lost []error) {
 	const step = 4 << 20
+	ranges := mem.Ranges()
 	for off := uint64(0); off < within.Size; off += step {
 		start := (within.Start + vmem.PhysAddr(off)) &^ 7
+		if !anyIn(ranges, vmem.Range[vmem.PhysAddr]{Start: start, Size: 2 * step}) {
+			continue
+		}
 		b, _ := readHoles(mem, start, 2*step)
 		at, ok := searchDamagedExports(b)
 		if !ok {
@@ -68,6 +72,12 @@ func findDamagedExports(mem vmem.Memory, within vmem.Range[vmem.PhysAddr]) (symb
 		return symbols, table, x.losses(mem)
 	}
 	return nil, Table{}, nil
+}
+
+// anyIn reports whether one of the ranges, which are sorted, has a part in r.
+func anyIn(ranges []vmem.Range[vmem.PhysAddr], r vmem.Range[vmem.PhysAddr]) bool {
+	i, _ := vmem.SearchRanges(ranges, r.Start)
+	return i < len(ranges) && ranges[i].Start <= r.Last()
 }
 
 // searchDamagedExports finds a place where most of minExports entries in a row can be those of
