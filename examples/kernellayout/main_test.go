@@ -58,7 +58,7 @@ func TestRefused(t *testing.T) {
 		"one build id":  {[]string{"-build-id", "00", "a", "b"}, 2, "name one file"},
 		"no types":      {[]string{"-o", dir, none}, 1, "task_struct"},
 		"no such file":  {[]string{filepath.Join(dir, "nothing")}, 1, "no such file"},
-		"of no use":     {[]string{filepath.Join("main.go")}, 1, "main.go"},
+		"of no use":     {[]string{"main.go"}, 1, "main.go"},
 		"no directory":  {[]string{"-o", none, none}, 1, ""},
 		"unknown flags": {[]string{"-x"}, 2, "-x"},
 	} {
