@@ -111,17 +111,18 @@ type btfTypes struct {
 	badStrs []span // of strs: no names, in order
 
 	// Of damaged BTF:
-	recovered bool       // records were searched for
-	headless  bool       // the first record is not known
-	firstLost uint32     // the first id of which nothing is known
-	place     int64      // of the type section, from the start of the BTF
-	phase     int        // of the type section in its page
-	strPhase  int        // of the string section in its page
-	holes     []span     // of data: not captured
-	badData   []span     // of data: overwritten or not captured
-	losses    []vmem.Gap // the first of them
-	lost      int        // how many there are
-	work      int64      // steps that the search for records may still take
+	recovered bool        // records were searched for
+	headless  bool        // the first record is not known
+	firstLost uint32      // the first id of which nothing is known
+	place     int64       // of the type section, from the start of the BTF
+	phase     int         // of the type section in its page
+	strPhase  int         // of the string section in its page
+	holes     []span      // of data: not captured
+	badData   []span      // of data: overwritten or not captured
+	copies    map[int]int // pages of data that are there twice, and where else
+	losses    []vmem.Gap  // the first of them
+	lost      int         // how many there are
+	work      int64       // steps that the search for records may still take
 }
 
 // A btfType is one type record.
@@ -161,7 +162,7 @@ func parseBTF(b []byte, base *btfTypes, place btfPlace) (*btfTypes, error) {
 	t.setPlace(place, int(h.size+h.typeOff), int(h.size+h.strOff))
 	t.layouts = parseLayouts(body[h.layoutOff:][:h.layoutLen])
 	t.checkStrings()
-	if len(place.holes) == 0 && (base != nil || len(t.data) > 0) && t.index() == nil && !t.repeats() {
+	if len(place.holes) == 0 && (base != nil || len(t.data) > 0) && t.index() == nil && t.twins() == nil {
 		if t.limit = t.end(); t.check() {
 			return t, nil
 		}
@@ -192,20 +193,24 @@ func (t *btfTypes) setPlace(p btfPlace, types, strs int) {
 	}
 }
 
-// repeats reports whether a page of the type section is there twice. Types are not; so one of
-// the pages is a copy that overwrote another.
-func (t *btfTypes) repeats() bool {
+// twins returns pages of the type section that are there twice, both of them. Types are not; so
+// one of the pages is a copy that overwrote another.
+func (t *btfTypes) twins() map[int]int {
 	const probe, at = 32, vmem.PageSize / 2
+	var twins map[int]int
 	seen := make(map[[probe]byte]int, len(t.data)/vmem.PageSize+1)
 	for off := t.pageStart(vmem.PageSize); off+vmem.PageSize <= len(t.data); off += vmem.PageSize {
 		page := t.data[off:][:vmem.PageSize]
 		before, ok := seen[[probe]byte(page[at:])]
 		if ok && string(page) == string(t.data[before:][:vmem.PageSize]) {
-			return true
+			if twins == nil {
+				twins = map[int]int{}
+			}
+			twins[off], twins[before] = before, off
 		}
 		seen[[probe]byte(page[at:])] = off
 	}
-	return false
+	return twins
 }
 
 // parseLayouts returns what follows the records of each kind, for the known

@@ -45,20 +45,33 @@ func (d *demand) empty() bool { return d.proto|d.variable|d.value|d.other == 0 }
 // records behind it are numbered anew.
 func (t *btfTypes) numberRuns(runs []run) []run {
 	const passes = 16
-	for pass := range passes {
+	for range passes {
 		runs = t.dropBad(runs)
 		demands := t.demands(runs)
 		t.vote(runs, demands)
 		split, found := t.checkRuns(runs, demands)
 		if !found {
-			t.dropMisfits(runs, demands)
 			break
 		}
-		if runs = split; pass == passes-1 {
-			runs = t.dropBad(runs)
+		runs = split
+	}
+	t.dropTwins()
+	runs = t.dropBad(runs)
+	t.dropMisfits(runs, t.demands(runs))
+	return runs
+}
+
+// dropTwins takes pages for damaged that are there twice, where nothing says which of them is the copy.
+func (t *btfTypes) dropTwins() {
+	t.sortBad()
+	for page, other := range t.copies {
+		const within = vmem.PageSize / 2
+		if !t.isBad(page+within, page+within+1) && !t.isBad(other+within, other+within+1) {
+			t.markPage(page)
+			t.markPage(other)
+			t.sortBad()
 		}
 	}
-	return runs
 }
 
 // dropBad marks the records that are on damaged pages, all but those that only have elements there.

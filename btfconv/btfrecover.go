@@ -60,6 +60,7 @@ func (t *btfTypes) recoverTypes() {
 	}
 	t.limit = t.first + uint32(len(t.data)/btfRecordSize)
 	t.badData = append([]span(nil), t.holes...)
+	t.copies = t.twins()
 	runs := t.findRuns()
 	runs = t.numberRuns(runs)
 	t.placeRuns(runs)
