@@ -375,6 +375,11 @@ func FuzzBTF(f *testing.F) {
 	kinds := readTestFile(f, "testdata/btf/kinds.btf")
 	f.Add(kinds)
 	f.Add(readTestFile(f, "testdata/btf/module.btf"))
+	for _, at := range []int{0x40, 0x1c8, 0x2b8, 0x3c8, 0x6f0} { // which has to be recovered from
+		b := slices.Clone(kinds)
+		copy(b[at:], bytes.Repeat([]byte{0xff}, 16))
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, base := range []*bytes.Reader{nil, bytes.NewReader(kinds)} {
 			o := &Options{}
