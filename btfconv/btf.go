@@ -240,18 +240,28 @@ func (t *btfTypes) index() error {
 	return nil
 }
 
+// recordSize returns the size of the record at an offset.
 func (t *btfTypes) recordSize(off int) (int, error) {
+	if size, ok := t.sizeAt(off); ok {
+		return size, nil
+	}
+	info := binary.LittleEndian.Uint32(t.data[off+4:])
+	if kind := int(info >> 24 & 0x7f); kind == 0 || kind >= len(t.layouts) {
+		return 0, damaged("type section", off, "kind %d", kind)
+	}
+	return 0, damaged("type section", off, "kind %d with %d elements passes the end", info>>24&0x7f, info&0xffffff)
+}
+
+// sizeAt is recordSize for searches, in which there is mostly none: there is no error to make.
+func (t *btfTypes) sizeAt(off int) (int, bool) {
 	info := binary.LittleEndian.Uint32(t.data[off+4:])
 	kind := int(info >> 24 & 0x7f)
 	if kind == 0 || kind >= len(t.layouts) {
-		return 0, damaged("type section", off, "kind %d", kind)
+		return 0, false
 	}
 	l := t.layouts[kind]
 	size := btfRecordSize + int(l.info) + int(l.elem)*int(info&0xffffff)
-	if size > len(t.data)-off {
-		return 0, damaged("type section", off, "kind %d with %d elements passes the end", kind, info&0xffffff)
-	}
-	return size, nil
+	return size, size <= len(t.data)-off
 }
 
 // end returns the id after the last one.

@@ -131,8 +131,8 @@ func (t *btfTypes) headerSize(off int) (int, bool) {
 	if len(t.data)-off < btfRecordSize {
 		return 0, false
 	}
-	size, err := t.recordSize(off)
-	if err != nil {
+	size, ok := t.sizeAt(off)
+	if !ok {
 		return 0, false
 	}
 	r := recordAt(t.data[off : off+btfRecordSize])
