@@ -387,7 +387,8 @@ func TestFromMemoryDamagedBTF(t *testing.T) {
 				for _, wrong := range indexTypes(&want).compare(&c).wrong {
 					t.Errorf("page %v, damage %d: %s", at, i, wrong)
 				}
-				if len(c.Types) < len(want.Types)*6/10 || len(f.Lost()) == 0 {
+				// On some pages there are only names of functions, which are in no database.
+				if len(c.Types) < len(want.Types)*6/10 || len(f.Lost()) == 0 && len(c.Types) < len(want.Types) {
 					t.Errorf("page %v, damage %d: %d types of %d, lost %v", at, i, len(c.Types), len(want.Types), f.Lost())
 				}
 			}

@@ -165,6 +165,7 @@ func TestHostileDeepDirectory(t *testing.T) {
 		a.put(a.member("dentry", "d_parent", at), uint64(parent))
 		a.put(a.member("dentry", "d_name.name", at), uint64(name))
 		a.put32(a.member("dentry", "d_name.len", at), 255)
+		a.put32(a.member("dentry", "d_flags", at), 1) // DCACHE_OP_HASH: the hash is the file system's own
 		parent = at
 	}
 	copied := a.own(1)
@@ -244,7 +245,7 @@ func TestHostileDentries(t *testing.T) {
 		{func(a *attack, dentry vmem.VirtAddr) {
 			up := a.pointer("dentry", "d_parent", dentry)
 			a.put(a.member("dentry", "d_parent", up), uint64(dentry))
-		}, "too-long"},
+		}, "corrupt"},
 		{func(a *attack, dentry vmem.VirtAddr) { a.put32(a.member("dentry", "d_name.len", dentry), 1<<32-1) }, "corrupt"},
 	} {
 		a := newAttack(t)
