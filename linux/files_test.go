@@ -126,7 +126,8 @@ func TestPaths(t *testing.T) {
 	}{
 		{"a directory", func(*testKernel) {}, "/dir", nil},
 		{"deleted", func(k *testKernel) { k.set(dirAt, "dentry", "d_hash.pprev", 0) }, "/dir (deleted)", nil},
-		{"escaped from its mount", func(k *testKernel) { k.dentry(dirAt, dirAt, "dir") }, "/", nil},
+		{"escaped from its mount", func(k *testKernel) { k.dentry(dirAt, dirAt, "/") }, "/", nil},
+		{"a name that nothing makes", func(k *testKernel) { k.dentry(dirAt, dirAt, "inotify") }, "", kstruct.ErrCorrupt},
 		{"a loop", func(k *testKernel) { k.dentry(dirAt, dirAt+0x100, "a"); k.dentry(dirAt+0x100, dirAt, "b") }, "", kstruct.ErrTooLong},
 		{"a name that is too long", func(k *testKernel) { k.set(dirAt, "dentry", "d_name.len", 256) }, "", kstruct.ErrCorrupt},
 		{"a name that is lost", func(k *testKernel) { k.set(dirAt, "dentry", "d_name.name", at(1<<20)) }, "", vmem.ErrNotCaptured},

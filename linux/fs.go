@@ -238,6 +238,9 @@ func (k *Kernel) ascendMounts(a *ascent, p path) error {
 			return fmt.Errorf("%w: dentry %v of super_block %v, in a mount of %v", kstruct.ErrCorrupt, p.Dentry, d.Super, mnt.Super)
 		}
 		if d.Parent == p.Dentry { // escaped from the mount: it has no path
+			if d.NameLen != 1 { // nor a name but a slash, unless d_dname makes one, which was lost then
+				return fmt.Errorf("%w: dentry %v has no parent and a name of %d bytes, and no function that makes one", kstruct.ErrCorrupt, p.Dentry, d.NameLen)
+			}
 			a.clear()
 			a.forget()
 			return nil
