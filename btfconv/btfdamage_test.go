@@ -79,7 +79,7 @@ func anyPage(mem vmem.Memory, random *rand.Rand) func() []byte {
 func TestDamagedPages(t *testing.T) {
 	t.Parallel()
 	least := map[float64]float64{0.01: 80, 0.1: 30} // per cent of structs that have all members
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		b, phase := readKernelBTF(t, mem)
 		whole, err := parseBTF(b, nil, btfPlace{phase: phase})
 		if err != nil || whole.recovered {
@@ -120,7 +120,7 @@ func TestDamagedPages(t *testing.T) {
 // BTF whose header was overwritten is found by its shape.
 func TestFromMemoryWithoutBTFHeader(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		f, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
 			t.Fatal(err)

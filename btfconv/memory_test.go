@@ -50,6 +50,14 @@ func eachImage(t *testing.T, test func(t *testing.T, image testimages.Image, mem
 	}
 }
 
+// someImages is eachImage for tests that make many databases of each.
+func someImages(t *testing.T, test func(t *testing.T, image testimages.Image, mem vmem.Memory)) {
+	t.Helper()
+	for _, image := range testimages.Some(t) {
+		t.Run(image.Name, func(t *testing.T) { test(t, image, openImage(t, image)) })
+	}
+}
+
 // truthSymbols reads what /proc/kallsyms said in the guest.
 func truthSymbols(t *testing.T, image testimages.Image) []kernelSymbol {
 	t.Helper()
@@ -176,7 +184,7 @@ func TestFromMemoryKallsyms(t *testing.T) {
 // symbols have the name.
 func TestFromMemoryAddresses(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		want := linked(t, image)
 		f, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
@@ -205,7 +213,7 @@ func TestFromMemoryAddresses(t *testing.T) {
 // uses is missing.
 func TestFromMemoryFunctionsOnly(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		r := withoutSymbols(t, mem, func(inText, exported bool) bool { return !inText && !exported })
 		checkFound(t, r, linked(t, image))
 		if missing := slices.DeleteFunc(r.Missing, func(n string) bool { return n == "modules" }); len(missing) > 0 {
@@ -217,7 +225,7 @@ func TestFromMemoryFunctionsOnly(t *testing.T) {
 // Without export tables too, the first task and what it points to is found.
 func TestFromMemoryFunctionsWithoutExports(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		r := withoutSymbols(t, mem, func(inText, _ bool) bool { return !inText })
 		checkFound(t, r, linked(t, image))
 		for _, name := range []string{"init_task", "init_pid_ns", "init_net", "init_user_ns", "init_css_set", "init_mm", "init_top_pgt", "linux_banner"} {
@@ -298,7 +306,7 @@ func TestFromMemoryWithoutNotes(t *testing.T) {
 // kernel and a remedy; the other part is in the database.
 func TestFromMemoryDamagedTables(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		_, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -363,7 +371,7 @@ func pagesToDamage(n int) int {
 // out is right, and what is missing is told.
 func TestFromMemoryDamagedBTF(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		f, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil || len(f.Lost()) > 0 {
 			t.Fatal(err, f.Lost())
@@ -403,7 +411,7 @@ func TestFromMemoryDamagedPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it makes a hundred databases")
 	}
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		f, r, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
 			t.Fatal(err)

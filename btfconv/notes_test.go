@@ -30,7 +30,7 @@ var lies = map[string]struct{ line, instead string }{
 
 func TestFromMemoryLyingNotes(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
 		want, report, err := FromMemory(t.Context(), mem, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -56,6 +56,18 @@ func All(t testing.TB) []Image {
 	return images
 }
 
+// Some returns the images for tests that read each many times: all that there are if
+// NODELENS_IMAGES names where, as checks that have the time for it do, and the first alone if
+// they were only found. It skips t where there is none.
+func Some(t testing.TB) []Image {
+	t.Helper()
+	images := All(t)
+	if os.Getenv("NODELENS_IMAGES") == "" {
+		images = images[:1]
+	}
+	return images
+}
+
 // Named returns the image of that name, unpacking it if it has not been before.
 // It skips t where there is none.
 func Named(t testing.TB, name string) Image {
