@@ -1,6 +1,7 @@
 package btfconv
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nodelens/nodelens/vmem"
@@ -292,12 +293,12 @@ func (w *ways) count(at int) int {
 			left--
 		}
 	}
-	for i := len(way) - 1; i >= 0; i-- {
+	for _, at := range slices.Backward(way) {
 		if left != noWay {
 			left++
-			w.left[way[i]-w.from] = left + 1
+			w.left[at-w.from] = left + 1
 		} else {
-			w.left[way[i]-w.from] = noWay
+			w.left[at-w.from] = noWay
 		}
 	}
 	return int(left)

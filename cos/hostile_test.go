@@ -204,8 +204,8 @@ func (a *attack) put32(at vmem.VirtAddr, v uint32) {
 
 // users are the processes that have memory of their own, by ascending PID.
 func (a *attack) users() (all []*linux.Task) {
-	for i := range a.victim.report.Processes {
-		p := a.tasks[a.victim.report.Processes[i].PID]
+	for i := range a.report.Processes {
+		p := a.tasks[a.report.Processes[i].PID]
 		if _, err := p.MM(); err == nil {
 			all = append(all, p)
 		}
@@ -215,8 +215,8 @@ func (a *attack) users() (all []*linux.Task) {
 
 // named returns the first process of that name.
 func (a *attack) named(comm string) *linux.Task {
-	for i := range a.victim.report.Processes {
-		if p := &a.victim.report.Processes[i]; p.Comm == comm {
+	for i := range a.report.Processes {
+		if p := &a.report.Processes[i]; p.Comm == comm {
 			return a.tasks[p.PID]
 		}
 	}
@@ -274,8 +274,8 @@ func (a *attack) compare(r *NodeReport, touched []*linux.Task) {
 	for i := range r.Processes {
 		got[r.Processes[i].PID] = &r.Processes[i]
 	}
-	for i := range a.victim.report.Processes {
-		want := &a.victim.report.Processes[i]
+	for i := range a.report.Processes {
+		want := &a.report.Processes[i]
 		switch p := got[want.PID]; {
 		case p == nil:
 			a.t.Errorf("process %d is lost", want.PID)
@@ -286,8 +286,8 @@ func (a *attack) compare(r *NodeReport, touched []*linux.Task) {
 			}
 		}
 	}
-	if len(r.Processes) > len(a.victim.report.Processes) {
-		a.t.Errorf("%d processes that were %d", len(r.Processes), len(a.victim.report.Processes))
+	if len(r.Processes) > len(a.report.Processes) {
+		a.t.Errorf("%d processes that were %d", len(r.Processes), len(a.report.Processes))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -26,7 +27,7 @@ func (m *MM) pointers() (argv, envp []vmem.VirtAddr) {
 	for i := 0; i+8 <= n; i += 8 {
 		words = append(words, vmem.VirtAddr(binary.LittleEndian.Uint64(b[i:])))
 	}
-	if len(words) == 0 || words[0] == 0 || words[0] > vmem.VirtAddr(m.ArgEnd-m.ArgStart) {
+	if len(words) == 0 || words[0] == 0 || words[0] > m.ArgEnd-m.ArgStart {
 		return nil, nil
 	}
 	argc := uint64(words[0])
@@ -135,15 +136,7 @@ func begins(b []byte, at int) bool { return (at == 0 || b[at-1] == 0) && b[at] !
 // mayBeEmpty reports whether the string at an offset may be empty: another begins behind it, or
 // it is the last.
 func mayBeEmpty(start vmem.VirtAddr, at, size int, pointers []vmem.VirtAddr) bool {
-	if at+1 == size {
-		return true
-	}
-	for _, p := range pointers {
-		if p == start+vmem.VirtAddr(at+1) {
-			return true
-		}
-	}
-	return false
+	return at+1 == size || slices.Contains(pointers, start+vmem.VirtAddr(at+1))
 }
 
 // isText reports whether a string is text that is not empty, with spaces of all kinds.

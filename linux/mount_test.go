@@ -66,17 +66,17 @@ func dcacheHash(salt uint64, name string) uint32 {
 	const ratio = 7046029254386353131 // GOLDEN_RATIO_64
 	var x, y uint64 = 0, salt
 	for len(name) >= 8 {
-		x = x ^ word(name[:8])
-		y = y ^ x
+		x ^= word(name[:8])
+		y ^= x
 		x = rol(x, 12)
-		x = x + y
+		x += y
 		y = rol(y, 45)
 		y = y*8 + y
 		name = name[8:]
 	}
-	x = x ^ word(name)
-	y = y ^ x*ratio
-	y = y * ratio
+	x ^= word(name)
+	y ^= x * ratio
+	y *= ratio
 	return uint32(y >> 32)
 }
 

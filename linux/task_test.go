@@ -47,7 +47,7 @@ func newNamespaces(t *testing.T) *testKernel {
 // addNS writes a namespace of a type, with operations behind all namespaces.
 func (k *testKernel) addNS(i int, typ string) {
 	off, ops := nsesAt+uint64(i)*0x1800, nsOpsAt+uint64(i)*0x80
-	k.set(off, typ, "ns.inum", uint64(nsInum+i))
+	k.set(off, typ, "ns.inum", nsInum+uint64(i))
 	k.set(off, typ, "ns.ops", at(ops))
 	k.set(ops, "proc_ns_operations", "name", at(ops+0x70))
 	k.text(ops+0x70, []string{"uts", "ipc", "mnt", "net", "time", "cgroup", "pid", "user"}[i])

@@ -135,9 +135,7 @@ func readMetadata(r io.ReaderAt, size int64) ([]claim.Claim, error) {
 			continue
 		}
 		if err != nil {
-			if err != nil {
-				lost = append(lost, err)
-			}
+			lost = append(lost, err)
 			continue
 		}
 		for id, bucket := range subBuckets(containers, &lost) {
