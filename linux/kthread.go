@@ -54,6 +54,11 @@ type kthreadViews struct {
 	queue     *kstruct.View[workqueue]
 	whole     bool // names of workers are shown whole
 	workerErr error
+
+	workers kstruct.Member // of worker_pool: the list of its workers
+	node    kstruct.Member // of worker
+	task    *kstruct.Field[vmem.VirtAddr]
+	poolErr error
 }
 
 func bindKthread(types *isf.File) (v kthreadViews) {
@@ -68,6 +73,11 @@ func bindKthread(types *isf.File) (v kthreadViews) {
 	v.queue = kstruct.Bind[workqueue](b, "workqueue_struct")
 	v.whole = kstruct.BindMember(b, "worker", "desc").Size() >= wideDesc
 	v.workerErr = b.Err()
+	b = kstruct.NewBinder(types)
+	v.workers = kstruct.BindMember(b, "worker_pool", "workers")
+	v.node = kstruct.BindMember(b, "worker", "node")
+	v.task = kstruct.BindField[vmem.VirtAddr](b, "worker", "task")
+	v.poolErr = b.Err()
 	return v
 }
 
@@ -83,6 +93,11 @@ func (k *Kernel) procComm(addr vmem.VirtAddr, t *taskStruct) (string, error) {
 	v := &k.views.kthread
 	kt, err := v.kthread.Load(k.space, t.Kthread)
 	worker := t.Flags&pfWQWorker != 0
+	if worker && !k.hasWorker(&kt, addr) {
+		if at, ok := k.pooledWorker(addr); ok {
+			kt, err = kthread{Data: at}, nil
+		}
+	}
 	switch {
 	case err != nil && !worker && len(comm) < commCut:
 		return comm, nil // the full name is longer only where comm is full

@@ -12,6 +12,7 @@ var anchors = []string{
 	"_text", "_stext", "_etext", "_end", "__start_rodata", "__end_rodata", "_sdata", "_edata", "__bss_start", "__bss_stop",
 	"iomem_resource", "boot_params", "special_mapping_name", "swap_info", "sme_me_mask", "__per_cpu_start", "__per_cpu_end",
 	"swapper_pg_dir", "init_level4_pgt", "level2_kernel_pgt", "level3_kernel_pgt", "level4_kernel_pgt", "__pgtable_l5_enabled",
+	"worker_pool_idr",
 }
 
 // Needs looks up in types all that this package may look up, and returns what was there: the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nodelens/nodelens/isf"
@@ -93,7 +94,9 @@ type Kernel struct {
 	gaps     []vmem.Gap // what contradicts itself in what all else depends on
 	scanWhen TaskScan
 	scanned  scanCache
-	progress func(stage string, done, total int64) // or nil
+
+	poolWorkers func() map[vmem.VirtAddr]vmem.VirtAddr // see pooledWorker
+	progress    func(stage string, done, total int64)  // or nil
 }
 
 // Open finds the running kernel in physical memory and verifies it. VMCOREINFO, where the
@@ -169,7 +172,9 @@ func open(ctx context.Context, mem vmem.Memory, symbols symbolSet, opts *Options
 
 // newKernel returns a kernel in space that is not anchored yet.
 func newKernel(phys *vmem.Physical, space *vmem.AddressSpace, symbols *isf.File, shift uint64) *Kernel {
-	return &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault(), paths: new(pathCache)}
+	k := &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault(), paths: new(pathCache)}
+	k.poolWorkers = sync.OnceValue(k.readPoolWorkers)
+	return k
 }
 
 // Live reports whether the memory is that of a machine that runs, where two reads of one
