@@ -24,14 +24,12 @@ type share struct {
 
 // A budget shares a sum among lists: no list is longer than most, which is as much as lets
 // all of them fit. So it is the longest that are cut, whatever the order in which they
-// come, and others are not. It is safe for concurrent use.
+// come, and others are not.
 type budget struct {
-	limit int
-	unit  string // of the limit, for the gap
-
-	mu     sync.Mutex // guards all below
-	most   int        // of one list
-	sum    int        // of what all lists are by now
+	limit  int
+	unit   string // of the limit, for the gap
+	most   int    // of one list
+	sum    int    // of what all lists are by now
 	shares []share
 }
 
@@ -42,8 +40,6 @@ func newBudget(limit int, unit string) *budget {
 // add adds lists, and cuts what is too long. So that it does not do so for each, the lists
 // may go over the limit a little until finish is called.
 func (b *budget) add(shares ...share) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	for _, s := range shares {
 		if s.n == 0 {
 			continue
@@ -85,8 +81,6 @@ func (b *budget) level(limit int) {
 
 // finish cuts the lists so that they fit into a limit, and tells of each that is cut.
 func (b *budget) finish(limit int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.sum > limit {
 		b.level(limit)
 	}
@@ -121,14 +115,20 @@ func shareOf[T any](f *facts, what string, list *[]T, size func(*T) int) share {
 }
 
 // budgets are what a report shares among processes.
-type budgets struct{ fds, bytes *budget }
-
-func newBudgets(l linux.Limits) budgets {
-	return budgets{newBudget(l.ReportFDs, "open files"), newBudget(l.ReportBytes, "bytes of JSON")}
+type budgets struct {
+	mu         sync.Mutex // guards the lists of all processes that were added, too
+	fds, bytes *budget
 }
 
-// add adds the lists of a process, which must stay where it is.
-func (b budgets) add(f *facts) {
+func newBudgets(l linux.Limits) *budgets {
+	return &budgets{fds: newBudget(l.ReportFDs, "open files"), bytes: newBudget(l.ReportBytes, "bytes of JSON")}
+}
+
+// add adds the lists of a process, which must stay where it is: from then on they may be cut
+// whenever another is added. It may be called by many at a time.
+func (b *budgets) add(f *facts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.fds.add(shareOf(f, "open files", &f.FDs, func(*linux.FD) int { return 1 }))
 	b.bytes.add(f.shares()...)
 }
@@ -146,7 +146,7 @@ func (f *facts) shares() []share {
 
 // finish cuts what processes have so that the report keeps to its size, with the processes
 // themselves, of which there are no more than take half of it.
-func (b budgets) finish(all []facts) ([]facts, []vmem.Gap) {
+func (b *budgets) finish(all []facts) ([]facts, []vmem.Gap) {
 	most := b.bytes.limit
 	own, n := 0, 0
 	for ; n < len(all); n++ {
