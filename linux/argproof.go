@@ -113,17 +113,23 @@ func wrongStrings(b []byte, start vmem.VirtAddr, pointers []vmem.VirtAddr) (know
 // tornString returns where a page inside of one string ends that string. A program may put an
 // end into its strings, but hardly on a page that is nothing but the inside of one.
 func tornString(b []byte, start vmem.VirtAddr, pointers []vmem.VirtAddr) (int, bool) {
+	// Offsets in b, for addresses may be anything, and their sums wrap around.
+	offset := func(p vmem.VirtAddr) (int, bool) { return int(min(p-start, vmem.VirtAddr(len(b)))), p >= start }
+	first := int(-start % pageSize) // of a page
 	for i, p := range pointers {
-		if p < start || p-start >= vmem.VirtAddr(len(b)) {
+		at, ok := offset(p)
+		if !ok || at == len(b) {
 			continue
 		}
-		end := start + vmem.VirtAddr(len(b)) // exclusive, as the next string's
-		if i+1 < len(pointers) && pointers[i+1] > p && pointers[i+1] < end {
-			end = pointers[i+1]
+		end := len(b) // exclusive, as the next string's
+		if i+1 < len(pointers) {
+			if next, ok := offset(pointers[i+1]); ok && next > at {
+				end = next
+			}
 		}
-		for page := (p + pageSize - 1) &^ (pageSize - 1); page+pageSize < end; page += pageSize {
-			if at := bytes.IndexByte(b[page-start:page-start+pageSize], 0); at >= 0 {
-				return int(page-start) + at, true
+		for page := first + (at-first+pageSize-1)/pageSize*pageSize; page+pageSize < end; page += pageSize {
+			if n := bytes.IndexByte(b[page:page+pageSize], 0); n >= 0 {
+				return page + n, true
 			}
 		}
 	}
