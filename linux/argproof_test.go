@@ -17,7 +17,7 @@ func TestTornString(t *testing.T) {
 		b[page*pageSize+at] = 0
 		return b
 	}
-	const user, last = vmem.VirtAddr(0x7ffc_0000_0000), ^vmem.VirtAddr(pages*pageSize-1)
+	const user, last = vmem.VirtAddr(0x7ffc_0000_0000), ^vmem.VirtAddr(pages*pageSize - 1)
 	for _, tt := range []struct {
 		name     string
 		b        []byte
@@ -34,7 +34,7 @@ func TestTornString(t *testing.T) {
 		{"in the second of two", damaged(4, 9), user, []vmem.VirtAddr{user, user + 2*pageSize + 10}, 4*pageSize + 9},
 		{"no pointer to it", damaged(2, 9), user, []vmem.VirtAddr{1, 0, ^vmem.VirtAddr(0)}, -1},
 		{"at the end of the addresses", damaged(2, 9), last, []vmem.VirtAddr{last}, 2*pageSize + 9},
-		{"on the last page of all", text[:pageSize-1], ^vmem.VirtAddr(pageSize-1), []vmem.VirtAddr{^vmem.VirtAddr(0x7ff)}, -1},
+		{"on the last page of all", text[:pageSize-1], ^vmem.VirtAddr(pageSize - 1), []vmem.VirtAddr{^vmem.VirtAddr(0x7ff)}, -1},
 	} {
 		got, ok := tornString(tt.b, tt.start, tt.pointers)
 		if ok != (tt.want >= 0) || ok && got != tt.want {
