@@ -20,12 +20,10 @@ type symbolSet struct {
 }
 
 // ownSymbols takes the symbols of a kernel from its image, and says how.
-// The error says that there are none, or, beside symbols, that these have no types.
+// The error says that there are none, or, beside symbols, that these lack types without which
+// no kernel can be read.
 func ownSymbols(ctx context.Context, mem vmem.Memory, progress func(string, int64, int64)) (symbolSet, error) {
 	f, report, err := btfconv.FromMemory(ctx, mem, &btfconv.MemoryOptions{Progress: progress})
-	if err == nil {
-		err = report.TypesErr
-	}
 	if err != nil {
 		return symbolSet{}, err
 	}
@@ -64,7 +62,7 @@ func (o *Options) each(ctx context.Context, mem vmem.Memory, open func(symbolSet
 }
 
 // completed returns what to try where the image's own symbols are not whole. ownErr says why
-// there are none, and own.file is nil; or why there are no types.
+// there are none, and own.file is nil; or why they lack needed types.
 func (o *Options) completed(ctx context.Context, mem vmem.Memory, own symbolSet, ownErr error) ([]symbolSet, error) {
 	known := o.Layouts
 	if known == nil {
