@@ -2,6 +2,7 @@ package consistency
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -24,7 +25,7 @@ const (
 type tableCheck struct {
 	*checker
 	phys   *vmem.Physical
-	ranges []vmem.Range[vmem.PhysAddr]
+	ranges []vmem.Range[vmem.PhysAddr] // that there are, with those that were left out on purpose
 	levels int
 	frame  uint64 // the bits of an entry that are an address
 	pages  bool
@@ -35,9 +36,19 @@ type tableCheck struct {
 func newTableCheck(c *checker, pages bool) *tableCheck {
 	p := c.k.Physical()
 	return &tableCheck{
-		checker: c, phys: p, ranges: p.Ranges(), levels: c.k.Info().PageTableLevels, pages: pages,
+		checker: c, phys: p, ranges: existing(p), levels: c.k.Info().PageTableLevels, pages: pages,
 		frame: entryAddress &^ c.k.EncryptionMask(), owners: map[vmem.PhysAddr]vmem.VirtAddr{},
 	}
+}
+
+// existing returns the memory that an image has, or left out on purpose: whatever was there, a
+// page that was left out contradicts nothing.
+func existing(mem vmem.Memory) []vmem.Range[vmem.PhysAddr] {
+	m, ok := vmem.As[vmem.Excluding](mem)
+	if !ok {
+		return mem.Ranges()
+	}
+	return vmem.NormalizeRanges(slices.Concat(mem.Ranges(), m.Excluded()))
 }
 
 // check checks the tables of an address space.
@@ -56,6 +67,10 @@ func (c *tableCheck) check(u *userSpace, pgd vmem.VirtAddr) {
 		return
 	}
 	c.u = u
+	if _, ok := vmem.SearchRanges(c.ranges, root); !ok {
+		c.of(u.task, tables, u.mm, impossible("page table at %v, where there is no memory", root))
+		return
+	}
 	if c.own(root) {
 		c.table(root, c.levels, 0)
 	}
@@ -76,6 +91,9 @@ func (c *tableCheck) own(table vmem.PhysAddr) bool {
 
 // table checks the table of a level that begins at a virtual address.
 func (c *tableCheck) table(at vmem.PhysAddr, level int, base vmem.VirtAddr) {
+	if _, ok := vmem.SearchRanges(c.phys.Ranges(), at); !ok {
+		return // it was left out
+	}
 	data, err := c.phys.View(at, vmem.PageSize)
 	if err != nil || len(data) < vmem.PageSize {
 		c.of(c.u.task, tables, c.u.mm, impossible("page table at %v can't be read", at))
