@@ -3,6 +3,7 @@ package btfconv
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -92,7 +93,8 @@ func TestFromMemoryDamagedKallsyms(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	i := 0
 	ranges := tableRanges(whole)
-	for name, table := range ranges {
+	for _, name := range slices.Sorted(maps.Keys(ranges)) {
+		table := ranges[name]
 		for _, part := range []uint64{0, table.Size / 2, table.Size - 1} {
 			page := (table.Start + vmem.PhysAddr(part)) &^ (vmem.PageSize - 1)
 			damages := damagesOf(mem, table)
