@@ -180,8 +180,11 @@ func (c *census) first(kind placeKind, addr vmem.VirtAddr) bool {
 // the head of the list, which is in no task_struct.
 func (c *census) each(node listHead, m kstruct.Member, by TaskSources) {
 	for _, n := range [...]vmem.VirtAddr{node.Next, node.Prev} {
-		if plausible(n) && m.Ok() {
-			_, _ = c.take(m.Container(n), by)
+		if !plausible(n) || !m.Ok() {
+			continue
+		}
+		if at := m.Container(n); at%taskAlign == 0 { // what a head is in hardly is
+			_, _ = c.take(at, by)
 		}
 	}
 }
