@@ -179,7 +179,7 @@ func (w *cgroupWalk) lose(at vmem.VirtAddr, err error) {
 
 // add adds the cgroup that what is at an address leads to.
 func (w *cgroupWalk) add(at, cgroup vmem.VirtAddr) {
-	p, err := w.t.k.cgroupOf(w.t, cgroup)
+	p, err := w.t.k.cgroupOf(w.t.Flags, cgroup)
 	shown, hidden := w.t.k.shown(&p)
 	if err = cmp.Or(err, hidden); err != nil {
 		w.lose(at, err)
@@ -212,10 +212,31 @@ func (k *Kernel) cgroupLink(addr, set vmem.VirtAddr) (cgroupLink, error) {
 	return link, err
 }
 
-// cgroupOf follows proc_cgroup_show of kernel/cgroup/cgroup.c for a cgroup of the task.
-// Without a path it could not be read; with one and an error its controllers are not all
-// named.
-func (k *Kernel) cgroupOf(t *Task, addr vmem.VirtAddr) (p CgroupPath, err error) {
+// Cgroup returns the cgroup whose struct cgroup is at addr, such as what a socket is counted
+// for. The error is a [vmem.Gap]; without a path the cgroup could not be read, with one its
+// controllers can't all be named.
+func (k *Kernel) Cgroup(addr vmem.VirtAddr) (CgroupPath, error) {
+	k.refresh()
+	err := k.views.cgroup.err
+	switch {
+	case err != nil:
+	case !plausible(addr):
+		err = errPointer("cgroup", addr)
+	default:
+		var p CgroupPath
+		if p, err = k.cgroupOf(0, addr); err == nil {
+			return p, nil
+		} else if p.Path != "" {
+			return p, newGap("cgroup", addr, err)
+		}
+	}
+	return CgroupPath{Addr: addr}, newGap("cgroup", addr, err)
+}
+
+// cgroupOf follows proc_cgroup_show of kernel/cgroup/cgroup.c for a cgroup of a task with
+// such flags. Without a path it could not be read; with one and an error its controllers are
+// not all named.
+func (k *Kernel) cgroupOf(flags uint32, addr vmem.VirtAddr) (p CgroupPath, err error) {
 	v := &k.views.cgroup
 	p.Addr = addr
 	c, err := v.cgroup.Load(k.space, p.Addr)
@@ -235,7 +256,7 @@ func (k *Kernel) cgroupOf(t *Task, addr vmem.VirtAddr) (p CgroupPath, err error)
 		p.Controllers, unnamed = k.controllers(root.Mask, text(root.Name[:]))
 	}
 	switch {
-	case p.Hierarchy != 0 && t.Flags&pfExiting != 0:
+	case p.Hierarchy != 0 && flags&pfExiting != 0:
 		path = "/"
 	case p.Hierarchy == 0 && c.Flags&cssOnline == 0 && addr != root.Top:
 		path += " (deleted)"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -201,4 +202,30 @@ func TestKernfsHash(t *testing.T) {
 			t.Errorf("%q: %#x, want %#x", tt.name, got, tt.want)
 		}
 	}
+}
+
+// The cgroup at an address is the one that tasks are in.
+func TestCgroupAt(t *testing.T) {
+	k := openBundled(t).k
+	n := 0
+	for p, err := range k.Processes(t.Context()) {
+		if err != nil {
+			continue
+		}
+		paths, _ := collect(p.CgroupPaths(t.Context()))
+		for _, want := range paths {
+			if got, err := k.Cgroup(want.Addr); got != want || err != nil {
+				t.Errorf("%+v, %v, want %+v", got, err, want)
+			}
+			n++
+		}
+		if got, err := k.Cgroup(p.Addr); err == nil || got.Path != "" {
+			t.Errorf("a task is the cgroup %+v", got)
+		}
+	}
+	if n == 0 {
+		t.Error("no task is in a cgroup")
+	}
+	_, err := k.Cgroup(8)
+	checkGaps(t, []error{err}, kstruct.ErrCorrupt)
 }

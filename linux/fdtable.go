@@ -56,7 +56,14 @@ func (t *fdTable) size(own bool) (uint64, bool) {
 //
 // A descriptor is in use if its bit is set (fdtable.open_fds), and the table has as many
 // as that bitmap has room for, whatever max_fds says.
-func (t *Task) Files(ctx context.Context) iter.Seq2[FD, error] {
+func (t *Task) Files(ctx context.Context) iter.Seq2[FD, error] { return t.fds(ctx, false) }
+
+// Descriptors is [Task.Files] without the paths, for who wants to know what is open and reads
+// the files otherwise: it is many times faster. That an entry leads to no file is not told.
+func (t *Task) Descriptors(ctx context.Context) iter.Seq2[FD, error] { return t.fds(ctx, true) }
+
+// fds yields the open files, with their paths or without.
+func (t *Task) fds(ctx context.Context, bare bool) iter.Seq2[FD, error] {
 	return func(yield func(FD, error) bool) {
 		t.k.refresh()
 		files, table, at, err := t.fdTable()
@@ -67,7 +74,7 @@ func (t *Task) Files(ctx context.Context) iter.Seq2[FD, error] {
 			yield(FD{}, t.lost("open files", at, err))
 			return
 		}
-		w := fdWalk{Task: t, table: table, at: at, users: int(files.Users), losses: t.k.losses(), yield: yield}
+		w := fdWalk{Task: t, table: table, at: at, users: int(files.Users), bare: bare, losses: t.k.losses(), yield: yield}
 		w.run(ctx, at == files.Own)
 	}
 }
@@ -96,6 +103,7 @@ type fdWalk struct {
 	table  fdTable
 	at     vmem.VirtAddr // of the fdtable
 	users  int           // tasks that have it
+	bare   bool          // no paths are wanted
 	losses losses
 	yield  func(FD, error) bool
 	over   bool
@@ -191,6 +199,10 @@ func (w *fdWalk) entry(n int, file vmem.VirtAddr) bool {
 	}
 	w.told++
 	fd := FD{FD: n, Addr: file}
+	if w.bare {
+		w.over = !w.yield(fd, nil)
+		return !w.over
+	}
 	var err error
 	if fd.Path, err = w.k.filePath(file); err != nil {
 		if !errors.Is(err, kstruct.ErrTooLong) { // that is a file all the same

@@ -325,3 +325,25 @@ func TestFilesCancelled(t *testing.T) {
 		t.Errorf("%v, %v", got, errs)
 	}
 }
+
+// Descriptors tells the same as Files, but for the paths.
+func TestDescriptors(t *testing.T) {
+	n := 0
+	for p, err := range openBundled(t).k.Processes(t.Context()) {
+		if err != nil {
+			continue
+		}
+		want, _ := collect(p.Files(t.Context()))
+		for i := range want {
+			want[i].Path = ""
+		}
+		got, errs := collect(p.Descriptors(t.Context()))
+		if diff := cmp.Diff(want, got); diff != "" || errs != nil {
+			t.Errorf("%v: %v (-want +got):\n%s", p, errs, diff)
+		}
+		n += len(got)
+	}
+	if n == 0 {
+		t.Error("no process has a file open")
+	}
+}
