@@ -39,7 +39,12 @@ func (e *ConflictError) Error() string {
 
 // Origins lists what Complete added, in the order in which it was done; of one call by kind
 // and name.
-func (f *File) Origins() []Origin { return f.origins }
+func (f *File) Origins() []Origin {
+	if f.under == nil {
+		return f.origins
+	}
+	return append(slices.Clone(f.under.Origins()), f.origins...)
+}
 
 // Complete returns f with what other has and f lacks: base types, user types, members,
 // enumerations, enumerators and, by option, symbols. f itself stays as it is, and what it has always
@@ -54,7 +59,7 @@ func (f *File) Complete(other *File, opts *CompleteOptions) (*File, []*ConflictE
 	if opts != nil {
 		o = *opts
 	}
-	c := newCompleter(f, other, o.From)
+	c := newCompleter(f.whole(), other.whole(), o.From)
 	c.addBases()
 	c.addEnums()
 	c.addTypes()

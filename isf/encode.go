@@ -18,6 +18,7 @@ import (
 // The schema leaves some things out, and so does Encode: sources of a kind other than
 // dwarf, symtab and system-map, hashes other than sha256, and a producer without name.
 func (f *File) Encode(w io.Writer) error {
+	f = f.whole()
 	e := &encoder{w: bufio.NewWriterSize(w, 256<<10)}
 	e.raw(`{"base_types":{`)
 	for i := range f.bases {

@@ -19,6 +19,7 @@ type File struct {
 	lost      []error
 	origins   []Origin
 	usage     *Usage // nil: look-ups are not remembered
+	under     *File  // what has all that is not here; nil: nothing. See NewOver
 }
 
 // Metadata says where the database comes from.
@@ -31,7 +32,12 @@ func (f *File) Malformed() []*DecodeError { return f.malformed }
 
 // Lost lists what the source of the database has and the database lacks, as the producer
 // told New. An ISF file does not say it, so that it is empty for what Decode returns.
-func (f *File) Lost() []error { return f.lost }
+func (f *File) Lost() []error {
+	if f.under == nil {
+		return f.lost
+	}
+	return append(slices.Clone(f.lost), f.under.Lost()...)
+}
 
 // WithLost returns f with more that its source had and it lacks, or has from elsewhere.
 func (f *File) WithLost(lost ...error) *File {
@@ -42,8 +48,10 @@ func (f *File) WithLost(lost ...error) *File {
 
 // BaseType returns the base type called name. The error is a [*LookupError].
 func (f *File) BaseType(name string) (*BaseType, error) {
-	if i, ok := f.findBase(name); ok {
-		return &f.bases[i], nil
+	for layer := f; layer != nil; layer = layer.under {
+		if i, ok := layer.findBase(name); ok {
+			return &layer.bases[i], nil
+		}
 	}
 	return nil, f.missing("base type", sectionBases, name)
 }
@@ -64,31 +72,47 @@ func (f *File) UserType(name string) (*UserType, error) {
 
 // userType returns nil where there is no such type.
 func (f *File) userType(name string) *UserType {
-	i, ok := slices.BinarySearchFunc(f.types, name, func(u UserType, s string) int { return strings.Compare(u.Name, s) })
-	if !ok {
-		return nil
+	for ; f != nil; f = f.under {
+		i, ok := slices.BinarySearchFunc(f.types, name, func(u UserType, s string) int { return strings.Compare(u.Name, s) })
+		if ok {
+			return &f.types[i]
+		}
 	}
-	return &f.types[i]
+	return nil
 }
 
 // Enum returns the enumeration called name. The error is a [*LookupError].
 func (f *File) Enum(name string) (*Enum, error) {
-	if i, ok := slices.BinarySearchFunc(f.enums, name, func(e Enum, s string) int { return strings.Compare(e.Name, s) }); ok {
+	if e := f.findEnum(name); e != nil {
 		if f.usage != nil {
 			f.usage.addEnum(name)
 		}
-		return &f.enums[i], nil
+		return e, nil
 	}
 	return nil, f.missing("enum", sectionEnums, name)
 }
 
+// findEnum returns nil where there is no such enumeration.
+func (f *File) findEnum(name string) *Enum {
+	for ; f != nil; f = f.under {
+		i, ok := slices.BinarySearchFunc(f.enums, name, func(e Enum, s string) int { return strings.Compare(e.Name, s) })
+		if ok {
+			return &f.enums[i]
+		}
+	}
+	return nil
+}
+
 // Symbol returns the symbol called name. The error is a [*LookupError].
 func (f *File) Symbol(name string) (*Symbol, error) {
-	if i, ok := f.findSymbol(name); ok {
-		if f.usage != nil {
+	for layer := f; layer != nil; layer = layer.under {
+		i, ok := layer.findSymbol(name)
+		if ok && f.usage != nil {
 			f.usage.addSymbol(name)
 		}
-		return &f.symbols[i], nil
+		if ok {
+			return &layer.symbols[i], nil
+		}
 	}
 	return nil, f.missing("symbol", sectionSymbols, name)
 }
@@ -125,16 +149,16 @@ func (f *File) Banner() string {
 }
 
 // BaseTypes yields the base types by name.
-func (f *File) BaseTypes() iter.Seq[*BaseType] { return pointers(f.bases) }
+func (f *File) BaseTypes() iter.Seq[*BaseType] { return pointers(f.whole().bases) }
 
 // UserTypes yields the structs, unions and classes by name.
-func (f *File) UserTypes() iter.Seq[*UserType] { return pointers(f.types) }
+func (f *File) UserTypes() iter.Seq[*UserType] { return pointers(f.whole().types) }
 
 // Enums yields the enumerations by name.
-func (f *File) Enums() iter.Seq[*Enum] { return pointers(f.enums) }
+func (f *File) Enums() iter.Seq[*Enum] { return pointers(f.whole().enums) }
 
 // Symbols yields the symbols by name.
-func (f *File) Symbols() iter.Seq[*Symbol] { return pointers(f.symbols) }
+func (f *File) Symbols() iter.Seq[*Symbol] { return pointers(f.whole().symbols) }
 
 func pointers[T any](s []T) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
@@ -154,9 +178,11 @@ func (f *File) missing(kind, section, name string) *LookupError {
 // malformedNote tells of what is missing because it was left out in decoding.
 func (f *File) malformedNote(keys ...string) string {
 	path := joinPath(keys)
-	for _, m := range f.malformed {
-		if m.Path == path {
-			return "left out: " + m.Err.Error()
+	for ; f != nil; f = f.under {
+		for _, m := range f.malformed {
+			if m.Path == path {
+				return "left out: " + m.Err.Error()
+			}
 		}
 	}
 	return ""
