@@ -86,7 +86,7 @@ var abiStructs = map[string]isf.UserType{
 // addWitnessed makes types of what is lost but for the members that are of it.
 func (c *typeConverter) addWitnessed() {
 	names := map[string]bool{}
-	for _, name := range c.names {
+	for _, name := range c.names.names {
 		names[name] = true
 	}
 	for id, w := range c.btf.witnessed() {
@@ -94,7 +94,7 @@ func (c *typeConverter) addWitnessed() {
 			c.memo[id] = typeMemo{typ: structType(w.as), size: u.Size}
 			if !names[w.as] {
 				names[w.as] = true
-				c.names[id] = w.as
+				c.names.set(id, w.as)
 				u.Name, u.Kind, u.Fields = w.as, isf.KindStruct, slices.Clone(u.Fields)
 				c.out.Types = append(c.out.Types, u)
 			}

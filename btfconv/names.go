@@ -11,25 +11,32 @@ import "strconv"
 // types of one name, in different files, the first keeps it and the others get
 // ___2, ___3 and so on, as in bpftool's headers; what refers to one of them
 // still means that one.
-func nameTypes(t *btfTypes) []string {
-	n := &typeNamer{btf: t, names: make([]string, t.end()), seen: make(map[string]int, t.end()/8)}
-	for id := uint32(1); id < t.end(); id++ {
+//
+// Where under is not nil, it has the names of the BTF that t is split from, and only the
+// types of t itself are named.
+func nameTypes(t *btfTypes, under *typeNamer) *typeNamer {
+	n := &typeNamer{btf: t, under: under, first: 0}
+	if under != nil {
+		n.first = t.first
+	}
+	n.names, n.seen = make([]string, t.end()-n.first), make(map[string]int, (t.end()-n.first)/8)
+	for id := max(n.first, 1); id < t.end(); id++ {
 		r, _ := t.lookup(id)
 		if !isNamed(r.kind) || r.name == 0 {
 			continue
 		}
 		if name := t.name(r.name); name != "" && !t.ambiguous(id, name) {
-			n.names[id] = n.unique(space(r.kind), name)
+			n.set(id, n.unique(space(r.kind), name))
 		}
 	}
 	n.nameByTypedef()
-	for id := uint32(1); id < t.end(); id++ {
+	for id := max(n.first, 1); id < t.end(); id++ {
 		r, _ := t.lookup(id)
-		if n.names[id] == "" {
-			n.names[id] = n.rest(id, &r)
+		if n.of(id) == "" {
+			n.set(id, n.rest(id, &r))
 		}
 	}
-	return n.names
+	return n
 }
 
 // severalTypes are the names that kernels have several structs or enumerations of, in different files: in those
@@ -49,8 +56,28 @@ func (t *btfTypes) ambiguous(id uint32, name string) bool {
 
 type typeNamer struct {
 	btf   *btfTypes
+	under *typeNamer // of the BTF that this is split from; nil: names has all
+	first uint32     // the id of the first of names
 	names []string
-	seen  map[string]int // how many types have the name, by name space and name
+	seen  map[string]int // how many types have the name, by name space and name; see count
+}
+
+// of returns the name of the type of an id, "" where it has none.
+func (n *typeNamer) of(id uint32) string {
+	if id < n.first {
+		return n.under.of(id)
+	}
+	return n.names[id-n.first]
+}
+
+func (n *typeNamer) set(id uint32, name string) { n.names[id-n.first] = name }
+
+// count returns how many types have a name so far.
+func (n *typeNamer) count(key string) int {
+	if k, ok := n.seen[key]; ok || n.under == nil {
+		return k
+	}
+	return n.under.count(key)
 }
 
 // space returns the name space of a kind: structs and unions share one, and
@@ -71,9 +98,9 @@ func (n *typeNamer) unique(space, name string) string {
 	if space != "" {
 		key = space + name
 	}
-	n.seen[key]++
+	n.seen[key] = n.count(key) + 1
 	for n.seen[key] > 1 {
-		if more := numbered(key, n.seen[key]); n.seen[more] == 0 {
+		if more := numbered(key, n.seen[key]); n.count(more) == 0 {
 			n.seen[more] = 1
 			break
 		}
@@ -94,20 +121,20 @@ func numbered(name string, n int) string {
 // stands for, and, as DWARF-made databases have it, gives each typedef of a
 // struct or union a name of its own: several typedefs may stand for one type.
 func (n *typeNamer) nameByTypedef() {
-	for id := uint32(1); id < n.btf.end(); id++ {
+	for id := max(n.first, 1); id < n.btf.end(); id++ {
 		r, _ := n.btf.lookup(id)
 		if r.kind != kindTypedef {
 			continue
 		}
 		target, _ := n.btf.lookup(r.size)
 		name := n.btf.name(r.name)
-		if name == "" || !isNamed(target.kind) || n.seen[space(target.kind)+name] != 0 {
+		if name == "" || !isNamed(target.kind) || n.count(space(target.kind)+name) != 0 {
 			continue
 		}
-		if n.names[r.size] == "" {
-			n.names[r.size] = n.unique(space(target.kind), name)
+		if n.of(r.size) == "" {
+			n.set(r.size, n.unique(space(target.kind), name))
 		} else if space(target.kind) == "" {
-			n.names[id] = n.unique("", name)
+			n.set(id, n.unique("", name))
 		}
 	}
 }

@@ -25,7 +25,9 @@ var (
 // A typeConverter turns BTF records into the types of a database.
 type typeConverter struct {
 	btf    *btfTypes
-	names  []string // of struct, union, enumeration and forward records, by id
+	under  *typeConverter // of the BTF that this is split from, whose types are not added; nil: all are
+	first  uint32         // the id of the first of memo
+	names  *typeNamer     // of struct, union, enumeration and forward records
 	memo   []typeMemo
 	types  slab[isf.Type]
 	fields slab[isf.Field]
@@ -61,39 +63,58 @@ func (s *slab[T]) take(n int) []T {
 // whose types are lost are left out. All that is lost is listed. Where types contradict
 // each other, some of them are not those that were there: then t is searched for them.
 func convertTypes(t *btfTypes) (isf.Contents, map[string]*isf.Type) {
-	c := newConverter(t)
+	c, vars := convertAll(t, nil)
+	return c.contents(), vars
+}
+
+// convertAll returns a converter that has added all types. Where under is not nil, these are
+// those of t itself, and under has converted the BTF that t is split from.
+func convertAll(t *btfTypes, under *typeConverter) (*typeConverter, map[string]*isf.Type) {
+	c := newConverter(t, under)
 	vars := c.addAll()
 	if c.wrong && !t.recovered {
 		t.recoverTypes()
-		c = newConverter(t)
+		c = newConverter(t, under)
 		vars = c.addAll()
 	}
+	return c, vars
+}
+
+// contents returns what was added.
+func (c *typeConverter) contents() isf.Contents {
 	if c.more > 0 {
 		err := fmt.Errorf("%d more members, variables and names: %w", c.more, ErrDamaged)
 		c.out.Lost = append(c.out.Lost, vmem.Gap{Object: objectBTF, Err: err})
 	}
 	slices.SortFunc(c.out.Types, func(a, b isf.UserType) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.out.Enums, func(a, b isf.Enum) int { return strings.Compare(a.Name, b.Name) })
-	return c.out, vars
+	return c.out
 }
 
-func newConverter(t *btfTypes) *typeConverter {
-	return &typeConverter{btf: t, memo: make([]typeMemo, t.end()), names: nameTypes(t), signed: hasSignedEnums(t)}
+func newConverter(t *btfTypes, under *typeConverter) *typeConverter {
+	c := &typeConverter{btf: t, under: under}
+	if under == nil {
+		c.names = nameTypes(t, nil)
+	} else {
+		c.first, c.names = t.first, nameTypes(t, under.names)
+	}
+	c.memo, c.signed = make([]typeMemo, t.end()-c.first), under != nil && under.signed || c.hasSignedEnums()
+	return c
 }
 
 // addAll converts all types, and returns those of variables.
 func (c *typeConverter) addAll() map[string]*isf.Type {
-	for b := c.btf; b != nil; b = b.base {
+	for b := c.btf; b != nil && (b == c.btf || c.under == nil); b = b.base {
 		for _, gap := range b.gaps() {
 			c.out.Lost = append(c.out.Lost, gap)
 		}
 	}
 	c.addBases()
-	if c.btf.recovered {
+	if c.btf.recovered && c.under == nil {
 		c.addWitnessed()
 	}
 	vars := map[string]*isf.Type{}
-	for id := uint32(1); id < c.btf.end(); id++ {
+	for id := max(c.first, 1); id < c.btf.end(); id++ {
 		c.add(id, vars)
 	}
 	return vars
@@ -143,7 +164,7 @@ func (c *typeConverter) lose(format string, args ...any) {
 // ones with one name, which no C has, all but the first get a suffix, as other types.
 func (c *typeConverter) addBases() {
 	seen := map[string]int{}
-	for id := uint32(1); id < c.btf.end(); id++ {
+	for id := max(c.first, 1); id < c.btf.end(); id++ {
 		r, _ := c.btf.lookup(id)
 		if r.kind != kindInt && r.kind != kindFloat {
 			continue
@@ -153,17 +174,25 @@ func (c *typeConverter) addBases() {
 			c.lose("name of type %d, a scalar: %w", id, ErrDamaged)
 			b = lostName(b)
 		}
-		if !slices.Contains(c.out.Bases, b) {
+		if !slices.Contains(c.out.Bases, b) && !c.under.hasBase(b) {
 			seen[b.Name]++
 			b.Name = numbered(b.Name, seen[b.Name])
 			c.out.Bases = append(c.out.Bases, b)
 		}
-		c.memo[id] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
+		c.memo[id-c.first] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
 	}
 	c.correctSigns()
-	if c.btf.recovered {
+	if c.btf.recovered && c.under == nil {
 		c.addABI()
 	}
+}
+
+// hasBase reports whether a scalar of a module is one that its kernel has, but for its sign,
+// which correctSigns may have changed. A nil converter has none.
+func (c *typeConverter) hasBase(b isf.BaseType) bool {
+	return c != nil && slices.ContainsFunc(c.out.Bases, func(o isf.BaseType) bool {
+		return o.Name == b.Name && o.Size == b.Size && o.Kind == b.Kind
+	})
 }
 
 // correctSigns marks the characters as signed that are so, if "signed char" is
@@ -214,10 +243,13 @@ func baseType(name string, r *btfType) isf.BaseType {
 // typedefs, qualifiers and tags. Functions, void and types that are only
 // declared have size 0.
 func (c *typeConverter) resolve(id uint32, depth int) (*isf.Type, uint64, error) {
-	if id >= uint32(len(c.memo)) {
+	if id < c.first {
+		return c.under.resolve(id, depth)
+	}
+	if id-c.first >= uint32(len(c.memo)) {
 		return nil, 0, fmt.Errorf("type %d is lost: %w", id, ErrDamaged)
 	}
-	if m := &c.memo[id]; m.typ != nil {
+	if m := &c.memo[id-c.first]; m.typ != nil {
 		return m.typ, m.size, nil
 	}
 	if depth == 0 {
@@ -227,7 +259,7 @@ func (c *typeConverter) resolve(id uint32, depth int) (*isf.Type, uint64, error)
 	if err != nil {
 		return nil, 0, err
 	}
-	c.memo[id] = typeMemo{typ: typ, size: size}
+	c.memo[id-c.first] = typeMemo{typ: typ, size: size}
 	return typ, size, nil
 }
 
@@ -243,20 +275,20 @@ func (c *typeConverter) resolveRecord(id uint32, depth int) (*isf.Type, uint64, 
 	case kindArray:
 		return c.resolveArray(&r, depth)
 	case kindStruct:
-		return c.newType(isf.Type{Kind: isf.KindStruct, Name: c.names[id]}), uint64(r.size), nil
+		return c.newType(isf.Type{Kind: isf.KindStruct, Name: c.names.of(id)}), uint64(r.size), nil
 	case kindUnion:
-		return c.newType(isf.Type{Kind: isf.KindUnion, Name: c.names[id]}), uint64(r.size), nil
+		return c.newType(isf.Type{Kind: isf.KindUnion, Name: c.names.of(id)}), uint64(r.size), nil
 	case kindEnum, kindEnum64:
-		return c.newType(isf.Type{Kind: isf.KindEnum, Name: c.names[id]}), uint64(r.size), nil
+		return c.newType(isf.Type{Kind: isf.KindEnum, Name: c.names.of(id)}), uint64(r.size), nil
 	case kindFwd:
-		if c.names[id] == "" {
+		if c.names.of(id) == "" {
 			return typeVoid, 0, nil
 		}
 		kind := isf.KindStruct
 		if r.flag {
 			kind = isf.KindUnion
 		}
-		return c.newType(isf.Type{Kind: kind, Name: c.names[id]}), 0, nil
+		return c.newType(isf.Type{Kind: kind, Name: c.names.of(id)}), 0, nil
 	case kindTypedef:
 		return c.resolveTypedef(id, r.size, depth)
 	case kindVolatile, kindConst, kindRestrict, kindTypeTag, kindVar:
@@ -291,8 +323,8 @@ const maxObject = 1 << 40
 // its own in the database, that.
 func (c *typeConverter) resolveTypedef(id, target uint32, depth int) (*isf.Type, uint64, error) {
 	typ, size, err := c.resolve(target, depth-1)
-	if err == nil && c.names[id] != "" {
-		typ = c.newType(isf.Type{Kind: typ.Kind, Name: c.names[id]})
+	if err == nil && c.names.of(id) != "" {
+		typ = c.newType(isf.Type{Kind: typ.Kind, Name: c.names.of(id)})
 	}
 	return typ, size, err
 }
@@ -304,7 +336,7 @@ func (c *typeConverter) newType(t isf.Type) *isf.Type {
 }
 
 func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) {
-	u := isf.UserType{Name: c.names[id], Kind: kind, Size: uint64(r.size), Fields: c.fields.take(int(r.vlen))[:0]}
+	u := isf.UserType{Name: c.names.of(id), Kind: kind, Size: uint64(r.size), Fields: c.fields.take(int(r.vlen))[:0]}
 	end := uint64(0) // of the member before, in bits
 	for i := range r.vlen {
 		if c.btf.badMember(r, i) {
@@ -352,7 +384,7 @@ func (c *typeConverter) dropTwice(u *isf.UserType) {
 
 // addAlias adds a struct or union a second time, under the name of a typedef.
 func (c *typeConverter) addAlias(id uint32, typedef *btfType) {
-	if c.names[id] == "" {
+	if c.names.of(id) == "" {
 		return
 	}
 	target, _ := c.btf.lookup(typedef.size)
@@ -398,9 +430,9 @@ func (c *typeConverter) field(u *isf.UserType, m btfMember) (f isf.Field, bits u
 // hasSignedEnums reports whether the producer set kind_flag for enumerations
 // with negative values (pahole 1.24, for Linux 6.0); older ones left the sign
 // open.
-func hasSignedEnums(t *btfTypes) bool {
-	for id := uint32(1); id < t.end(); id++ {
-		r, _ := t.lookup(id)
+func (c *typeConverter) hasSignedEnums() bool {
+	for id := max(c.first, 1); id < c.btf.end(); id++ {
+		r, _ := c.btf.lookup(id)
 		if r.kind == kindEnum64 || r.kind == kindEnum && r.flag {
 			return true
 		}
@@ -412,7 +444,7 @@ func hasSignedEnums(t *btfTypes) bool {
 // only the lower halves of its values, and gets no constants.
 func (c *typeConverter) addEnum(id uint32, r *btfType) {
 	signed := r.flag || !c.signed
-	e := isf.Enum{Name: c.names[id], Size: uint64(r.size), Constants: c.consts.take(int(r.vlen))}
+	e := isf.Enum{Name: c.names.of(id), Size: uint64(r.size), Constants: c.consts.take(int(r.vlen))}
 	if r.kind == kindEnum && r.size == 8 {
 		e.Constants = nil
 	}
@@ -455,7 +487,11 @@ func (c *typeConverter) soundConstants(e *isf.Enum) []isf.Constant {
 // those that C has names for (clang adds __ARRAY_SIZE_TYPE__).
 func (c *typeConverter) enumBase(size uint64, signed bool) string {
 	name := ""
-	for _, b := range c.out.Bases {
+	bases := c.out.Bases
+	if c.under != nil {
+		bases = c.under.out.Bases
+	}
+	for _, b := range bases {
 		integer := b.Kind == isf.BaseInt || b.Kind == isf.BaseChar
 		if integer && b.Size == size && b.Signed == signed && !strings.HasPrefix(b.Name, "__") && (name == "" || b.Name < name) {
 			name = b.Name
