@@ -1,0 +1,90 @@
+package module
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A node is a booted node, and what it said of itself.
+type node struct {
+	k     *linux.Kernel
+	set   *Set
+	truth string
+}
+
+// bundled is the bundled node with the symbols that it gives itself, opened once for all tests.
+var bundled = sync.OnceValues(func() (*node, error) { return openNode(false) })
+
+// described is the bundled node with the symbols that were made of its vmlinux.
+var described = sync.OnceValues(func() (*node, error) { return openNode(true) })
+
+func openNode(withISF bool) (*node, error) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		return nil, err
+	}
+	mem, err := lime.Open(img.Path)
+	if err != nil {
+		return nil, err
+	}
+	var opts linux.Options
+	if withISF {
+		if opts.Symbols, err = isf.Open(img.ISF); err != nil {
+			return nil, err
+		}
+	}
+	n := &node{truth: img.Truth}
+	if n.k, err = linux.Open(context.Background(), mem, &opts); err != nil {
+		return nil, err
+	}
+	n.set, err = Open(context.Background(), n.k, nil)
+	return n, err
+}
+
+func nodeOf(t testing.TB, open func() (*node, error)) *node {
+	t.Helper()
+	n, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// lines yields the words of each line of a file of the truth.
+func (n *node) lines(t testing.TB, name ...string) (lines [][]string) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(append([]string{n.truth}, name...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		lines = append(lines, strings.Fields(s.Text()))
+	}
+	if s.Err() != nil {
+		t.Fatal(s.Err())
+	}
+	return lines
+}
+
+func address(t testing.TB, hex string) vmem.VirtAddr {
+	t.Helper()
+	a, err := strconv.ParseUint(strings.TrimPrefix(hex, "0x"), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vmem.VirtAddr(a)
+}

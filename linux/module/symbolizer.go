@@ -1,0 +1,215 @@
+package module
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nodelens/nodelens/btfconv"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
+)
+
+// A Region is code or data that is in no module and not in the kernel's image, such as that of a BPF
+// program or a trampoline.
+type Region struct {
+	Range vmem.Range[vmem.VirtAddr]
+	Name  string // such as bpf_prog_6deef7357e7b4530
+	Owner string // what stands in brackets behind it, such as bpf or __builtin__ftrace
+}
+
+// A Location is what an address of the kernel belongs to.
+type Location struct {
+	Symbol string // "" where the address is in a module and before all its symbols
+	Offset uint64 // from the symbol, or from the beginning of the module's area
+	Owner  string // the module or the owner of the region; "" for the kernel itself
+}
+
+// String returns symbol+0xoffset [module], as the kernel prints addresses, without an offset
+// of 0.
+func (l Location) String() string {
+	text := l.Symbol
+	if l.Offset != 0 {
+		text += fmt.Sprintf("+%#x", l.Offset)
+	}
+	if l.Owner != "" {
+		text += " [" + l.Owner + "]"
+	}
+	return strings.TrimSpace(text)
+}
+
+// A Symbolizer tells which symbol an address belongs to. It is immutable and safe for
+// concurrent use.
+type Symbolizer struct {
+	kernel []entry // by address
+	code   uint64  // the end of the kernel's code
+	end    uint64  // of the kernel's image, behind which are symbols that mark places
+	data   bool    // the symbols have those of data
+	areas  []owned // by address
+}
+
+// An entry is a symbol of the kernel or a module.
+type entry struct {
+	addr uint64
+	name string
+}
+
+// An owned is an area of a module, or a region.
+type owned struct {
+	area    vmem.Range[vmem.VirtAddr]
+	owner   string
+	symbols []entry // those of the module, by address
+}
+
+// maxKernel is how far behind its beginning the kernel's image can reach: KERNEL_IMAGE_SIZE.
+const maxKernel = 1 << 30
+
+// NewSymbolizer makes a Symbolizer of the symbols of a kernel and its modules, and of regions.
+// It reads all of kallsyms, in which several symbols may have one name, and the symbols of all
+// modules. Where kallsyms is damaged, the symbols that the kernel is read with are what there is.
+// The error is the context's own.
+func NewSymbolizer(ctx context.Context, s *Set, regions []Region) (*Symbolizer, error) {
+	z := new(Symbolizer)
+	z.addKernel(kernelSymbols(ctx, s.k))
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, m := range s.modules {
+		symbols, _ := s.partsOf(m).symbols()
+		var entries []entry
+		for i := range symbols {
+			if !symbols[i].perCPU() {
+				entries = append(entries, entry{uint64(symbols[i].Addr), symbols[i].Name})
+			}
+		}
+		entries = distinct(entries)
+		for _, a := range m.Areas {
+			z.areas = append(z.areas, owned{area: a.Range, owner: m.Name, symbols: entries})
+		}
+	}
+	for _, r := range regions {
+		z.areas = append(z.areas, owned{area: r.Range, owner: r.Owner, symbols: []entry{{uint64(r.Range.Start), r.Name}}})
+	}
+	slices.SortStableFunc(z.areas, func(a, b owned) int { return cmp.Compare(a.area.Start, b.area.Start) })
+	return z, nil
+}
+
+// linkedText is where _text is linked on x86-64, if no symbol says it.
+const linkedText = x86.StartKernelMap + 0x1000000
+
+// kernelSymbols returns the symbols of the kernel's image, at the addresses at which it runs.
+func kernelSymbols(ctx context.Context, k *linux.Kernel) (all []entry) {
+	text, err := k.Symbol("_text")
+	if err != nil {
+		text = vmem.VirtAddr(linkedText + k.Info().KASLRShift)
+	}
+	m, err := k.Space().Translate(text)
+	if err == nil {
+		var list []btfconv.KernelSymbol
+		list, err = btfconv.Kallsyms(ctx, k.Physical(), text, m.At(text))
+		for _, s := range list {
+			all = append(all, entry{s.Addr, s.Name})
+		}
+	}
+	if slices.ContainsFunc(all, func(e entry) bool { return e.name == "_end" }) {
+		return all
+	}
+	for s := range k.Symbols().Symbols() { // exported data is in no kallsyms that is of code alone
+		all = append(all, entry{s.Address + k.Info().KASLRShift, s.Name})
+	}
+	return all
+}
+
+// addKernel adds the symbols of the kernel's image.
+func (z *Symbolizer) addKernel(all []entry) {
+	for _, e := range all {
+		if e.addr < x86.StartKernelMap { // that of a per-CPU variable, until 6.14
+			continue
+		}
+		z.kernel = append(z.kernel, e)
+		switch e.name {
+		case "_etext":
+			z.code = e.addr
+		case "_end":
+			z.end, z.data = e.addr, true
+		}
+	}
+	z.kernel = distinct(z.kernel)
+	if z.end == 0 && len(z.kernel) > 0 {
+		z.end = z.kernel[0].addr + maxKernel
+	}
+}
+
+// distinct sorts symbols, and keeps one of those at one address: that with the fewest
+// underscores before it, then the shortest.
+func distinct(all []entry) []entry {
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(underscores(a.name), underscores(b.name)),
+			cmp.Compare(len(a.name), len(b.name)), strings.Compare(a.name, b.name))
+	})
+	return slices.CompactFunc(all, func(a, b entry) bool { return a.addr == b.addr })
+}
+
+func underscores(name string) int { return len(name) - len(strings.TrimLeft(name, "_")) }
+
+// Resolve returns what an address belongs to. ok is false where that is not known: then it is
+// neither in the kernel's image nor in a module or a region. It allocates nothing.
+func (z *Symbolizer) Resolve(a vmem.VirtAddr) (l Location, ok bool) {
+	if l, ok = z.inKernel(uint64(a)); ok {
+		return l, true
+	}
+	i, found := slices.BinarySearchFunc(z.areas, a, func(o owned, a vmem.VirtAddr) int { return cmp.Compare(o.area.Start, a) })
+	if !found {
+		i--
+	}
+	if i < 0 || !z.areas[i].area.Contains(a) {
+		return Location{}, false
+	}
+	o := &z.areas[i]
+	l = Location{Owner: o.owner, Offset: uint64(a - o.area.Start)}
+	if e := before(o.symbols, uint64(a)); e != nil && e.addr >= uint64(o.area.Start) {
+		l.Symbol, l.Offset = e.name, uint64(a)-e.addr
+	}
+	return l, true
+}
+
+// Describe returns what Resolve finds as text, and the address in hexadecimal where it finds
+// nothing.
+func (z *Symbolizer) Describe(a vmem.VirtAddr) string {
+	if l, ok := z.Resolve(a); ok {
+		return l.String()
+	}
+	return a.String()
+}
+
+// maxFar is how far behind an exported variable what is in it can be, where others are not
+// known.
+const maxFar = 64 << 10
+
+// inKernel resolves an address of the kernel's image.
+func (z *Symbolizer) inKernel(a uint64) (Location, bool) {
+	e := before(z.kernel, a)
+	switch {
+	case e == nil || a >= z.end && a != e.addr: // the end is a symbol
+		return Location{}, false
+	case z.data:
+	case a >= z.code && (e.addr < z.code || a-e.addr >= maxFar): // the variable there has no symbol
+		return Location{}, false
+	}
+	return Location{Symbol: e.name, Offset: a - e.addr}, true
+}
+
+// before returns the last symbol that is not behind an address, nil where there is none.
+func before(all []entry, a uint64) *entry {
+	i, found := slices.BinarySearchFunc(all, a, func(e entry, a uint64) int { return cmp.Compare(e.addr, a) })
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}

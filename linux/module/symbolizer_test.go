@@ -1,0 +1,70 @@
+package module
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// TestSymbolizer resolves the address of every symbol of /proc/kallsyms, and some behind it.
+func TestSymbolizer(t *testing.T) {
+	n := nodeOf(t, bundled)
+	z, err := NewSymbolizer(t.Context(), n.set, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[vmem.VirtAddr]map[string]bool{} // the symbols of an address, with their modules
+	for _, l := range n.lines(t, "proc", "kallsyms") {
+		name, a := l[2], address(t, l[0])
+		if len(l) == 4 {
+			name += " " + l[3]
+		}
+		if a < 0xffffffff80000000 || strings.HasSuffix(name, " [bpf]") {
+			continue // per CPU
+		}
+		if at[a] == nil {
+			at[a] = map[string]bool{}
+		}
+		at[a][name] = true
+	}
+	wrong := 0
+	for a, names := range at {
+		if l, ok := z.Resolve(a); ok && names[l.String()] {
+			continue
+		}
+		if wrong++; wrong < 20 {
+			t.Logf("%v is %s, not one of %v", a, z.Describe(a), names)
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d wrong", wrong, len(at))
+	}
+}
+
+func TestSymbolizerRegions(t *testing.T) {
+	n := nodeOf(t, bundled)
+	prog := Region{Range: vmem.Range[vmem.VirtAddr]{Start: 0xffffffffc0900000, Size: 0x100}, Name: "bpf_prog_1234", Owner: "bpf"}
+	z, err := NewSymbolizer(t.Context(), n.set, []Region{prog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := n.set.Find("vsock")
+	for a, want := range map[vmem.VirtAddr]string{
+		prog.Range.Start:        "bpf_prog_1234 [bpf]",
+		prog.Range.Last():       "bpf_prog_1234+0xff [bpf]",
+		prog.Range.Last() + 1:   "0xffffffffc0900100",
+		0:                       "0x0",
+		0xffff888000001000:      "0xffff888000001000",
+		m.Areas[0].Range.Start:  "vsock_for_each_connected_socket [vsock]",
+		m.Areas[0].Range.Last(): "",
+		0xffffffffffffffff:      "0xffffffffffffffff",
+	} {
+		if got := z.Describe(a); want != "" && got != want || want == "" && !strings.HasSuffix(got, " [vsock]") {
+			t.Errorf("%v is %q, not %q", a, got, want)
+		}
+	}
+	if allocs := testing.AllocsPerRun(10, func() { z.Resolve(m.Base + 100) }); allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}

@@ -1,0 +1,106 @@
+package module
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A vsockSock is struct vsock_sock (include/net/af_vsock.h), a type of module vsock.
+type vsockSock struct {
+	Transport vmem.VirtAddr `kernel:"transport"`
+	Family    uint16        `kernel:"sk.__sk_common.skc_family"`
+	LocalCID  uint32        `kernel:"local_addr.svm_cid"`
+}
+
+// TestTypesOfModules binds a view to a type of a module, whose members are of types of the
+// kernel, both with the kernel's own symbols and with those of a vmlinux.
+func TestTypesOfModules(t *testing.T) {
+	for name, open := range map[string]func() (*node, error){"image": bundled, "vmlinux": described} {
+		t.Run(name, func(t *testing.T) {
+			n := nodeOf(t, open)
+			f, err := n.set.Types("vsock")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := kstruct.NewBinder(f)
+			view := kstruct.Bind[vsockSock](b, "vsock_sock")
+			if err := b.Err(); err != nil {
+				t.Fatal(err)
+			}
+			if u, err := f.UserType("vsock_sock"); err != nil || view.Size() != u.Size || u.Size == 0 {
+				t.Errorf("%d bytes, %v", view.Size(), err)
+			}
+			if _, err := n.k.Symbols().UserType("vsock_sock"); !errors.Is(err, isf.ErrNotFound) {
+				t.Errorf("the kernel itself has struct vsock_sock: %v", err)
+			}
+			if _, err := f.UserType("task_struct"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestEveryModuleHasTypes converts the types of all modules. Each has some of its own: this_module
+// is in every one, but for those that consist of nothing but code.
+func TestEveryModuleHasTypes(t *testing.T) {
+	n := nodeOf(t, bundled)
+	own := 0
+	for _, m := range n.set.Modules() {
+		f, err := n.set.Types(m.Name)
+		if err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+			continue
+		}
+		if f.Under() != n.k.Symbols() {
+			t.Errorf("%s: the kernel's types were converted anew", m.Name)
+		}
+		if len(f.Lost()) != len(n.k.Symbols().Lost()) {
+			t.Errorf("%s: lost %v", m.Name, f.Lost())
+		}
+		list, err := n.set.btf()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := list.of[m.Address]; ok {
+			own++
+		}
+	}
+	if own != len(n.set.Modules()) {
+		t.Errorf("%d of %d modules have types", own, len(n.set.Modules()))
+	}
+}
+
+// TestSpace reads a list whose head is a static variable of a module, and what is built in by the
+// same calls.
+func TestSpace(t *testing.T) {
+	n := nodeOf(t, bundled)
+	space, err := n.set.Space("vsock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := n.set.Symbol("vsock", "vsock_proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, err := space.Struct("proto", at).At("name").CString(); err != nil || name != "AF_VSOCK" {
+		t.Errorf("vsock_proto is called %q, %v", name, err)
+	}
+	if linked, _, err := space.Symbol("vsock_proto"); err != nil || linked != at {
+		t.Errorf("the space has vsock_proto at %v, %v; not at %v", linked, err, at)
+	}
+	if _, err := n.set.Symbol("vsock", "init_task"); !errors.Is(err, isf.ErrNotFound) {
+		t.Errorf("init_task in vsock: %v", err)
+	}
+	built, err := n.set.Space("no_such_module")
+	if err != nil || built != n.k.Objects() {
+		t.Errorf("built in: %v", err)
+	}
+	want, err := n.k.Symbol("tcp_prot")
+	if got, err2 := n.set.Symbol("no_such_module", "tcp_prot"); err != nil || err2 != nil || got != want {
+		t.Errorf("tcp_prot at %v, %v, %v; not at %v", got, err, err2, want)
+	}
+}
