@@ -22,3 +22,8 @@ func plausible(a vmem.VirtAddr) bool { return x86.IsObject(a) }
 func errPointer(what string, a vmem.VirtAddr) error {
 	return fmt.Errorf("%w: %s pointer %v", kstruct.ErrCorrupt, what, a)
 }
+
+// corrupt describes what contradicts itself.
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{kstruct.ErrCorrupt}, args...)...)
+}

@@ -22,6 +22,7 @@ type node struct {
 	k     *linux.Kernel
 	tasks []*linux.Task
 	truth *truth.Node
+	read  []*Configuration // once it was
 }
 
 // openNode opens an image, which ends with the test's process.
