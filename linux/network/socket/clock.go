@@ -1,0 +1,112 @@
+package socket
+
+import (
+	"time"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A clock tells what jiffies are worth.
+type clock struct {
+	now uint64 // jiffies_64
+	hz  uint64 // how many there are in a second; 0 if that is not known
+}
+
+// rates are the values that CONFIG_HZ has (kernel/Kconfig.hz).
+var rates = [...]uint64{100, 250, 300, 1000}
+
+// readClock reads jiffies (exported) and finds out how fast they go.
+func (f *finder) readClock() {
+	at, err := f.k.Symbol("jiffies")
+	if err != nil {
+		at, err = f.k.Symbol("jiffies_64")
+	}
+	if err == nil {
+		f.clock.now, err = f.mem.Uint64(at)
+	}
+	if err != nil {
+		f.loseAt("timers of sockets", at, err)
+		return
+	}
+	if f.clock.hz = f.rate(); f.clock.hz == 0 {
+		f.loseAt("timers of sockets", at, corrupt("jiffies of %d fit no clock", f.clock.now))
+	}
+}
+
+// rate returns how many jiffies there are in a second: as many as settings of TCP say that
+// are as they were made, or else as went by since the machine was booted.
+func (f *finder) rate() uint64 {
+	var votes [len(rates)]int
+	for _, n := range f.nets {
+		for _, s := range [...]struct{ jiffies, seconds int32 }{{n.Fin, 60}, {n.Alive, 7200}, {n.Interval, 75}} {
+			for i, hz := range rates {
+				if int64(s.jiffies) == int64(hz)*int64(s.seconds) {
+					votes[i]++
+				}
+			}
+		}
+	}
+	best := 0
+	for i, n := range votes {
+		if n > votes[best] {
+			best = i
+		}
+	}
+	if votes[best] > 0 {
+		return rates[best]
+	}
+	return f.rateByClock()
+}
+
+func (f *finder) rateByClock() uint64 {
+	now, err := f.k.Clock()
+	if err != nil {
+		return 0
+	}
+	boot, err := f.k.BootTime()
+	if err != nil {
+		return 0
+	}
+	up := uint64(max(now.Sub(boot)/time.Second, 0))
+	for _, hz := range rates {
+		// INITIAL_JIFFIES of include/linux/jiffies.h.
+		went := f.clock.now - uint64(uint32(-300*int32(hz)))
+		if went >= (up-up/20)*hz && went <= (up+up/20+60)*hz {
+			return hz
+		}
+	}
+	return 0
+}
+
+// until returns the milliseconds from now to a time in jiffies, 0 if it has gone by, as
+// jiffies_delta_to_msecs does.
+func (c *clock) until(jiffies uint64) int64 {
+	if c.hz == 0 || int64(jiffies-c.now) < 0 {
+		return 0
+	}
+	return c.millis(jiffies - c.now)
+}
+
+func (c *clock) millis(jiffies uint64) int64 {
+	if c.hz == 0 || jiffies > 1<<48 {
+		return 0
+	}
+	return int64(jiffies * 1000 / c.hz)
+}
+
+// since returns the milliseconds since a time in the lower half of jiffies.
+func (c *clock) since(jiffies uint32) int64 { return c.millis(uint64(uint32(c.now) - jiffies)) }
+
+// micros returns an interval of jiffies in microseconds.
+func (c *clock) micros(jiffies uint32) int64 {
+	if c.hz == 0 {
+		return 0
+	}
+	return int64(uint64(jiffies) * 1_000_000 / c.hz)
+}
+
+// A timerList is struct timer_list.
+type timerList struct {
+	Pending vmem.VirtAddr `kernel:"entry.pprev"`
+	Expires uint64        `kernel:"expires"`
+}
