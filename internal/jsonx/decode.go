@@ -102,6 +102,9 @@ func (f *field) set(m member, v reflect.Value) error {
 	case f.hex:
 		return setHex(data, v)
 	}
+	if isDict(v.Type()) {
+		return setDict(m, v)
+	}
 	if err := setValue(data, v); err != nil {
 		return err
 	}
@@ -109,6 +112,35 @@ func (f *field) set(m member, v reflect.Value) error {
 		return nil
 	}
 	return setBytes(m.exact, v)
+}
+
+// setDict sets a map of strings from its member. Members whose keys are the same as text may
+// have different ones by their exact bytes.
+func setDict(m member, v reflect.Value) error {
+	if m.value[0] != '{' {
+		return wrongKind(m.value, "an object")
+	}
+	var all []string
+	for key, value := range members(m.value) {
+		s, err := unquote(value)
+		if err != nil {
+			return fmt.Errorf("%q: %w", key, err)
+		}
+		all = append(all, key, s)
+	}
+	if m.exact != nil {
+		if err := setBytes(m.exact, reflect.ValueOf(&all).Elem()); err != nil {
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for i := 0; i < len(all); i += 2 {
+		v.SetMapIndex(reflect.ValueOf(all[i]).Convert(v.Type().Key()), reflect.ValueOf(all[i+1]).Convert(v.Type().Elem()))
+	}
+	return nil
 }
 
 func setHex(data []byte, v reflect.Value) error {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -95,6 +97,8 @@ func appendValue(b []byte, v reflect.Value) ([]byte, error) {
 		return text.AppendJSON(b, string(out)), err
 	case t == bytesType:
 		return appendBase64(b, v.Bytes()), nil
+	case isDict(t):
+		return appendDict(b, v), nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -125,7 +129,7 @@ func appendTime(b []byte, t time.Time) []byte {
 }
 
 func appendSlice(b []byte, v reflect.Value) (_ []byte, err error) {
-	if t := v.Type().Elem(); t.Kind() == reflect.Slice && isText(t.Elem()) {
+	if t := v.Type().Elem(); t.Kind() == reflect.Slice && isText(t.Elem()) || isDict(t) {
 		return nil, fmt.Errorf("jsonx: %v can't be written: its bytes have no place", v.Type())
 	}
 	b = append(b, '[')
@@ -140,11 +144,38 @@ func appendSlice(b []byte, v reflect.Value) (_ []byte, err error) {
 	return append(b, ']'), nil
 }
 
+// dictOf returns the keys and values of a map of strings, in the order of the keys.
+func dictOf(v reflect.Value) []string {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	all := make([]string, 0, 2*len(keys))
+	for _, key := range keys {
+		all = append(all, key.String(), v.MapIndex(key).String())
+	}
+	return all
+}
+
+func appendDict(b []byte, v reflect.Value) []byte {
+	b = append(b, '{')
+	for i, s := range dictOf(v) {
+		switch {
+		case i%2 == 1:
+			b = append(b, ':')
+		case i > 0:
+			b = append(b, ',')
+		}
+		b = text.AppendJSON(b, s)
+	}
+	return append(b, '}')
+}
+
 // hasBytes reports whether the exact bytes of a value are to stand beside it.
 func hasBytes(v reflect.Value) bool {
 	switch t := v.Type(); {
 	case isText(t):
 		return !utf8.ValidString(v.String())
+	case isDict(t):
+		return hasBytes(reflect.ValueOf(dictOf(v)))
 	case t.Kind() == reflect.Slice && isText(t.Elem()):
 		for i := range v.Len() {
 			if hasBytes(v.Index(i)) {
@@ -162,6 +193,9 @@ func appendBytes(b []byte, v reflect.Value) []byte {
 			return append(b, "null"...)
 		}
 		return appendBase64(b, []byte(v.String()))
+	}
+	if v.Kind() == reflect.Map {
+		v = reflect.ValueOf(dictOf(v))
 	}
 	b = append(b, '[')
 	for i := range v.Len() {

@@ -5,9 +5,11 @@
 // string that is not UTF-8 has U+FFFD for each byte that is not, and beside it, only then,
 // stand the exact bytes in base64, as a member of the same name with Bytes appended. Beside
 // an array of strings that array has the same length, and null for those that are text.
+// Beside a map of strings it has the key and the value of each member, in their order.
 //
 //	"comm": "d\ufffdfunt", "commBytes": "ZOlmdW50"
 //	"args": ["-x", "\ufffd"], "argsBytes": [null, "/w=="]
+//	"dict": {"k": "\ufffd"}, "dictBytes": [null, "/w=="]
 //
 // # Tags
 //
@@ -23,9 +25,10 @@
 //
 // A nil pointer is null, a slice never is: without elements it is []. What has the methods
 // of [encoding.TextMarshaler] is a string, and a time one in UTC with nanoseconds, or null
-// if it is zero. Other types with MarshalJSON are written by that, but for the outermost
-// value, so that MarshalJSON can call Marshal. Maps, interfaces, and arrays are not
-// supported.
+// if it is zero. A map from strings to strings is an object, sorted by the bytes of its
+// keys, and one without elements {}. Other types with MarshalJSON are written by that, but
+// for the outermost value, so that MarshalJSON can call Marshal. Other maps, interfaces, and
+// arrays are not supported.
 //
 // The same data gives the same bytes. What is read may have members that are not known;
 // members that are missing leave the zero value, and no name is taken for another that
@@ -176,6 +179,11 @@ var (
 // isText reports whether values of a type are plain strings, which may hold any bytes.
 func isText(t reflect.Type) bool {
 	return t.Kind() == reflect.String && !t.Implements(textMarshaler) && !t.Implements(jsonMarshaler)
+}
+
+// isDict reports whether a type is a map from plain strings to plain strings.
+func isDict(t reflect.Type) bool {
+	return t.Kind() == reflect.Map && isText(t.Key()) && isText(t.Elem())
 }
 
 // timeLayout is RFC 3339 with all nine digits of nanoseconds.

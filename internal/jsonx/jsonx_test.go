@@ -45,19 +45,20 @@ type base struct {
 
 type outer struct {
 	base
-	Comm   string    `json:"comm"`
-	Empty  string    `json:"empty,omitempty"`
-	Shift  uint64    `json:"shift" jsonx:"hex"`
-	Base   int64     `json:"base" jsonx:"hex"`
-	Level  level     `json:"level"`
-	Levels []level   `json:"levels"`
-	At     time.Time `json:"at"`
-	Point  point     `json:"point"`
-	Inner  *inner    `json:"inner"`
-	Inners []inner   `json:"inners"`
-	Raw    []byte    `json:"raw,omitempty"`
-	Yes    bool      `json:"yes"`
-	_      int       // what is not exported is left out
+	Comm   string          `json:"comm"`
+	Empty  string          `json:"empty,omitempty"`
+	Shift  uint64          `json:"shift" jsonx:"hex"`
+	Base   int64           `json:"base" jsonx:"hex"`
+	Level  level           `json:"level"`
+	Levels []level         `json:"levels"`
+	At     time.Time       `json:"at"`
+	Point  point           `json:"point"`
+	Inner  *inner          `json:"inner"`
+	Inners []inner         `json:"inners"`
+	Raw    []byte          `json:"raw,omitempty"`
+	Yes    bool            `json:"yes"`
+	Dict   map[name]string `json:"dict"`
+	_      int             // what is not exported is left out
 }
 
 // MarshalJSON is what makes Marshal be called from it.
@@ -71,18 +72,20 @@ var full = outer{
 	At: time.Date(2026, 11, 21, 1, 49, 10, 5, time.FixedZone("", 3600)), Point: point{1, -2},
 	Inner:  &inner{Name: "<\u202e>", Args: []name{"a", "\xff", "", "b\x80\x81", "\ufffd"}},
 	Inners: []inner{{}, {Name: "x"}}, Raw: []byte{1, 2}, Yes: true,
+	Dict: map[name]string{"b": "\xff", "a\xfe": "", "a\xff": "<", "": "x"},
 }
 
 const fullJSON = `{"id":7,"parent":null,"comm":"d` + "\ufffdf\ufffd" + `\u001b","commBytes":"ZOlm/xs=",` +
 	`"empty":"` + "\ufffd" + `","emptyBytes":"/g==","shift":"0xffffffffffffffff","base":"-0x1000","level":"level 3","levels":["level 1","level 2"],` +
 	`"at":"2026-11-21T00:49:10.000000005Z","point":[1,-2],` +
 	`"inner":{"name":"\u003c\u202e\u003e","args":["a","` + "\ufffd" + `","","b` + "\ufffd\ufffd\",\"\ufffd" + `"],"argsBytes":[null,"/w==",null,"YoCB",null]},` +
-	`"inners":[{"name":null,"args":[]},{"name":"x","args":[]}],"raw":"AQI=","yes":true}`
+	`"inners":[{"name":null,"args":[]},{"name":"x","args":[]}],"raw":"AQI=","yes":true,` +
+	`"dict":{"":"x","a` + "\ufffd" + `":"","a` + "\ufffd" + `":"\u003c","b":"` + "\ufffd" + `"},"dictBytes":[null,null,"Yf4=",null,"Yf8=",null,null,"/w=="]}`
 
 func TestMarshal(t *testing.T) {
 	for want, v := range map[string]any{
 		fullJSON: full,
-		`{"id":0,"parent":0,"comm":"","shift":"0x0","base":"0x0","level":"level 0","levels":[],"at":null,"point":[0,0],"inner":null,"inners":[],"yes":false}`: &outer{},
+		`{"id":0,"parent":0,"comm":"","shift":"0x0","base":"0x0","level":"level 0","levels":[],"at":null,"point":[0,0],"inner":null,"inners":[],"yes":false,"dict":{}}`: &outer{},
 	} {
 		for how, marshal := range map[string]func(any) ([]byte, error){"jsonx": Marshal, "json": json.Marshal} {
 			got, err := marshal(v)
@@ -137,6 +140,9 @@ func TestUnmarshalRefuses(t *testing.T) {
 		`{"comm":"a","commBytes":"/w=="}`: errBytes.Error(),
 		`{"comm":"a","commBytes":"%"}`:    "base64",
 		`{"inner":{"args":["a"],"argsBytes":[]}}`: errBytes.Error(),
+		`{"dict":[]}`:                           "an array where an object should be",
+		`{"dict":{"a":7}}`:                      "a number where a string should be",
+		`{"dict":{"a":"b"},"dictBytes":[null]}`: errBytes.Error(),
 	} {
 		if err := Unmarshal([]byte(text), new(outer)); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: %v, want %q", text, err, part)
@@ -159,6 +165,9 @@ func TestUnsupported(t *testing.T) {
 		"no place": struct {
 			A [][]string `json:"a"`
 		}{},
+		"its bytes have no place": struct {
+			A []map[string]string `json:"a"`
+		}{[]map[string]string{{}}},
 		"no structure": 7,
 	} {
 		if text, err := Marshal(v); err == nil || !strings.Contains(err.Error(), part) {
