@@ -53,6 +53,10 @@ type Options struct {
 	// By default that is where the lists or the kernel's counts contradict each other.
 	TaskScan linux.TaskScan
 
+	// Sections are the parts of the report that are to be made beyond processes and pods. The
+	// zero value is none of them. What is not asked for costs nothing.
+	Sections Sections
+
 	// Limits bound the report, whatever memory holds. The zero value has safe defaults.
 	Limits linux.Limits
 
@@ -139,8 +143,8 @@ func notWhole(mem vmem.Memory) string {
 	return fmt.Sprintf(" (the image is not whole: %d gaps, the last: %v)", len(gaps), gaps[len(gaps)-1])
 }
 
-// report reads the report out of a kernel.
-func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
+// readNode reads the report out of a kernel, without sections.
+func readNode(ctx context.Context, k *linux.Kernel) (*analysis, error) {
 	info := k.Info()
 	r := &NodeReport{Kernel: Kernel{
 		Release: info.Release, Banner: info.Banner, PageTableLevels: info.PageTableLevels,
@@ -183,7 +187,7 @@ func report(ctx context.Context, k *linux.Kernel) (*NodeReport, error) {
 		r.Gaps = append(r.Gaps, all[i].gaps...)
 	}
 	r.Gaps = append(r.Gaps, pods.gaps...)
-	return r, nil
+	return &analysis{kernel: k, tasks: tasks, report: r}, nil
 }
 
 // checkConsistency says how far the memory agrees with itself: nil if ctx is done.

@@ -32,12 +32,17 @@ func TestBundledNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, opts := range []*Options{{SymbolFile: img.ISF}, nil} {
+	for _, opts := range []*Options{{SymbolFile: img.ISF, Sections: AllSections}, nil} {
 		r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkReport(t, node, r)
+		if opts != nil {
+			checkNetwork(t, img.Truth, node, r)
+		} else if r.Network != nil {
+			t.Error("a section that was not asked for")
+		}
 		if !r.Whole() {
 			t.Error("the report is not whole")
 		}

@@ -111,9 +111,11 @@ func openUndamaged(t *testing.T, img testimages.Image) *undamaged {
 		t.Fatal(err)
 	}
 	m.pages = map[int64]bool{}
-	if u.report, err = report(t.Context(), k); err != nil {
+	a, err := readNode(t.Context(), k)
+	if err != nil {
 		t.Fatal(err)
 	}
+	u.report = a.report
 	u.report.Kernel.Symbols = "given"
 	u.pages = slices.Sorted(maps.Keys(m.pages))
 	ranges := f.Ranges()

@@ -62,9 +62,11 @@ var theVictim = sync.OnceValue(func() *victim {
 			v.tasks[t.PID] = t
 		}
 	}
-	if v.report, err = report(context.Background(), v.k); err != nil {
+	read, err := readNode(context.Background(), v.k)
+	if err != nil {
 		panic(err)
 	}
+	v.report = read.report
 	return v
 })
 
@@ -238,11 +240,12 @@ func (a *attack) run(touched ...*linux.Task) *NodeReport {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	r, err := report(a.t.Context(), k)
+	read, err := readNode(a.t.Context(), k)
 	runtime.ReadMemStats(&after)
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	r := read.report
 	if used := after.TotalAlloc - before.TotalAlloc; used > mostAllocated {
 		a.t.Errorf("%d MiB allocated", used>>20)
 	}

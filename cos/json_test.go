@@ -19,6 +19,7 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/consistency"
+	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -57,7 +58,18 @@ func wholeReport() *NodeReport {
 			{Object: "image", Place: vmem.PhysicalPlace(vmem.Range[vmem.PhysAddr]{Start: 0x30, Size: 1 << 40}, 9), Err: errors.New("broke \"off\"")},
 			{Object: "pods", Err: ErrConflict},
 		},
-		Notes: []string{"of \xff"},
+		Notes:   []string{"of \xff"},
+		Network: wholeNetwork(),
+	}
+}
+
+// wholeNetwork has every field set.
+func wholeNetwork() *Network {
+	return &Network{
+		Namespaces: []NetworkNamespace{
+			{Namespace: network.Namespace{Addr: 0x50, Inum: 4026531840, Cookie: 1, PIDs: []int32{1, 7}, Initial: true, Sources: network.InList | network.InKernel}},
+			{Namespace: network.Namespace{Inum: 4026532000, Mounts: []string{"/run/netns/a\xff"}, Dying: true}, PodUID: "u"},
+		},
 	}
 }
 
@@ -96,6 +108,13 @@ const wholeJSON = `{
   "checked": 5, "broken": 2, "impossible": 1, "parts": [{"name": "tasks", "of": "tasks", "objects": 3, "torn": 2}],
   "invariants": [{"name": "parents", "part": "tasks", "checked": 5, "broken": 2, "impossible": 1, "first": "task 7"},
    {"name": "tables", "part": "page tables", "checked": 0, "broken": 0, "impossible": 0, "first": null}]},
+ "network": {
+  "namespaces": [
+   {"address": "0x50", "inum": 4026531840, "cookie": 1, "pids": [1, 7], "mounts": [], "dying": false, "initial": true, "sources": "namespace list+init_net", "podUID": null},
+   {"address": "0x0", "inum": 4026532000, "cookie": 0, "pids": [], "mounts": ["/run/netns/a�"], "mountsBytes": ["L3J1bi9uZXRucy9h/w=="], "dying": true, "initial": false,
+    "sources": "none", "podUID": "u"}
+  ]
+ },
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},

@@ -18,11 +18,13 @@ type Node struct {
 	kernel *image.Kernel
 	owned  bool // the image is to be closed
 
+	sections Sections // of reports
+
 	provenance Provenance // but for the kernel's clock
 	notes      []string   // on the provenance
 
-	tasks  cached[*tasks]      // by who asks for processes
-	report cached[*NodeReport] // by who asks for pods
+	tasks cached[*tasks]    // by who asks for processes
+	base  cached[*analysis] // by who asks for pods, or for a section
 }
 
 // The reasons for which a Node does not have what was asked for.
@@ -40,7 +42,7 @@ func OpenNode(ctx context.Context, img Image, opts *Options) (*Node, error) {
 		opts = new(Options)
 	}
 	settings := opts.image()
-	n := &Node{owned: img.mem == nil}
+	n := &Node{owned: img.mem == nil, sections: opts.Sections}
 	var err error
 	if n.image, err = img.open(ctx, settings); err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
@@ -82,15 +84,28 @@ func (i Image) open(ctx context.Context, opts *image.Options) (*image.File, erro
 	}
 }
 
-// Report reads what ran on the node. Of an image that stays as it is, every report is the
+// Report reads what ran on the node, with the sections of Options. Of an image that stays as it is, every report is the
 // same, but for damage that reading has met since.
 func (n *Node) Report(ctx context.Context) (*NodeReport, error) {
-	r, err := report(ctx, n.kernel.Kernel)
+	a, err := n.analyze(ctx)
 	if err != nil {
 		return nil, err
 	}
-	n.complete(r)
-	return r, nil
+	if err := a.add(ctx, n.sections); err != nil {
+		return nil, err
+	}
+	n.complete(a.report)
+	return a.report, nil
+}
+
+func (n *Node) analyze(ctx context.Context) (*analysis, error) {
+	return readNode(ctx, n.kernel.Kernel)
+}
+
+// analysis returns what sections are joined with. It is read once for all calls, but on the
+// running machine.
+func (n *Node) analysis(ctx context.Context) (*analysis, error) {
+	return n.base.get(ctx, n.kernel.Live(), n.analyze)
 }
 
 // A tasks is all processes of a node.
@@ -136,10 +151,11 @@ func (n *Node) readTasks(ctx context.Context) (*tasks, error) {
 //
 // The node is reported on once for all calls, but on the running machine.
 func (n *Node) Pod(ctx context.Context, t *linux.Task) (*Pod, error) {
-	r, err := n.report.get(ctx, n.kernel.Live(), n.Report)
+	a, err := n.analysis(ctx)
 	if err != nil {
 		return nil, err
 	}
+	r := a.report
 	i, ok := slices.BinarySearchFunc(r.Processes, t.TGID, func(p Process, pid int32) int { return cmp.Compare(p.PID, pid) })
 	if !ok || r.Processes[i].PodUID == "" {
 		return nil, fmt.Errorf("cos: %v: %w", t, ErrNoPod)

@@ -25,6 +25,9 @@ type NodeReport struct {
 	// Consistency says how far the memory agrees with itself, whatever was lost of it.
 	Consistency *consistency.Report `json:"consistency"`
 
+	// What follows is there where Options.Sections asks for it, and else nil.
+	Network *Network `json:"network,omitempty"`
+
 	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
 	Notes []string   `json:"notes"` // what is not known although nothing was lost
 }

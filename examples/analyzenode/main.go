@@ -9,7 +9,8 @@
 // -isf names them in Volatility's format, or -vmlinux the kernel's
 // vmlinux with DWARF. Where the image has none they are looked for where -symbols says and
 // where this machine may have them, and with -fetch on servers. With -json the whole report
-// is printed, in the form nodelens/node/v2. Symbols that were converted, and what it takes to
+// is printed, in the form nodelens/node/v2. With -with the report has more sections, and with -all
+// all of them: network is who talks to whom, from which pod. Symbols that were converted, and what it takes to
 // open a compressed image faster the next time, are kept in the directory that
 // NODELENS_CACHE names, or else in nodelens of the user's cache directory, unless -no-cache
 // is given. Layouts of kernels that kernellayout made are read from the directory layouts there: what
@@ -23,6 +24,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,8 +52,9 @@ func main() { command.Main(run, os.Interrupt) }
 
 // settings are what the command line says.
 type settings struct {
-	image   string
-	symbols symbolFlags
+	image    string
+	symbols  symbolFlags
+	sections sectionFlags
 
 	json, raw, hash, scan, quiet, verbose, noCache bool
 }
@@ -66,6 +69,7 @@ func newCommand(s *settings) *command.Command {
 	c.Examples = []string{
 		"analyzenode node.lime",
 		"analyzenode -json node.lime.zst > report.json",
+		"analyzenode -with network node.lime",
 		"analyzenode node.elf -vmlinux vmlinux-6.6.72",
 		"analyzenode node.elf -fetch=gke-1309-gke1046000-cos-113-18244-291-9-c-pre",
 		"sudo analyzenode /proc/kcore",
@@ -77,6 +81,7 @@ func newCommand(s *settings) *command.Command {
 	}
 	f := c.Flags
 	s.symbols.register(f)
+	s.sections.register(f)
 	f.BoolVar(&s.json, "json", false, "print the whole report as JSON: docs/report.md describes it")
 	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
@@ -116,7 +121,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // check takes what is no flag, and refuses what contradicts itself.
 func (s *settings) check(rest []string) error {
-	if err := s.symbols.check(); err != nil {
+	if err := cmp.Or(s.symbols.check(), s.sections.check()); err != nil {
 		return err
 	}
 	switch {
@@ -134,7 +139,7 @@ func (s *settings) check(rest []string) error {
 
 // options returns how to analyse the image.
 func (s *settings) options(args []string, progress func(stage string, done, total int64)) *cos.Options {
-	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress}
+	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections()}
 	var store *symbols.Store // nil, too, where there is no directory for it
 	if !s.noCache {
 		opts.IndexDir = command.IndexDir()

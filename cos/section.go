@@ -1,0 +1,89 @@
+package cos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nodelens/nodelens/linux"
+)
+
+// Sections are parts of a report beyond its processes and pods: a set, whose zero value is
+// none of them. A section that is not asked for costs nothing, and is not in the report.
+type Sections uint64
+
+// The sections that there are. Each is named in JSON, and on command lines, as String does.
+const (
+	// SectionNetwork is the node's network: [NodeReport].Network, and [Node.Network].
+	SectionNetwork Sections = 1 << iota
+
+	sectionsEnd
+	// AllSections are all of them, also those that later versions have.
+	AllSections = sectionsEnd - 1
+)
+
+// sectionNames are the names of the sections, by the number of their bit.
+var sectionNames = [...]string{"network"}
+
+// sectionReaders are how sections are read, likewise. Each sets a member of the report and
+// adds what was lost to its gaps. Only the end of ctx is an error.
+var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
+	(*analysis).addNetwork,
+}
+
+// ErrSection is the reason for which ParseSections takes no names.
+var ErrSection = errors.New("not a section")
+
+// ParseSections takes names of sections, separated by commas. The error wraps ErrSection
+// where one is no name or is there twice; it tells which there are.
+func ParseSections(names string) (Sections, error) {
+	var set Sections
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.Index(sectionNames[:], name)
+		switch {
+		case i < 0:
+			return 0, fmt.Errorf("cos: %w: %q; there are: %v", ErrSection, name, AllSections)
+		case set&(1<<i) != 0:
+			return 0, fmt.Errorf("cos: %w: %q, which is there twice", ErrSection, name)
+		}
+		set |= 1 << i
+	}
+	return set, nil
+}
+
+// String returns the names of the sections, separated by commas, as ParseSections takes
+// them; none is the empty string.
+func (s Sections) String() string {
+	var names []string
+	for i, name := range sectionNames {
+		if s&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if rest := s &^ AllSections; rest != 0 {
+		names = append(names, fmt.Sprintf("%#x", uint64(rest)))
+	}
+	return strings.Join(names, ",")
+}
+
+// An analysis is what was read of a node, and what more is read is joined with.
+type analysis struct {
+	kernel *linux.Kernel
+	tasks  []*linux.Task // of the report's processes, in their order
+	report *NodeReport
+}
+
+// add reads sections into the report.
+func (a *analysis) add(ctx context.Context, sections Sections) error {
+	for i, read := range sectionReaders {
+		if sections&(1<<i) == 0 {
+			continue
+		}
+		if err := read(a, ctx); err != nil {
+			return fmt.Errorf("cos: %s: %w", sectionNames[i], err)
+		}
+	}
+	return nil
+}
