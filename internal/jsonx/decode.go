@@ -114,31 +114,52 @@ func (f *field) set(m member, v reflect.Value) error {
 	return setBytes(m.exact, v)
 }
 
-// setDict sets a map of strings from its member. Members whose keys are the same as text may
-// have different ones by their exact bytes.
+// setDict sets a map from its member. Members whose keys are the same as text may have
+// different ones by their exact bytes.
 func setDict(m member, v reflect.Value) error {
 	if m.value[0] != '{' {
 		return wrongKind(m.value, "an object")
 	}
-	var all []string
-	for key, value := range members(m.value) {
-		s, err := unquote(value)
-		if err != nil {
+	var keys []string
+	var values []reflect.Value
+	for key, data := range members(m.value) {
+		value := reflect.New(v.Type().Elem()).Elem()
+		if err := setValue(data, value); err != nil {
 			return fmt.Errorf("%q: %w", key, err)
 		}
-		all = append(all, key, s)
+		keys, values = append(keys, key), append(values, value)
 	}
 	if m.exact != nil {
-		if err := setBytes(m.exact, reflect.ValueOf(&all).Elem()); err != nil {
+		if err := setDictBytes(m.exact, keys, values); err != nil {
 			return err
 		}
 	}
-	if len(all) == 0 {
+	if len(keys) == 0 {
 		return nil
 	}
 	v.Set(reflect.MakeMap(v.Type()))
-	for i := 0; i < len(all); i += 2 {
-		v.SetMapIndex(reflect.ValueOf(all[i]).Convert(v.Type().Key()), reflect.ValueOf(all[i+1]).Convert(v.Type().Elem()))
+	for i, key := range keys {
+		v.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), values[i])
+	}
+	return nil
+}
+
+// setDictBytes sets keys and values of a map from their exact bytes.
+func setDictBytes(data []byte, keys []string, values []reflect.Value) error {
+	if data[0] != '[' {
+		return wrongKind(data, "an array")
+	}
+	exact := slices.Collect(elements(data))
+	if len(exact) != 2*len(keys) {
+		return errBytes
+	}
+	for i := range keys {
+		if err := setBytes(exact[2*i], reflect.ValueOf(&keys[i]).Elem()); err != nil {
+			return err
+		}
+		if err := setBytes(exact[2*i+1], values[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -188,7 +209,9 @@ func setValue(data []byte, v reflect.Value) error {
 		return setText(data, v)
 	case t.Kind() == reflect.Struct:
 		return setStruct(data, v)
-	case t.Kind() == reflect.Slice:
+	case isDict(t):
+		return setDict(member{value: data}, v)
+	case isList(t):
 		return setSlice(data, v)
 	case t.Kind() == reflect.String:
 		s, err := unquote(data)
@@ -233,10 +256,15 @@ func setSlice(data []byte, v reflect.Value) error {
 		return wrongKind(data, "an array")
 	}
 	elements := slices.Collect(elements(data))
-	if len(elements) == 0 {
+	switch {
+	case v.Kind() == reflect.Array && v.Len() != len(elements):
+		return fmt.Errorf("%d elements where %d should be", len(elements), v.Len())
+	case v.Kind() == reflect.Array:
+	case len(elements) == 0:
 		return nil
+	default:
+		v.Set(reflect.MakeSlice(v.Type(), len(elements), len(elements)))
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(elements), len(elements)))
 	for i, element := range elements {
 		if err := setValue(element, v.Index(i)); err != nil {
 			return fmt.Errorf("[%d]: %w", i, err)
@@ -258,7 +286,7 @@ func setBytes(data []byte, v reflect.Value) error {
 			return errBytes
 		}
 		v.SetString(string(exact))
-	case t.Kind() == reflect.Slice && isText(t.Elem()):
+	case isList(t) && isText(t.Elem()):
 		if data[0] != '[' {
 			return wrongKind(data, "an array")
 		}

@@ -98,14 +98,14 @@ func appendValue(b []byte, v reflect.Value) ([]byte, error) {
 	case t == bytesType:
 		return appendBase64(b, v.Bytes()), nil
 	case isDict(t):
-		return appendDict(b, v), nil
+		return appendDict(b, v)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return appendValue(b, v.Elem())
 	case reflect.Struct:
 		return appendStruct(b, v)
-	case reflect.Slice:
+	case reflect.Slice, reflect.Array:
 		return appendSlice(b, v)
 	case reflect.String:
 		return text.AppendJSON(b, v.String()), nil
@@ -129,8 +129,8 @@ func appendTime(b []byte, t time.Time) []byte {
 }
 
 func appendSlice(b []byte, v reflect.Value) (_ []byte, err error) {
-	if t := v.Type().Elem(); t.Kind() == reflect.Slice && isText(t.Elem()) || isDict(t) {
-		return nil, fmt.Errorf("jsonx: %v can't be written: its bytes have no place", v.Type())
+	if hasNoPlace(v.Type().Elem()) {
+		return nil, errNoPlace(v)
 	}
 	b = append(b, '[')
 	for i := range v.Len() {
@@ -144,29 +144,32 @@ func appendSlice(b []byte, v reflect.Value) (_ []byte, err error) {
 	return append(b, ']'), nil
 }
 
-// dictOf returns the keys and values of a map of strings, in the order of the keys.
-func dictOf(v reflect.Value) []string {
+// keysOf returns the keys of a map, sorted.
+func keysOf(v reflect.Value) []reflect.Value {
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-	all := make([]string, 0, 2*len(keys))
-	for _, key := range keys {
-		all = append(all, key.String(), v.MapIndex(key).String())
-	}
-	return all
+	return keys
 }
 
-func appendDict(b []byte, v reflect.Value) []byte {
+func appendDict(b []byte, v reflect.Value) (_ []byte, err error) {
+	if hasNoPlace(v.Type().Elem()) {
+		return nil, errNoPlace(v)
+	}
 	b = append(b, '{')
-	for i, s := range dictOf(v) {
-		switch {
-		case i%2 == 1:
-			b = append(b, ':')
-		case i > 0:
+	for i, key := range keysOf(v) {
+		if i > 0 {
 			b = append(b, ',')
 		}
-		b = text.AppendJSON(b, s)
+		b = append(text.AppendJSON(b, key.String()), ':')
+		if b, err = appendValue(b, v.MapIndex(key)); err != nil {
+			return nil, err
+		}
 	}
-	return append(b, '}')
+	return append(b, '}'), nil
+}
+
+func errNoPlace(v reflect.Value) error {
+	return fmt.Errorf("jsonx: %v can't be written: its bytes have no place", v.Type())
 }
 
 // hasBytes reports whether the exact bytes of a value are to stand beside it.
@@ -175,8 +178,12 @@ func hasBytes(v reflect.Value) bool {
 	case isText(t):
 		return !utf8.ValidString(v.String())
 	case isDict(t):
-		return hasBytes(reflect.ValueOf(dictOf(v)))
-	case t.Kind() == reflect.Slice && isText(t.Elem()):
+		for _, key := range keysOf(v) {
+			if hasBytes(key) || hasBytes(v.MapIndex(key)) {
+				return true
+			}
+		}
+	case isList(t) && isText(t.Elem()):
 		for i := range v.Len() {
 			if hasBytes(v.Index(i)) {
 				return true
@@ -186,23 +193,37 @@ func hasBytes(v reflect.Value) bool {
 	return false
 }
 
-// appendBytes appends the exact bytes of a value: null for what is text.
+// textOf returns v if it is a plain string, and else an empty one.
+func textOf(v reflect.Value) reflect.Value {
+	if isText(v.Type()) {
+		return v
+	}
+	return reflect.ValueOf("")
+}
+
+// appendBytes appends the exact bytes of a value: null for what is text, or no string.
 func appendBytes(b []byte, v reflect.Value) []byte {
-	if v.Kind() == reflect.String {
-		if utf8.ValidString(v.String()) {
-			return append(b, "null"...)
+	var all []reflect.Value
+	switch t := v.Type(); {
+	case isDict(t):
+		for _, key := range keysOf(v) {
+			all = append(all, key, textOf(v.MapIndex(key)))
 		}
+	case isList(t):
+		for i := range v.Len() {
+			all = append(all, v.Index(i))
+		}
+	case !hasBytes(v):
+		return append(b, "null"...)
+	default:
 		return appendBase64(b, []byte(v.String()))
 	}
-	if v.Kind() == reflect.Map {
-		v = reflect.ValueOf(dictOf(v))
-	}
 	b = append(b, '[')
-	for i := range v.Len() {
+	for i, element := range all {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendBytes(b, v.Index(i))
+		b = appendBytes(b, element)
 	}
 	return append(b, ']')
 }

@@ -5,7 +5,7 @@
 // string that is not UTF-8 has U+FFFD for each byte that is not, and beside it, only then,
 // stand the exact bytes in base64, as a member of the same name with Bytes appended. Beside
 // an array of strings that array has the same length, and null for those that are text.
-// Beside a map of strings it has the key and the value of each member, in their order.
+// Beside a map it has the key and, if that is a string, the value of each member in turn.
 //
 //	"comm": "d\ufffdfunt", "commBytes": "ZOlmdW50"
 //	"args": ["-x", "\ufffd"], "argsBytes": [null, "/w=="]
@@ -14,7 +14,7 @@
 // # Tags
 //
 // Every exported field of a structure needs a tag json:"name", or json:"-" to be left out;
-// json:"name,omitempty" leaves the zero value out. The fields of embedded structures without
+// json:"name,omitempty" and json:"name,omitzero" leave the zero value out. The fields of embedded structures without
 // a tag are those of the structure itself. A second tag, jsonx:"option,option", says more:
 //
 //	null    the zero value is null
@@ -25,10 +25,11 @@
 //
 // A nil pointer is null, a slice never is: without elements it is []. What has the methods
 // of [encoding.TextMarshaler] is a string, and a time one in UTC with nanoseconds, or null
-// if it is zero. A map from strings to strings is an object, sorted by the bytes of its
+// if it is zero. A map whose keys are strings is an object, sorted by the bytes of its
 // keys, and one without elements {}. Other types with MarshalJSON are written by that, but
-// for the outermost value, so that MarshalJSON can call Marshal. Other maps, interfaces, and
-// arrays are not supported.
+// for the outermost value, so that MarshalJSON can call Marshal. Interfaces and other maps are
+// not supported, nor are maps and slices of strings within slices and maps: there is no place
+// for their bytes.
 //
 // The same data gives the same bytes. What is read may have members that are not known;
 // members that are missing leave the zero value, and no name is taken for another that
@@ -136,7 +137,7 @@ func parseInline(t reflect.Type, index []int) ([]field, error) {
 // parseTag takes the tag json, and the options of the tag jsonx.
 func parseTag(tag, options string) (field, error) {
 	name, more, _ := strings.Cut(tag, ",")
-	f := field{name: name, omitEmpty: more == "omitempty"}
+	f := field{name: name, omitEmpty: more == "omitempty" || more == "omitzero"}
 	if more != "" && !f.omitEmpty {
 		return f, fmt.Errorf("unknown option %q", more)
 	}
@@ -181,9 +182,21 @@ func isText(t reflect.Type) bool {
 	return t.Kind() == reflect.String && !t.Implements(textMarshaler) && !t.Implements(jsonMarshaler)
 }
 
-// isDict reports whether a type is a map from plain strings to plain strings.
+// isDict reports whether a type is a map by plain strings, and has no MarshalJSON.
 func isDict(t reflect.Type) bool {
-	return t.Kind() == reflect.Map && isText(t.Key()) && isText(t.Elem())
+	return t.Kind() == reflect.Map && isText(t.Key()) && !t.Implements(jsonMarshaler)
+}
+
+// isList reports whether a type is a slice or an array.
+func isList(t reflect.Type) bool { return t.Kind() == reflect.Slice || t.Kind() == reflect.Array }
+
+// hasNoPlace reports whether values of a type can't be elements of another: there would be no
+// place for their exact bytes.
+func hasNoPlace(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return isDict(t) || isList(t) && isText(t.Elem())
 }
 
 // timeLayout is RFC 3339 with all nine digits of nanoseconds.

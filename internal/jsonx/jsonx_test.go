@@ -58,6 +58,9 @@ type outer struct {
 	Raw    []byte          `json:"raw,omitempty"`
 	Yes    bool            `json:"yes"`
 	Dict   map[name]string `json:"dict"`
+	Counts map[string]int  `json:"counts,omitempty"`
+	Pair   [2]inner        `json:"pair"`
+	Since  time.Time       `json:"since,omitzero"`
 	_      int             // what is not exported is left out
 }
 
@@ -72,6 +75,7 @@ var full = outer{
 	At: time.Date(2026, 11, 21, 1, 49, 10, 5, time.FixedZone("", 3600)), Point: point{1, -2},
 	Inner:  &inner{Name: "<\u202e>", Args: []name{"a", "\xff", "", "b\x80\x81", "\ufffd"}},
 	Inners: []inner{{}, {Name: "x"}}, Raw: []byte{1, 2}, Yes: true,
+	Counts: map[string]int{"x": 1, "a\xff": -2}, Pair: [2]inner{{Name: "\xfd"}, {}}, Since: time.Date(2026, 11, 21, 1, 49, 10, 5, time.UTC),
 	Dict: map[name]string{"b": "\xff", "a\xfe": "", "a\xff": "<", "": "x"},
 }
 
@@ -80,12 +84,14 @@ const fullJSON = `{"id":7,"parent":null,"comm":"d` + "\ufffdf\ufffd" + `\u001b",
 	`"at":"2026-11-21T00:49:10.000000005Z","point":[1,-2],` +
 	`"inner":{"name":"\u003c\u202e\u003e","args":["a","` + "\ufffd" + `","","b` + "\ufffd\ufffd\",\"\ufffd" + `"],"argsBytes":[null,"/w==",null,"YoCB",null]},` +
 	`"inners":[{"name":null,"args":[]},{"name":"x","args":[]}],"raw":"AQI=","yes":true,` +
-	`"dict":{"":"x","a` + "\ufffd" + `":"","a` + "\ufffd" + `":"\u003c","b":"` + "\ufffd" + `"},"dictBytes":[null,null,"Yf4=",null,"Yf8=",null,null,"/w=="]}`
+	`"dict":{"":"x","a` + "\ufffd" + `":"","a` + "\ufffd" + `":"\u003c","b":"` + "\ufffd" + `"},"dictBytes":[null,null,"Yf4=",null,"Yf8=",null,null,"/w=="],` +
+	`"counts":{"a` + "\ufffd" + `":-2,"x":1},"countsBytes":["Yf8=",null,null,null],` +
+	`"pair":[{"name":"` + "\ufffd" + `","nameBytes":"/Q==","args":[]},{"name":null,"args":[]}],"since":"2026-11-21T01:49:10.000000005Z"}`
 
 func TestMarshal(t *testing.T) {
 	for want, v := range map[string]any{
 		fullJSON: full,
-		`{"id":0,"parent":0,"comm":"","shift":"0x0","base":"0x0","level":"level 0","levels":[],"at":null,"point":[0,0],"inner":null,"inners":[],"yes":false,"dict":{}}`: &outer{},
+		`{"id":0,"parent":0,"comm":"","shift":"0x0","base":"0x0","level":"level 0","levels":[],"at":null,"point":[0,0],"inner":null,"inners":[],"yes":false,"dict":{},"pair":[{"name":null,"args":[]},{"name":null,"args":[]}]}`: &outer{},
 	} {
 		for how, marshal := range map[string]func(any) ([]byte, error){"jsonx": Marshal, "json": json.Marshal} {
 			got, err := marshal(v)
@@ -141,6 +147,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		`{"comm":"a","commBytes":"%"}`:    "base64",
 		`{"inner":{"args":["a"],"argsBytes":[]}}`: errBytes.Error(),
 		`{"dict":[]}`:                           "an array where an object should be",
+		`{"pair":[{}]}`:                         "1 elements where 2 should be",
 		`{"dict":{"a":7}}`:                      "a number where a string should be",
 		`{"dict":{"a":"b"},"dictBytes":[null]}`: errBytes.Error(),
 	} {
@@ -160,8 +167,11 @@ func TestUnsupported(t *testing.T) {
 			A int `json:"a" jsonx:"null=x"`
 		}{},
 		"map": struct {
-			A map[string]int `json:"a"`
-		}{map[string]int{}},
+			A map[int]int `json:"a"`
+		}{map[int]int{}},
+		"map[string][]string can't be written: its bytes": struct {
+			A map[string][]string `json:"a"`
+		}{map[string][]string{}},
 		"no place": struct {
 			A [][]string `json:"a"`
 		}{},
