@@ -9,6 +9,10 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
+// ErrTooLong says that a file unpacks to more than Options.ContentBytes: to more than memory
+// does that a file of that size is an image of.
+var ErrTooLong = vmem.NewReason("too-long", "the file unpacks to more than an image of its size has")
+
 // A Damage is a part of the content of a compressed file that can't be had. As an error
 // it wraps [vmem.ErrNotCaptured]: what an image has lost is not in it.
 type Damage struct {

@@ -1,6 +1,7 @@
 package seekable
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"sync"
@@ -25,9 +26,10 @@ type packs struct {
 
 // A pack64 is a packed block.
 type pack64 struct {
-	done chan struct{} // closed when data is set
-	data []byte        // as long as the block where packing does not make it shorter
-	size int
+	done     chan struct{} // closed when what follows is set
+	data     []byte        // as long as the block where packing does not make it shorter
+	periodic bool          // the block is data, again and again
+	size     int
 }
 
 func newPacks(budget int64) *packs {
@@ -57,10 +59,7 @@ func (p *packs) take(e *blockcache.Entry, release func(*blockcache.Entry)) {
 	p.blocks[e.Block()] = b
 	p.mu.Unlock()
 	work := func() {
-		b.data = pack(e.Buf)
-		if len(b.data) == b.size { // e's own
-			b.data = append([]byte(nil), e.Buf...)
-		}
+		b.pack(e.Buf)
 		close(b.done)
 		p.mu.Lock()
 		p.used += packSize + int64(len(b.data))
@@ -94,10 +93,57 @@ func (p *packs) get(block int) *pack64 {
 	return p.blocks[block]
 }
 
+// pack packs the content of the block.
+func (b *pack64) pack(buf []byte) {
+	if p := period(buf); p > 0 {
+		b.data, b.periodic = bytes.Clone(buf[:p]), true
+		return
+	}
+	b.data = pack(buf)
+	if len(b.data) == b.size { // the caller's own
+		b.data = bytes.Clone(buf)
+	}
+}
+
+// maxPeriod is the longest period that is looked for: a page of memory.
+const maxPeriod = 4096
+
+// period returns the power of two after which a block repeats itself, or 0. Most of memory is
+// zeros, which unpackers of compressed data are slow at: they copy it byte by byte. And
+// content of that kind is what a small file can be made to have most of.
+func period(buf []byte) int {
+	for p := 1; p <= maxPeriod && p < len(buf); p *= 2 {
+		if bytes.Equal(buf[p:min(2*p, len(buf))], buf[:min(p, len(buf)-p)]) && bytes.Equal(buf[p:], buf[:len(buf)-p]) {
+			return p
+		}
+	}
+	return 0
+}
+
 // unpack unpacks a block to buf, which is as long as the block.
 func (b *pack64) unpack(buf []byte) error {
 	<-b.done
-	return unpack(buf, b.data)
+	if !b.periodic {
+		return unpack(buf, b.data)
+	}
+	if len(b.data) == 1 && b.data[0] == 0 {
+		clear(buf)
+		return nil
+	}
+	for n := copy(buf, b.data); n < len(buf); n *= 2 {
+		copy(buf[n:], buf[:n])
+	}
+	return nil
+}
+
+// packed returns the block as pack has it.
+func (b *pack64) packed() []byte {
+	if !b.periodic {
+		return b.data
+	}
+	buf := make([]byte, b.size)
+	_ = b.unpack(buf) // which fails for others only
+	return pack(buf)
 }
 
 // errNotPacked is the reason for which there is no window of a state.

@@ -2,6 +2,7 @@ package seekable
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/nodelens/nodelens/internal/blockcache"
@@ -37,6 +38,10 @@ func (r *Reader) pass() {
 			r.ended(start, err)
 			return
 		}
+	}
+	if start >= r.limit {
+		r.ended(start, fmt.Errorf("%w: %d bytes of it make %d", ErrTooLong, r.file.furthest.Load(), start))
+		return
 	}
 	e, _ := r.cache.Acquire(int(start / blockSize))
 	defer r.packs.take(e, r.cache.Release)

@@ -1,6 +1,7 @@
 package seekable
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,10 @@ const (
 	defaultStates = 64 << 20
 	defaultPacked = 128 << 20
 
+	// leastLimit and limitRatio make the default of ContentBytes.
+	leastLimit = 4 << 30
+	limitRatio = 4096
+
 	// blockSize is how much content is kept in the cache as one block.
 	blockSize = 64 << 10
 )
@@ -36,6 +41,10 @@ type Options struct {
 	// Saved is what Save of a Reader of the same file wrote. What can't be used of it, or
 	// is of another version, is left aside.
 	Saved []byte
+	// ContentBytes is how much content a file may have: what is behind is lost. 0
+	// means 4 GiB and 4096 times the size of the file: memory that is mostly zeros has a
+	// kernel in it all the same.
+	ContentBytes int64
 	// Progress, if not nil, is called now and then while the file is decoded for the
 	// first time, with how many of its bytes were read. It must return soon.
 	Progress func(done, total int64)
@@ -61,6 +70,7 @@ type Reader struct {
 	whole    atomic.Bool // the first pass is done, and reached is the size
 	progress func(done, total int64)
 	stop     func() error
+	limit    int64 // of the content
 
 	states states
 	packs  *packs
@@ -100,6 +110,7 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 		active:   make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
 		progress: opts.Progress,
 		stop:     opts.Interrupted,
+		limit:    cmp.Or(opts.ContentBytes, leastLimit+limitRatio*min(size, math.MaxInt64/limitRatio/2)),
 		states:   states{budget: kept, gap: minGap, points: []point{{place: true}}},
 	}
 	if x.load(opts.Saved) {
@@ -145,7 +156,10 @@ func (r *Reader) index(ix checkpoint.Indexed) {
 	}
 	r.indexed = true
 	r.states.add(places)
-	r.finish(size)
+	if size > r.limit {
+		r.note(lossFrom(r.limit, fmt.Errorf("%w: it says that it has %d bytes", ErrTooLong, size)))
+	}
+	r.finish(min(size, r.limit))
 }
 
 // finish sets the size of the content.

@@ -57,7 +57,7 @@ func (r *Reader) Save(w io.Writer) error {
 	r.packs.each(maxSavedBlocks, func(block int, b *pack64) {
 		out.number(uint64(block) + 1)
 		out.number(uint64(b.size))
-		out.bytes(b.data)
+		out.bytes(b.packed())
 	})
 	out.number(0)
 	if out.err != nil {

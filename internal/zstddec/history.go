@@ -52,10 +52,12 @@ func (h *history) add(p []byte) {
 
 func (h *history) fill(c byte, n int) {
 	p := h.buf[h.pos : h.pos+n]
-	for i := range p {
-		p[i] = c
+	if h.pos += n; n == 0 {
+		return
 	}
-	h.pos += n
+	for p[0], n = c, 1; n < len(p); n *= 2 { // as fast as memory is copied
+		copy(p[n:], p[:n])
+	}
 }
 
 // A sequence is an instruction: copy that many literals, then as many bytes of a match
