@@ -24,6 +24,9 @@ const (
 	kernelImageMax = x86.KernelImageSize
 	minSymbols     = 1024 // far fewer than any kernel with modules or networking has
 	maxSymbols     = 1 << 22
+	// maxNamesText is several times what the names of any kernel are, in bytes. Tokens can make
+	// any number out of few.
+	maxNamesText = 64 << 20
 )
 
 // A kernelSymbol is one entry of kallsyms, or a line of System.map.
@@ -166,6 +169,9 @@ func (t *kallsymsTable) decodeNames() ([]kernelSymbol, error) {
 		}
 		at += size + n
 		starts[i+1] = uint32(text.Len())
+		if starts[i+1]-starts[i] > maxToken || text.Len() > maxNamesText {
+			return nil, t.damaged("names", at, "symbol %d has a name of %d bytes, behind %d of others", i, starts[i+1]-starts[i], starts[i])
+		}
 	}
 	all := text.String()
 	for i := range symbols {

@@ -45,6 +45,7 @@ type remains struct {
 	symbols  []kernelSymbol // by number; those without a name or an address are lost
 	starts   []int32        // where the name of each symbol is in the window, 0 where not known
 	known    []bool         // whether the address is known
+	text     int            // bytes of all names
 
 	doubtful, confirmed []bool // names to be confirmed, and those that are
 

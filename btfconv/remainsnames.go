@@ -336,10 +336,12 @@ func (r *remains) take(at, end, symbol int) {
 		ok := r.sane(at, next)
 		text = text[:0]
 		for _, c := range r.compressed(at, next) {
-			ok = ok && r.tokens256[c] != nil
-			text = append(text, r.tokens256[c]...)
+			if ok = ok && r.tokens256[c] != nil && len(text) <= maxToken; ok {
+				text = append(text, r.tokens256[c]...)
+			}
 		}
-		if r.starts[symbol] = int32(at); ok && len(text) > 1 {
+		if r.starts[symbol] = int32(at); ok && len(text) > 1 && len(text) <= maxToken && r.text < maxNamesText {
+			r.text += len(text)
 			r.symbols[symbol] = kernelSymbol{name: string(text[1:]), kind: text[0]}
 		}
 		at = next

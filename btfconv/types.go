@@ -33,6 +33,7 @@ type typeConverter struct {
 	fields slab[isf.Field]
 	consts slab[isf.Constant]
 	signed bool // enumerations carry their sign in kind_flag
+	sorted []uint32
 	out    isf.Contents
 	more   int  // losses that are not told one by one
 	wrong  bool // types contradict each other
@@ -358,13 +359,31 @@ func (c *typeConverter) addUser(id uint32, r *btfType, kind isf.Kind) {
 		u.Fields = append(u.Fields, f)
 		end = uint64(m.bit) + size
 	}
-	if c.btf.recovered {
+	if c.btf.recovered || c.twice(int(r.vlen), func(i int) uint32 { return r.member(uint32(i)).name }) {
 		c.dropTwice(&u)
 	}
 	if r.vlen > 0 && len(u.Fields) == 0 && u.Size == 0 {
 		return // its size was overwritten with its members
 	}
 	c.out.Types = append(c.out.Types, u)
+}
+
+// twice reports whether two of n names are the same, which are there once in the string section.
+// Those of 0 are none.
+func (c *typeConverter) twice(n int, name func(i int) uint32) bool {
+	c.sorted = c.sorted[:0]
+	for i := range n {
+		if at := name(i); at != 0 {
+			c.sorted = append(c.sorted, at)
+		}
+	}
+	slices.Sort(c.sorted)
+	for i := 1; i < len(c.sorted); i++ {
+		if c.sorted[i] == c.sorted[i-1] {
+			return true
+		}
+	}
+	return false
 }
 
 // dropTwice drops the members of one name, which no C has: one has another's.
@@ -374,11 +393,12 @@ func (c *typeConverter) dropTwice(u *isf.UserType) {
 		seen[u.Fields[i].Name]++
 	}
 	u.Fields = slices.DeleteFunc(u.Fields, func(f isf.Field) bool {
-		twice := f.Name != "" && seen[f.Name] > 1
-		if twice {
-			c.lose("%s.%s: there are %d: %w", u.Name, f.Name, seen[f.Name], ErrDamaged)
+		n := seen[f.Name]
+		if f.Name != "" && n > 1 {
+			c.lose("%s.%s: there are %d: %w", u.Name, f.Name, n, ErrDamaged)
+			seen[f.Name] = -n
 		}
-		return twice
+		return f.Name != "" && (n > 1 || n < 0)
 	})
 }
 
@@ -411,6 +431,8 @@ func (c *typeConverter) field(u *isf.UserType, m btfMember) (f isf.Field, bits u
 	switch {
 	case typ.Kind == isf.KindVoid: // pahole writes so what it does not know
 		return isf.Field{}, 0, fmt.Errorf("%s has no type: %w", f.Name, ErrUnknown)
+	case (typ.Kind == isf.KindStruct || typ.Kind == isf.KindUnion) && typ.Name == u.Name:
+		return isf.Field{}, 0, damaged("type section", 0, "%s is all of what it is in", f.Name)
 	case f.Anonymous && typ.Kind != isf.KindStruct && typ.Kind != isf.KindUnion:
 		return f, 0, damaged("type section", 0, "no name, and no struct or union")
 	case uint64(m.width) > 8*size:
@@ -467,7 +489,7 @@ func (c *typeConverter) addEnum(id uint32, r *btfType) {
 		e.Constants[i] = isf.Constant{Name: c.btf.string(binary.LittleEndian.Uint32(b)), Value: v}
 	}
 	e.Base = c.enumBase(e.Size, negative)
-	if c.btf.recovered {
+	if c.btf.recovered || c.twice(len(e.Constants), func(i int) uint32 { return r.enumerator(uint32(i)) }) {
 		e.Constants = c.soundConstants(&e)
 	}
 	c.out.Enums = append(c.out.Enums, e)
@@ -480,7 +502,14 @@ func (c *typeConverter) soundConstants(e *isf.Enum) []isf.Constant {
 	for i := range e.Constants {
 		seen[e.Constants[i].Name]++
 	}
-	return slices.DeleteFunc(e.Constants, func(k isf.Constant) bool { return k.Name == "" || seen[k.Name] > 1 })
+	return slices.DeleteFunc(e.Constants, func(k isf.Constant) bool {
+		n := seen[k.Name]
+		if k.Name != "" && n > 1 {
+			c.lose("%s.%s: there are %d: %w", e.Name, k.Name, n, ErrDamaged)
+			seen[k.Name] = -n
+		}
+		return k.Name == "" || n > 1 || n < 0
+	})
 }
 
 // enumBase returns the alphabetically first integer of that size and sign, of
