@@ -58,7 +58,7 @@ func TestHostileBTF(t *testing.T) {
 		"30,000 unions without names, so": {repeated(30_000, func(i uint32) []uint32 { return []uint32{0, 5<<24 | 1, 8, 0, 4 + i, 0} }), true},
 		"enums of 65535 values of one name": {repeated(20, func(uint32) []uint32 {
 			return append([]uint32{oddName, 6<<24 | 0xffff, 4}, repeated(0xffff, func(i uint32) []uint32 { return []uint32{aName, i} })...)
-		}), false},
+		}), true},
 		"a struct with sizes of all there is": {[]uint32{oddName, 4<<24 | 1, math.MaxUint32, aName, 1, math.MaxUint32 - 31}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package kcore
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,9 +21,8 @@ func account(t *testing.T, b []byte, f *File) int {
 			used[i] = true
 		}
 	}
-	le := binary.LittleEndian
 	mark(0, 64)
-	mark(le.Uint64(b[32:]), uint64(le.Uint16(b[56:]))*56)
+	mark(64, uint64(len(f.Segments()))*56)
 	for _, s := range f.Segments() {
 		mark(s.Offset, s.FileSz)
 	}
@@ -74,6 +72,24 @@ func TestEveryByte(t *testing.T) {
 			page := make([]byte, vmem.PageSize)
 			if _, err := f.ReadAt(page, 0x1000); err != nil || !bytes.Equal(page, data[:vmem.PageSize]) {
 				t.Errorf("byte %#x is %#x: the first segment: %v", at, value, err)
+			}
+		}
+	}
+	for at := 32; at < 64; at++ { // of the ELF header what says where others are
+		for _, value := range []byte{0, 1, 2, 4, 0xff, whole[at] ^ 1, whole[at] ^ 0x80} {
+			b := bytes.Clone(whole)
+			b[at] = value
+			f, err := NewFile(bytes.NewReader(b), int64(len(b)))
+			if err != nil {
+				t.Errorf("byte %#x is %#x: %v", at, value, err)
+				continue
+			}
+			if n := account(t, b, f); n > 0 || len(f.Ranges()) != 3 {
+				t.Errorf("byte %#x is %#x: %d bytes are not accounted for: %v, %v", at, value, n, f.Ranges(), f.Gaps())
+			}
+			null := at == 56 && value == 4 // a header of zeros is none
+			if told := len(f.Gaps()) > 0; told != (value != whole[at] && !null && (at < 40 || at >= 54 && at < 58)) {
+				t.Errorf("byte %#x is %#x: gaps %v", at, value, f.Gaps())
 			}
 		}
 	}

@@ -89,16 +89,16 @@ func NewFile(r io.ReaderAt, size int64) (*File, error) {
 
 // newFile reads an ELF core of size bytes out of r, which is not compressed.
 func newFile(r io.ReaderAt, size int64) (*File, error) {
-	segments, lost, err := readSegments(r, size)
+	headers, err := readSegments(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("kcore: %w", err)
 	}
-	f := &File{r: r, segments: segments}
-	if lost != nil {
+	f := &File{r: r, segments: headers.segments}
+	for _, lost := range headers.gaps {
 		f.gaps.Add(lost.Place, lost.Err)
 	}
 	var records, image []extent.Extent
-	for _, s := range segments {
+	for _, s := range f.segments {
 		switch {
 		case s.Type == ptNote:
 			f.readNotes(s, size)
@@ -110,7 +110,7 @@ func newFile(r io.ReaderAt, size int64) (*File, error) {
 		}
 	}
 	if size < math.MaxInt64 { // which stands for the running machine
-		f.unnamed(r, size)
+		f.unnamed(r, size, headers.off, headers.end)
 	}
 	// The direct map has the byte before the mapping of the kernel's image has it: what
 	// the kernel frees of its image after boot it may unmap there (free_kernel_image_pages

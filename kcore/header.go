@@ -59,32 +59,21 @@ func (s Segment) InKernelImage() bool {
 // IsELF reports whether a file that begins with b is an ELF file. Four bytes suffice.
 func IsELF(b []byte) bool { return len(b) >= len(elfMagic) && string(b[:len(elfMagic)]) == elfMagic }
 
-// readSegments reads the ELF header and all program headers that the file has. Where
-// it has fewer than it says, those come with a Gap.
-func readSegments(r io.ReaderAt, size int64) ([]Segment, *vmem.Gap, error) {
+// readSegments reads the ELF header and all program headers that the file has. What is wrong
+// with them comes as Gaps.
+func readSegments(r io.ReaderAt, size int64) (table, error) {
 	var h [ehdrSize]byte
 	if n, err := r.ReadAt(h[:], 0); n < len(h) {
-		return nil, nil, fmt.Errorf("%w: ELF header: %d of %d bytes: %w", ErrFormat, n, len(h), unexpected(err))
+		return table{}, fmt.Errorf("%w: ELF header: %d of %d bytes: %w", ErrFormat, n, len(h), unexpected(err))
 	}
 	if err := checkHeader(h[:]); err != nil {
-		return nil, nil, err
+		return table{}, err
 	}
-	le := binary.LittleEndian
-	off, count := le.Uint64(h[32:]), uint64(le.Uint16(h[56:]))
-	if n := le.Uint16(h[54:]); count > 0 && n != phdrSize {
-		return nil, nil, fmt.Errorf("%w: program headers of %d bytes, not %d", ErrFormat, n, phdrSize)
+	t, err := findTable(r, size, h[:])
+	if err == nil && !physical(t.segments) {
+		err = fmt.Errorf("%w: %w", ErrFormat, errNotPhysical)
 	}
-	if count == pnXnum {
-		var err error
-		if count, err = extendedCount(r, le.Uint64(h[40:])); err != nil {
-			return nil, nil, err
-		}
-	}
-	segments, gap, err := readTable(r, size, off, count)
-	if err == nil && !physical(segments) {
-		return nil, nil, fmt.Errorf("%w: no segment has a physical address (the core of a process, or /proc/kcore before Linux 4.11)", ErrFormat)
-	}
-	return segments, gap, err
+	return t, err
 }
 
 // physical reports whether the segments say where in physical memory they belong. In
@@ -130,23 +119,22 @@ func extendedCount(r io.ReaderAt, shoff uint64) (uint64, error) {
 	return uint64(binary.LittleEndian.Uint32(s[44:])), nil
 }
 
-func readTable(r io.ReaderAt, size int64, off, count uint64) ([]Segment, *vmem.Gap, error) {
+func readTable(r io.ReaderAt, size int64, off, count uint64) (table, error) {
 	if off > uint64(size) {
-		return nil, nil, fmt.Errorf("%w: program headers at %#x, behind the end of the file at %#x", ErrFormat, off, size)
+		return table{}, fmt.Errorf("%w: program headers at %#x, behind the end of the file at %#x", ErrFormat, off, size)
 	}
 	have := min(count, (uint64(size)-off)/phdrSize, maxSegments)
 	b := make([]byte, have*phdrSize)
 	n, err := r.ReadAt(b, int64(off))
-	segments := make([]Segment, 0, n/phdrSize)
+	t := table{off: off, end: min(off+count*phdrSize, uint64(size)), segments: make([]Segment, 0, n/phdrSize)}
 	for ; n >= phdrSize; b, n = b[phdrSize:], n-phdrSize {
-		segments = append(segments, newSegment(b))
+		t.segments = append(t.segments, newSegment(b))
 	}
-	got := uint64(len(segments))
-	if got == count {
-		return segments, nil, nil
+	if got := uint64(len(t.segments)); got < count {
+		lost := fmt.Errorf("%d of %d program headers: %w", got, count, unexpected(err))
+		t.gaps = append(t.gaps, vmem.Gap{Object: "image", Place: vmem.ImagePlace(int64(off + got*phdrSize)), Err: lost})
 	}
-	lost := fmt.Errorf("%d of %d program headers: %w", got, count, unexpected(err))
-	return segments, &vmem.Gap{Object: "image", Place: vmem.ImagePlace(int64(off + got*phdrSize)), Err: lost}, nil
+	return t, nil
 }
 
 func newSegment(b []byte) Segment {

@@ -10,10 +10,11 @@ import (
 )
 
 // unnamed lists the parts of the file that no header names: what a header that is damaged,
-// or that is missing, was of. Zeros of less than a page are there to align what follows.
-func (f *File) unnamed(r io.ReaderAt, size int64) {
+// or that is missing, was of. Zeros of less than a page are there to align what follows. The
+// program headers are between two offsets of the file.
+func (f *File) unnamed(r io.ReaderAt, size int64, from, to uint64) {
 	whole := vmem.Range[vmem.PhysAddr]{Size: uint64(size)}
-	named := headers(r)
+	named := append(headers(r), vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(from), Size: to - from})
 	for _, s := range f.segments {
 		named = append(named, vmem.Range[vmem.PhysAddr]{Start: vmem.PhysAddr(s.Offset), Size: s.FileSz})
 	}
@@ -36,24 +37,19 @@ func (f *File) unnamed(r io.ReaderAt, size int64) {
 // program headers, and the table of the names of both.
 const maxSections = 64
 
-// headers returns where the ELF header says that it, the program headers, and the section
-// headers with what is in the sections are.
+// headers returns where the ELF header says that it and the section headers with what is in
+// the sections are.
 func headers(r io.ReaderAt) []vmem.Range[vmem.PhysAddr] {
 	var h [ehdrSize]byte
 	if n, _ := r.ReadAt(h[:], 0); n < len(h) {
 		return nil
 	}
 	le := binary.LittleEndian
-	phoff, shoff := le.Uint64(h[32:]), le.Uint64(h[40:])
-	programs, sections := uint64(le.Uint16(h[56:])), uint64(le.Uint16(h[60:]))
-	if programs == pnXnum {
-		programs, _ = extendedCount(r, shoff)
+	shoff, sections := le.Uint64(h[40:]), uint64(le.Uint16(h[60:]))
+	if le.Uint16(h[56:]) == pnXnum {
 		sections = max(sections, 1)
 	}
-	all := []vmem.Range[vmem.PhysAddr]{
-		{Size: ehdrSize},
-		{Start: vmem.PhysAddr(phoff), Size: programs * phdrSize},
-	}
+	all := []vmem.Range[vmem.PhysAddr]{{Size: ehdrSize}}
 	if shoff == 0 || shoff > 1<<62 {
 		return all
 	}
