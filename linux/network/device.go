@@ -29,9 +29,13 @@ type Device struct {
 	AllMulti    uint32        `json:"allmulti"`
 	Address     string        `json:"address,omitempty"` // of the link, such as 02:42:ac:11:00:02
 	Broadcast   string        `json:"broadcast,omitempty"`
-	PermAddress string        `json:"permaddr,omitempty"` // what the device was made with
+	PermAddress string        `json:"permaddr,omitempty"` // what the device was made with, where that is another
 	Master      *DeviceRef    `json:"master,omitempty"`   // the bridge, bond or VRF that it is a port of
 	Link        *DeviceRef    `json:"link,omitempty"`     // the device below, or the other end of a pair
+	Port        *BridgePort   `json:"port,omitempty"`     // of a bridge
+	Info        *LinkInfo     `json:"info,omitempty"`     // of its kind
+	Driver      string        `json:"driver,omitempty"`   // of the hardware, such as virtio_net
+	Stats       *Stats        `json:"stats,omitempty"`    // nil where its driver's counters are not known
 	Sources     DeviceSources `json:"sources"`            // which views of the namespace hold it
 	Addr        vmem.VirtAddr `json:"kernelAddress"`      // of struct net_device
 }
@@ -80,6 +84,9 @@ type netDevice struct {
 	IP          vmem.VirtAddr `kernel:"ip_ptr,optional"`
 	IP6         vmem.VirtAddr `kernel:"ip6_ptr,optional"`
 	Qdisc       vmem.VirtAddr `kernel:"qdisc,optional"`
+	HandlerData vmem.VirtAddr `kernel:"rx_handler_data"`
+	RXQueues    uint32        `kernel:"num_rx_queues,optional"`
+	Parent      vmem.VirtAddr `kernel:"dev.parent"` // the device of the bus that it is on
 }
 
 // A nameNode is struct netdev_name_node: one of the names of a device.
@@ -90,8 +97,9 @@ type nameNode struct {
 
 // An adjacent is struct netdev_adjacent: the one above or below a device.
 type adjacent struct {
-	Dev    vmem.VirtAddr `kernel:"dev"`
-	Master bool          `kernel:"master"`
+	Dev     vmem.VirtAddr `kernel:"dev"`
+	Master  bool          `kernel:"master"`
+	Private vmem.VirtAddr `kernel:"private"` // such as the struct slave of a bond's
 }
 
 type deviceViews struct {
@@ -99,6 +107,7 @@ type deviceViews struct {
 	list   kstruct.Member // of struct net
 	node   kstruct.Member // of net_device
 	upper  kstruct.Member // of net_device
+	lower  kstruct.Member // of net_device
 	alias  kstruct.Member // the text of dev_ifalias
 	kind   *kstruct.Field[vmem.VirtAddr]
 
@@ -109,6 +118,9 @@ type deviceViews struct {
 	id       kstruct.Member // of Qdisc_ops
 	ops      *kstruct.Field[vmem.VirtAddr]
 	tables   deviceTables
+	priv     kstruct.Member                // of net_device
+	driver   *kstruct.Field[vmem.VirtAddr] // of device
+	driverID *kstruct.Field[vmem.VirtAddr] // the name of a device_driver
 	err      error
 }
 
@@ -118,6 +130,7 @@ func bindDevice(types *isf.File) (v deviceViews) {
 	v.list = kstruct.BindMember(b, "net", "dev_base_head")
 	v.node = kstruct.BindMember(b, "net_device", "dev_list")
 	v.upper = kstruct.BindMember(b, "net_device", "adj_list.upper")
+	v.lower = kstruct.BindMember(b, "net_device", "adj_list.lower")
 	v.kind = kstruct.BindField[vmem.VirtAddr](b, "rtnl_link_ops", "kind")
 	v.err = b.Err()
 	b = kstruct.NewBinder(types)
@@ -129,6 +142,9 @@ func bindDevice(types *isf.File) (v deviceViews) {
 	v.id = kstruct.BindOptionalMember(b, "Qdisc_ops", "id")
 	v.ops = kstruct.BindOptionalField[vmem.VirtAddr](b, "Qdisc", "ops")
 	v.tables = bindDeviceTables(b)
+	v.priv = kstruct.BindOptionalMember(b, "net_device", "priv")
+	v.driver = kstruct.BindOptionalField[vmem.VirtAddr](b, "device", "driver")
+	v.driverID = kstruct.BindOptionalField[vmem.VirtAddr](b, "device_driver", "name")
 	return v
 }
 
@@ -232,15 +248,15 @@ func (r *reader) readLinkAddress(d *device) {
 	if s.AddrLen == 0 {
 		return
 	}
-	if perm := s.PermAddr[:s.AddrLen]; !zero(perm) {
-		d.PermAddress = linkAddress(d.Type, perm)
-	}
 	b := make([]byte, s.AddrLen)
 	if _, err := r.space.ReadVirt(b, s.DevAddr); err != nil {
 		r.lose("address of "+d.text(), s.DevAddr, err)
 		return
 	}
 	d.Address = linkAddress(d.Type, b)
+	if perm := s.PermAddr[:s.AddrLen]; !zero(perm) && !bytes.Equal(perm, b) {
+		d.PermAddress = linkAddress(d.Type, perm)
+	}
 }
 
 // text names a device in a gap.
@@ -322,6 +338,13 @@ func (r *reader) readKind(d *device) {
 			r.lose("kind of "+d.text(), d.s.LinkOps, err)
 		}
 	}
+	if d.s.Parent != 0 && v.driver.Ok() && v.driverID.Ok() {
+		driver, err := r.driver(d.s.Parent)
+		if err != nil {
+			r.lose("driver of "+d.text(), d.s.Parent, err)
+		}
+		d.Driver = driver
+	}
 	if d.s.Qdisc != 0 && v.ops.Ok() && v.id.Ok() {
 		ops, err := v.ops.Load(r.space, d.s.Qdisc)
 		if err == nil {
@@ -331,4 +354,18 @@ func (r *reader) readKind(d *device) {
 			r.lose("qdisc of "+d.text(), d.s.Qdisc, err)
 		}
 	}
+}
+
+// driver returns the name of the driver of a struct device, empty for none.
+func (r *reader) driver(addr vmem.VirtAddr) (string, error) {
+	v := &r.views.device
+	at, err := v.driver.Load(r.space, addr)
+	if err != nil || at == 0 {
+		return "", err
+	}
+	name, err := v.driverID.Load(r.space, at)
+	if err != nil {
+		return "", err
+	}
+	return r.space.CString(name, nameMax)
 }

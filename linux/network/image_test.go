@@ -12,6 +12,7 @@ import (
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -23,6 +24,7 @@ type node struct {
 	tasks []*linux.Task
 	truth *truth.Node
 	read  []*Configuration // once it was
+	set   *module.Set
 }
 
 // openNode opens an image, which ends with the test's process.
@@ -42,6 +44,9 @@ func openNode(img testimages.Image) (*node, error) {
 		return nil, err
 	}
 	n.tasks = processes(n.k)
+	if n.set, err = module.Open(context.Background(), n.k, nil); err != nil {
+		return nil, err
+	}
 	n.truth, err = truth.Read(img.Truth)
 	return n, err
 }

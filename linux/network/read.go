@@ -16,7 +16,7 @@ import (
 
 // Options are the settings of [Configurations]. A nil pointer means the zero value.
 type Options struct {
-	// Types gives the types of a module over those of the kernel, such as module.Set.Types.
+	// Types gives the types of a module over those of the kernel: Types of a module.Set.
 	// Nil: the kernel's own types are all there are, so that what modules know of the
 	// devices they make is missing where they are not built in.
 	Types func(module string) (*isf.File, error)
@@ -88,6 +88,9 @@ type reader struct {
 	devices map[vmem.VirtAddr]*device        // by struct net_device
 	told    [kinds]int                       // how many objects of each kind there are
 	ticks   func() ticks
+	cpus    func() ([]int, error)
+	bound   map[boundKey]any // views of what modules have
+	once    map[string]bool  // what was told once
 }
 
 // Kinds of objects that are counted.
@@ -109,6 +112,8 @@ func newReader(ctx context.Context, k *linux.Kernel, opts *Options) *reader {
 		ctx: ctx, k: k, objs: k.Objects(), space: k.Space(), views: bind(k.Symbols()), losses: newLosses(k.Limits().Gaps),
 		configs: map[vmem.VirtAddr]*Configuration{}, devices: map[vmem.VirtAddr]*device{},
 	}
+	r.bound, r.once = map[boundKey]any{}, map[string]bool{}
+	r.cpus = sync.OnceValues(r.objs.CPUs)
 	r.ticks = sync.OnceValue(r.readTicks)
 	r.types = func(string) (*isf.File, error) { return k.Symbols(), nil }
 	if opts != nil && opts.Types != nil {
@@ -130,6 +135,8 @@ func (r *reader) read(namespaces []*Namespace) (found []*Configuration) {
 		each   func(*Configuration)
 	}{
 		{"network devices", r.views.device.err, r.readDevices},
+		{"links of network devices", r.views.device.err, r.readLinks},
+		{"counters of network devices", cmp.Or(r.views.device.err, r.views.stats.err), r.readStats},
 		{"network addresses", r.views.v4.err, r.readAddresses4},
 		{"network addresses of IPv6", r.views.v6.err, r.readAddresses6},
 		{"routes", cmp.Or(r.views.route.err, r.views.route4.err), r.readRoutes4},
@@ -170,6 +177,7 @@ func (c *Configuration) sort() {
 // views are the views of all artefacts. Each is bound alone, and fails alone.
 type views struct {
 	device deviceViews
+	stats  statsViews
 	v4     address4Views
 	v6     address6Views
 
@@ -182,6 +190,7 @@ type views struct {
 
 func bind(types *isf.File) (v views) {
 	v.device = bindDevice(types)
+	v.stats = bindStats(types)
 	v.v4 = bindAddress4(types)
 	v.v6 = bindAddress6(types)
 	v.route = bindRoute(types)
