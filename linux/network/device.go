@@ -34,10 +34,13 @@ type Device struct {
 	Link        *DeviceRef    `json:"link,omitempty"`     // the device below, or the other end of a pair
 	Port        *BridgePort   `json:"port,omitempty"`     // of a bridge
 	Info        *LinkInfo     `json:"info,omitempty"`     // of its kind
-	Driver      string        `json:"driver,omitempty"`   // of the hardware, such as virtio_net
-	Stats       *Stats        `json:"stats,omitempty"`    // nil where its driver's counters are not known
-	Sources     DeviceSources `json:"sources"`            // which views of the namespace hold it
-	Addr        vmem.VirtAddr `json:"kernelAddress"`      // of struct net_device
+	XDP         []XDPProgram  `json:"xdp,omitempty"`
+	TCX         []TCXProgram  `json:"tcx,omitempty"`
+	Qdiscs      []*Qdisc      `json:"qdiscs,omitempty"`
+	Driver      string        `json:"driver,omitempty"` // of the hardware, such as virtio_net
+	Stats       *Stats        `json:"stats,omitempty"`  // nil where its driver's counters are not known
+	Sources     DeviceSources `json:"sources"`          // which views of the namespace hold it
+	Addr        vmem.VirtAddr `json:"kernelAddress"`    // of struct net_device
 }
 
 // A DeviceRef names a device, of any namespace.
@@ -53,6 +56,7 @@ type device struct {
 	*Device
 	s      netDevice
 	config *Configuration
+	mini   [2]vmem.VirtAddr // mini_Qdiscs of what comes in and goes out
 }
 
 func (d *device) ref() *DeviceRef {

@@ -248,13 +248,22 @@ func (r *reader) virtioCounters(d *device, s *deviceCounters) (*counters, error)
 
 // A bondStats is struct bonding (include/net/bonding.h).
 type bondStats struct {
-	Stats [len(counters{}) * 8]byte `kernel:"bond_stats"`
+	Stats vmem.VirtAddr `kernel:"&bond_stats"` // a struct rtnl_link_stats64
 }
 
 // A slaveStats is struct slave.
 type slaveStats struct {
-	Dev   vmem.VirtAddr             `kernel:"dev"`
-	Stats [len(counters{}) * 8]byte `kernel:"slave_stats"`
+	Dev   vmem.VirtAddr `kernel:"dev"`
+	Stats vmem.VirtAddr `kernel:"&slave_stats"`
+}
+
+// countersAt reads the first counters of a struct rtnl_link_stats64.
+func (r *reader) countersAt(addr vmem.VirtAddr) (*counters, error) {
+	var s deviceCounters
+	if _, err := r.space.ReadVirt(s.Stats[:], addr); err != nil {
+		return nil, err
+	}
+	return s.base(), nil
 }
 
 // maxBonds is how deep bonds are in each other: MAX_NEST_DEV of include/linux/netdevice.h.
@@ -268,7 +277,10 @@ func (r *reader) bondCounters(d *device, depth int) (*counters, error) {
 		return nil, nil
 	}
 	v := &r.views.device
-	sum := (&deviceCounters{Stats: b.Stats}).base()
+	sum, err := r.countersAt(b.Stats)
+	if err != nil {
+		return nil, err
+	}
 	for node, err := range r.walk("slaves of " + d.text()).List(v.lower.Of(d.Addr)) {
 		var a adjacent
 		if err == nil {
@@ -286,8 +298,12 @@ func (r *reader) bondCounters(d *device, depth int) (*counters, error) {
 		if now == nil || err != nil {
 			return nil, err
 		}
-		for i, before := range (&deviceCounters{Stats: s.Stats}).base() {
-			sum[i] += now[i] - before
+		before, err := r.countersAt(s.Stats)
+		if err != nil {
+			return nil, err
+		}
+		for i := range sum {
+			sum[i] += now[i] - before[i]
 		}
 	}
 	return sum, nil

@@ -152,24 +152,26 @@ func (r *reader) readMaster(d *device) {
 	}
 }
 
-// A pair is struct veth_priv of drivers/net/veth.c, or netkit of drivers/net/netkit.c.
-type pair struct {
-	Peer vmem.VirtAddr `kernel:"peer"`
-}
-
-// readPair reads the other end of a pair, which must lead back.
+// readPair reads the other end of a pair: the first member of struct veth_priv of
+// drivers/net/veth.c since 2.6.24, and of struct netkit of drivers/net/netkit.c. It is read
+// without the types of the module, which old kernels do not have; that it leads back is the
+// proof.
 func (r *reader) readPair(d *device) {
-	typ := map[string]string{"veth": "veth_priv", "netkit": "netkit"}[d.Kind]
-	p, ok := private[pair](r, d, d.Kind, typ)
-	if !ok {
+	peer, err := r.space.Uint64(r.priv(d))
+	if err != nil {
+		r.lose("peer of "+d.text(), d.Addr, err)
 		return
 	}
-	other := r.known(d, "peer", p.Peer)
+	other := r.known(d, "peer", vmem.VirtAddr(peer))
 	if other == nil {
 		return
 	}
-	if back, ok := private[pair](r, other, d.Kind, typ); ok && back.Peer != d.Addr {
-		r.lose("peer of "+d.text(), d.Addr, corrupt("%s is paired with %v", other.text(), back.Peer))
+	back, err := r.space.Uint64(r.priv(other))
+	if err == nil && (vmem.VirtAddr(back) != d.Addr || other.Kind != d.Kind) {
+		err = corrupt("%s is paired with %v", other.text(), vmem.VirtAddr(back))
+	}
+	if err != nil {
+		r.lose("peer of "+d.text(), d.Addr, err)
 		return
 	}
 	d.Link = other.ref()

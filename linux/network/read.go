@@ -137,6 +137,9 @@ func (r *reader) read(namespaces []*Namespace) (found []*Configuration) {
 		{"network devices", r.views.device.err, r.readDevices},
 		{"links of network devices", r.views.device.err, r.readLinks},
 		{"counters of network devices", cmp.Or(r.views.device.err, r.views.stats.err), r.readStats},
+		{"programs of network devices", cmp.Or(r.views.device.err, r.views.bpf.err), r.readPrograms},
+		{"qdiscs", cmp.Or(r.views.device.err, r.views.qdisc.err), r.readQdiscs},
+		{"filters of qdiscs", r.views.qdisc.filter.err, func(*Configuration) {}},
 		{"network addresses", r.views.v4.err, r.readAddresses4},
 		{"network addresses of IPv6", r.views.v6.err, r.readAddresses6},
 		{"routes", cmp.Or(r.views.route.err, r.views.route4.err), r.readRoutes4},
@@ -178,6 +181,8 @@ func (c *Configuration) sort() {
 type views struct {
 	device deviceViews
 	stats  statsViews
+	bpf    bpfViews
+	qdisc  qdiscViews
 	v4     address4Views
 	v6     address6Views
 
@@ -191,6 +196,8 @@ type views struct {
 func bind(types *isf.File) (v views) {
 	v.device = bindDevice(types)
 	v.stats = bindStats(types)
+	v.bpf = bindBPF(types)
+	v.qdisc = bindQdisc(types)
 	v.v4 = bindAddress4(types)
 	v.v6 = bindAddress6(types)
 	v.route = bindRoute(types)
