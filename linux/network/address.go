@@ -118,6 +118,9 @@ func (r *reader) addressesOf4(c *Configuration, d *device) {
 		return
 	}
 	for addr, err := range r.walk(what).Chain(of.List, v.next.Offset()) {
+		if r.done() {
+			break
+		}
 		var ifa inIfaddr
 		if err == nil {
 			err = v.ifa.Read(r.space, addr, &ifa)
@@ -223,6 +226,9 @@ func (r *reader) addressesOf6(c *Configuration, d *device) {
 		return
 	}
 	for node, err := range r.walk(what).List(v.list.Of(d.s.IP6)) {
+		if r.done() {
+			break
+		}
 		var ifa inet6Ifaddr
 		addr := v.node.Container(node)
 		if err == nil {

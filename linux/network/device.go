@@ -159,9 +159,12 @@ func (r *reader) readDevices(c *Configuration) {
 	what := object("network devices", c)
 	found := newDeviceSet()
 	for node, err := range r.walk(what).List(v.list.Of(c.Namespace.Addr)) {
+		if r.done() {
+			break
+		}
 		if err != nil {
 			found.broken = true
-			r.losses.add(gap(what, c.Namespace.Addr, err))
+			r.lose(what, c.Namespace.Addr, err)
 			continue
 		}
 		r.addDevice(c, found, v.node.Container(node), InDeviceList)
@@ -303,6 +306,9 @@ func (r *reader) readNames(d *device) {
 		return
 	}
 	for node, err := range r.walk(what).List(v.nameList.Of(d.s.NameNode)) {
+		if r.done() {
+			break
+		}
 		var name string
 		if err == nil {
 			name, err = r.altName(v.nameList.Container(node), d.Addr)

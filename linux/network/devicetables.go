@@ -159,6 +159,9 @@ func (r *reader) fromArray(c *Configuration, found *deviceSet) (there, broken bo
 	}
 	what := object("network devices by index", c)
 	for entry, err := range r.walk(what).XArray(v.tables.array.Of(c.Namespace.Addr)) {
+		if r.done() {
+			break
+		}
 		if err != nil {
 			broken = true
 			r.lose(what, c.Namespace.Addr, err)
@@ -193,7 +196,13 @@ func (r *reader) eachNode(c *Configuration, table *kstruct.Field[vmem.VirtAddr],
 	}
 	w := r.walk(what)
 	for _, head := range heads {
+		if r.done() {
+			break
+		}
 		for node, err := range w.HList(head) {
+			if r.done() {
+				break
+			}
 			if err == nil {
 				err = visit(node)
 			}
@@ -205,16 +214,29 @@ func (r *reader) eachNode(c *Configuration, table *kstruct.Field[vmem.VirtAddr],
 	return broken
 }
 
+// maxMissing is how many pieces of a table in a row may be lost before the rest is left: a
+// few pages.
+const maxMissing = 64
+
 // heads returns which of the n pointers at addr are not 0. With an error come those that
 // could be read.
 func (r *reader) heads(addr vmem.VirtAddr, n int) (used []vmem.VirtAddr, err error) {
 	var piece [512]byte
+	missing := 0
 	for first := 0; first < n; first += len(piece) / 8 {
 		b := piece[:min(len(piece), (n-first)*8)]
 		start := addr + vmem.VirtAddr(first*8)
 		got, e := r.space.ReadVirt(b, start)
-		if e != nil && err == nil {
-			err = e
+		switch {
+		case e == nil:
+			missing = 0
+		case missing > maxMissing:
+			return used, e
+		default:
+			missing++
+			if err == nil {
+				err = e
+			}
 		}
 		for i := 0; i+8 <= got; i += 8 {
 			if binary.LittleEndian.Uint64(b[i:]) != 0 {

@@ -282,6 +282,9 @@ func (r *reader) bondCounters(d *device, depth int) (*counters, error) {
 		return nil, err
 	}
 	for node, err := range r.walk("slaves of " + d.text()).List(v.lower.Of(d.Addr)) {
+		if r.done() {
+			break
+		}
 		var a adjacent
 		if err == nil {
 			a, err = v.adjacent.Load(r.space, v.above.Container(node))

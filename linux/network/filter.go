@@ -43,14 +43,20 @@ type tcfChain struct {
 	Block   vmem.VirtAddr `kernel:"block"`
 }
 
+// A miniQdisc is struct mini_Qdisc: what packets on their way in or out go through.
+type miniQdisc struct {
+	Filters vmem.VirtAddr `kernel:"filter_list"` // the first of the chain 0
+	Block   vmem.VirtAddr `kernel:"block"`       // not set of what goes out
+}
+
 type filterViews struct {
 	block kstruct.Member // the list of chains of tcf_block
 	node  kstruct.Member // of tcf_chain
 	chain *kstruct.View[tcfChain]
 	proto *kstruct.View[tcfProto]
-	next  kstruct.Member                // of tcf_proto
-	kind  kstruct.Member                // of tcf_proto_ops
-	mini  *kstruct.Field[vmem.VirtAddr] // the block of mini_Qdisc
+	next  kstruct.Member // of tcf_proto
+	kind  kstruct.Member // of tcf_proto_ops
+	mini  *kstruct.View[miniQdisc]
 	err   error
 }
 
@@ -61,7 +67,7 @@ func bindFilter(b *kstruct.Binder) (v filterViews) {
 	v.proto = kstruct.Bind[tcfProto](b, "tcf_proto")
 	v.next = kstruct.BindMember(b, "tcf_proto", "next")
 	v.kind = kstruct.BindMember(b, "tcf_proto_ops", "kind")
-	v.mini = kstruct.BindField[vmem.VirtAddr](b, "mini_Qdisc", "block")
+	v.mini = kstruct.Bind[miniQdisc](b, "mini_Qdisc")
 	v.err = b.Err()
 	return v
 }
@@ -99,7 +105,7 @@ func (r *reader) qdiscFilters(d *device, q *Qdisc, s *qdisc) {
 }
 
 func (r *reader) miniFilters(d *device, q *Qdisc, direction string, mini vmem.VirtAddr) {
-	block, err := r.views.qdisc.filter.mini.Load(r.space, mini)
+	block, err := r.blockOf(mini)
 	if err != nil {
 		r.lose("filters of "+d.text(), mini, err)
 		return
@@ -107,6 +113,22 @@ func (r *reader) miniFilters(d *device, q *Qdisc, direction string, mini vmem.Vi
 	if block != 0 {
 		r.readBlock(d, q, direction, block)
 	}
+}
+
+// blockOf returns the block of filters that the mini_Qdisc at addr is of, by its first filter
+// where it does not say itself, and 0 where there is none.
+func (r *reader) blockOf(addr vmem.VirtAddr) (vmem.VirtAddr, error) {
+	v := &r.views.qdisc.filter
+	m, err := v.mini.Load(r.space, addr)
+	if err != nil || m.Block != 0 || m.Filters == 0 {
+		return m.Block, err
+	}
+	first, err := v.proto.Load(r.space, m.Filters)
+	if err != nil {
+		return 0, err
+	}
+	chain, err := v.chain.Load(r.space, first.Chain)
+	return chain.Block, err
 }
 
 // maxFilters is how many filters of a qdisc are told.
@@ -122,6 +144,9 @@ func (r *reader) readBlock(d *device, q *Qdisc, direction string, addr vmem.Virt
 	}
 	w := r.walk(what)
 	for node, err := range w.List(v.block.Of(addr)) {
+		if r.done() {
+			break
+		}
 		at := v.node.Container(node)
 		var chain tcfChain
 		if err == nil {
@@ -135,6 +160,9 @@ func (r *reader) readBlock(d *device, q *Qdisc, direction string, addr vmem.Virt
 			continue
 		}
 		for proto, err := range w.Chain(chain.Filters, v.next.Offset()) {
+			if r.done() {
+				break
+			}
 			if err == nil && len(q.Filters) >= maxFilters {
 				r.lose(what, at, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxFilters))
 				return
@@ -204,6 +232,9 @@ func (r *reader) readFilterPrograms(d *device, f *Filter, what string, root vmem
 	}
 	node, _ := v.Offset("Node")
 	for at, err := range r.walk(what).List(head.Programs) {
+		if r.done() {
+			break
+		}
 		var s bpfFilter
 		if err == nil {
 			s, err = v.Load(r.space, at-vmem.VirtAddr(node))

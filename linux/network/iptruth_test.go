@@ -556,3 +556,216 @@ func closeNumbers(got, truth jsonObject, keys ...string) {
 		}
 	}
 }
+
+// The neighbours are those that `ip neighbour` showed, in any order, for it is that of a hash
+// table; their states move on until memory is captured.
+func TestTrueNeighbours(t *testing.T) {
+	eachNetwork(t, "ip_neigh.json", func(t *testing.T, c *Configuration, truth []jsonObject) {
+		got := map[string]jsonObject{}
+		for _, n := range c.Neighbours {
+			if n.Flags&neighbourProxy == 0 {
+				got[n.Device+" "+n.Dst.String()] = ipNeighbour(n)
+			}
+		}
+		for _, want := range truth {
+			key := want["dev"].(string) + " " + want["dst"].(string)
+			found, ok := got[key]
+			delete(got, key)
+			for _, moving := range []string{"refcnt", "used", "confirmed", "updated", "probes"} {
+				delete(want, moving)
+			}
+			if !ok {
+				t.Errorf("%s is not in the image: %v", key, want)
+				continue
+			}
+			said, state := fmt.Sprint(want["state"]), asJSON(t, found["state"])
+			if moves(said) && moves(fmt.Sprint(state)) {
+				want["state"] = state
+				if _, ok := found["lladdr"]; !ok {
+					delete(want, "lladdr")
+				}
+			}
+			if d := cmp.Diff(asJSON(t, want), asJSON(t, found)); d != "" {
+				t.Errorf("%s (-truth +image):\n%s", key, d)
+			}
+		}
+		for key, found := range got {
+			t.Errorf("%s is in no truth: %v", key, found)
+		}
+	})
+}
+
+// moves reports whether a neighbour may be in another state soon.
+func moves(states string) bool {
+	for _, s := range []string{"REACHABLE", "STALE", "DELAY", "PROBE", "INCOMPLETE", "FAILED"} {
+		if strings.Contains(states, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func ipNeighbour(n *Neighbour) jsonObject {
+	o := jsonObject{"dst": n.Dst, "state": n.State.Names()}
+	if n.Device != "" {
+		o["dev"] = n.Device
+	}
+	if n.LinkAddress != "" {
+		o["lladdr"] = n.LinkAddress
+	}
+	for _, name := range n.Flags.Names() {
+		o[name] = nil
+	}
+	if n.Protocol != 0 {
+		o["protocol"] = n.Protocol
+	}
+	return o
+}
+
+func TestTrueProxies(t *testing.T) {
+	eachNetwork(t, "ip_neigh_proxy.json", func(t *testing.T, c *Configuration, truth []jsonObject) {
+		var got []jsonObject
+		for _, n := range c.Neighbours {
+			if n.Flags&neighbourProxy != 0 {
+				o := ipNeighbour(n)
+				delete(o, "state")
+				got = append(got, o)
+			}
+		}
+		compare(t, truth, got)
+	})
+}
+
+// The filters of clsact and of other qdiscs are those that `tc filter` showed, with their
+// programs.
+func TestTrueFilters(t *testing.T) {
+	eachNode(t, func(t *testing.T, n *node) {
+		compared := 0
+		for _, c := range n.configs(t) {
+			for _, d := range c.Devices {
+				for _, of := range []struct{ file, direction string }{
+					{"tc_filter." + d.Name + ".json", ""}, {"tc_filter_ingress." + d.Name + ".json", "ingress"}, {"tc_filter_egress." + d.Name + ".json", "egress"},
+				} {
+					truth, err := readTruth(n, c, of.file)
+					if errors.Is(err, fs.ErrNotExist) {
+						continue
+					}
+					if err != nil {
+						t.Error(err)
+						continue
+					}
+					compare(t, shownFilters(truth), tcFilters(d, of.direction))
+					compared += len(truth)
+				}
+			}
+		}
+		t.Logf("%d filters compared", compared)
+	})
+}
+
+// shownFilters returns what is read of filters: each once, and programs.
+func shownFilters(truth []jsonObject) (shown []jsonObject) {
+	for _, f := range truth {
+		if f["ingress"] == true {
+			continue // tc shows those of ingress for egress too, where there is no clsact
+		}
+		options, _ := f["options"].(jsonObject)
+		if options == nil {
+			shown = append(shown, f)
+			continue
+		}
+		if prog, ok := options["prog"].(jsonObject); ok {
+			shown = append(shown, jsonObject{
+				"handle": options["handle"], "bpf_name": options["bpf_name"], "direct-action": options["direct-action"], "id": prog["id"], "tag": prog["tag"],
+			})
+		}
+	}
+	return shown
+}
+
+// tcFilters returns the filters of a direction, or those of other qdiscs than clsact and
+// ingress, in the form of shownFilters.
+func tcFilters(d *Device, direction string) (got []jsonObject) {
+	for _, q := range d.Qdiscs {
+		for _, f := range q.Filters {
+			if f.Direction != direction {
+				continue
+			}
+			o := jsonObject{"protocol": f.Protocol, "pref": f.Pref, "kind": f.Kind, "chain": f.Chain}
+			if direction == "" {
+				o["parent"] = q.Handle
+			}
+			got = append(got, o)
+			for _, p := range f.Programs {
+				got = append(got, jsonObject{
+					"handle": fmt.Sprintf("%#x", p.Handle), "bpf_name": p.Name, "direct-action": p.Direct, "id": p.Prog.ID, "tag": p.Prog.Tag,
+				})
+			}
+		}
+	}
+	return got
+}
+
+// The classes of an htb are those that `tc class` showed.
+func TestTrueClasses(t *testing.T) {
+	eachNode(t, func(t *testing.T, n *node) {
+		compared := 0
+		for _, c := range n.configs(t) {
+			for _, d := range c.Devices {
+				b, err := os.ReadFile(filepath.Join(n.img.Truth, "net", fmt.Sprint(c.Namespace.Inum), "tc_class."+d.Name+".json"))
+				if err != nil {
+					continue
+				}
+				var want, got []string
+				for line := range strings.Lines(string(b)) { // tc writes these as text
+					if rest, ok := strings.CutPrefix(line, "class htb "); ok {
+						want = append(want, strings.Join(strings.Fields(rest)[:htbWords(rest)], " "))
+					}
+				}
+				for _, q := range d.Qdiscs {
+					for _, class := range q.Classes {
+						got = append(got, tcClass(&class))
+					}
+				}
+				if d := cmp.Diff(want, got); d != "" {
+					t.Errorf("(-truth +image):\n%s", d)
+				}
+				compared += len(want)
+			}
+		}
+		t.Logf("%d classes compared", compared)
+	})
+}
+
+// htbWords returns how many words of a line say what is compared: all up to the ceiling.
+func htbWords(line string) int {
+	for i, word := range strings.Fields(line) {
+		if word == "ceil" {
+			return i + 2
+		}
+	}
+	return 0
+}
+
+func tcClass(c *QdiscClass) string {
+	text := c.Handle.String() + " "
+	if c.Parent == tcRoot {
+		text += "root"
+	} else {
+		text += "parent " + c.Parent.String()
+	}
+	if c.Leaf != 0 {
+		text += " leaf " + c.Leaf.String()
+	}
+	rate := func(bytes uint64) string {
+		if bits := bytes * 8; bits%1e9 == 0 {
+			return fmt.Sprintf("%dGbit", bits/1e9)
+		} else {
+			return fmt.Sprintf("%dMbit", bits/1e6)
+		}
+	}
+	if c.Leaf != 0 {
+		text += fmt.Sprintf(" prio %d quantum %d", c.Prio, c.Quantum)
+	}
+	return text + " rate " + rate(c.Rate) + " ceil " + rate(c.Ceil)
+}

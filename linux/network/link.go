@@ -397,6 +397,9 @@ func (r *reader) readBridge(d *device) {
 	offset, _ := v.Offset("Node")
 	what := "ports of " + d.text()
 	for node, err := range r.walk(what).List(br.Ports) {
+		if r.done() {
+			break
+		}
 		var p bridgePort
 		addr := node - vmem.VirtAddr(offset)
 		if err == nil {

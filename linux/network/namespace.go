@@ -77,7 +77,14 @@ type nsViews struct {
 	inode   *kstruct.Field[vmem.VirtAddr] // of struct file
 	ofName  *kstruct.Field[vmem.VirtAddr] // the inode of a dentry
 	private *kstruct.Field[vmem.VirtAddr] // of an inode
+	super   *kstruct.Field[vmem.VirtAddr] // of an inode
+	magic   *kstruct.Field[uint64]        // of a super_block
+	ops     *kstruct.Field[vmem.VirtAddr] // of a ns_common
 	fileErr error
+
+	sk       *kstruct.Field[vmem.VirtAddr] // of the socket in a socket_alloc
+	vfsInode kstruct.Member                // of a socket_alloc
+	skNet    *kstruct.Field[vmem.VirtAddr] // of a sock
 }
 
 func bindNS(types *isf.File) (v nsViews) {
@@ -99,7 +106,14 @@ func bindNS(types *isf.File) (v nsViews) {
 	v.inode = kstruct.BindField[vmem.VirtAddr](b, "file", "f_inode")
 	v.ofName = kstruct.BindField[vmem.VirtAddr](b, "dentry", "d_inode")
 	v.private = kstruct.BindField[vmem.VirtAddr](b, "inode", "i_private")
+	v.super = kstruct.BindField[vmem.VirtAddr](b, "inode", "i_sb")
+	v.magic = kstruct.BindField[uint64](b, "super_block", "s_magic")
+	v.ops = kstruct.BindField[vmem.VirtAddr](b, "ns_common", "ops")
 	v.fileErr = b.Err()
+	b = kstruct.NewBinder(types)
+	v.sk = kstruct.BindOptionalField[vmem.VirtAddr](b, "socket_alloc", "socket.sk")
+	v.vfsInode = kstruct.BindOptionalMember(b, "socket_alloc", "vfs_inode")
+	v.skNet = kstruct.BindOptionalField[vmem.VirtAddr](b, "sock", "__sk_common.skc_net.net")
 	return v
 }
 
@@ -116,9 +130,10 @@ func Namespaces(ctx context.Context, k *linux.Kernel, tasks []*linux.Task) iter.
 		k.Physical().Refresh()
 		f := nsFinder{
 			ctx: ctx, k: k, space: k.Space(), views: bindNS(k.Symbols()), byAddr: map[vmem.VirtAddr]*Namespace{}, bad: map[vmem.VirtAddr]bool{},
+			losses: newLosses(k.Limits().Gaps),
 		}
 		f.find(tasks)
-		for _, err := range f.gaps {
+		for _, err := range f.losses.all() {
 			if !yield(nil, err) {
 				return
 			}
@@ -144,14 +159,14 @@ type nsFinder struct {
 	byAddr map[vmem.VirtAddr]*Namespace
 	bad    map[vmem.VirtAddr]bool // what was taken for a namespace and is none
 	ops    vmem.VirtAddr          // netns_operations, once known
-	gaps   []error
+	losses *losses
 }
 
 const nsObject = "network namespaces"
 
 func (f *nsFinder) find(tasks []*linux.Task) {
 	if f.views.err != nil {
-		f.gaps = append(f.gaps, gap(nsObject, 0, f.views.err))
+		f.lose(nsObject, 0, f.views.err)
 		return
 	}
 	if at, err := f.k.Symbol("netns_operations"); err == nil {
@@ -180,12 +195,19 @@ func (f *nsFinder) add(what string, addr vmem.VirtAddr, from Sources) *Namespace
 	n, err := f.read(addr)
 	if err != nil {
 		f.bad[addr] = true
-		f.gaps = append(f.gaps, gap(nsObject, addr, fmt.Errorf("%s: %w", what, err)))
+		f.lose(nsObject, addr, fmt.Errorf("%s: %w", what, err))
 		return nil
 	}
 	n.Sources = from
 	f.byAddr[addr] = n
 	return n
+}
+
+// lose tells a loss, unless it is that the context ended.
+func (f *nsFinder) lose(object string, addr vmem.VirtAddr, err error) {
+	if f.ctx.Err() == nil {
+		f.losses.add(gap(object, addr, err))
+	}
 }
 
 // read reads the struct net at addr and verifies it.
@@ -249,7 +271,7 @@ func (f *nsFinder) fromList() {
 	if !known {
 		first := f.first()
 		if first == nil {
-			f.gaps = append(f.gaps, gap(nsObject, 0, err))
+			f.lose(nsObject, 0, err)
 			return
 		}
 		first.Sources |= InList
@@ -257,7 +279,7 @@ func (f *nsFinder) fromList() {
 	}
 	for node, err := range w.List(head) {
 		if err != nil {
-			f.gaps = append(f.gaps, err)
+			f.lose(nsObject, 0, err)
 			continue
 		}
 		addr := v.list.Container(node)
@@ -286,7 +308,7 @@ func (f *nsFinder) first() *Namespace {
 // fromTasks adds the namespaces that tasks and their threads are in.
 func (f *nsFinder) fromTasks(tasks []*linux.Task) {
 	if f.views.taskErr != nil {
-		f.gaps = append(f.gaps, gap(nsObject, 0, f.views.taskErr))
+		f.lose(nsObject, 0, f.views.taskErr)
 		return
 	}
 	proxies := map[vmem.VirtAddr]*Namespace{0: nil}
@@ -311,13 +333,13 @@ func (f *nsFinder) fromThread(leader, t *linux.Task, proxies map[vmem.VirtAddr]*
 	v := &f.views
 	proxy, err := v.nsproxy.Load(f.space, t.Addr)
 	if err != nil {
-		f.gaps = append(f.gaps, gap(nsObject+" of "+t.String(), t.Addr, err))
+		f.lose(nsObject+" of "+t.String(), t.Addr, err)
 		return
 	}
 	n, seen := proxies[proxy]
 	if !seen {
 		if n, err = f.ofProxy(t, proxy); err != nil {
-			f.gaps = append(f.gaps, gap(nsObject+" of "+t.String(), proxy, err))
+			f.lose(nsObject+" of "+t.String(), proxy, err)
 		}
 		proxies[proxy] = n
 	}
@@ -352,7 +374,7 @@ func (f *nsFinder) fromMounts(tasks []*linux.Task) {
 		seen[in.Mnt] = true
 		for m, err := range t.Mounts(f.ctx) {
 			if err != nil {
-				f.gaps = append(f.gaps, err)
+				f.lose(nsObject, 0, err)
 				continue
 			}
 			if m.FSType == "nsfs" && isNetName(m.Root) {
@@ -373,8 +395,21 @@ func (f *nsFinder) fromMount(m linux.Mount) {
 	}
 }
 
-// fromFiles adds the namespaces that tasks have open.
+// Magic numbers of the file systems of namespaces and sockets (include/uapi/linux/magic.h).
+const (
+	magicNS   = 0x6e736673
+	magicSock = 0x534f434b
+)
+
+// fromFiles adds the namespaces that tasks have open, and those of their sockets: a socket
+// keeps its namespace.
 func (f *nsFinder) fromFiles(tasks []*linux.Task) {
+	v := &f.views
+	if v.fileErr != nil {
+		f.lose(nsObject+" of files", 0, v.fileErr)
+		return
+	}
+	supers, seen := map[vmem.VirtAddr]uint64{}, map[vmem.VirtAddr]bool{}
 	for _, t := range tasks {
 		if f.ctx.Err() != nil {
 			return
@@ -382,14 +417,72 @@ func (f *nsFinder) fromFiles(tasks []*linux.Task) {
 		if t.KernelThread {
 			continue
 		}
-		for fd, err := range t.Files(f.ctx) {
-			if err != nil || !isNetName(fd.Path) { // the process says what is lost of its files
+		for fd, err := range t.Descriptors(f.ctx) {
+			if err != nil || seen[fd.Addr] { // the process says what is lost of its files
 				continue
 			}
-			inode, err := f.views.inode.Load(f.space, fd.Addr)
-			f.fromInode(fmt.Sprintf("descriptor %d of %v", fd.FD, t), inode, err, InFiles)
+			seen[fd.Addr] = true
+			what := func() string { return fmt.Sprintf("descriptor %d of %v", fd.FD, t) }
+			inode, err := v.inode.Load(f.space, fd.Addr)
+			if err != nil {
+				continue
+			}
+			switch f.magic(supers, inode) {
+			case magicNS:
+				f.fromNSFile(what, inode)
+			case magicSock:
+				f.fromSocket(what, inode)
+			}
 		}
 	}
+}
+
+// magic returns what the file system of an inode is, 0 where that can't be read.
+func (f *nsFinder) magic(supers map[vmem.VirtAddr]uint64, inode vmem.VirtAddr) uint64 {
+	super, err := f.views.super.Load(f.space, inode)
+	if err != nil {
+		return 0
+	}
+	magic, known := supers[super]
+	if !known {
+		magic, _ = f.views.magic.Load(f.space, super) // 0 with an error
+		supers[super] = magic
+	}
+	return magic
+}
+
+// fromNSFile adds the namespace of an open file, if it is a network namespace.
+func (f *nsFinder) fromNSFile(what func() string, inode vmem.VirtAddr) {
+	v := &f.views
+	ns, err := v.private.Load(f.space, inode)
+	if err != nil {
+		f.lose(nsObject, inode, fmt.Errorf("%s: %w", what(), err))
+		return
+	}
+	if ops, err := v.ops.Load(f.space, ns); err == nil && f.isOps(ops) { // others are of another type
+		f.add(what(), v.common.Container(ns), InFiles)
+	}
+}
+
+// fromSocket adds the namespace of a socket. One that is just being made or closed has none.
+func (f *nsFinder) fromSocket(what func() string, inode vmem.VirtAddr) {
+	v := &f.views
+	if !v.sk.Ok() || !v.vfsInode.Ok() || !v.skNet.Ok() {
+		return
+	}
+	sk, err := v.sk.Load(f.space, v.vfsInode.Container(inode))
+	if err != nil || sk == 0 {
+		return // who reads the sockets says what is lost of them
+	}
+	net, err := v.skNet.Load(f.space, sk)
+	if err != nil || net == 0 {
+		return
+	}
+	if n := f.byAddr[net]; n != nil { // as a rule
+		n.Sources |= InSockets
+		return
+	}
+	f.add(what(), net, InSockets)
 }
 
 // fromInode adds the namespace that a file of nsfs stands for (fs/nsfs.c).
@@ -403,7 +496,7 @@ func (f *nsFinder) fromInode(what string, inode vmem.VirtAddr, err error, from S
 		ns, err = v.private.Load(f.space, inode)
 	}
 	if err != nil {
-		f.gaps = append(f.gaps, gap(nsObject, inode, fmt.Errorf("%s: %w", what, err)))
+		f.lose(nsObject, inode, fmt.Errorf("%s: %w", what, err))
 		return nil
 	}
 	return f.add(what, v.common.Container(ns), from)

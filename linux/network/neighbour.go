@@ -207,8 +207,14 @@ func (w *neighbourWalk) entries() {
 		w.lose(w.what, w.s.Hash, err)
 	}
 	for _, head := range heads {
+		if w.done() {
+			break
+		}
 		if v.node.Ok() {
 			for node, err := range w.list.HList(head) {
+				if w.done() {
+					break
+				}
 				w.entry(v.node.Container(node), err)
 			}
 			continue
@@ -218,6 +224,9 @@ func (w *neighbourWalk) entries() {
 			continue // told above
 		}
 		for addr, err := range w.list.Chain(vmem.VirtAddr(first), v.next.Offset()) {
+			if w.done() {
+				break
+			}
 			w.entry(addr, err)
 		}
 	}
@@ -282,11 +291,17 @@ func (w *neighbourWalk) proxies() {
 		w.lose(w.what, w.s.Proxies, err)
 	}
 	for _, head := range heads {
+		if w.done() {
+			break
+		}
 		first, err := w.space.Uint64(head)
 		if err != nil {
 			continue // told above
 		}
 		for addr, err := range w.list.Chain(vmem.VirtAddr(first), v.after.Offset()) {
+			if w.done() {
+				break
+			}
 			w.proxy(addr, err)
 		}
 	}

@@ -219,7 +219,13 @@ func (r *reader) readHash(d *device, what string, table vmem.VirtAddr) {
 	}
 	w := r.walk(what)
 	for _, head := range heads {
+		if r.done() {
+			break
+		}
 		for node, err := range w.HList(head) {
+			if r.done() {
+				break
+			}
 			if err != nil {
 				r.lose(what, head, err)
 				continue

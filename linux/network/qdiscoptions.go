@@ -161,7 +161,13 @@ func (r *reader) htb(d *device, q *Qdisc, s *qdisc) {
 	}
 	w := r.walk(what)
 	for _, head := range heads {
+		if r.done() {
+			break
+		}
 		for at, err := range w.HList(head) {
+			if r.done() {
+				break
+			}
 			if err == nil && len(q.Classes) >= maxQdiscs {
 				r.lose(what, head, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxQdiscs))
 				return

@@ -91,6 +91,7 @@ type reader struct {
 	cpus    func() ([]int, error)
 	bound   map[boundKey]any // views of what modules have
 	once    map[string]bool  // what was told once
+	lost    int              // how many losses there were
 }
 
 // Kinds of objects that are counted.
@@ -219,14 +220,30 @@ func (r *reader) room(kind int, c *Configuration) bool {
 	return r.told[kind] <= most
 }
 
-// lose tells a loss.
+// maxLosses is how many objects may be lost before the rest is left: then memory was
+// overwritten, and leads through anything.
+const maxLosses = 1 << 15
+
+// done reports whether the context ended, or so much was lost that nothing more is read.
+func (r *reader) done() bool {
+	if r.lost == maxLosses {
+		r.lost++
+		r.losses.add(gap("configuration of the network", 0, fmt.Errorf("%w: more than %d losses, and what follows is not read", kstruct.ErrTooMany, maxLosses)))
+	}
+	return r.lost >= maxLosses || r.ctx.Err() != nil
+}
+
+// lose tells a loss, unless it is that the context ended.
 func (r *reader) lose(object string, addr vmem.VirtAddr, err error) {
-	r.losses.add(gap(object, addr, err))
+	if r.lost < maxLosses && r.ctx.Err() == nil {
+		r.lost++
+		r.losses.add(gap(object, addr, err))
+	}
 }
 
 // walk returns a walk over containers of one kind of object of a namespace.
 func (r *reader) walk(object string) *kstruct.Walk {
-	return r.objs.Walk(r.ctx, &kstruct.WalkOptions{Object: object, Nodes: 1 << 22, Gaps: r.k.Limits().Gaps})
+	return r.objs.Walk(r.ctx, &kstruct.WalkOptions{Object: object, Nodes: 1 << 21, Gaps: r.k.Limits().Gaps})
 }
 
 // object names what is read of a namespace.

@@ -114,7 +114,13 @@ func (r *reader) readRoutes4(c *Configuration) {
 	}
 	w := r.walk(what)
 	for _, head := range heads {
+		if r.done() {
+			break
+		}
 		for node, err := range w.HList(head) {
+			if r.done() {
+				break
+			}
 			if err != nil {
 				r.lose(what, head, err)
 				continue
@@ -205,6 +211,9 @@ func (w *trieWalk) visit(addr, parent vmem.VirtAddr, keys trieRange) {
 		w.lose(w.what, addr, err)
 	}
 	for _, at := range heads {
+		if w.done() {
+			break
+		}
 		child, err := w.space.Uint64(at)
 		if err != nil {
 			continue // told above
@@ -234,6 +243,9 @@ func (w *trieWalk) vector(addr, parent vmem.VirtAddr) (kv keyVector, err error) 
 func (w *trieWalk) leaf(addr vmem.VirtAddr, kv *keyVector) {
 	v := &w.views.route4
 	for node, err := range w.list.HList(kv.Leaf) {
+		if w.done() {
+			break
+		}
 		at := v.link.Container(node)
 		var a fibAlias
 		if err == nil {

@@ -123,7 +123,13 @@ func (r *reader) readRoutes6(c *Configuration) {
 	}
 	w := r.walk(what)
 	for _, head := range heads {
+		if r.done() {
+			break
+		}
 		for node, err := range w.HList(head) {
+			if r.done() {
+				break
+			}
 			if err != nil {
 				r.lose(what, head, err)
 				continue
@@ -216,6 +222,9 @@ func (w *tree6Walk) leaf(node, first vmem.VirtAddr) {
 	v := &w.views.route6
 	told := map[vmem.VirtAddr]bool{w.null: true}
 	for at, err := range w.list.Chain(first, v.next.Offset()) {
+		if w.done() {
+			break
+		}
 		if told[at] && err == nil {
 			continue
 		}
@@ -306,6 +315,9 @@ func (w *tree6Walk) hops6(t *Route, at, node vmem.VirtAddr, f *fib6Info, told ma
 		return hops, nil
 	}
 	for n, err := range w.list.List(v.sibling.Of(at)) {
+		if w.done() {
+			break
+		}
 		other := v.sibling.Container(n)
 		var of fib6Info
 		if err == nil {

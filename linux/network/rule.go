@@ -145,6 +145,9 @@ func (r *reader) readRules(c *Configuration) {
 	what := object("routing rules", c)
 	w := r.walk(what)
 	for node, err := range w.List(v.list.Of(c.Namespace.Addr)) {
+		if r.done() {
+			break
+		}
 		addr := v.node.Container(node)
 		var ops ruleOps
 		if err == nil {
@@ -164,6 +167,9 @@ func (r *reader) readRules(c *Configuration) {
 func (r *reader) readRulesOf(c *Configuration, w *kstruct.Walk, what string, ops vmem.VirtAddr, family Family) {
 	v := &r.views.rule
 	for node, err := range w.List(v.rules.Of(ops)) {
+		if r.done() {
+			break
+		}
 		addr := v.link.Container(node)
 		var s fibRule
 		if err == nil {

@@ -13,14 +13,15 @@ type Sources uint8
 // What leads to namespaces. All are in the list of the kernel, from when they are set up
 // until they are destroyed; the others are why they live.
 const (
-	InList   Sources = 1 << iota // linked in net_namespace_list
-	InTasks                      // the namespace of a task (nsproxy.net_ns)
-	InMounts                     // mounted, as `ip netns add` does
-	InFiles                      // an open file of a task
-	InKernel                     // init_net, the kernel's own
+	InList    Sources = 1 << iota // linked in net_namespace_list
+	InTasks                       // the namespace of a task (nsproxy.net_ns)
+	InMounts                      // mounted, as `ip netns add` does
+	InFiles                       // an open file of a task
+	InKernel                      // init_net, the kernel's own
+	InSockets                     // the namespace of an open socket of a task
 )
 
-var sourceNames = []string{"namespace list", "tasks", "mounts", "files", "init_net"}
+var sourceNames = []string{"namespace list", "tasks", "mounts", "files", "init_net", "sockets"}
 
 // String names the sources, joined by plus signs, or is none.
 func (s Sources) String() string {
