@@ -2,7 +2,8 @@
 # disk.sh ROOTFS KERNEL OUT.img: puts the lab's programs, container images and
 # units, and the kernel's modules, into ROOTFS, and makes a disk of it.
 # CGROUP_DRIVER in the environment may be cgroupfs; the default is systemd. EXHAUST, if
-# not empty, adds the pods of guest/exhaust.json.
+# not empty, takes the pods of guest/exhaust.json instead; NET those of guest/net.json,
+# and adds the cases of the network. NET needs a ROOTFS made with NET.
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 ROOTFS KERNEL OUT.img" >&2; exit 2; }
 lab=$(dirname "$(realpath "$0")")
@@ -42,13 +43,24 @@ if [ "${EXHAUST:-}" ]; then
 	"$work/mkimage" -name registry.example/tenant/exhaust:1.0 "$images/exhaust.tar" "$work/exhaust=bin/exhaust"
 fi
 
+conflist=$lab/guest/cni.conflist
+rm -rf "$root/opt/lab/netrules"
+if [ "${NET:-}" ]; then
+	pods=$lab/guest/net.json
+	conflist=$lab/guest/net.conflist
+	compile "$root/usr/local/bin/net" "$lab"/guest/net/*.c "$lab/guest/edge/edge.c"
+	install "$lab/guest/netnode" "$root/usr/local/sbin/"
+	cp -r "$lab/guest/netrules" "$root/opt/lab/"
+	"$work/mkimage" -name registry.example/lab/net:1.0 "$images/net.tar" "$root/usr/local/bin/net=bin/net"
+fi
+
 # Configuration.
 mkdir -p "$root/etc/containerd" "$root/etc/cni/net.d" "$root/etc/modules-load.d" "$root/var/log/journal"
 cp "$pods" "$root/opt/lab/pods.json"
 echo "$driver" >"$root/opt/lab/cgroup-driver"
 cp "$lab/guest/containerd.toml" "$root/etc/containerd/config.toml"
 [ "$driver" = systemd ] || sed -i 's/SystemdCgroup = true/SystemdCgroup = false/' "$root/etc/containerd/config.toml"
-cp "$lab/guest/cni.conflist" "$root/etc/cni/net.d/10-lab.conflist"
+cp "$conflist" "$root/etc/cni/net.d/10-lab.conflist"
 printf '%s\n' overlay veth >"$root/etc/modules-load.d/lab.conf"
 echo gke-prod-default-pool-6f3c2a91-v4kd >"$root/etc/hostname"
 echo 6f3c2a91d0b84e5c9a7b1c2d3e4f5061 >"$root/etc/machine-id"
@@ -64,6 +76,7 @@ systemctl mask serial-getty@ttyS0 getty@tty1 systemd-timesyncd apt-daily.timer a
 # The kernel's modules, and the disk.
 rm -rf "$root/lib/modules"
 modules=$(echo "$kernel"/lib/modules/*)
+[ -d "$modules" ] || modules=$(echo "$kernel"/usr/lib/modules/*)
 mkdir -p "$root/lib/modules"
 cp -r "$modules" "$root/lib/modules/"
 depmod -b "$root" "$(basename "$modules")"

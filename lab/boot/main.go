@@ -21,9 +21,9 @@ import (
 const truthSize = 256 << 20
 
 type machine struct {
-	kernel, disk, out, accelerator, cpu, arguments string
-	memory, processors                             int
-	limit                                          time.Duration
+	kernel, disk, out, accelerator, cpu, arguments, bus string
+	memory, processors                                  int
+	limit                                               time.Duration
 }
 
 func main() {
@@ -36,6 +36,7 @@ func main() {
 	flag.StringVar(&m.accelerator, "accel", "tcg", "QEMU's `accelerator`: tcg or kvm")
 	flag.StringVar(&m.cpu, "cpu", "max,-la57", "QEMU's `name` of the processor; plain max has 5-level paging")
 	flag.StringVar(&m.arguments, "append", "", "more kernel `arguments`")
+	flag.StringVar(&m.bus, "bus", "nvme", "the disks' `bus`: nvme or virtio, whichever driver the kernel has built in")
 	flag.IntVar(&m.memory, "memory", 192, "`MiB` of memory")
 	flag.IntVar(&m.processors, "processors", 2, "`number` of processors")
 	flag.DurationVar(&m.limit, "limit", 15*time.Minute, "how `long` the node may take")
@@ -94,14 +95,18 @@ func (m *machine) prepare() error {
 	return errors.Join(f.Truncate(truthSize), f.Close())
 }
 
-// command is QEMU's command line. The disks are NVMe, whose driver is part of Debian's cloud kernels: no initial RAM disk is needed.
+// command is QEMU's command line. No initial RAM disk is needed: NVMe's driver is part of Debian's cloud kernels.
 func (m *machine) command() []string {
-	arguments := "console=ttyS0 root=/dev/nvme0n1 rw init=/lib/systemd/systemd panic=-1 " + m.arguments
+	root, device := "/dev/nvme0n1", "nvme,serial="
+	if m.bus == "virtio" {
+		root, device = "/dev/vda", "virtio-blk,serial="
+	}
+	arguments := "console=ttyS0 root=" + root + " rw init=/lib/systemd/systemd panic=-1 " + m.arguments
 	socket := func(name string) string { return "unix:" + m.path(name) + ",server=on,wait=off" }
 	return []string{"-nodefaults", "-machine", "q35", "-accel", m.accelerator, "-cpu", m.cpu,
 		"-m", fmt.Sprint(m.memory), "-smp", fmt.Sprint(m.processors), "-kernel", m.kernel, "-append", arguments,
-		"-drive", "id=root,if=none,format=raw,snapshot=on,file=" + m.disk, "-device", "nvme,serial=root,drive=root",
-		"-drive", "id=truth,if=none,format=raw,file=" + m.path("truth.tar"), "-device", "nvme,serial=truth,drive=truth",
+		"-drive", "id=root,if=none,format=raw,snapshot=on,file=" + m.disk, "-device", device + "root,drive=root",
+		"-drive", "id=truth,if=none,format=raw,file=" + m.path("truth.tar"), "-device", device + "truth,drive=truth",
 		"-serial", "file:" + m.path("serial.log"), "-serial", socket("ready"), "-qmp", socket("qmp"),
 		"-display", "none", "-vga", "none", "-no-reboot"}
 }

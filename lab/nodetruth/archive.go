@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,14 +25,16 @@ var (
 	threadFiles = []string{"comm", "stat", "status", "cgroup"}
 )
 
-// archive writes files to a tar stream; the first error sticks.
+// archive writes files to a tar stream; the first error sticks. One without a stream reads all and writes nothing.
+// add may be called by several at once.
 type archive struct {
+	mu  sync.Mutex
 	tar *tar.Writer
 	err error
 }
 
 // writeArchive writes the whole archive to out and waits until it is on the disk.
-func writeArchive(out string, files []string) (err error) {
+func writeArchive(out string, network bool, files []string) (err error) {
 	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
@@ -43,6 +46,9 @@ func writeArchive(out string, files []string) (err error) {
 	}
 	a.node()
 	a.processes()
+	if network {
+		a.network()
+	}
 	a.add("truth/clock", clocks())
 	if a.err == nil {
 		a.err = a.tar.Close()
@@ -136,7 +142,9 @@ func (a *archive) copyHead(to, from string, n int) {
 }
 
 func (a *archive) add(name string, data []byte) {
-	if a.err != nil {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil || a.tar == nil {
 		return
 	}
 	a.err = a.tar.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(data)), Typeflag: tar.TypeReg})

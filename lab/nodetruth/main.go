@@ -1,37 +1,67 @@
 // Nodetruth writes down, inside a lab node, what the node's own /proc says of it.
 //
-//	nodetruth -out DEVICE [FILE ...]
+//	nodetruth [-net] [-signal PID,...] -out DEVICE [FILE ...]
 //
 // It waits until no process comes or goes, writes a tar archive to DEVICE, and makes sure that the processes are still the same; otherwise it begins again.
-// The named files go into the archive too, under their base names. The archive's layout is described in the README of the lab.
+// The named files go into the archive too, under their base names. With -net it also has what
+// programs like ss, ip, nft and conntrack say in each network namespace. The processes that -signal names get SIGUSR1 before: they have states that pass. The archive's layout is described in the README of the lab.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"log"
+	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("nodetruth: ")
 	out := flag.String("out", "", "`device` or file for the archive")
+	network := flag.Bool("net", false, "take what each network namespace has, too")
+	signal := flag.String("signal", "", "`processes` to wake, separated by commas")
 	flag.Parse()
-	if err := collect(*out, flag.Args()); err != nil {
+	if err := prepare(*network, *signal); err != nil {
+		log.Fatal(err)
+	}
+	if err := collect(*out, *network, flag.Args()); err != nil {
 		log.Fatal(err)
 	}
 }
 
+// prepare has the network's programs load the modules that they need, once and for all, and wakes the processes.
+func prepare(network bool, signal string) error {
+	if network {
+		new(archive).network()
+	}
+	for pid := range strings.SplitSeq(signal, ",") {
+		if pid == "" {
+			continue
+		}
+		n, err := strconv.Atoi(pid)
+		if err != nil {
+			return err
+		}
+		if err := unix.Kill(n, unix.SIGUSR1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // collect writes the archive anew until one pass sees the same processes before and after.
-func collect(out string, files []string) error {
+func collect(out string, network bool, files []string) error {
 	const passes = 5
 	before, err := settled()
 	if err != nil {
 		return err
 	}
 	for range passes {
-		if err := writeArchive(out, files); err != nil {
+		if err := writeArchive(out, network, files); err != nil {
 			return err
 		}
 		after, err := population("/proc")

@@ -9,7 +9,7 @@ void stay(void) {
 }
 
 int note(int ok, const char *what) {
-	if (!ok) fprintf(stderr, "edge: missing: %s: %s\n", what, strerror(errno));
+	if (!ok) fprintf(stderr, "%s: missing: %s: %s\n", program, what, strerror(errno));
 	return ok;
 }
 
@@ -75,53 +75,42 @@ void exec_case(const char *name, char **argv, char **env) {
 /* run_case names the child after its case, so that it can be found by comm. */
 static void run_case(const struct edge_case *c) {
 	char comm[16];
-	snprintf(comm, sizeof comm, "edge-%s", c->name);
+	snprintf(comm, sizeof comm, "%s-%s", program, c->name);
 	prctl(PR_SET_NAME, comm);
 	c->body();
 	stay();
 }
 
-static int start(const struct edge_case *c) {
-	int n = 0;
-	for (; c->name; c++, n++) {
+void start(const struct edge_case *c) {
+	for (; c->name; c++) {
 		pid_t p = fork();
 		need(p >= 0, "fork");
 		if (!p) run_case(c);
 	}
-	return n;
 }
 
-/* collect copies the reports to OUT until all cases hold the pipe no more:
- * each case closes it in ready, and one that failed closes it by its exit. */
-static void collect(int from, const char *out) {
+void open_report(void) {
+	int p[2];
+	need(pipe(p) == 0, "pipe");
+	need(dup2(p[0], FROM) == FROM && dup2(p[1], REPORT) == REPORT, "dup2");
+	close(p[0]);
+	close(p[1]);
+	int proc = open("/proc", O_PATH | O_DIRECTORY);
+	need(proc >= 0 && dup2(proc, PROC) == PROC && close(proc) == 0, "/proc");
+}
+
+/* Each case closes the pipe in ready, and one that failed closes it by its exit. */
+void collect(const char *out) {
 	char tmp[PATH_MAX], buf[4096];
+	close(REPORT);
+	close(PROC);
 	snprintf(tmp, sizeof tmp, "%s.part", out);
 	int f = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	need(f >= 0, tmp);
 	ssize_t n;
-	while ((n = read(from, buf, sizeof buf)) > 0) need(write(f, buf, n) == n, tmp);
+	while ((n = read(FROM, buf, sizeof buf)) > 0) need(write(f, buf, n) == n, tmp);
 	close(f);
-	close(from);
+	close(FROM);
 	need(rename(tmp, out) == 0, out);
 }
 
-/* Usage: edge OUT. Starts every case, writes "NAME PID" lines to OUT when all are in place, and stays as their parent. */
-int main(int argc, char **argv, char **envp) {
-	const char *stage = getenv("EDGE");
-	if (stage) arg_stage(stage, argc, argv, envp);
-	if (argc != 2) return 2;
-	signal(SIGPIPE, SIG_IGN);
-	mkdir(DIR, 0755);
-	int p[2];
-	need(pipe(p) == 0, "pipe");
-	need(dup2(p[0], FROM) == FROM && dup2(p[1], REPORT) == REPORT, "dup2");
-	close(p[1]);
-	int proc = open("/proc", O_PATH | O_DIRECTORY);
-	need(proc >= 0 && dup2(proc, PROC) == PROC && close(proc) == 0, "/proc");
-	big_pids();
-	const struct edge_case *all[] = {state_cases, arg_cases, fd_cases, ns_cases, mm_cases, thread_cases};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++) start(all[i]);
-	hush();
-	collect(p[0], argv[1]);
-	stay();
-}

@@ -54,6 +54,15 @@ struct edge_case {
 	void (*body)(void); /* runs in a child of its own */
 };
 
+/* open_report makes what ready needs; start starts a table of cases; collect waits
+ * until all have reported and writes the lines to OUT. */
+void open_report(void);
+void start(const struct edge_case *c);
+void collect(const char *out);
+
+/* The program's name, before that of the case in the names of processes. */
+extern const char program[];
+
 /* big_pids starts processes with large PIDs, one after the other. */
 void big_pids(void);
 
