@@ -161,7 +161,7 @@ func (a *archive) classes(dir string, qdiscs []byte) {
 	for _, q := range all {
 		switch q.Kind {
 		case "htb", "prio":
-			a.run(dir, []string{"tc_class." + q.Dev + ".json", "tc", "-d", "-s", "-j", "class", "show", "dev", q.Dev})
+			a.run(dir, []string{"tc_class." + q.Dev, "tc", "-d", "-s", "class", "show", "dev", q.Dev})
 			a.run(dir, []string{"tc_filter." + q.Dev + ".json", "tc", "-d", "-s", "-j", "filter", "show", "dev", q.Dev})
 		case "clsact", "ingress":
 			for _, side := range []string{"ingress", "egress"} {

@@ -113,6 +113,25 @@ static void crypto(void) {
 	ready("other-families");
 }
 
+/* link_to attaches a program that returns the value by a link, which the descriptor holds. The numbers are those of linux/bpf.h,
+ * of which an old header has not all. */
+static void link_to(const char *name, int type, int attach, int value, int target, int family) {
+	uint32_t create[16] = {bpf_load(type, attach, value, name), target, attach, 0, family /* of a netfilter program */, 0 /* prerouting */, 5 /* priority */};
+	if (note((int)create[0] >= 0, name)) note(syscall(SYS_bpf, BPF_LINK_CREATE, create, sizeof create) >= 0, name);
+}
+
+/* Programs attached by links, to a device, to a cgroup, to a namespace and to its hooks. */
+static void links(void) {
+	int wire = if_nametoindex(WIRE);
+	link_to("lab_tcx_in", BPF_PROG_TYPE_SCHED_CLS, 46 /* BPF_TCX_INGRESS */, -1, wire, 0);
+	link_to("lab_tcx_out", BPF_PROG_TYPE_SCHED_CLS, 47, -1, wire, 0);
+	link_to("lab_nf", 32 /* BPF_PROG_TYPE_NETFILTER */, 45, 1 /* NF_ACCEPT */, 0, PF_INET);
+	link_to("lab_cgroup", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, 1, open("/sys/fs/cgroup/system.slice", O_RDONLY), 0);
+	link_to("lab_lookup", BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP, 1, open("/proc/self/ns/net", O_RDONLY), 0);
+	link_to("lab_xdp_link", BPF_PROG_TYPE_XDP, BPF_XDP, 2 /* XDP_PASS */, if_nametoindex("cbr0"), 0);
+	ready("bpf-links");
+}
+
 /* A listener of that protocol and two connections from lab-a, of which one is accepted. */
 static uint16_t dial_port;
 static int dial_protocol;
@@ -154,5 +173,5 @@ static void sctp(void) {
 }
 
 const struct edge_case family_cases[] = {
-	{"netlink", netlinks}, {"packet", packets}, {"vsock", vsock}, {"xdp", xdp}, {"other", crypto}, {"mptcp", mptcp}, {"sctp", sctp}, {0},
+	{"netlink", netlinks}, {"packet", packets}, {"vsock", vsock}, {"xdp", xdp}, {"other", crypto}, {"mptcp", mptcp}, {"sctp", sctp}, {"links", links}, {0},
 };
