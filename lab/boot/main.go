@@ -95,13 +95,16 @@ func (m *machine) prepare() error {
 	return errors.Join(f.Truncate(truthSize), f.Close())
 }
 
+// rootPartition is the identity that disk.sh gives the root's partition. Names of disks are given by chance where a kernel probes several at once.
+const rootPartition = "65646f6e-01"
+
 // command is QEMU's command line. No initial RAM disk is needed: NVMe's driver is part of Debian's cloud kernels.
 func (m *machine) command() []string {
-	root, device := "/dev/nvme0n1", "nvme,serial="
+	device := "nvme,serial="
 	if m.bus == "virtio" {
-		root, device = "/dev/vda", "virtio-blk,serial="
+		device = "virtio-blk-pci,serial="
 	}
-	arguments := "console=ttyS0 root=" + root + " rw init=/lib/systemd/systemd panic=-1 " + m.arguments
+	arguments := "console=ttyS0 root=PARTUUID=" + rootPartition + " rw init=/lib/systemd/systemd panic=-1 " + m.arguments
 	socket := func(name string) string { return "unix:" + m.path(name) + ",server=on,wait=off" }
 	return []string{"-nodefaults", "-machine", "q35", "-accel", m.accelerator, "-cpu", m.cpu,
 		"-m", fmt.Sprint(m.memory), "-smp", fmt.Sprint(m.processors), "-kernel", m.kernel, "-append", arguments,

@@ -114,9 +114,10 @@ static void crypto(void) {
 }
 
 /* link_to attaches a program that returns the value by a link, which the descriptor holds. The numbers are those of linux/bpf.h,
- * of which an old header has not all. */
+ * of which an old header has not all. A family is that of a netfilter program. */
 static void link_to(const char *name, int type, int attach, int value, int target, int family) {
-	uint32_t create[16] = {bpf_load(type, attach, value, name), target, attach, 0, family /* of a netfilter program */, 0 /* prerouting */, 5 /* priority */};
+	uint32_t create[16] = {bpf_load(type, attach, value, name), target, attach};
+	if (family) create[4] = family, create[5] = 0 /* prerouting */, create[6] = 5 /* priority */;
 	if (note((int)create[0] >= 0, name)) note(syscall(SYS_bpf, BPF_LINK_CREATE, create, sizeof create) >= 0, name);
 }
 
