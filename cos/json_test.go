@@ -48,7 +48,7 @@ func wholeReport() *NodeReport {
 			{PID: 8, PPID: -1, State: linux.Zombie, KernelThread: true},
 		},
 		Consistency: &consistency.Report{
-			Verdict: consistency.Smeared, Window: consistency.Seconds(1337 * time.Millisecond), Earliest: at, Latest: at.Add(1337 * time.Millisecond),
+			Verdict: consistency.Smeared, Window: consistency.Seconds(1337 * time.Millisecond), Capture: consistency.Seconds(2500 * time.Millisecond), Earliest: at, Latest: at.Add(1337 * time.Millisecond),
 			Checked: 5, Broken: 2, Impossible: 1, Parts: []consistency.Part{{Name: "tasks", Of: "tasks", Objects: 3, Torn: 2}},
 			Invariants: []consistency.Invariant{{Name: "parents", Part: "tasks", Checked: 5, Broken: 2, Impossible: 1, First: "task 7"}, {Name: "tables", Part: "page tables"}},
 		},
@@ -104,7 +104,7 @@ const wholeJSON = `{
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
    "fds": [], "sources": "none", "address": "0x0"}
  ],
- "consistency": {"verdict": "smeared", "windowSeconds": 1.337, "earliest": "2026-11-21T00:49:10.000000005Z", "latest": "2026-11-21T00:49:11.337000005Z",
+ "consistency": {"verdict": "smeared", "windowSeconds": 1.337, "captureSeconds": 2.500, "earliest": "2026-11-21T00:49:10.000000005Z", "latest": "2026-11-21T00:49:11.337000005Z",
   "checked": 5, "broken": 2, "impossible": 1, "parts": [{"name": "tasks", "of": "tasks", "objects": 3, "torn": 2}],
   "invariants": [{"name": "parents", "part": "tasks", "checked": 5, "broken": 2, "impossible": 1, "first": "task 7"},
    {"name": "tables", "part": "page tables", "checked": 0, "broken": 0, "impossible": 0, "first": null}]},

@@ -40,7 +40,7 @@ func Check(ctx context.Context, k *linux.Kernel, opts *Options) (*Report, error)
 	c := &checker{ctx: ctx, k: k, space: k.Space(), tally: newTally(), views: bind(k.Symbols())}
 	c.collect(leaders)
 	w := c.window()
-	c.since = w.first
+	c.since = w.since()
 	c.dated = w.known && w.placed
 	for _, check := range []func(){c.checkTasks, c.checkThreads, c.checkPIDs, c.checkCgroups, c.checkFiles, c.checkMounts} {
 		if ctx.Err() == nil {
@@ -68,7 +68,7 @@ type checker struct {
 	tasks []*task // all: the idle task, leaders and their threads
 	known map[vmem.VirtAddr]*task
 
-	since time.Duration                   // from boot to the earliest clock
+	since time.Duration                   // from boot to when the capture may have begun
 	dated bool                            // since is known
 	ran   map[vmem.VirtAddr]time.Duration // when a task last ran, from boot, by the mm and by the files_struct that it has
 }

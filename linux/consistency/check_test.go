@@ -75,7 +75,7 @@ func check(tb testing.TB, k *linux.Kernel, opts *Options) *Report {
 func TestConsistent(t *testing.T) {
 	t.Parallel()
 	r := check(t, openBundled(t).k, &Options{Pages: true})
-	if r.Verdict != Consistent || r.Broken != 0 || time.Duration(r.Window) > 10*time.Millisecond || r.Earliest.IsZero() {
+	if r.Verdict != Consistent || r.Broken != 0 || time.Duration(r.Window) > 10*time.Millisecond || time.Duration(r.Capture) > 100*time.Millisecond || r.Earliest.IsZero() {
 		t.Errorf("%v, from %v to %v", r, r.Earliest, r.Latest)
 	}
 	for _, i := range r.Invariants {
@@ -235,7 +235,7 @@ func TestSmeared(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := check(t, k, nil)
-	if w := time.Duration(r.Window); r.Verdict != Smeared || w < 2*time.Second || w > time.Minute || r.Broken > 20 || r.Impossible > 0 {
+	if w := time.Duration(r.Window); r.Verdict != Smeared || w < 2*time.Second || w > time.Minute || r.Capture < r.Window || r.Broken > 20 || r.Impossible > 0 {
 		t.Errorf("%v, %d impossible", r, r.Impossible)
 	}
 }

@@ -13,6 +13,7 @@ import (
 // A runQueue is struct rq (kernel/sched/sched.h). Its clock is that of the scheduler, which
 // is some milliseconds off the monotonic one, and drifts from it.
 type runQueue struct {
+	addr  vmem.VirtAddr
 	Clock uint64        `kernel:"clock"`
 	Curr  vmem.VirtAddr `kernel:"curr"`
 	Idle  vmem.VirtAddr `kernel:"idle"`
@@ -41,10 +42,18 @@ func bindClocks(types *isf.File) (v clockViews) {
 // maxApart bounds what can be a clock: one that is further from another is none.
 const maxApart = 6 * time.Hour
 
-// A span is what clocks of one kind say, as the time since boot.
+// A moment is a time since boot that stands in memory, and the object that has it.
+type moment struct {
+	at   time.Duration
+	addr vmem.VirtAddr
+}
+
+func earlier(a, b moment) int { return cmp.Compare(a.at, b.at) }
+
+// A span is what clocks of one kind say.
 type span struct {
-	now  []time.Duration // clocks that ticked while their page was captured
-	past []time.Duration // what had happened before a page was captured
+	now  []moment // clocks that ticked while their page was captured
+	past []moment // what had happened before a page was captured
 }
 
 // ends returns the earliest and the latest moment. What happened tells of the latest alone.
@@ -52,13 +61,26 @@ func (s *span) ends() (first, last time.Duration, ok bool) {
 	if len(s.now) == 0 {
 		return 0, 0, false
 	}
-	first, last = slices.Min(s.now), slices.Max(s.now)
+	first, last = slices.MinFunc(s.now, earlier).at, slices.MaxFunc(s.now, earlier).at
 	for _, p := range s.past {
-		if p-first < maxApart {
-			last = max(last, p)
+		if p.at-first < maxApart {
+			last = max(last, p.at)
 		}
 	}
 	return first, last, true
+}
+
+// shift adds the moments of another clock, which is so much behind. Of those that tick one that is too far from the others is none.
+func (s *span) shift(o *span, lead time.Duration) {
+	for _, m := range o.now {
+		if m.at += lead; (m.at - s.now[0].at).Abs() < maxApart {
+			s.now = append(s.now, m)
+		}
+	}
+	for _, m := range o.past {
+		m.at += lead
+		s.past = append(s.past, m)
+	}
 }
 
 // A window is the time from which the evidence is.
@@ -67,33 +89,27 @@ type window struct {
 	first, last time.Duration // since boot
 	known       bool
 	placed      bool // boot is known
+
+	began, took time.Duration // of the capture, since boot, as pace estimates it; took is 0 where it can't
 }
 
 // window reads the clocks.
 func (c *checker) window() (w window) {
-	kernel, scheduler := c.kernelClocks(&w), c.schedulerClocks()
 	queues := c.runQueues()
-	for _, q := range queues {
-		scheduler.past = append(scheduler.past, time.Duration(q.Clock))
-		if t := c.known[q.Curr]; t != nil && t.PID != 0 && q.Curr != q.Idle {
-			scheduler.now = append(scheduler.now, time.Duration(q.Clock))
-		}
-	}
-	lead, entries := c.lead(queues)
-	kernel.past = append(kernel.past, entries...)
-	if len(entries) > 0 && c.views.task.task.Has("Ran") {
+	kernel, scheduler := c.kernelClocks(&w), c.schedulerClocks(queues)
+	kernel.past = append(kernel.past, c.idleEntries(queues)...)
+	lead, ok := c.lead(queues)
+	if ok && c.views.task.task.Has("Ran") {
 		c.lastRuns(lead)
 	}
-	if _, _, ok := kernel.ends(); ok && len(entries) > 0 {
-		for _, d := range scheduler.now {
-			kernel.now = appendNear(kernel.now, d+lead)
-		}
-		for _, d := range scheduler.past {
-			kernel.past = append(kernel.past, d+lead)
-		}
+	if _, _, timed := kernel.ends(); timed && ok {
+		kernel.shift(&scheduler, lead)
 	}
 	first, last, ok := kernel.ends()
 	w.first, w.last, w.known = first, last, ok
+	if ok {
+		w.began, w.took = c.pace(&kernel)
+	}
 	// Without the way from one kind of clocks to the other each tells by itself.
 	if first, last, ok := scheduler.ends(); ok && (!w.known || last-first > w.last-w.first) {
 		if w.placed = w.placed && w.known; !w.placed {
@@ -104,12 +120,13 @@ func (c *checker) window() (w window) {
 	return w
 }
 
-// appendNear appends a clock that is not too far from the others.
-func appendNear(all []time.Duration, d time.Duration) []time.Duration {
-	if (d - all[0]).Abs() < maxApart {
-		all = append(all, d)
+// since returns the moment from which on memory may have changed while it was captured: that of the earliest clock, and where
+// the capture is estimated to have begun before that, somewhat earlier still.
+func (w *window) since() time.Duration {
+	if w.took == 0 {
+		return w.first
 	}
-	return all
+	return min(w.first, w.began-w.took/8)
 }
 
 // kernelClocks returns what the timekeeper says, and when tasks were started.
@@ -122,23 +139,32 @@ func (c *checker) kernelClocks(w *window) (s span) {
 		return s
 	}
 	w.placed = true
-	s.now = append(s.now, now.Sub(w.boot))
+	at, _ := c.k.Symbol("tk_core") // where it is not known, it has no part in the pace
+	s.now = append(s.now, moment{now.Sub(w.boot), at})
 	for _, t := range c.tasks {
-		s.past = append(s.past, time.Duration(t.Boottime))
+		s.past = append(s.past, moment{time.Duration(t.Boottime), t.addr})
 	}
 	return s
 }
 
-// schedulerClocks returns when tasks ran: those that ran while they were captured, and others.
-func (c *checker) schedulerClocks() (s span) {
+// schedulerClocks returns when tasks ran, those that ran while they were captured and others; and the clocks of CPUs, which tick
+// as long as these work.
+func (c *checker) schedulerClocks(queues map[int32]*runQueue) (s span) {
 	for _, t := range c.tasks {
 		if t.PID == 0 {
 			continue
 		}
 		if t.OnCPU == 1 && t.Ran > t.Started/2 {
-			s.now = append(s.now, time.Duration(t.Ran))
+			s.now = append(s.now, moment{time.Duration(t.Ran), t.addr})
 		}
-		s.past = append(s.past, time.Duration(t.Ran), time.Duration(t.Arrived))
+		s.past = append(s.past, moment{time.Duration(t.Ran), t.addr}, moment{time.Duration(t.Arrived), t.addr})
+	}
+	for _, q := range queues {
+		m := moment{time.Duration(q.Clock), q.addr}
+		s.past = append(s.past, m)
+		if t := c.known[q.Curr]; t != nil && t.PID != 0 && q.Curr != q.Idle {
+			s.now = append(s.now, m)
+		}
 	}
 	return s
 }
@@ -167,29 +193,47 @@ func (c *checker) runQueues() map[int32]*runQueue {
 		at, err := v.rqOf.Load(c.space, t.RunQueue)
 		q := new(runQueue)
 		if err == nil && v.rq.Read(c.space, at, q) == nil && pointer("", 0, q.Curr) == nil && pointer("", 0, q.Idle) == nil && q.CPU >= 0 {
+			q.addr = at
 			queues[q.CPU] = q
 		}
 	}
 	return queues
 }
 
-// lead returns how far the clock since boot is before the scheduler's, by the moments at which
-// CPUs became idle, which stand beside both; and these moments, since boot.
-func (c *checker) lead(queues map[int32]*runQueue) (time.Duration, []time.Duration) {
+// idleEntries returns the moments at which CPUs became idle.
+func (c *checker) idleEntries(queues map[int32]*runQueue) (all []moment) {
 	suspended := c.suspended()
-	var leads, entries []time.Duration
 	for cpu, q := range queues {
 		at, _, err := c.k.Objects().PerCPU("tick_cpu_sched", int(cpu))
 		if err != nil {
 			continue
 		}
 		t, err := c.views.clocks.tick.Load(c.space, at)
-		entry := time.Duration(t.Entry) + suspended
-		if err == nil && t.Entry > 0 && (entry-time.Duration(q.Clock)).Abs() < maxApart {
-			leads, entries = append(leads, entry-time.Duration(q.Clock)), append(entries, entry)
+		if entry := time.Duration(t.Entry) + suspended; err == nil && t.Entry > 0 && (entry-time.Duration(q.Clock)).Abs() < maxApart {
+			all = append(all, moment{entry, at})
 		}
 	}
-	return median(leads), entries
+	return all
+}
+
+// lead returns how far the clock since boot is before the scheduler's. No task runs before it is started, and no CPU becomes idle
+// after its clock last ticked, so the lead is at least what is between these; and of threads of the kernel, which ran once
+// and sleep since, and of what was started just now, it is hardly more. That several agree keeps out what is none of it.
+func (c *checker) lead(queues map[int32]*runQueue) (time.Duration, bool) {
+	var least []time.Duration
+	for _, t := range c.tasks {
+		if ran := max(t.Ran, t.Arrived); t.PID != 0 && t.Boottime > 0 && ran > 0 {
+			least = append(least, time.Duration(t.Boottime)-time.Duration(ran))
+		}
+	}
+	const agree, near = 3, 20 * time.Millisecond
+	slices.Sort(least)
+	for i := len(least) - 1; i >= agree-1; i-- {
+		if least[i]-least[i-agree+1] < near && least[i] < maxApart {
+			return least[i], len(queues) > 0
+		}
+	}
+	return 0, false
 }
 
 // suspended returns how long the machine was suspended: the clock that counts it, and the
@@ -216,6 +260,7 @@ func median(all []time.Duration) time.Duration {
 // set writes the window into a report.
 func (w *window) set(r *Report) {
 	r.Window = Seconds((w.last - w.first).Round(time.Millisecond))
+	r.Capture = max(r.Window, Seconds(w.took.Round(time.Millisecond)))
 	if w.placed {
 		r.Earliest, r.Latest = w.boot.Add(w.first).UTC(), w.boot.Add(w.last).UTC()
 	}

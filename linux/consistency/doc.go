@@ -47,4 +47,11 @@
 // run queues whose CPUs worked, and of tasks that ran; and the times at which tasks were
 // started or last ran, which are before. The window is the time from the earliest to the
 // latest. The capture took at least as long, less a few ticks.
+//
+// Where in the image these clocks are, says how long all of it took, if memory was captured
+// upwards and at an even pace, as most tools do. That is an estimate, and orders captures by
+// how long they took better than the window does: clocks may lie close together. There is
+// none if they do, or if any page knows of what was only after its turn; then Capture is the
+// window. What may have changed while memory was captured is judged by the estimate, and not
+// by the window alone.
 package consistency

@@ -25,14 +25,15 @@ const (
 // A Report says how far a kernel's memory agrees with itself.
 type Report struct {
 	Verdict    Verdict     `json:"verdict"`
-	Window     Seconds     `json:"windowSeconds"` // from the earliest to the latest clock
-	Earliest   time.Time   `json:"earliest"`      // zero if no clock could be read
-	Latest     time.Time   `json:"latest"`        //
-	Checked    int         `json:"checked"`       // instances of all invariants
-	Broken     int         `json:"broken"`        // of which do not hold
-	Impossible int         `json:"impossible"`    // of which are in no moment of a running kernel
-	Parts      []Part      `json:"parts"`         // what to trust, in the order of the package comment
-	Invariants []Invariant `json:"invariants"`    // in that order
+	Window     Seconds     `json:"windowSeconds"`  // from the earliest to the latest clock
+	Capture    Seconds     `json:"captureSeconds"` // how long the capture took, as estimated; no less than Window
+	Earliest   time.Time   `json:"earliest"`       // zero if no clock could be read
+	Latest     time.Time   `json:"latest"`         //
+	Checked    int         `json:"checked"`        // instances of all invariants
+	Broken     int         `json:"broken"`         // of which do not hold
+	Impossible int         `json:"impossible"`     // of which are in no moment of a running kernel
+	Parts      []Part      `json:"parts"`          // what to trust, in the order of the package comment
+	Invariants []Invariant `json:"invariants"`     // in that order
 }
 
 // A Part is a kind of objects.
@@ -92,6 +93,9 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "%s", r.Verdict)
 	if r.Window > 0 {
 		fmt.Fprintf(&b, " over %.1f s", time.Duration(r.Window).Seconds())
+	}
+	if r.Capture > r.Window && r.Verdict != Consistent {
+		fmt.Fprintf(&b, " of about %.1f s", time.Duration(r.Capture).Seconds())
 	}
 	if r.Broken == 0 {
 		fmt.Fprintf(&b, ": all %d invariants hold", r.Checked)
