@@ -117,6 +117,7 @@ func newFile(s *source.Source) (*File, error) {
 		f.lose(vmem.Range[vmem.PhysAddr]{}, f.index.second, bad)
 	}
 	f.readNotes()
+	f.count()
 	f.verify()
 	f.summarize()
 	return f, nil

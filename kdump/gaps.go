@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 
@@ -38,6 +39,34 @@ func (f *File) summarize() {
 	if p := f.header.erase; p.size > 0 {
 		f.lose(vmem.Range[vmem.PhysAddr]{}, int64(min(p.off, flatLimit)), fmt.Errorf("%w: EraseInfo says what", ErrErased))
 	}
+}
+
+// counted is how many descriptors are looked at to find where data begin.
+const counted = 4096
+
+// count compares how many pages the bitmaps have with how many descriptors there are. All writers
+// put the data behind the descriptors, first those of the first page, or a page of zeros for all that are
+// so. A bit of a bitmap that is wrong gives each page behind it the descriptor of another, and
+// nothing else tells.
+func (f *File) count() {
+	x := f.index
+	if f.header.Split {
+		return // of which this package has seen none but its own tests'
+	}
+	b := make([]byte, min(counted, x.count)*descriptorSize)
+	n, _ := x.r.ReadAt(b, x.descriptors)
+	first := int64(math.MaxInt64)
+	for b = b[:n/descriptorSize*descriptorSize]; len(b) > 0; b = b[descriptorSize:] {
+		if d, err := parseDescriptor(b); err == nil && d.off >= x.descriptors {
+			first = min(first, d.off)
+		}
+	}
+	have := first - x.descriptors
+	if first == math.MaxInt64 || have/descriptorSize == int64(x.count) || have%descriptorSize != 0 && have > int64(x.count)*descriptorSize {
+		return
+	}
+	f.lose(vmem.Range[vmem.PhysAddr]{}, x.second, fmt.Errorf("%w: the bitmap has %d pages, and %d have descriptors: from the first that is wrong in it, pages may be in the places of others",
+		ErrDamaged, x.count, have/descriptorSize))
 }
 
 // verify goes over all descriptors if the last ones, or the header, show that pages are

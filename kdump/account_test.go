@@ -1,0 +1,84 @@
+package kdump
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A bit of the bitmap that is wrong moves all pages behind it, and is told.
+func TestBitmapDamaged(t *testing.T) {
+	for _, name := range []string{"none", "zlib", "snappy", "qemu-flat"} {
+		file := fixture(t, name+".kdump")
+		whole := open(t, file)
+		if gaps := whole.Gaps(); len(gaps) > 1 {
+			t.Fatalf("%s: %v", name, gaps)
+		}
+		if whole.Header().Flattened {
+			continue
+		}
+		used := int64(whole.index.pages+7) / 8
+		for at := whole.index.second; at < whole.index.second+used; at += 1 + used/64 {
+			for bit := range 8 {
+				b := bytes.Clone(file)
+				b[at] ^= 1 << bit
+				f := open(t, b)
+				told := false
+				for _, g := range f.Gaps() {
+					told = told || errors.Is(g, ErrDamaged)
+				}
+				if f.index.count != whole.index.count && !told {
+					t.Errorf("%s: bit %d of byte %#x: %v", name, bit, at, f.Gaps())
+				}
+			}
+		}
+	}
+}
+
+// Whatever stands in the headers, what is allocated for it is in proportion to the file, and
+// what is read is that memory or none.
+func TestHostileHeaders(t *testing.T) {
+	file := fixture(t, "zlib.kdump")
+	all := []uint64{0, 1, 0xffff, 1<<31 - 1, 1<<32 - 1, 1<<63 - 1, 1<<64 - 1}
+	refused, opened := 0, 0
+	for at := 8; at < blockSize+subSize; at += 4 {
+		switch at {
+		case atUname:
+			at += unameFields*unameField - unameFields*unameField%4
+		case mainSize:
+			at = blockSize
+		}
+		for _, v := range all {
+			b := bytes.Clone(file)
+			if v>>32 == 0 {
+				binary.LittleEndian.PutUint32(b[at:], uint32(v))
+			} else {
+				binary.LittleEndian.PutUint64(b[at:], v)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			f, err := NewFile(bytes.NewReader(b), int64(len(b)))
+			if err == nil {
+				opened++
+				for _, r := range f.Ranges()[:min(len(f.Ranges()), 10)] {
+					_, _ = f.ReadAt(make([]byte, vmem.PageSize), int64(r.Start))
+				}
+				_, _ = f.VMCoreInfo()
+				_ = f.Gaps()
+			} else {
+				refused++
+			}
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; used > 48<<20 || err != nil && !errors.Is(err, ErrFormat) {
+				t.Errorf("%#x at %#x: %d MiB allocated, %v", v, at, used>>20, err)
+			}
+		}
+	}
+	if refused == 0 || opened == 0 {
+		t.Errorf("%d refused, %d opened", refused, opened)
+	}
+}
