@@ -38,6 +38,7 @@ func (p *parser) block(off int64, h header) (body, error) {
 		}
 		if content > 0 {
 			rec.chunks = append(rec.chunks, chunk{src: rec.end, content: int64(rec.have)})
+			rec.solid = rec.end + size
 		}
 		rec.end += size
 		rec.have += uint64(content)
@@ -57,6 +58,9 @@ func (p *parser) trailer(off int64, rec body) (body, error) {
 		rec.doubt = fmt.Errorf("%w: %w: %#x bytes instead of %#x", ErrDamaged, errTrailer, v, length)
 	}
 	rec.end += trailerSize
+	if rec.doubt == nil {
+		rec.solid = rec.end
+	}
 	return rec, nil
 }
 
@@ -90,6 +94,9 @@ func (p *parser) verify(off int64, rec body, reason error) (body, error) {
 		}
 	}
 	rec.doubt = nil
+	if rec.solid > 0 {
+		rec.end = min(rec.end, rec.solid) // what comes behind may be no chunk but the next record
+	}
 	rec.end = min(max(rec.end, off+headerSize), p.r.Size())
 	switch {
 	case errors.Is(reason, io.ErrUnexpectedEOF):

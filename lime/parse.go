@@ -46,6 +46,7 @@ type body struct {
 	have   uint64  // bytes of the memory that it has, from the first on
 	packed bool    // what it has is in chunks
 	chunks []chunk // with contents that begin at 0
+	solid  int64   // offset in the file: behind the last of the chunks
 	doubt  error   // what is odd, though all of the memory is there
 }
 
@@ -143,7 +144,13 @@ func (p *parser) resync(off int64, h header, rec body, reason error) (int64, hea
 	s := search{p: p, after: h.memory}
 	if h.avml {
 		rec, reason = p.verify(off, rec, reason)
-		s.run(rec.end)
+		if s.run(rec.end); s.believed == p.r.Size() {
+			// It may be the range that is damaged: chunks say how much memory there is.
+			again := search{p: p, after: vmem.Range[vmem.PhysAddr]{Start: h.memory.Start, Size: max(1, rec.have)}}
+			if again.run(rec.end); again.believed < p.r.Size() {
+				s = again
+			}
+		}
 		if s.found && s.plausible != s.believed {
 			reason = fmt.Errorf("%w: %w", reason, ErrAmbiguous)
 		}

@@ -16,7 +16,8 @@ const (
 	streamID        = "\xff\x06\x00\x00sNaPpY"
 	chunkCompressed = 0x00
 	chunkStored     = 0x01
-	chunkSkippable  = 0x80 // this and above, among them padding and the identifier
+	chunkPadding    = 0xfe
+	chunkStream     = 0xff // the identifier; what else is above 0x7f can be skipped, and AVML writes none of it
 
 	chunkHeader = 4     // type and length
 	chunkSum    = 4     // masked CRC-32C of the content, in chunks that have any
@@ -65,7 +66,7 @@ func (p *parser) chunk(off int64) (size, content int64, err error) {
 	switch {
 	case !p.r.Reaches(off + chunkHeader + h.size):
 		return 0, 0, fmt.Errorf("%w: %w", errChunk, io.ErrUnexpectedEOF)
-	case h.kind >= chunkSkippable:
+	case h.kind == chunkPadding, h.kind == chunkStream && string(b[:min(n, len(streamID))]) == streamID:
 		return chunkHeader + h.size, 0, nil
 	case h.kind > chunkStored || h.size <= chunkSum || h.size > maxChunk || len(body) <= chunkSum:
 		return 0, 0, fmt.Errorf("%w: type %#x, %d bytes", errChunk, h.kind, h.size)
