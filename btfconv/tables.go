@@ -35,6 +35,7 @@ func (s *search) locateTables(ctx context.Context) error {
 		return ctxErr
 	}
 	if s.table == nil {
+		s.remains = s.remainsByShape(ctx)
 		return err
 	}
 	return nil
