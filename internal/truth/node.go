@@ -103,7 +103,8 @@ func (n *Node) findCollector(dir string) error {
 // Process returns the process with that PID.
 func (n *Node) Process(pid int32) (Process, bool) { return find(n.Processes, pid) }
 
-// numbers returns the entries of dir, which are numbers, ascending.
+// numbers returns the entries of dir that are numbers, ascending; all have to be, but for
+// files of other names.
 func numbers(dir string) ([]int, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -112,10 +113,12 @@ func numbers(dir string) ([]int, error) {
 	var all []int
 	for _, e := range entries {
 		n, err := strconv.Atoi(e.Name())
-		if err != nil {
+		if err != nil && e.IsDir() {
 			return nil, fmt.Errorf("truth: %s: %w", dir, err)
 		}
-		all = append(all, n)
+		if err == nil {
+			all = append(all, n)
+		}
 	}
 	slices.Sort(all)
 	return all, nil

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ type Socket struct {
 	Port          uint32 // of netlink
 	Groups        uint32 // of netlink, the first 32
 	Path          string // of unix sockets, with @ for NUL
-	RTO, Window   int64  // of TCP: in ticks, in segments; 0 of TIME-WAIT and requests
+	RTO, Window   int64  // of TCP: in ticks, in segments; 0 of TIME-WAIT, requests, and what Resends
 	Threshold     int64  // of TCP; of listeners how many may be fast opened
 	Index         int32  // of packet sockets, the device
 	Running       bool
@@ -43,7 +44,7 @@ type Sockets struct {
 // socketFiles are the files of /proc/net that are read.
 var socketFiles = []string{"tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6", "unix", "netlink", "packet"}
 
-// ReadSockets reads the files proc/net/* and pid/N/net_* of the truth in dir and returns the
+// ReadSockets reads the files proc/net/*, pid/N/net_*, and net/N/proc/* of the truth in dir and returns the
 // sockets of each namespace by its inode number, and which files there were of it.
 func ReadSockets(dir string) (map[uint32]*Sockets, map[uint32][]string, error) {
 	readings := map[uint32]map[string][][]Socket{}
@@ -88,6 +89,19 @@ func ReadSockets(dir string) (map[uint32]*Sockets, map[uint32][]string, error) {
 			}
 		}
 	}
+	spaces, err := numbers(filepath.Join(dir, "net"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	for _, ns := range spaces {
+		for _, file := range socketFiles {
+			for _, when := range []string{"proc", "last"} {
+				if err := add(uint32(ns), file, filepath.Join(dir, "net", strconv.Itoa(ns), when, file)); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
+	}
 	sockets, files := map[uint32]*Sockets{}, map[uint32][]string{}
 	for ns, of := range readings {
 		sockets[ns] = new(Sockets)
@@ -121,14 +135,25 @@ func (s *Sockets) merge(readings [][]Socket) {
 	}
 }
 
-func parseSockets(file, text string) ([]Socket, error) {
-	var all []Socket
-	header := true
+// unixLine matches the beginning of a line of the file unix. A path may have newlines.
+var unixLine = regexp.MustCompile(`^[0-9a-f]{16}: `)
+
+// socketLines returns the lines of a file but for its head.
+func socketLines(file, text string) []string {
+	var all []string
 	for line := range strings.Lines(text) {
-		if header {
-			header = false
+		if last := len(all) - 1; file == "unix" && last > 0 && !unixLine.MatchString(line) {
+			all[last] += line
 			continue
 		}
+		all = append(all, line)
+	}
+	return all[min(1, len(all)):]
+}
+
+func parseSockets(file, text string) ([]Socket, error) {
+	var all []Socket
+	for _, line := range socketLines(file, text) {
 		p := &socketLine{words: strings.Fields(line)}
 		s := Socket{File: file}
 		switch file {
@@ -198,10 +223,21 @@ func (p *socketLine) inet(s *Socket) {
 	s.State = int(p.number(3, 16))
 	s.Send, s.Receive = p.pair(4, 16)
 	s.UID, s.Inode, s.Refs = uint32(p.number(7, 10)), uint64(p.number(9, 10)), int32(p.number(10, 10))
+	if s.Local.Port() == 132 && strings.HasPrefix(s.File, "raw") {
+		s.Receive = 0 // it hears the heartbeats of SCTP
+	}
 	if strings.HasPrefix(s.File, "tcp") && len(p.words) > 12 {
 		s.RTO, s.Window, s.Threshold = p.number(12, 10), p.number(15, 10), p.number(16, 10)
+		if Resends(s.State) {
+			s.RTO = 0
+		}
 	}
 }
+
+// Resends reports whether a connection in a state of TCP waits for an answer and sends again
+// what it wants to have answered, after an interval that grows: in SYN-SENT, FIN-WAIT-1,
+// LAST-ACK and CLOSING.
+func Resends(state int) bool { return state == 2 || state == 4 || state == 9 || state == 11 }
 
 // unix reads a line of unix_seq_show of net/unix/af_unix.c.
 func (p *socketLine) unix(s *Socket, line string) {

@@ -6,8 +6,8 @@ func (f *finder) belongs(s *Socket) bool {
 	switch s.Family {
 	case Inet, Inet6:
 		return f.inetBelongs(s)
-	case Unix:
-		return f.walked[Unix]
+	case Unix, Vsock:
+		return f.walked[s.Family]
 	case Netlink:
 		return f.walked[Netlink] && s.Netlink != nil && s.Netlink.bound
 	case Packet, XDP:

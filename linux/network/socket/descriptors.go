@@ -80,6 +80,7 @@ func (f *finder) heldAt(file openFile) *held {
 	if h == nil {
 		h = &held{socket: file.socket, ino: file.ino, uid: file.uid}
 		f.open[file.sock] = h
+		f.sockets[file.socket] = h
 		f.openList = append(f.openList, file.sock)
 	}
 	h.foreign = h.foreign || file.foreign
@@ -155,6 +156,11 @@ func (f *finder) settle() {
 		}
 		if h.foreign {
 			s.Anomalies |= ForeignFile
+		}
+	}
+	for _, s := range f.through { // a subflow is held by who has its connection open
+		if h := f.sockets[s.through]; len(h.owners) > 0 {
+			s.Owners, s.Held = h.owners, HeldByDescriptors
 		}
 	}
 	for _, s := range f.all {

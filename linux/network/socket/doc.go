@@ -9,18 +9,21 @@
 //
 // Tables and where they are found:
 //
-//	TCP                 net.ipv4.tcp_death_row.hashinfo, of each namespace (tcp_hashinfo before 5.11 for all)
-//	UDP, UDP-Lite       net.ipv4.udp_table since 6.2, udp_table before; udplite_table until it was removed
+//	TCP                 net.ipv4.tcp_death_row.hashinfo of each namespace; tcp_hashinfo
+//	UDP, UDP-Lite       net.ipv4.udp_table since 6.2, udp_table before; udplite_table until 7.1
 //	raw, ping           raw_v4_hashinfo, raw_v6_hashinfo; ping_table
 //	unix                net.unx.table since 5.19, unix_socket_table before
 //	netlink             nl_table
 //	packet, XDP         net.packet.sklist, net.xdp.list
 //	vsock               vsock_bind_table, vsock_connected_table
-//	MPTCP               the subflows in TCP's table
+//	MPTCP               the subflows in TCP's table; token_hash
 //
 // Symbols among them are exported to modules, so that kernels without data in kallsyms have
-// them too. The table of ping sockets is not; without its symbol it is found from one of its
-// sockets. What a kernel has no table of, or an image no types for, comes from descriptors.
+// them too. Two are not: the table of ping sockets is found from one of its sockets where its
+// symbol is not known, and token_hash is done without. Other families, such as SCTP, come from
+// descriptors, with what is common to all sockets; so does what an image has no types for.
+//
+// vsock may be a module. Its types are then those that package module has of it.
 //
 // Strings are the bytes that were found. Errors and damage are as in package linux.
 package socket

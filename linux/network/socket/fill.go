@@ -38,6 +38,8 @@ func (f *finder) fill(s *Socket, c *sockCommon) error {
 		f.fillPacket(s)
 	case XDP:
 		f.fillXDP(s)
+	case Vsock:
+		f.fillVsock(s)
 	}
 	return nil
 }
@@ -123,6 +125,10 @@ func (f *finder) fillFile(s *Socket, r *sockRest) {
 			s.Held = HeldUnknown
 		}
 		return
+	}
+	if f.sockets[r.Socket] != nil {
+		s.through = r.Socket
+		f.through = append(f.through, s)
 	}
 	a, err := f.v.alloc.Load(f.mem, f.v.inSocket.Container(r.Socket))
 	if err != nil {

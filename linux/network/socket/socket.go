@@ -56,12 +56,15 @@ type Socket struct {
 	ReusePort *Filter `json:"reuseportFilter,omitempty"` // what chooses among sockets of the same port
 	Cgroup    string  `json:"cgroup"`                    // of the v2 hierarchy, that it is counted for
 
-	Held      Holder        `json:"held"`
-	Owners    []Owner       `json:"owners"`             // by ascending PID and descriptor
-	Flights   int           `json:"inFlight,omitempty"` // messages of unix sockets that it is in
-	Listener  vmem.VirtAddr `json:"listener,omitempty"` // that it belongs to, of requests and what is not accepted
-	Anomalies Anomaly       `json:"anomalies"`
-	Sources   Sources       `json:"sources"` // what led to it
+	Held       Holder        `json:"held"`
+	Owners     []Owner       `json:"owners"`             // by ascending PID and descriptor
+	Flights    int           `json:"inFlight,omitempty"` // messages of unix sockets that it is in
+	Listener   vmem.VirtAddr `json:"listener,omitempty"` // that it belongs to, of requests and what is not accepted
+	Anomalies  Anomaly       `json:"anomalies"`
+	MPTCPToken uint32        `json:"mptcpToken,omitempty"` // of an MPTCP connection
+	Sources    Sources       `json:"sources"`              // what led to it
+
+	through vmem.VirtAddr // the struct socket of another, whose file it has
 }
 
 // An Owner is a descriptor of a process that is open to a socket.

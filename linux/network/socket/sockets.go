@@ -3,11 +3,13 @@ package socket
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -20,6 +22,9 @@ type Options struct {
 	// Namespaces are the network namespaces whose sockets are told. Nil: all that
 	// [network.Namespaces] finds.
 	Namespaces []*network.Namespace
+	// Modules are the modules of the kernel: vsock may be one. Nil: they are read where
+	// they are needed.
+	Modules *module.Set
 	// Limit is how many sockets are told. 0 means 262,144. What goes over it is one Gap
 	// that says how many there would be, with the reason too-many.
 	Limit int
@@ -63,35 +68,41 @@ type finder struct {
 	v    *views
 	opts Options
 
-	nets     []*space // in their order
-	netAt    map[vmem.VirtAddr]*space
-	protos   map[vmem.VirtAddr]*proto
-	cgroups  map[vmem.VirtAddr]string
-	filters  map[vmem.VirtAddr]*Filter
-	cas      map[vmem.VirtAddr]string
-	clock    clock
-	queued   map[vmem.VirtAddr]vmem.VirtAddr // what waits to be accepted, and where
-	walked   map[Family]bool                 // the families whose table was read
-	tables   struct{ tcp, udp, udplite, raw bool }
-	files    map[vmem.VirtAddr]openFile
-	open     map[vmem.VirtAddr]*held // by struct sock
-	openList []vmem.VirtAddr         // its keys, as they were found
+	nets      []*space // in their order
+	netAt     map[vmem.VirtAddr]*space
+	protos    map[vmem.VirtAddr]*proto
+	cgroups   map[vmem.VirtAddr]string
+	filters   map[vmem.VirtAddr]*Filter
+	cas       map[vmem.VirtAddr]string
+	clock     clock
+	conns     []vmem.VirtAddr         // MPTCP connections that subflows are of
+	sockets   map[vmem.VirtAddr]*held // by struct socket
+	through   []*Socket               // whose file stands for another socket
+	modules   *module.Set
+	noModules bool
+	queued    map[vmem.VirtAddr]vmem.VirtAddr // what waits to be accepted, and where
+	walked    map[Family]bool                 // the families whose table was read
+	tables    struct{ tcp, udp, udplite, raw bool }
+	files     map[vmem.VirtAddr]openFile
+	open      map[vmem.VirtAddr]*held // by struct sock
+	openList  []vmem.VirtAddr         // its keys, as they were found
 
 	all    []*Socket
 	byAddr map[vmem.VirtAddr]*Socket
 	over   int // sockets that are not told, for there are too many
 	gaps   []error
 	lost   map[string]*losses
-	order  []string // of lost
+	lacks  map[string]bool // objects that types lack something for
+	order  []string        // of lost
 
-	sockets slab[Socket]
-	memory  slab[Memory]
-	tcps    slab[TCP]
-	common  sockCommon
-	rest    sockRest
-	tcp     tcpSock
-	unix    unixSock
-	bytes   [1 << 14]byte
+	slab   slab[Socket]
+	memory slab[Memory]
+	tcps   slab[TCP]
+	common sockCommon
+	rest   sockRest
+	tcp    tcpSock
+	unix   unixSock
+	bytes  [1 << 14]byte
 }
 
 // A slab gives out values of one type that are allocated many at a time.
@@ -111,10 +122,11 @@ func newFinder(ctx context.Context, k *linux.Kernel, opts *Options) *finder {
 		ctx: ctx, k: k, mem: k.Space(), v: bind(k.Symbols()),
 		netAt: map[vmem.VirtAddr]*space{}, protos: map[vmem.VirtAddr]*proto{}, cgroups: map[vmem.VirtAddr]string{},
 		filters: map[vmem.VirtAddr]*Filter{}, cas: map[vmem.VirtAddr]string{}, files: map[vmem.VirtAddr]openFile{}, open: map[vmem.VirtAddr]*held{},
-		byAddr: map[vmem.VirtAddr]*Socket{}, walked: map[Family]bool{}, queued: map[vmem.VirtAddr]vmem.VirtAddr{}, lost: map[string]*losses{},
+		byAddr: map[vmem.VirtAddr]*Socket{}, sockets: map[vmem.VirtAddr]*held{}, walked: map[Family]bool{}, queued: map[vmem.VirtAddr]vmem.VirtAddr{}, lost: map[string]*losses{}, lacks: map[string]bool{},
 	}
 	if opts != nil {
 		f.opts = *opts
+		f.modules = opts.Modules
 	}
 	f.opts.Limit = cmp.Or(f.opts.Limit, defaultLimit)
 	return f
@@ -130,9 +142,10 @@ func (f *finder) find() {
 	f.findTasks()
 	f.findSpaces()
 	f.readClock()
+	f.bindModules()
 	f.readDescriptors()
 	for _, walk := range []func(){
-		f.walkTCP, f.walkUDP, f.walkRaw, f.walkPing, f.walkUnix, f.walkNetlink, f.walkPacket, f.walkXDP,
+		f.walkTCP, f.walkMPTCP, f.walkUDP, f.walkRaw, f.walkPing, f.walkUnix, f.walkNetlink, f.walkPacket, f.walkXDP, f.walkVsock,
 	} {
 		if f.ctx.Err() != nil {
 			return
@@ -158,10 +171,17 @@ func (f *finder) findTasks() {
 	}
 }
 
-// lose tells a loss, or counts it where many of the object were told.
+// lose tells a loss, or counts it where many of the object were told. What the types lack is
+// told once.
 func (f *finder) lose(object string, err error) {
 	if f.ctx.Err() != nil {
 		return
+	}
+	if errors.Is(err, kstruct.ErrUnsupported) {
+		if f.lacks[object] {
+			return
+		}
+		f.lacks[object] = true
 	}
 	l := f.lost[object]
 	if l == nil {

@@ -142,7 +142,7 @@ func (f *finder) add(t *table, addr vmem.VirtAddr, from Sources) (*Socket, error
 		f.over++
 		return nil, nil
 	}
-	s := f.sockets.next()
+	s := f.slab.next()
 	s.Addr, s.NetNS, s.Sources = addr, n.Inum, from
 	if err := f.fill(s, c); err != nil {
 		*s = Socket{}

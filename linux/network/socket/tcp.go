@@ -200,6 +200,9 @@ func (f *finder) fillTCP(s *Socket) {
 	s.Timer = f.tcpTimer(t)
 	s.TCP = f.tcps.next()
 	f.fillInfo(s, t)
+	if s.TCP.ULP == "mptcp" && t.ULPData != 0 {
+		f.fillSubflow(s, t.ULPData)
+	}
 }
 
 // The values of icsk_pending (include/net/inet_connection_sock.h).

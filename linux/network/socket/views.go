@@ -131,6 +131,8 @@ type views struct {
 	xdp     xdpViews
 	filter  filterViews
 	flight  flightViews
+	mptcp   mptcpViews
+	vsock   vsockViews
 }
 
 func bind(types *isf.File) *views {
@@ -163,5 +165,7 @@ func bind(types *isf.File) *views {
 	v.xdp = bindXDP(types)
 	v.filter = bindFilter(types)
 	v.flight = bindFlight(types)
+	v.mptcp = bindMPTCP(types)
+	v.vsock = bindVsock(types)
 	return v
 }
