@@ -59,7 +59,7 @@ func BindOptional[T any](b *Binder, typ string, others ...string) *View[T] {
 func bind(b *Binder, t reflect.Type, u *isf.UserType, found bool) program {
 	c := compiler{binder: b, view: t.String()}
 	c.compile(t, u)
-	p := program{ok: found && !c.failed, ops: c.ops, fields: c.fields}
+	p := program{ok: found && !c.failed, ops: joinOps(c.ops), fields: c.fields}
 	if u != nil {
 		p.size = u.Size
 	}

@@ -15,12 +15,13 @@ import (
 //   - out points to a value of the type T that the operations were compiled for: View[T]
 //     and Field[T] are the only callers, and their operations and their *T have the same T.
 //   - an operation writes room bytes at offset to, and those are one field of T, or one
-//     element of one: to is the sum of the offsets that package reflect gives for fields
-//     and elements, room is that type's size.
+//     element of one, or several that follow each other without a byte between them
+//     (joinOps): to is the sum of the offsets that package reflect gives for fields and
+//     elements, room is the size of these types.
 //   - these types are integers, bool and arrays of bytes (checkGo), so no pointer is ever
 //     written, and every pattern of bits is a value of them; of a bool none but 0 and 1 is
 //     written.
-//   - what is written in one go is one field or element, so it is aligned.
+//   - what is written in one go is one field or element, so it is aligned, or bytes.
 //
 // out does not escape: nothing keeps it.
 
@@ -37,7 +38,37 @@ const (
 	opLoad  // a value that is widened, swapped, or part of its unit
 	opBool  // whether any bit is set
 	opBytes // bytes as they are, then zeros
+	opRun   // bytes as they are, of several fields that lie side by side
 )
+
+// littleEndian says that numbers stand in this machine's memory as in the kernel's.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// joinOps makes one operation of neighbours that copy what lies side by side in the kernel's
+// structure and in the Go value, such as the members of a list_head: their bytes are then
+// copied in one go. What comes of them is the same.
+func joinOps(ops []op) []op {
+	if !littleEndian {
+		return ops
+	}
+	joined := ops[:0]
+	for _, o := range ops {
+		if n := len(joined); n > 0 && joined[n-1].copies() && o.copies() {
+			last := &joined[n-1]
+			if last.from+uint64(last.size) == o.from && last.to+uintptr(last.room) == o.to {
+				last.kind, last.size, last.room = opRun, last.size+o.size, last.room+o.room
+				continue
+			}
+		}
+		joined = append(joined, o)
+	}
+	return joined
+}
+
+// copies reports whether the operation copies bytes as they are, and nothing else.
+func (o *op) copies() bool {
+	return o.kind >= opCopy1 && o.kind <= opCopy8 || o.kind == opBytes && o.size == o.room || o.kind == opRun
+}
 
 // local reports whether the operation reads no memory.
 func (k opKind) local() bool { return k <= opAddress }
@@ -110,6 +141,8 @@ func (o *op) decode(data []byte, to unsafe.Pointer) {
 		*(*uint16)(to) = binary.LittleEndian.Uint16(data)
 	case opCopy1:
 		*(*uint8)(to) = data[0]
+	case opRun:
+		copy(unsafe.Slice((*byte)(to), len(data)), data)
 	case opLoad:
 		o.store(o.load(data), to)
 	case opBool:
@@ -122,7 +155,7 @@ func (o *op) decode(data []byte, to unsafe.Pointer) {
 
 // readApart is decode for what crosses into another page, or into memory that is lost.
 func (o *op) readApart(mem *vmem.AddressSpace, va vmem.VirtAddr, to unsafe.Pointer) error {
-	if o.kind == opBytes {
+	if o.kind == opBytes || o.kind == opRun {
 		field := unsafe.Slice((*byte)(to), o.room)
 		clear(field[o.size:])
 		return copyApart(mem, va, field[:o.size])

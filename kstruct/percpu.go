@@ -2,6 +2,7 @@ package kstruct
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
@@ -46,10 +47,8 @@ func (s *Space) CPUs() ([]int, error) {
 		if err != nil {
 			return nil, newGap("CPUs", 0, err)
 		}
-		for bit := range 64 {
-			if word>>bit&1 != 0 {
-				cpus = append(cpus, int(i)*64+bit)
-			}
+		for ; word != 0; word &= word - 1 {
+			cpus = append(cpus, int(i)*64+bits.TrailingZeros64(word))
 		}
 	}
 	if len(cpus) == 0 { // and what CPUs count in parts would be counted as nothing
