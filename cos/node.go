@@ -136,7 +136,7 @@ func (n *Node) Process(ctx context.Context, pid int32) (*linux.Task, error) {
 
 func (n *Node) readTasks(ctx context.Context) (*tasks, error) {
 	all := &tasks{byPID: map[int32]*linux.Task{}}
-	for t, err := range n.kernel.Processes(ctx) {
+	for t, err := range n.kernel.Census(ctx) {
 		if err != nil {
 			all.lost = cmp.Or(all.lost, err)
 			continue

@@ -39,7 +39,7 @@ func (f *facts) lose(err error) {
 func processes(ctx context.Context, k *linux.Kernel) ([]facts, []vmem.Gap, error) {
 	var tasks []*linux.Task
 	var gaps []vmem.Gap
-	for t, err := range k.Processes(ctx) {
+	for t, err := range k.Census(ctx) {
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, ctx.Err()

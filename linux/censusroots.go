@@ -2,6 +2,7 @@ package linux
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 
 	"github.com/nodelens/nodelens/kstruct"
@@ -139,12 +140,17 @@ const setBuckets = 128
 
 // runQueues takes what CPUs run and are about to.
 func (c *census) runQueues() {
-	k, v := c.k, &c.k.views.links
+	c.k.eachRunning(c.ctx, func(task vmem.VirtAddr) { _, _ = c.take(task, InRunQueues) })
+}
+
+// eachRunning calls take for what CPUs run and are about to, idle tasks among them.
+func (k *Kernel) eachRunning(ctx context.Context, take func(vmem.VirtAddr)) {
+	v := &k.views.links
 	cpus, err := k.objects.CPUs()
 	if err != nil {
 		return
 	}
-	w := c.walk("run queues")
+	w := k.walk(ctx, "run queues", k.taskNodes())
 	for _, cpu := range cpus {
 		at, _, err := k.objects.PerCPU("runqueues", cpu)
 		if err != nil {
@@ -154,14 +160,14 @@ func (c *census) runQueues() {
 		if err != nil {
 			continue
 		}
-		_, _ = c.take(rq.Curr, InRunQueues)
+		take(rq.Curr)
 		if !v.queueNode.Ok() {
 			continue
 		}
 		head, _ := v.queue.Offset("CFSTasks")
 		for node, err := range w.List(at + vmem.VirtAddr(head)) {
 			if err == nil {
-				_, _ = c.take(v.queueNode.Container(node), InRunQueues)
+				take(v.queueNode.Container(node))
 			}
 		}
 	}

@@ -22,8 +22,16 @@ func proportion(count, least, most uint64) int { return int(min(least+4*count, m
 
 // taskNodes is for walks over tasks, and over the PIDs of the initial namespace.
 func (k *Kernel) taskNodes() int {
+	if k.phys.Live() {
+		return k.countedTasks(k.taskCounts())
+	}
+	return k.taskBudget()
+}
+
+// countedTasks is taskNodes by what the kernel counts.
+func (k *Kernel) countedTasks(counts []taskCount) int {
 	count := uint64(0)
-	for _, c := range k.taskCounts() {
+	for _, c := range counts {
 		count = max(count, c.n)
 	}
 	return proportion(min(count, maxTaskNodes), minTaskNodes, maxTaskNodes)

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -202,12 +203,19 @@ func (k *Kernel) workerID(w *worker) (string, error) {
 		return "", err
 	}
 	if p.CPU < 0 {
-		return fmt.Sprintf("kworker/u%d:%d", p.ID, w.ID), nil
+		return poolName("kworker/u", p.ID, w.ID), nil
 	}
-	name := fmt.Sprintf("kworker/%d:%d", p.CPU, w.ID)
+	name := poolName("kworker/", p.CPU, w.ID)
 	nice, err := v.nice.Load(k.space, p.Attrs)
 	if nice < 0 {
 		name += "H"
 	}
 	return name, err
+}
+
+// poolName names a worker by the number of its pool or CPU and by its own.
+func poolName(prefix string, pool, id int32) string {
+	b := append(make([]byte, 0, commMax), prefix...)
+	b = append(strconv.AppendInt(b, int64(pool), 10), ':')
+	return string(strconv.AppendInt(b, int64(id), 10))
 }

@@ -6,6 +6,28 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
+// A taskLinks is all that a task_struct is linked by, and what says whose it is.
+type taskLinks struct {
+	ExitState int32               `kernel:"exit_state"`
+	PID       int32               `kernel:"pid"`
+	TGID      int32               `kernel:"tgid"`
+	Children  listHead            `kernel:"children"`
+	Sibling   listHead            `kernel:"sibling"`
+	Leader    vmem.VirtAddr       `kernel:"group_leader"`
+	ThreadPID vmem.VirtAddr       `kernel:"thread_pid"`
+	Links     [pidTypes]hlistNode `kernel:"pid_links"`
+	Thread    listHead            `kernel:"thread_node"`
+	Signal    vmem.VirtAddr       `kernel:"signal"`
+	Cgroups   vmem.VirtAddr       `kernel:"cgroups"`
+	CgList    listHead            `kernel:"cg_list"`
+}
+
+// A leaderStruct is all that is read of a process whose task_struct is known to be one.
+type leaderStruct struct {
+	taskLinks
+	taskStruct
+}
+
 // A pidLinks is what of struct pid (include/linux/pid.h) leads to tasks.
 type pidLinks struct {
 	Level uint32         `kernel:"level"`
@@ -44,13 +66,17 @@ type runQueue struct {
 // linkViews read what leads from one task to others, beside its core. Each fails alone and in
 // silence, for it is one way of many.
 type linkViews struct {
+	task      *kstruct.View[taskLinks]
+	leader    *kstruct.View[leaderStruct]
 	pid       *kstruct.View[pidLinks]
 	signal    *kstruct.View[signalLinks]
+	group     *kstruct.Field[vmem.VirtAddr] // of a signal_struct: the struct pid of its thread group
 	set       *kstruct.View[setLinks]
 	setOf     *kstruct.Field[vmem.VirtAddr] // of a task_struct
 	inSet     *kstruct.View[cgList]
-	setNode   kstruct.Member // of task_struct: in a css_set
-	setHash   kstruct.Member // of css_set: in css_set_table
+	setNode   kstruct.Member    // of task_struct: in a css_set
+	setHeads  [3]kstruct.Member // of css_set: where its lists of tasks begin
+	setHash   kstruct.Member    // of css_set: in css_set_table
 	owner     *kstruct.Field[vmem.VirtAddr]
 	queue     *kstruct.View[runQueue]
 	queueNode kstruct.Member // of task_struct: in rq.cfs_tasks
@@ -64,12 +90,18 @@ type cgList struct {
 
 func bindLinks(types *isf.File) (v linkViews) {
 	b := kstruct.NewBinder(types)
+	v.task = kstruct.Bind[taskLinks](b, "task_struct")
+	v.leader = kstruct.Bind[leaderStruct](b, "task_struct")
 	v.pid = kstruct.Bind[pidLinks](b, "pid")
 	v.signal = kstruct.Bind[signalLinks](b, "signal_struct")
+	v.group = kstruct.BindField[vmem.VirtAddr](b, "signal_struct", "pids[1]")
 	v.set = kstruct.Bind[setLinks](b, "css_set")
 	v.setOf = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "cgroups")
 	v.inSet = kstruct.Bind[cgList](b, "task_struct")
 	v.setNode = kstruct.BindMember(b, "task_struct", "cg_list")
+	v.setHeads[0] = kstruct.BindMember(b, "css_set", "tasks")
+	v.setHeads[1] = kstruct.BindMember(b, "css_set", "mg_tasks")
+	v.setHeads[2] = kstruct.BindOptionalMember(b, "css_set", "dying_tasks")
 	v.setHash = kstruct.BindOptionalMember(b, "css_set", "hlist")
 	v.owner = kstruct.BindOptionalField[vmem.VirtAddr](b, "mm_struct", "owner")
 	v.queue = kstruct.Bind[runQueue](b, "rq")

@@ -77,6 +77,7 @@ type Kernel struct {
 	swap    vmem.SwapTypes
 	limits  Limits // with the defaults
 	paths   *pathCache
+	tgids   *tgidCache
 	boot    time.Time
 	uptime  time.Duration // when memory was captured; 0 if it is not known, or the machine runs
 	bootErr error
@@ -95,6 +96,7 @@ type Kernel struct {
 	scanWhen TaskScan
 	scanned  scanCache
 
+	taskBudget  func() int                             // see taskNodes
 	poolWorkers func() map[vmem.VirtAddr]vmem.VirtAddr // see pooledWorker
 	progress    func(stage string, done, total int64)  // or nil
 }
@@ -172,8 +174,9 @@ func open(ctx context.Context, mem vmem.Memory, symbols symbolSet, opts *Options
 
 // newKernel returns a kernel in space that is not anchored yet.
 func newKernel(phys *vmem.Physical, space *vmem.AddressSpace, symbols *isf.File, shift uint64) *Kernel {
-	k := &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault(), paths: new(pathCache)}
+	k := &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault(), paths: new(pathCache), tgids: new(tgidCache)}
 	k.poolWorkers = sync.OnceValue(k.readPoolWorkers)
+	k.taskBudget = sync.OnceValue(func() int { return k.countedTasks(k.taskCounts()) })
 	return k
 }
 

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	printable "github.com/nodelens/nodelens/internal/text" // linux has a text of its own
@@ -122,12 +123,19 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 	lateErr := k.views.task.late.Read(k.space, addr, &s.taskLate)
 	nameErr := k.readName(addr, &s)
 	headErr := k.readHead(addr, &s)
+	t.set(&s, headErr, nameErr, lateErr)
+	return t, nil
+}
+
+// set sets what s says of the task, and notes what of s could not be read.
+func (t *Task) set(s *taskStruct, headErr, nameErr, lateErr error) {
+	k := t.k
 	t.Flags, t.KernelThread = s.Flags, s.Flags&pfKthread != 0
 	if headErr == nil || s.ExitState != 0 {
 		t.State = taskState(uint32(s.State), uint32(s.ExitState))
 	}
 	var err error
-	if t.Comm, err = k.procComm(addr, &s); err != nil {
+	if t.Comm, err = k.procComm(t.Addr, s); err != nil {
 		t.lose("full name", err)
 	}
 	t.lose("name", nameErr)
@@ -137,10 +145,9 @@ func (k *Kernel) task(addr vmem.VirtAddr) (*Task, error) {
 	}
 	if lateErr != nil {
 		t.lose("start time", cause(lateErr, k.views.task.err))
-		return t, nil
+		return
 	}
 	t.start(s.SinceBoot)
-	return t, nil
 }
 
 // start says when the task was started.
@@ -182,11 +189,39 @@ func (k *Kernel) tgidOf(addr vmem.VirtAddr) int32 {
 	if addr == k.initTask && addr != 0 {
 		return 0
 	}
+	if k.phys.Live() {
+		return k.proveTGID(addr)
+	}
+	return k.tgids.get(addr, k.proveTGID)
+}
+
+func (k *Kernel) proveTGID(addr vmem.VirtAddr) int32 {
 	var core taskCore
 	if p, err := k.prove(addr, &core); err != nil || !p.task() {
 		return -1
 	}
 	return core.TGID
+}
+
+// A tgidCache keeps the process ids of tasks that others have as their parents. It is safe for
+// concurrent use.
+type tgidCache struct {
+	mu    sync.Mutex // guards known
+	known map[vmem.VirtAddr]int32
+}
+
+func (c *tgidCache) get(addr vmem.VirtAddr, find func(vmem.VirtAddr) int32) int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	tgid, ok := c.known[addr]
+	if !ok {
+		tgid = find(addr)
+		if c.known == nil || len(c.known) >= maxKnownPaths {
+			c.known = map[vmem.VirtAddr]int32{}
+		}
+		c.known[addr] = tgid
+	}
+	return tgid
 }
 
 // Leader reports whether the task leads its thread group.

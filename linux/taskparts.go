@@ -16,7 +16,7 @@ import (
 func (k *Kernel) readHead(addr vmem.VirtAddr, s *taskStruct) error {
 	v := &k.views.task
 	err := cause(v.head.Read(k.space, addr, &s.taskHead), v.err)
-	if err == nil && (!plausible(s.Stack) || s.Stack%pageSize != 0) && (s.Stack != 0 || s.ExitState == 0) {
+	if err == nil && !s.hasStack() {
 		err = errPointer("stack", s.Stack)
 	}
 	if err == nil {
@@ -30,6 +30,11 @@ func (k *Kernel) readHead(addr vmem.VirtAddr, s *taskStruct) error {
 		}
 	}
 	return err
+}
+
+// hasStack reports whether a task has a stack, or has none any more.
+func (s *taskStruct) hasStack() bool {
+	return plausible(s.Stack) && s.Stack%pageSize == 0 || s.Stack == 0 && s.ExitState != 0
 }
 
 // minPointers is how many of the pointers around a task's name must be some where nothing else

@@ -22,9 +22,24 @@ import (
 // (with ErrHidden if both do and neither is damaged near it), and one for each count of the
 // kernel that what was found does not fit. A cancelled context ends it with the context's
 // error.
+//
+// Where the task list and the IDR have the same processes, and the kernel counts as many tasks,
+// the rest is not looked at: see [Kernel.Census].
 func (k *Kernel) Processes(ctx context.Context) iter.Seq2[*Task, error] {
+	return k.processes(ctx, false)
+}
+
+// Census yields what [Kernel.Processes] does, but also holds all that tasks are linked by
+// against each other where the main views and the kernel's counts agree: parents and
+// children, threads, process groups and sessions, cgroups and run queues. Who hides a task from
+// it must have taken it out of all of these, and changed all counts.
+func (k *Kernel) Census(ctx context.Context) iter.Seq2[*Task, error] {
+	return k.processes(ctx, true)
+}
+
+func (k *Kernel) processes(ctx context.Context, thorough bool) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
-		tasks, gaps := k.settled(ctx)
+		tasks, gaps := k.settled(ctx, thorough)
 		if err := ctx.Err(); err != nil {
 			yield(nil, err)
 			return
@@ -51,19 +66,22 @@ func (k *Kernel) Processes(ctx context.Context) iter.Seq2[*Task, error] {
 // fewest counts; what is hidden from a view is so in all of them.
 const unionTries = 4
 
-func (k *Kernel) settled(ctx context.Context) ([]*Task, []vmem.Gap) {
-	tasks, gaps := k.union(ctx)
+func (k *Kernel) settled(ctx context.Context, thorough bool) ([]*Task, []vmem.Gap) {
+	tasks, gaps := k.union(ctx, thorough)
 	for try := 1; k.phys.Live() && len(gaps) > 0 && try < unionTries && ctx.Err() == nil; try++ {
-		if t, g := k.union(ctx); len(g) < len(gaps) {
+		if t, g := k.union(ctx, thorough); len(g) < len(gaps) {
 			tasks, gaps = t, g
 		}
 	}
 	return tasks, gaps
 }
 
-func (k *Kernel) union(ctx context.Context) ([]*Task, []vmem.Gap) {
+func (k *Kernel) union(ctx context.Context, thorough bool) ([]*Task, []vmem.Gap) {
 	if err := cmp.Or(k.views.core.err, k.views.task.err); err != nil {
 		return nil, []vmem.Gap{newGap("tasks", k.initTask, err)}
+	}
+	if tasks, ok := k.agreed(ctx, thorough); ok {
+		return tasks, nil
 	}
 	c := k.newCensus(ctx)
 	c.taskList()
