@@ -18,7 +18,7 @@ func TestTypesEqualDWARF(t *testing.T) {
 	t.Parallel()
 	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		dwarf := openISF(t, image)
-		btf, _, err := FromMemory(t.Context(), mem, nil)
+		btf, _, err := openWhole(t, image).database()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,33 +13,19 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
-	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 func openImage(t testing.TB, image testimages.Image) vmem.Memory {
 	t.Helper()
-	if strings.HasSuffix(image.Path, ".lime") {
-		f, err := lime.Open(image.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = f.Close() })
-		return f
-	}
-	f, err := kcore.Open(image.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	return f
+	return openWhole(t, image).mem
 }
 
 // eachImage runs a test on each image that there is.
@@ -110,20 +96,21 @@ func openISF(t *testing.T, image testimages.Image) *isf.File {
 	if image.ISF == "" {
 		t.Skip("no ISF of this kernel")
 	}
-	f, err := isf.Open(image.ISF)
+	open, _ := wholeISF.LoadOrStore(image.ISF, sync.OnceValues(func() (*isf.File, error) { return isf.Open(image.ISF) }))
+	f, err := open.(func() (*isf.File, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
+// wholeISF are the databases that were opened, by path.
+var wholeISF sync.Map
+
 func TestFromMemoryIdentity(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
-		f, r, err := FromMemory(t.Context(), mem, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachImage(t, func(t *testing.T, image testimages.Image, _ vmem.Memory) {
+		f, r := wholeDatabase(t, image)
 		if image.Truth == "" {
 			t.Skip("no truth")
 		}
@@ -147,29 +134,12 @@ func TestFromMemoryIdentity(t *testing.T) {
 	})
 }
 
-// finished returns a search that was run.
-func finished(t *testing.T, mem vmem.Memory) *search {
-	t.Helper()
-	for notes := range notesIn(t.Context(), mem) {
-		s := newSearch(mem, notes, MemoryOptions{})
-		if !s.inPlace() {
-			continue
-		}
-		if _, _, err := s.run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	t.Fatal("no VMCOREINFO")
-	return nil
-}
-
 // The whole table of kallsyms is what /proc/kallsyms showed in the guest.
 func TestFromMemoryKallsyms(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+	eachImage(t, func(t *testing.T, image testimages.Image, _ vmem.Memory) {
 		want := truthSymbols(t, image)
-		got, _, err := finished(t, mem).table.decode()
+		got, _, err := finished(t, image).table.decode()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,12 +154,9 @@ func TestFromMemoryKallsyms(t *testing.T) {
 // symbols have the name.
 func TestFromMemoryAddresses(t *testing.T) {
 	t.Parallel()
-	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, image testimages.Image, _ vmem.Memory) {
 		want := linked(t, image)
-		f, r, err := FromMemory(t.Context(), mem, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f, r := wholeDatabase(t, image)
 		compared := 0
 		for s := range f.Symbols() {
 			w, ok := want[s.Name]
@@ -280,11 +247,8 @@ func checkFound(t *testing.T, r *Report, want map[string]uint64) {
 // Without VMCOREINFO the database is the same.
 func TestFromMemoryWithoutNotes(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
-		want, wantReport, err := FromMemory(t.Context(), mem, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		want, wantReport := wholeDatabase(t, image)
 		got, r, err := newSearch(mem, nil, MemoryOptions{}).run(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -306,11 +270,8 @@ func TestFromMemoryWithoutNotes(t *testing.T) {
 // kernel and a remedy; the other part is in the database.
 func TestFromMemoryDamagedTables(t *testing.T) {
 	t.Parallel()
-	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
-		_, r, err := FromMemory(t.Context(), mem, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		_, r := wholeDatabase(t, image)
 		middle := func(table Table) vmem.PhysAddr {
 			return (table.Addr + vmem.PhysAddr(table.Size/2)) &^ (vmem.PageSize - 1)
 		}
@@ -359,9 +320,9 @@ func checkPartial(t *testing.T, name string, f *isf.File, lacks Part) {
 	}
 }
 
-// pagesToDamage is how many pages tests overwrite: one in short tests.
+// pagesToDamage is how many pages tests overwrite: one, unless there is time for all.
 func pagesToDamage(n int) int {
-	if testing.Short() {
+	if testing.Short() || !testimages.Thorough() {
 		return 1
 	}
 	return n
@@ -371,10 +332,10 @@ func pagesToDamage(n int) int {
 // out is right, and what is missing is told.
 func TestFromMemoryDamagedBTF(t *testing.T) {
 	t.Parallel()
-	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
-		f, r, err := FromMemory(t.Context(), mem, nil)
-		if err != nil || len(f.Lost()) > 0 {
-			t.Fatal(err, f.Lost())
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		f, r := wholeDatabase(t, image)
+		if len(f.Lost()) > 0 {
+			t.Fatal(f.Lost())
 		}
 		want := contents(f)
 		random := rand.New(rand.NewPCG(5, 6))
@@ -411,17 +372,14 @@ func TestFromMemoryDamagedPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it makes a hundred databases")
 	}
-	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
-		f, r, err := FromMemory(t.Context(), mem, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		f, r := wholeDatabase(t, image)
 		want := contents(f)
 		random := rand.New(rand.NewPCG(3, 4))
 		window := readUpTo(mem, r.BTF.Addr, 1<<20)
 		start := r.Kallsyms.Addr - 1<<20
 		reach := int(r.BTF.Addr - start + vmem.PhysAddr(r.BTF.Size))
-		for range 3 {
+		for range pagesToDamage(3) {
 			at := (start + vmem.PhysAddr(random.IntN(reach))) &^ (vmem.PageSize - 1)
 			for i, fill := range fillings(window, vmem.PageSize, random) {
 				f, got, err := FromMemory(t.Context(), &patched{mem, at, fill}, nil)
@@ -461,11 +419,8 @@ func TestFromMemoryNothing(t *testing.T) {
 
 func TestKernelConfig(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
-		_, r, err := FromMemory(t.Context(), mem, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachImage(t, func(t *testing.T, image testimages.Image, _ vmem.Memory) {
+		_, r := wholeDatabase(t, image)
 		config, err := r.KernelConfig(t.Context())
 		if errors.Is(err, ErrNoConfig) {
 			t.Skip(err)

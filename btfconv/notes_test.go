@@ -3,6 +3,7 @@ package btfconv
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,11 +31,9 @@ var lies = map[string]struct{ line, instead string }{
 
 func TestFromMemoryLyingNotes(t *testing.T) {
 	t.Parallel()
-	someImages(t, func(t *testing.T, _ testimages.Image, mem vmem.Memory) {
-		want, report, err := FromMemory(t.Context(), mem, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+		f, report := wholeDatabase(t, image)
+		want := contents(f)
 		var own vmcoreinfo.Found
 		for found, err := range vmcoreinfo.Find(t.Context(), mem) {
 			if err != nil {
@@ -46,7 +45,11 @@ func TestFromMemoryLyingNotes(t *testing.T) {
 		if own.Info == nil {
 			t.Skip("no VMCOREINFO in memory")
 		}
-		for name, lie := range lies {
+		for i, name := range slices.Sorted(maps.Keys(lies)) {
+			if !testimages.Thorough() && i%2 > 0 {
+				continue
+			}
+			lie := lies[name]
 			text := regexp.MustCompile(lie.line).ReplaceAllString(own.Info.Text(), lie.instead)
 			note := binary.LittleEndian.AppendUint32(nil, 11)
 			note = binary.LittleEndian.AppendUint32(note, uint32(len(text)))
@@ -60,7 +63,7 @@ func TestFromMemoryLyingNotes(t *testing.T) {
 			if got.KASLRShift != report.KASLRShift || got.TextPhys != report.TextPhys {
 				t.Errorf("%s: KASLR shift %#x, text at %v, want %#x and %v", name, got.KASLRShift, got.TextPhys, report.KASLRShift, report.TextPhys)
 			}
-			if diff := differences(contents(want), contents(f)); diff != "" {
+			if diff := differences(want, contents(f)); diff != "" {
 				t.Errorf("%s (-want +got): %s", name, diff)
 			}
 			if told := slices.ContainsFunc(f.Lost(), func(err error) bool { return errors.Is(err, ErrConflict) }); told != strings.HasPrefix(lie.instead, "KERNELOFFSET") {

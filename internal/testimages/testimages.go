@@ -62,11 +62,15 @@ func All(t testing.TB) []Image {
 func Some(t testing.TB) []Image {
 	t.Helper()
 	images := All(t)
-	if os.Getenv("NODELENS_IMAGES") == "" {
+	if !Thorough() {
 		images = images[:1]
 	}
 	return images
 }
+
+// Thorough reports whether tests may take minutes: NODELENS_IMAGES is set, as checks set it.
+// Others try what takes long at some places that are always the same, not at all there are.
+func Thorough() bool { return os.Getenv("NODELENS_IMAGES") != "" }
 
 // Named returns the image of that name, unpacking it if it has not been before.
 // It skips t where there is none.
