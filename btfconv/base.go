@@ -116,7 +116,7 @@ type SplitOptions struct {
 // Split returns the types of a module, over those of the kernel: see [isf.NewOver]. btf is the
 // module's BTF, as the running kernel keeps it (btf.data of
 // kernel/bpf/btf.c), where it is split from the kernel's even if the module was built with a distilled base.
-// It may be empty: then there are the symbols alone.
+// What of it is in a hole is overwritten. It may be empty: then there are the symbols alone.
 //
 // A type of the module that has the name of another one of the kernel gets another: see the
 // package's documentation. The error wraps ErrDamaged.
@@ -132,6 +132,7 @@ func (b *Base) Split(btf []byte, opts *SplitOptions) (*isf.File, error) {
 		for _, h := range o.Holes {
 			place.holes = append(place.holes, span{uint32(h.Start), uint32(h.End)})
 		}
+		fillHoles(btf, place.holes)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		t, err := parseBTF(btf, b.types.btf, place)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -25,22 +26,23 @@ type node struct {
 }
 
 // bundled is the bundled node with the symbols that it gives itself, opened once for all tests.
-var bundled = sync.OnceValues(func() (*node, error) { return openNode(false) })
-
-// described is the bundled node with the symbols that were made of its vmlinux.
-var described = sync.OnceValues(func() (*node, error) { return openNode(true) })
-
-func openNode(withISF bool) (*node, error) {
+var bundled = sync.OnceValues(func() (*node, error) {
 	img, err := testimages.Bundled()
 	if err != nil {
 		return nil, err
 	}
-	mem, err := lime.Open(img.Path)
+	return openNode(img, false)
+})
+
+// openNode opens the image of a node, with the symbols of its vmlinux or those that it gives
+// itself.
+func openNode(img testimages.Image, vmlinux bool) (*node, error) {
+	mem, err := openImage(img.Path)
 	if err != nil {
 		return nil, err
 	}
 	var opts linux.Options
-	if withISF {
+	if vmlinux {
 		if opts.Symbols, err = isf.Open(img.ISF); err != nil {
 			return nil, err
 		}
@@ -50,6 +52,42 @@ func openNode(withISF bool) (*node, error) {
 		return nil, err
 	}
 	n.set, err = Open(context.Background(), n.k, nil)
+	return n, err
+}
+
+func openImage(name string) (vmem.Memory, error) {
+	if filepath.Ext(name) == ".elf" {
+		return kcore.Open(name)
+	}
+	return lime.Open(name)
+}
+
+// eachNode tests the bundled node, and all others where NODELENS_IMAGES says where they are.
+func eachNode(t *testing.T, test func(*testing.T, *node)) {
+	t.Run("bundled", func(t *testing.T) { test(t, nodeOf(t, bundled)) })
+	if os.Getenv("NODELENS_IMAGES") == "" {
+		return
+	}
+	for _, img := range testimages.All(t) {
+		t.Run(img.Name, func(t *testing.T) {
+			test(t, nodeOf(t, func() (*node, error) { return openOnce(img) }))
+		})
+	}
+}
+
+var (
+	openMu sync.Mutex
+	opened = map[string]*node{}
+)
+
+// openOnce opens an image once for all tests.
+func openOnce(img testimages.Image) (n *node, err error) {
+	openMu.Lock()
+	defer openMu.Unlock()
+	if n = opened[img.Name]; n == nil {
+		n, err = openNode(img, false)
+		opened[img.Name] = n
+	}
 	return n, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 	"github.com/nodelens/nodelens/vmem/x86"
@@ -19,9 +20,9 @@ import (
 
 // Options are the settings of Open. A nil pointer means the zero value.
 type Options struct {
-	// Types are the types of modules that carry none themselves, as those of kernels before
-	// 5.11: a layout of the kernel's modules. Nil: there are none.
-	Types *isf.File
+	// Layouts are those of modules that carry no types themselves, as those of kernels before
+	// 5.11. Nil: [layouts.KnownModules].
+	Layouts *layouts.Set
 }
 
 // A Set is the modules of a running kernel, with their symbols and types. It is safe for
@@ -34,7 +35,7 @@ type Set struct {
 	gaps    []vmem.Gap
 
 	btf  func() (*btfList, error)
-	more func() (*isf.File, error) // the kernel's types and those of Options
+	more func() (*isf.File, error) // the kernel's types and those of Layouts
 
 	mu    sync.Mutex // guards all below
 	parts map[*Module]*parts
@@ -225,23 +226,6 @@ func (s *Set) types(m *Module) (*isf.File, error) {
 		return isfOver(over, list), vmem.NewGap("types of module "+m.Name, vmem.KernelPlace(m.Address), err)
 	}
 	return isfOver(over, list), err
-}
-
-// errNoTypes is why modules have no types that carry none, as those before 5.11.
-var errNoTypes = fmt.Errorf("%w: modules of this kernel carry no types (CONFIG_DEBUG_INFO_BTF_MODULES came with 5.11): give a layout of them, made of their .ko.debug files",
-	kstruct.ErrUnsupported)
-
-// addTypes returns the kernel's types and symbols, with the types of modules that Options has.
-func (s *Set) addTypes() (*isf.File, error) {
-	own := s.k.Symbols()
-	switch {
-	case s.views.btf.err == nil:
-		return own, nil
-	case s.opts.Types == nil:
-		return own, errNoTypes
-	}
-	f, _ := own.Complete(s.opts.Types, &isf.CompleteOptions{From: "a layout of the kernel's modules"})
-	return f, nil
 }
 
 // isfOver puts symbols over a database.

@@ -106,10 +106,8 @@ func kernelSymbols(ctx context.Context, k *linux.Kernel) (all []entry) {
 	if err != nil {
 		text = vmem.VirtAddr(linkedText + k.Info().KASLRShift)
 	}
-	m, err := k.Space().Translate(text)
-	if err == nil {
-		var list []btfconv.KernelSymbol
-		list, err = btfconv.Kallsyms(ctx, k.Physical(), text, m.At(text))
+	if m, err := k.Space().Translate(text); err == nil {
+		list, _ := btfconv.Kallsyms(ctx, k.Physical(), text, m.At(text))
 		for _, s := range list {
 			all = append(all, entry{s.Addr, s.Name})
 		}

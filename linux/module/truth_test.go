@@ -3,14 +3,16 @@ package module
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // TestProcModules compares what was found with /proc/modules.
-func TestProcModules(t *testing.T) {
-	n := nodeOf(t, bundled)
+func TestProcModules(t *testing.T) { eachNode(t, testProcModules) }
+
+func testProcModules(t *testing.T, n *node) {
 	var want, got []string
 	for _, l := range n.lines(t, "proc", "modules") {
 		want = append(want, fmt.Sprintf("%s %s %s %v", l[0], l[1], l[4], address(t, l[5])))
@@ -28,11 +30,12 @@ func TestProcModules(t *testing.T) {
 
 // TestKallsyms compares the symbols of all modules with those of /proc/kallsyms, which shows by
 // capital letters what is exported.
-func TestKallsyms(t *testing.T) {
-	n := nodeOf(t, bundled)
+func TestKallsyms(t *testing.T) { eachNode(t, testKallsyms) }
+
+func testKallsyms(t *testing.T, n *node) {
 	var want, got []string
 	for _, l := range n.lines(t, "proc", "kallsyms") {
-		if len(l) == 4 && l[3] != "[bpf]" {
+		if len(l) == 4 && !strings.HasPrefix(l[3], "[bpf]") && !strings.HasPrefix(l[3], "[__builtin__") {
 			want = append(want, fmt.Sprintf("%016x %s %s %s", uint64(address(t, l[0])), l[1], l[2], l[3]))
 		}
 	}

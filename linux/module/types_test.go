@@ -4,8 +4,10 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -19,7 +21,12 @@ type vsockSock struct {
 // TestTypesOfModules binds a view to a type of a module, whose members are of types of the
 // kernel, both with the kernel's own symbols and with those of a vmlinux.
 func TestTypesOfModules(t *testing.T) {
-	for name, open := range map[string]func() (*node, error){"image": bundled, "vmlinux": described} {
+	img, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	withISF := func() (*node, error) { return openNode(img, true) }
+	for name, open := range map[string]func() (*node, error){"image": bundled, "vmlinux": withISF} {
 		t.Run(name, func(t *testing.T) {
 			n := nodeOf(t, open)
 			f, err := n.set.Types("vsock")
@@ -46,8 +53,13 @@ func TestTypesOfModules(t *testing.T) {
 
 // TestEveryModuleHasTypes converts the types of all modules. Each has some of its own: this_module
 // is in every one, but for those that consist of nothing but code.
-func TestEveryModuleHasTypes(t *testing.T) {
-	n := nodeOf(t, bundled)
+func TestEveryModuleHasTypes(t *testing.T) { eachNode(t, testEveryModuleHasTypes) }
+
+func testEveryModuleHasTypes(t *testing.T, n *node) {
+	if n.set.views.btf.err != nil {
+		testLayout(t, n)
+		return
+	}
 	own := 0
 	for _, m := range n.set.Modules() {
 		f, err := n.set.Types(m.Name)
@@ -102,5 +114,34 @@ func TestSpace(t *testing.T) {
 	want, err := n.k.Symbol("tcp_prot")
 	if got, err2 := n.set.Symbol("no_such_module", "tcp_prot"); err != nil || err2 != nil || got != want {
 		t.Errorf("tcp_prot at %v, %v, %v; not at %v", got, err, err2, want)
+	}
+}
+
+// testLayout reads what modules without types of their own have by a layout of them.
+func testLayout(t *testing.T, n *node) {
+	f, err := n.set.Types("nf_conntrack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"tuplehash[1].tuple.dst.protonum", "ct_general", "status", "mark", "proto.tcp.state"} {
+		if !f.HasField("nf_conn", path) {
+			t.Errorf("no nf_conn.%s", path)
+		}
+	}
+	for _, name := range []string{"nft_chain", "veth_priv", "vsock_sock", "sctp_sock", "net_bridge_port"} {
+		if u, err := f.UserType(name); err != nil || len(u.Fields) == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	empty, err := layouts.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := Open(t.Context(), n.k, &Options{Layouts: layouts.Join(empty)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.Types("nf_conntrack"); !errors.Is(err, kstruct.ErrUnsupported) {
+		t.Errorf("without a layout: %v", err)
 	}
 }
