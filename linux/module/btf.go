@@ -51,35 +51,46 @@ type btfList struct {
 	of   map[vmem.VirtAddr]btfStruct // by the address of struct module
 }
 
-// readBTFList reads the list btf_modules of kernel/bpf/btf.c (static), in which the kernel keeps
+// readBTFEntries reads the list btf_modules of kernel/bpf/btf.c (static), in which the kernel keeps
 // the BTF of modules, as it relocated it to its own. A kernel whose kallsyms has no data
-// does not name it.
-func (s *Set) readBTFList() (*btfList, error) {
+// does not name it. With an error it returns what could be read.
+func (s *Set) readBTFEntries() (map[vmem.VirtAddr]btfStruct, error) {
+	if s.views.btf.err != nil {
+		return nil, s.views.btf.err
+	}
 	head, err := s.k.Symbol("btf_modules")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", kstruct.ErrUnsupported, err)
 	}
-	list := &btfList{of: map[vmem.VirtAddr]btfStruct{}}
-	var kernel vmem.VirtAddr // its struct btf
+	of := map[vmem.VirtAddr]btfStruct{}
 	var lost error
 	w := s.k.Objects().Walk(context.Background(), &kstruct.WalkOptions{Object: "BTF of modules"})
 	for at, err := range w.Entries(w.List(head), "btf_module", "list") {
 		m, b, err := s.readBTF(at, err)
-		if lost = cmp.Or(lost, err); err != nil {
-			continue
+		if lost = cmp.Or(lost, err); err == nil {
+			of[m] = b
 		}
-		list.of[m] = b
+	}
+	return of, lost
+}
+
+// readBTFList reads the types of modules, and those of the kernel.
+func (s *Set) readBTFList() (*btfList, error) {
+	of, lost := s.entries()
+	list := &btfList{of: of}
+	var kernel vmem.VirtAddr // its struct btf
+	for _, b := range of {
 		kernel = cmp.Or(kernel, b.Base)
 	}
 	if kernel == 0 {
 		return nil, cmp.Or(lost, fmt.Errorf("%w: no module has types", kstruct.ErrUnsupported))
 	}
-	list.base, err = s.readBase(kernel)
-	if err != nil {
+	var err error
+	if list.base, err = s.readBase(kernel); err != nil {
 		return nil, err
 	}
 	types, strings := list.base.Ends()
-	for m, b := range list.of {
+	for m, b := range of {
 		if b.FirstID != types || b.FirstStr != strings {
 			return nil, fmt.Errorf("%w: BTF of module %v is split at type %d, string %d, not at %d, %d",
 				kstruct.ErrCorrupt, m, b.FirstID, b.FirstStr, types, strings)

@@ -10,13 +10,31 @@ import (
 
 // A Module is one module of the running kernel.
 type Module struct {
-	Name    string        `json:"name"`
-	Size    uint64        `json:"size"` // of all its areas in bytes, as /proc/modules has it
-	State   State         `json:"state"`
-	Base    vmem.VirtAddr `json:"base"` // of its code, as /proc/modules has it
-	Areas   []Area        `json:"areas"`
-	Address vmem.VirtAddr `json:"address"` // of struct module
+	Name       string        `json:"name"`
+	Size       uint64        `json:"size"`       // of all its areas in bytes, as /proc/modules has it
+	References int           `json:"references"` // by other modules and by what uses it
+	UsedBy     []string      `json:"usedBy"`     // other modules, as /proc/modules lists them
+	Uses       []string      `json:"uses"`
+	Permanent  bool          `json:"permanent"` // it can't be unloaded
+	State      State         `json:"state"`
+	Base       vmem.VirtAddr `json:"base"` // of its code, as /proc/modules has it
+	Areas      []Area        `json:"areas"`
+	Init       vmem.VirtAddr `json:"init"` // its functions; the first is freed after it ran
+	Exit       vmem.VirtAddr `json:"exit"`
+	Taints     Taints        `json:"taints"`
+	Parameters Parameters    `json:"parameters"`
+	Args       string        `json:"args"` // with which it was loaded
+	Version    string        `json:"version"`
+	SrcVersion string        `json:"srcversion"`
+	BuildID    string        `json:"buildID"` // in hexadecimal; empty where it has none
+	Sections   []Section     `json:"sections"`
+	Sources    Sources       `json:"sources"`
+	Missing    Sources       `json:"missing"` // views that should have it and have not, though they are whole: it is hidden
+	Address    vmem.VirtAddr `json:"address"` // of struct module
 }
+
+// Hidden reports whether views that hold every module lack this one.
+func (m *Module) Hidden() bool { return m.Missing != 0 }
 
 // A State is what a module is doing: enum module_state of include/linux/module.h.
 type State uint8
@@ -92,7 +110,7 @@ func (m *Module) area(a vmem.VirtAddr) (Area, bool) {
 
 // newModule returns the module that is at an address.
 func newModule(at vmem.VirtAddr, s *modStruct, mem bool) *Module {
-	m := &Module{Name: cString(s.Name[:]), State: State(min(s.State, 255)), Address: at}
+	m := &Module{Name: cString(s.Name[:]), State: State(min(s.State, 255)), Address: at, UsedBy: []string{}, Uses: []string{}}
 	if mem {
 		m.addMemory(s.Mem[:])
 	} else {

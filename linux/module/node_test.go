@@ -20,6 +20,7 @@ import (
 
 // A node is a booted node, and what it said of itself.
 type node struct {
+	mem   vmem.Memory
 	k     *linux.Kernel
 	set   *Set
 	truth string
@@ -47,7 +48,7 @@ func openNode(img testimages.Image, vmlinux bool) (*node, error) {
 			return nil, err
 		}
 	}
-	n := &node{truth: img.Truth}
+	n := &node{mem: mem, truth: img.Truth}
 	if n.k, err = linux.Open(context.Background(), mem, &opts); err != nil {
 		return nil, err
 	}

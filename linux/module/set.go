@@ -2,7 +2,6 @@ package module
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -31,52 +30,67 @@ type Set struct {
 	k       *linux.Kernel
 	opts    Options
 	views   *views
-	modules []*Module // as the list has them: the newest first
+	modules []*Module
 	gaps    []vmem.Gap
+	whole   Sources                // the views that were read to their end
+	named   map[vmem.VirtAddr]bool // modules that others name; nil once all are read
 
-	btf  func() (*btfList, error)
-	more func() (*isf.File, error) // the kernel's types and those of Layouts
+	get         map[vmem.VirtAddr]getter
+	arrayGetter vmem.VirtAddr
+
+	entries func() (map[vmem.VirtAddr]btfStruct, error)
+	btf     func() (*btfList, error)
+	more    func() (*isf.File, error) // the kernel's types and those of Layouts
 
 	mu    sync.Mutex // guards all below
 	parts map[*Module]*parts
 }
 
-// Open reads the modules of a kernel. What was lost of them is among [Set.Gaps]. The error is
+// Open reads the modules of a kernel: the union of the views that the kernel has of them, and of
+// what is in the memory of modules. What was lost of them is among [Set.Gaps]. The error is
 // the context's own.
 //
-// It starts from the list modules of kernel/module (static in 5.10). A kernel whose kallsyms has
-// no data does not name it; btfconv finds it by what it leads to. Where there is no such symbol, as in a
-// kernel that has no modules, or the types lack struct module, a gap says so that wraps
+// Views start from symbols that are not exported: modules, mod_tree, module_kset, module_bug_list
+// and btf_modules. A kernel whose kallsyms has no data does not name them; modules are then found in
+// memory, and lead to the lists that they are in. Where the types lack struct module, a gap says so that wraps
 // [kstruct.ErrUnsupported]; the Set then gives the kernel's own types and symbols.
 func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Set, error) {
-	s := &Set{k: k, views: bindViews(k.Symbols()), parts: map[*Module]*parts{}}
+	s := &Set{k: k, views: bindViews(k.Symbols()), parts: map[*Module]*parts{}, named: map[vmem.VirtAddr]bool{}}
 	if opts != nil {
 		s.opts = *opts
 	}
+	s.entries = sync.OnceValues(s.readBTFEntries)
 	s.btf = sync.OnceValues(s.readBTFList)
 	s.more = sync.OnceValues(s.addTypes)
-	for m, err := range s.list(ctx) {
-		gap, ok := errors.AsType[vmem.Gap](err)
-		switch {
-		case err == nil:
-			s.modules = append(s.modules, m)
-		case ok:
-			s.gaps = append(s.gaps, gap)
-		default:
-			return s, err
+	s.get, s.arrayGetter = s.getters()
+	k.Physical().Refresh()
+	err := s.readAll(ctx)
+	s.named = nil
+	return s, err
+}
+
+// Modules yields the modules of a kernel: those of [Set.Modules] of the Set that Open returns, and its gaps.
+func Modules(ctx context.Context, k *linux.Kernel) iter.Seq2[*Module, error] {
+	return func(yield func(*Module, error) bool) {
+		s, err := Open(ctx, k, nil)
+		for _, m := range s.modules {
+			if !yield(m, nil) {
+				return
+			}
+		}
+		for _, gap := range s.gaps {
+			if !yield(nil, gap) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
 		}
 	}
-	return s, nil
 }
 
-// Modules yields the modules of a kernel as /proc/modules lists them, the newest first. See
-// [Open] for where they are found.
-func Modules(ctx context.Context, k *linux.Kernel) iter.Seq2[*Module, error] {
-	s := &Set{k: k, views: bindViews(k.Symbols())}
-	return s.list(ctx)
-}
-
-// Modules returns the modules, the newest first.
+// Modules returns the modules, those of the kernel's list first, the newest before others, as
+// /proc/modules has them.
 func (s *Set) Modules() []*Module { return slices.Clone(s.modules) }
 
 // Gaps returns what was lost of the modules.
@@ -103,33 +117,6 @@ func (s *Set) At(a vmem.VirtAddr) *Module {
 }
 
 const object = "modules"
-
-// list yields the modules of the kernel's list.
-func (s *Set) list(ctx context.Context) iter.Seq2[*Module, error] {
-	return func(yield func(*Module, error) bool) {
-		s.k.Physical().Refresh()
-		head, err := s.k.Symbol(object)
-		if err == nil {
-			err = s.views.err
-		} else {
-			err = fmt.Errorf("%w: %w", kstruct.ErrUnsupported, err)
-		}
-		if err != nil {
-			yield(nil, vmem.NewGap(object, vmem.KernelPlace(head), err))
-			return
-		}
-		w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: object})
-		for at, err := range w.Entries(w.List(head), "module", "list") {
-			var m *Module
-			if err == nil {
-				m, err = s.read(at)
-			}
-			if !yield(m, err) {
-				return
-			}
-		}
-	}
-}
 
 // read returns the module at an address, which must say itself that it is there.
 func (s *Set) read(at vmem.VirtAddr) (*Module, error) {

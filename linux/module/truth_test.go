@@ -1,12 +1,13 @@
 package module
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // TestProcModules compares what was found with /proc/modules.
@@ -15,17 +16,42 @@ func TestProcModules(t *testing.T) { eachNode(t, testProcModules) }
 func testProcModules(t *testing.T, n *node) {
 	var want, got []string
 	for _, l := range n.lines(t, "proc", "modules") {
-		want = append(want, fmt.Sprintf("%s %s %s %v", l[0], l[1], l[4], address(t, l[5])))
+		want = append(want, strings.Join(l, " "))
 	}
 	for _, m := range n.set.Modules() {
-		got = append(got, fmt.Sprintf("%s %d %v %v", m.Name, m.Size, m.State, m.Base))
+		got = append(got, procLine(m))
+		if m.Hidden() {
+			t.Errorf("%s is hidden from %v", m.Name, m.Missing)
+		}
+		if all := ExpectedSources | InBTF; m.Sources&ExpectedSources != ExpectedSources || n.set.views.btf.err == nil && m.Sources&all != all {
+			t.Errorf("%s is in %v alone", m.Name, m.Sources)
+		}
+		if len(m.BuildID) != 40 || m.Version != "" && m.SrcVersion == "" || len(m.Sections) < 5 {
+			t.Errorf("%s: %+v", m.Name, m)
+		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-truth +found)\n%s", diff)
 	}
 	for _, gap := range n.set.Gaps() {
 		t.Error(gap)
 	}
+}
+
+// procLine returns a module as /proc/modules has it (kernel/module/procfs.c).
+func procLine(m *Module) string {
+	used := ""
+	for _, by := range m.UsedBy {
+		used += by + ","
+	}
+	if m.Permanent {
+		used += "[permanent],"
+	}
+	line := fmt.Sprintf("%s %d %d %s %v 0x%016x", m.Name, m.Size, m.References, cmp.Or(used, "-"), m.State, uint64(m.Base))
+	if m.Taints != 0 {
+		line += " (" + m.Taints.String() + ")"
+	}
+	return line
 }
 
 // TestKallsyms compares the symbols of all modules with those of /proc/kallsyms, which shows by
@@ -50,7 +76,7 @@ func testKallsyms(t *testing.T, n *node) {
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" || len(want) < 1000 {
+	if diff := gocmp.Diff(want, got); diff != "" || len(want) < 1000 {
 		t.Errorf("%d in truth, %d found (-truth +found)\n%s", len(want), len(got), diff)
 	}
 }

@@ -71,7 +71,11 @@ type views struct {
 	nameAt    kstruct.Member
 	exportErr error
 
-	btf btfViews
+	btf      btfViews
+	details  detailViews
+	sections sectionViews
+	params   paramViews
+	sources  sourceViews
 }
 
 func bindViews(types *isf.File) *views {
@@ -89,5 +93,9 @@ func bindViews(types *isf.File) *views {
 	v.nameAt = kstruct.BindMember(b, "kernel_symbol", "name_offset")
 	v.exportErr = b.Err()
 	v.btf = bindBTF(types)
+	v.details = bindDetails(types)
+	v.sections = bindSections(types)
+	v.params = bindParams(types)
+	v.sources = bindSources(types)
 	return v
 }

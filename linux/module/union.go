@@ -1,0 +1,247 @@
+package module
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/vmem/x86"
+)
+
+// moduleRange is where modules are mapped on x86-64, behind the kernel's image: from
+// MODULES_VADDR (arch/x86/include/asm/pgtable_64_types.h) with a kernel of 512 MiB, be it randomised or not, on.
+var moduleRange = vmem.Range[vmem.VirtAddr]{Start: x86.StartKernelMap + 512<<20, Size: 0xffffffffff000000 - (x86.StartKernelMap + 512<<20)}
+
+// A union is the modules that the views of the kernel hold, by the address of struct module.
+type union struct {
+	*Set
+	ctx   context.Context
+	found map[vmem.VirtAddr]Sources
+	order []vmem.VirtAddr // of the list
+}
+
+// readAll reads the modules of all views. What a view lacks that others have is hidden.
+func (s *Set) readAll(ctx context.Context) error {
+	u := &union{Set: s, ctx: ctx, found: map[vmem.VirtAddr]Sources{}}
+	for at := range u.memory() {
+		u.add(at, InMemory)
+	}
+	u.addList()
+	u.addTree()
+	u.addKobjects()
+	u.addBugs()
+	if list, _ := s.entries(); list != nil {
+		for at := range list {
+			u.add(at, InBTF)
+		}
+	}
+	if len(u.found) == 0 && s.views.err != nil {
+		s.lose(object, 0, s.views.err)
+	}
+	rest := slices.Sorted(maps.Keys(u.found))
+	for _, at := range append(u.order, rest...) {
+		u.module(at)
+	}
+	for named := slices.Sorted(maps.Keys(s.named)); len(named) > 0; {
+		s.named = map[vmem.VirtAddr]bool{}
+		for _, at := range named {
+			u.add(at, InUses)
+			u.module(at)
+		}
+		named = slices.DeleteFunc(slices.Sorted(maps.Keys(s.named)), func(at vmem.VirtAddr) bool { return u.found[at]&InUses != 0 })
+	}
+	for _, m := range s.modules {
+		if m.Sources = u.found[m.Address]; m.State == Live {
+			m.Missing = ExpectedSources & s.whole &^ m.Sources
+		}
+	}
+	return ctx.Err()
+}
+
+func (u *union) add(at vmem.VirtAddr, source Sources) { u.found[at] |= source }
+
+// module adds the module at an address to the set, unless it is there.
+func (u *union) module(at vmem.VirtAddr) {
+	if slices.ContainsFunc(u.modules, func(m *Module) bool { return m.Address == at }) {
+		return
+	}
+	m, err := u.read(at)
+	if err != nil {
+		u.lose(object, at, err)
+		return
+	}
+	u.modules = append(u.modules, m)
+	u.fill(u.ctx, m)
+}
+
+// memory yields where a struct module is in the memory of modules: what says itself that it
+// is there, has a name and a state, and is inside of its own memory. It lies in the module's
+// data, aligned to a line of the cache.
+func (u *union) memory() iter.Seq[vmem.VirtAddr] {
+	return func(yield func(vmem.VirtAddr) bool) {
+		if u.views.err != nil {
+			return
+		}
+		const step = 64
+		self, _ := u.views.module.Offset("Self")
+		buf := make([]byte, vmem.PageSize)
+		complete := true
+		for m, err := range u.k.Space().Mappings(moduleRange) {
+			if err != nil || u.ctx.Err() != nil {
+				complete = false
+				continue
+			}
+			for at := m.Range.Start; m.Range.Contains(at); at += vmem.PageSize {
+				n, err := u.k.Space().ReadVirt(buf, at)
+				complete = complete && err == nil
+				for i := 0; i+8 <= n; i += 8 {
+					base := at + vmem.VirtAddr(i) - vmem.VirtAddr(self)
+					if base%step == 0 && binary.LittleEndian.Uint64(buf[i:]) == uint64(base) && u.isModule(base) && !yield(base) {
+						return
+					}
+				}
+			}
+		}
+		if complete {
+			u.whole |= InMemory
+		}
+	}
+}
+
+// isModule reports whether what is at an address can be a struct module.
+func (s *Set) isModule(at vmem.VirtAddr) bool {
+	m, err := s.read(at)
+	return err == nil && m.State <= Unformed && printable(m.Name) && m.Contains(at)
+}
+
+func printable(name string) bool {
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] > '~' {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// walk yields the entries of a list of modules, whose head is a symbol. Where no symbol says
+// where that is, it is walked from a module that was found otherwise: then the head is among
+// what comes, and passed over.
+func (u *union) walk(symbol, member string) iter.Seq2[vmem.VirtAddr, error] {
+	w := u.k.Objects().Walk(u.ctx, &kstruct.WalkOptions{Object: object})
+	if head, err := u.k.Symbol(symbol); err == nil {
+		return w.Entries(w.List(head), "module", member)
+	}
+	return func(yield func(vmem.VirtAddr, error) bool) {
+		f, err := u.k.Symbols().Field("module", member)
+		known := slices.Sorted(maps.Keys(u.found))
+		if err != nil || len(known) == 0 {
+			yield(0, fmt.Errorf("%w: no symbol %s, and no module that is linked there", kstruct.ErrUnsupported, symbol))
+			return
+		}
+		if !yield(known[0], nil) {
+			return
+		}
+		for at, err := range w.Entries(w.List(known[0]+vmem.VirtAddr(f.Offset)), "module", member) {
+			if (err != nil || moduleRange.Contains(at)) && !yield(at, err) {
+				return
+			}
+		}
+	}
+}
+
+// collect adds what a view yields. What it can't tell is no loss where it is not there at all.
+func (u *union) collect(entries iter.Seq2[vmem.VirtAddr, error], source Sources) {
+	whole, n := true, 0
+	for at, err := range entries {
+		if err != nil {
+			whole = false
+			if gap, ok := errors.AsType[vmem.Gap](err); ok {
+				u.gaps = append(u.gaps, gap)
+			}
+			continue
+		}
+		n++
+		u.add(at, source)
+		if source == InList {
+			u.order = append(u.order, at)
+		}
+	}
+	if whole && n > 0 {
+		u.whole |= source
+	}
+}
+
+// addList adds the list modules of kernel/module (static in 5.10).
+func (u *union) addList() { u.collect(u.walk("modules", "list"), InList) }
+
+// addBugs adds module_bug_list of lib/bug.c (static).
+func (u *union) addBugs() { u.collect(u.walk("module_bug_list", "bug_list"), InBugList) }
+
+// addTree adds mod_tree of kernel/module (static in 5.10), both trees of its latch. Nothing else
+// leads to it, so that kernels whose kallsyms has no data lack this view.
+func (u *union) addTree() {
+	at, err := u.k.Symbol("mod_tree")
+	v := &u.views.sources
+	if err != nil || v.treeErr != nil {
+		return
+	}
+	w := u.k.Objects().Walk(u.ctx, &kstruct.WalkOptions{Object: "tree of modules"})
+	u.collect(func(yield func(vmem.VirtAddr, error) bool) {
+		for i, member := range []string{"node.node[0]", "node.node[1]"} {
+			for node, err := range w.Entries(w.RBTree(v.trees[i].Of(at)), "mod_tree_node", member) {
+				var owner vmem.VirtAddr
+				if err == nil {
+					owner, err = v.owner.Load(u.k.Space(), node)
+				}
+				if !yield(owner, err) {
+					return
+				}
+			}
+		}
+	}, InTree)
+}
+
+// addKobjects adds module_kset of kernel/params.c, which a module leads to, too. What is built in has
+// a kobject there and no struct module.
+func (u *union) addKobjects() {
+	v := &u.views.sources
+	if v.kobjectErr != nil {
+		return
+	}
+	kset := u.kset()
+	if kset == 0 {
+		return
+	}
+	w := u.k.Objects().Walk(u.ctx, &kstruct.WalkOptions{Object: "kobjects of modules"})
+	u.collect(func(yield func(vmem.VirtAddr, error) bool) {
+		for at, err := range w.Entries(w.List(v.ksetList.Of(kset)), "module_kobject", "kobj.entry") {
+			var owner vmem.VirtAddr
+			if err == nil {
+				owner, err = v.kobject.Load(u.k.Space(), at)
+			}
+			if (err != nil || owner != 0) && !yield(owner, err) {
+				return
+			}
+		}
+	}, InKobjects)
+}
+
+// kset returns the address of module_kset, 0 where nothing tells it.
+func (u *union) kset() vmem.VirtAddr {
+	if at, err := u.k.Symbol("module_kset"); err == nil {
+		p, _ := u.k.Space().Uint64(at)
+		return vmem.VirtAddr(p)
+	}
+	for _, at := range slices.Sorted(maps.Keys(u.found)) {
+		if p, err := u.views.sources.kset.Load(u.k.Space(), at); err == nil && p != 0 {
+			return p
+		}
+	}
+	return 0
+}
