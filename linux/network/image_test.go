@@ -25,6 +25,7 @@ type node struct {
 	truth *truth.Node
 	read  []*Configuration // once it was
 	set   *module.Set
+	poor  bool // its modules carry no types
 }
 
 // openNode opens an image, which ends with the test's process.
@@ -47,6 +48,8 @@ func openNode(img testimages.Image) (*node, error) {
 	if n.set, err = module.Open(context.Background(), n.k, nil); err != nil {
 		return nil, err
 	}
+	_, lacks := n.set.Types("veth")
+	n.poor = lacks != nil
 	n.truth, err = truth.Read(img.Truth)
 	return n, err
 }

@@ -13,16 +13,30 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/kstruct"
 )
 
 // An object is one of JSON.
 type jsonObject = map[string]any
 
-// readConfigs reads the configurations of an image, which must have no losses.
-func readConfigs(t *testing.T, n *node) []*Configuration {
+// readConfigs reads the configurations of an image, which must have no losses but for what
+// its modules have no types for.
+func readConfigs(t *testing.T, n *node) (found []*Configuration) {
 	t.Helper()
-	return all(t, Configurations(t.Context(), n.k, all(t, Namespaces(t.Context(), n.k, n.tasks)), &Options{Types: n.set.Types}))
+	for c, err := range Configurations(t.Context(), n.k, all(t, Namespaces(t.Context(), n.k, n.tasks)), &Options{Types: n.set.Types}) {
+		switch {
+		case err == nil:
+			found = append(found, c)
+		case !n.poor || !errors.Is(err, kstruct.ErrUnsupported):
+			t.Error(err)
+		}
+	}
+	return found
 }
+
+// ofModules are what only the types of modules tell of a device.
+var ofModules = []string{"stats64", "mode", "id", "protocol", "local", "port", "lower", "table", "tun", "vlan_filtering", "stp_state", "link", "link_index", "no", "cost", "state"}
 
 // eachNetwork runs a test with each namespace of the images that have the truth of their
 // networks.
@@ -336,6 +350,11 @@ func TestTrueDevices(t *testing.T) {
 					closeCounters(o, truth[i])
 				}
 				got = append(got, o)
+				for _, key := range ofModules {
+					if _, ok := o[key]; !ok && n.poor && i < len(want) && (d.Kind != "veth" || key == "stats64") {
+						delete(want[i], key)
+					}
+				}
 			}
 			t.Run(fmt.Sprint(c.Namespace.Inum), func(t *testing.T) { compare(t, want, got) })
 		}
@@ -654,6 +673,9 @@ func TestTrueFilters(t *testing.T) {
 						t.Error(err)
 						continue
 					}
+					if n.poor {
+						continue
+					}
 					compare(t, shownFilters(truth), tcFilters(d, of.direction))
 					compared += len(truth)
 				}
@@ -712,7 +734,7 @@ func TestTrueClasses(t *testing.T) {
 		compared := 0
 		for _, c := range n.configs(t) {
 			for _, d := range c.Devices {
-				b, err := os.ReadFile(filepath.Join(n.img.Truth, "net", fmt.Sprint(c.Namespace.Inum), "tc_class."+d.Name+".json"))
+				b, err := os.ReadFile(filepath.Join(n.img.Truth, "net", fmt.Sprint(c.Namespace.Inum), "tc_class."+d.Name))
 				if err != nil {
 					continue
 				}
@@ -726,6 +748,9 @@ func TestTrueClasses(t *testing.T) {
 					for _, class := range q.Classes {
 						got = append(got, tcClass(&class))
 					}
+				}
+				if n.poor {
+					continue
 				}
 				if d := cmp.Diff(want, got); d != "" {
 					t.Errorf("(-truth +image):\n%s", d)
