@@ -1,0 +1,152 @@
+// Package nftest opens images of nodes with all cases of the network, for the tests of what
+// reads netfilter.
+//
+// They are looked for in the directory that NODELENS_NETWORK names: NAME/dump.elf is an image, and
+// NAME/truth/net/INUM/FILE what a program said in the network namespace of that number, as
+// the lab writes them. Where there are none, tests are skipped.
+package nftest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/module"
+	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A Node is an image that is open.
+type Node struct {
+	Name       string
+	Dir        string
+	Mem        vmem.Memory
+	K          *linux.Kernel
+	Mods       *module.Set
+	Namespaces []*network.Namespace
+}
+
+var (
+	mu    sync.Mutex
+	nodes = map[string]*Node{} // opened once; they end with the process
+)
+
+// Each runs a test for each node there is.
+func Each(t *testing.T, run func(t *testing.T, n *Node)) {
+	t.Helper()
+	dir := os.Getenv("NODELENS_NETWORK")
+	if dir == "" {
+		t.Skip("NODELENS_NETWORK names no directory of nodes with cases of the network")
+	}
+	dumps, err := filepath.Glob(filepath.Join(dir, "*", "dump.elf"))
+	if err != nil || len(dumps) == 0 {
+		t.Fatalf("no node in %s: %v", dir, err)
+	}
+	for _, dump := range dumps {
+		name := filepath.Base(filepath.Dir(dump))
+		if filepath.Ext(name) == ".new" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			n, err := open(name, filepath.Dir(dump), func() (vmem.Memory, error) { return kcore.Open(dump) }, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, n)
+		})
+	}
+}
+
+// Bundled returns the node that is in the repository.
+func Bundled(t testing.TB) *Node {
+	t.Helper()
+	img, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	symbols, err := isf.Open(img.ISF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := open(img.Name, img.Truth, func() (vmem.Memory, error) { return lime.Open(img.Path) }, symbols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func open(name, dir string, mem func() (vmem.Memory, error), symbols *isf.File) (*Node, error) {
+	mu.Lock()
+	defer mu.Unlock()
+	if n := nodes[dir]; n != nil {
+		return n, nil
+	}
+	n := &Node{Name: name, Dir: dir}
+	var err error
+	if n.Mem, err = mem(); err != nil {
+		return nil, err
+	}
+	if err := n.read(n.Mem, symbols); err != nil {
+		return nil, err
+	}
+	nodes[dir] = n
+	return n, nil
+}
+
+// On returns the node over other memory, such as one with damage.
+func (n *Node) On(mem vmem.Memory) (*Node, error) {
+	c := &Node{Name: n.Name, Dir: n.Dir, Mem: mem}
+	return c, c.read(mem, n.K.Symbols())
+}
+
+func (n *Node) read(mem vmem.Memory, symbols *isf.File) (err error) {
+	ctx := context.Background()
+	if n.K, err = linux.Open(ctx, mem, &linux.Options{Symbols: symbols}); err != nil {
+		return err
+	}
+	// Kernels before 5.11 have no types of modules: a file beside the image may.
+	var opts module.Options
+	if file := filepath.Join(n.Dir, "modules.isf.json.xz"); exists(file) {
+		if opts.Types, err = isf.Open(file); err != nil {
+			return err
+		}
+	}
+	if n.Mods, err = module.Open(ctx, n.K, &opts); err != nil {
+		return err
+	}
+	for ns, err := range network.Namespaces(ctx, n.K, nil) {
+		if err == nil {
+			n.Namespaces = append(n.Namespaces, ns)
+		}
+	}
+	return nil
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// Typed reports whether the types of a module are known, if it is loaded.
+func (n *Node) Typed(mod string) bool {
+	_, err := n.Mods.Types(mod)
+	return err == nil
+}
+
+// Truth returns what a program said in a namespace, and false where it said nothing.
+func (n *Node) Truth(t testing.TB, inum uint32, file string) (string, bool) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(n.Dir, "truth", "net", strconv.FormatUint(uint64(inum), 10), file))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(b), len(b) > 0
+}

@@ -1,0 +1,171 @@
+package nftables
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nftest"
+)
+
+func ruleset(t *testing.T, n *nftest.Node, ns *network.Namespace) (tables []*Table) {
+	t.Helper()
+	if !n.Typed("nf_tables") {
+		for table, err := range Tables(t.Context(), n.K, n.Mods, ns) {
+			if table != nil || !errors.Is(err, kstruct.ErrUnsupported) {
+				t.Errorf("without types, there are a table %v and the error %v", table, err)
+			}
+		}
+		t.Skip("the image has no types of nf_tables")
+	}
+	for table, err := range Tables(t.Context(), n.K, n.Mods, ns) {
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		tables = append(tables, table)
+	}
+	return tables
+}
+
+var (
+	handles = regexp.MustCompile(` # handle \d+`)
+	spaces  = regexp.MustCompile(`\s+`)
+	expires = regexp.MustCompile(` expires [0-9dhms]+`)
+	counts  = regexp.MustCompile(`packets \d+ bytes \d+`)
+	quotes  = regexp.MustCompile(`devices? = \{ [^}]*\}`)
+	compat  = regexp.MustCompile(`xt (match|target) "[^"]*"`)
+)
+
+// lines returns a ruleset as text with what moves, and how lines are broken, left out.
+func lines(text string) (out []string) {
+	text = handles.ReplaceAllString(text, "")
+	text = regexp.MustCompile(`,\s*\n\s+`).ReplaceAllString(text, ", ")
+	text = expires.ReplaceAllString(text, " expires T")
+	text = counts.ReplaceAllString(text, "packets N bytes N")
+	text = quotes.ReplaceAllStringFunc(text, func(s string) string { return strings.ReplaceAll(s, `"`, "") })
+	for l := range strings.Lines(text) {
+		if l = strings.TrimSpace(spaces.ReplaceAllString(l, " ")); l != "" && l[0] != '#' {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// The text of a ruleset is that of nft list ruleset, but for counts and times that move, and
+// for what iptables has in rules: nft translates that, and it is told by name here.
+func TestTrueText(t *testing.T) {
+	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		for _, ns := range n.Namespaces {
+			truth, ok := n.Truth(t, ns.Inum, "nft")
+			got := ""
+			for _, table := range ruleset(t, n, ns) {
+				got += table.String()
+			}
+			if !ok && got != "" {
+				t.Errorf("%v: a ruleset that nft did not show:\n%s", ns, got)
+			}
+			want, have := lines(truth), lines(got)
+			if len(want) == len(have) {
+				for i := range have {
+					if compat.MatchString(have[i]) {
+						want[i] = have[i]
+					}
+				}
+			}
+			if d := cmp.Diff(want, have); d != "" {
+				t.Errorf("%v (-nft +image):\n%s", ns, d)
+			}
+		}
+	})
+}
+
+// The structured form is that of nft -j list ruleset.
+func TestTrueJSON(t *testing.T) {
+	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		for _, ns := range n.Namespaces {
+			truth, ok := n.Truth(t, ns.Inum, "nft.json")
+			if !ok {
+				continue
+			}
+			var all []any
+			for _, table := range ruleset(t, n, ns) {
+				all = append(all, table.JSON()...)
+			}
+			b, err := json.Marshal(map[string]any{"nftables": all})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := objects(t, truth), objects(t, string(b))
+			if d := cmp.Diff(want, got, cmp.Comparer(near)); d != "" {
+				t.Errorf("%v (-nft +image):\n%s", ns, d)
+			}
+		}
+	})
+}
+
+// near compares numbers, of which times and counts move.
+func near(a, b float64) bool { return math.Abs(a-b) < 600 || math.Abs(a-b) < 0.01*math.Abs(a) }
+
+// objects returns the list of a ruleset as JSON, without what versions of nft before 1.0.7
+// leave out of it, and in the order of kinds and names.
+func objects(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var doc struct {
+		NFTables []map[string]map[string]any `json:"nftables"`
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]any{}
+	for _, o := range doc.NFTables {
+		for kind, m := range o {
+			if kind == "metainfo" {
+				continue
+			}
+			if kind != "rule" && m["elem"] == nil {
+				delete(m, "comment")
+			}
+			delete(m, "dev")
+			delete(m, "flags")
+			delete(m, "auto-merge")
+			key := []string{kind}
+			for _, k := range []string{"family", "table", "chain", "name", "handle"} {
+				b, err := json.Marshal(m[k])
+				if err != nil {
+					t.Fatal(err)
+				}
+				key = append(key, string(b))
+			}
+			out[strings.Join(key, " ")] = m
+		}
+	}
+	return out
+}
+
+// What is tested says something: there are rules of all kinds in the node's truth.
+func TestTruthIsRich(t *testing.T) {
+	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		if strings.HasPrefix(n.Name, "m-") {
+			t.Skip("made for one kind of truth")
+		}
+		var words []string
+		for _, ns := range n.Namespaces {
+			text, _ := n.Truth(t, ns.Inum, "nft")
+			words = append(words, strings.Fields(text)...)
+		}
+		for _, w := range []string{"vmap", "masquerade", "limit", "reject", "interval", "map", "queue", "fib"} {
+			if !slices.Contains(words, w) {
+				t.Errorf("no %s in the truth", w)
+			}
+		}
+	})
+}
