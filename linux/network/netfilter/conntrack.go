@@ -9,7 +9,7 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
 

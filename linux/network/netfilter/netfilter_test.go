@@ -14,8 +14,8 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/module"
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nfkit"
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nftest"
+	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/internal/nftest"
 )
 
 func connections(t *testing.T, n *nftest.Node) map[uint32][]*Connection {

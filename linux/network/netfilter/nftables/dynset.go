@@ -3,7 +3,7 @@ package nftables
 import (
 	"strings"
 
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
 

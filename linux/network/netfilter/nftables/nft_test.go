@@ -13,7 +13,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/network"
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nftest"
+	"github.com/nodelens/nodelens/linux/network/internal/nftest"
 )
 
 func ruleset(t *testing.T, n *nftest.Node, ns *network.Namespace) (tables []*Table) {

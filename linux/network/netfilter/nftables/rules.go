@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/kstruct"
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
 

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
 

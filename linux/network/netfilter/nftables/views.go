@@ -4,7 +4,7 @@ import (
 	"cmp"
 
 	"github.com/nodelens/nodelens/kstruct"
-	"github.com/nodelens/nodelens/linux/network/netfilter/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
 
