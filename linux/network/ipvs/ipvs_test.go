@@ -1,0 +1,95 @@
+package ipvs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux/network/internal/nftest"
+)
+
+// sorted returns the lines of a text, for the order of services is that of a hash table.
+func sorted(text string) (out []string) {
+	for l := range strings.Lines(text) {
+		if l = strings.TrimSpace(l); l != "" {
+			out = append(out, l)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// The services of a namespace are those of ipvsadm -Sn.
+func TestTrueServices(t *testing.T) {
+	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		found := 0
+		for _, ns := range n.Namespaces {
+			got := ""
+			for s, err := range Services(t.Context(), n.K, n.Mods, ns) {
+				if errors.Is(err, kstruct.ErrUnsupported) && !n.Typed(vsModule) {
+					t.Skip("the image has no types of ip_vs")
+				}
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				found++
+				got += s.String()
+			}
+			truth, _ := n.Truth(t, ns.Inum, "ipvsadm")
+			if d := cmp.Diff(sorted(truth), sorted(got)); d != "" {
+				t.Errorf("%v (-ipvsadm +image):\n%s", ns, d)
+			}
+		}
+		if found == 0 {
+			t.Error("no service was compared")
+		}
+	})
+}
+
+// Connections that ipvsadm -Lnc shows as established are there.
+func TestTrueConnections(t *testing.T) {
+	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		for _, ns := range n.Namespaces {
+			var got []string
+			for c, err := range Connections(t.Context(), n.K, n.Mods, ns) {
+				if errors.Is(err, kstruct.ErrUnsupported) && !n.Typed(vsModule) {
+					t.Skip("the image has no types of ip_vs")
+				}
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				got = append(got, fmt.Sprintf("%s %s %v %v %v", c.Protocol, c.State, c.Client, c.Virtual, c.Server))
+			}
+			truth, _ := n.Truth(t, ns.Inum, "ipvsadm_connections")
+			for l := range strings.Lines(truth) {
+				f := strings.Fields(l)
+				if len(f) != 6 || f[2] != "ESTABLISHED" {
+					continue
+				}
+				if want := fmt.Sprintf("%s %s %s %s %s", f[0], f[2], f[3], f[4], f[5]); !slices.Contains(got, want) {
+					t.Errorf("%v lacks %s; it has %q", ns, want, got)
+				}
+			}
+		}
+	})
+}
+
+// The bundled node has no IPVS.
+func TestBundled(t *testing.T) {
+	n := nftest.Bundled(t)
+	for _, ns := range n.Namespaces {
+		for s, err := range Services(t.Context(), n.K, n.Mods, ns) {
+			t.Errorf("%v: %+v, %v", ns, s, err)
+		}
+		for c, err := range Connections(t.Context(), n.K, n.Mods, ns) {
+			t.Errorf("%v: %+v, %v", ns, c, err)
+		}
+	}
+}
