@@ -44,12 +44,12 @@ type Count struct {
 // A Connection is an entry of connection tracking, struct nf_conn
 // (include/net/netfilter/nf_conntrack.h): a line of /proc/net/nf_conntrack, or of conntrack -L.
 type Connection struct {
-	NetNS    uint32 `json:"netns"`    // 0 if the namespace is none that is known
-	Family   string `json:"family"`   // ipv4, ipv6
-	Protocol string `json:"protocol"` // the name of the transport protocol, or its number
-	State    string `json:"state"`    // of TCP, SCTP and DCCP as conntrack prints it; empty for others
-	Original Tuple  `json:"original"` // as the first packet had it
-	Reply    Tuple  `json:"reply"`    // as replies have it: where it is not the reverse, addresses are translated
+	NetNS    uint32 `json:"netns"`              // 0 if the namespace is none that is known
+	Family   string `json:"family"`             // ipv4, ipv6
+	Protocol string `json:"protocol"`           // the name of the transport protocol, or its number
+	State    string `json:"state" jsonx:"null"` // of TCP, SCTP and DCCP as conntrack prints it; empty for others
+	Original Tuple  `json:"original"`           // as the first packet had it
+	Reply    Tuple  `json:"reply"`              // as replies have it: where it is not the reverse, addresses are translated
 	Mark     uint32 `json:"mark"`
 	// Timeout is for how many seconds the entry would have lived on without packets: -1 where
 	// the kernel's time is not known, or the entry is offloaded and has none.

@@ -1,7 +1,9 @@
 package netfilter
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -93,4 +95,24 @@ func (s Status) MarshalJSON() ([]byte, error) {
 		b = strconv.AppendQuote(b, name)
 	}
 	return append(b, ']'), nil
+}
+
+// UnmarshalJSON takes what MarshalJSON gives.
+func (s *Status) UnmarshalJSON(b []byte) error {
+	var names []string
+	if err := json.Unmarshal(b, &names); err != nil {
+		return err
+	}
+	var v Status
+	for _, name := range names {
+		if i := slices.Index(statusNames[:], name); i >= 0 {
+			v |= 1 << i
+		} else if n, err := strconv.ParseUint(name, 0, 32); err == nil {
+			v |= Status(n)
+		} else if name != "UNREPLIED" {
+			return fmt.Errorf("netfilter: unknown status %q", name)
+		}
+	}
+	*s = v
+	return nil
 }
