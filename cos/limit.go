@@ -12,10 +12,10 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A share is a list of a process that takes its share of the report.
+// A share is a list, such as one of a process, that takes its share of the report.
 type share struct {
-	what string // such as args, for the gap
-	f    *facts
+	lose func(error)    // tells that it was cut
+	of   string         // what has all the lists together, for the error
 	size int            // of the whole list
 	n    int            // elements of the whole list
 	cut  func(most int) // leaves the first elements whose sizes sum up to no more
@@ -86,17 +86,21 @@ func (b *budget) finish(limit int) {
 	}
 	for _, s := range b.shares {
 		if s.size > b.most {
-			s.f.gaps = append(s.f.gaps, vmem.Gap{
-				Object: s.what + " of " + s.f.task.String(), Place: vmem.KernelPlace(s.f.Address),
-				Err: fmt.Errorf("%w: %d of %d are told, for all processes together would have more than %d %s", kstruct.ErrTooMany, s.left(), s.n, b.limit, b.unit),
-			})
+			s.lose(fmt.Errorf("%w: %d of %d are told, for %s would have more than %d %s", kstruct.ErrTooMany, s.left(), s.n, s.of, b.limit, b.unit))
 		}
 	}
 }
 
-// shareOf returns the share of a list whose elements have sizes.
+// shareOf returns the share of a list of a process whose elements have sizes.
 func shareOf[T any](f *facts, what string, list *[]T, size func(*T) int) share {
-	s := share{what: what, f: f, n: len(*list), left: func() int { return len(*list) }}
+	return newShare("all processes together", list, size, func(err error) {
+		f.gaps = append(f.gaps, vmem.Gap{Object: what + " of " + f.task.String(), Place: vmem.KernelPlace(f.Address), Err: err})
+	})
+}
+
+// newShare returns the share of a list whose elements have sizes. lose tells that it was cut.
+func newShare[T any](of string, list *[]T, size func(*T) int, lose func(error)) share {
+	s := share{of: of, lose: lose, n: len(*list), left: func() int { return len(*list) }}
 	for i := range *list {
 		s.size += size(&(*list)[i])
 	}

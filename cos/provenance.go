@@ -57,8 +57,8 @@ const (
 	CapturedByClock CaptureSource = "kernel-clock"
 )
 
-// module is the path of this module.
-const module = "github.com/nodelens/nodelens"
+// ownPath is the path of this module.
+const ownPath = "github.com/nodelens/nodelens"
 
 // program returns the path of the program's main package, and the version of this module
 // in it.
@@ -67,11 +67,11 @@ var program = sync.OnceValues(func() (tool, version string) {
 	if !ok {
 		return "", ""
 	}
-	if info.Main.Path == module {
+	if info.Main.Path == ownPath {
 		return info.Path, info.Main.Version
 	}
 	for _, m := range info.Deps {
-		if m.Path == module {
+		if m.Path == ownPath {
 			return info.Path, m.Version
 		}
 	}

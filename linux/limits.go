@@ -31,8 +31,9 @@ type Limits struct {
 	// ReportFDs is how many open files a report of package cos tells, of all processes
 	// together. 0 means 262,144. Processes with the most are cut first.
 	ReportFDs int
-	// ReportBytes is the size of such a report as JSON, as far as processes and gaps make it. 0 means 64 MiB. The
-	// longest lists are cut first, so that what one process has costs no other anything.
+	// ReportBytes is the size of such a report as JSON, as far as processes and gaps make it,
+	// and that of each further section it is asked for. 0 means 64 MiB. The longest lists are cut
+	// first, so that what one process has costs no other anything.
 	ReportBytes int
 }
 

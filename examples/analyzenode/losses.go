@@ -113,6 +113,8 @@ var kinds = map[string]string{
 	"pod":                    "facts about a pod",
 	"container":              "facts about a container",
 	"database of containerd": "databases of containerd",
+	"connection tracking":    "tracked connections",
+	"nftables":               "rules of nf_tables",
 }
 
 // kindOf returns what a gap loses, in the plural.
@@ -128,6 +130,7 @@ func kindOf(g vmem.Gap) string {
 	}
 	what, _, _ := strings.Cut(g.Object, " of task ")
 	what, _, _ = strings.Cut(what, ", in task ")
+	what, _, _ = strings.Cut(what, " of net:[")
 	if i := strings.IndexAny(what, "0123456789"); i > 0 {
 		what = strings.TrimRight(what[:i], " ")
 	}

@@ -15,6 +15,8 @@ import (
 type printer struct {
 	w     *bufio.Writer
 	views views // what of the lists of processes was lost
+
+	network *netPrinter // nil if the report has none
 }
 
 // printReport prints which node it is, what the report lacks, each pod with its containers
@@ -28,6 +30,10 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 		printLosses(w, r)
 	}
 	p := &printer{w: w, views: viewsOf(r)}
+	p.network = newNetPrinter(p, r)
+	if p.network != nil {
+		p.network.summary()
+	}
 	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))
@@ -51,9 +57,15 @@ func (p *printer) processes(r *cos.NodeReport) {
 	}
 	for i := range r.Pods {
 		p.pod(&r.Pods[i], pods[r.Pods[i].UID])
+		if p.network != nil {
+			p.network.pod(r.Pods[i].UID)
+		}
 	}
 	fmt.Fprintln(p.w, "\nnode")
 	p.tree(rest, 1)
+	if p.network != nil {
+		p.network.node()
+	}
 }
 
 // containers are the processes of a pod by container ID; those of no container are by

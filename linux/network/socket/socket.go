@@ -20,13 +20,13 @@ type Socket struct {
 	Number   uint16        `json:"protocolNumber"`
 	State    State         `json:"state"`
 
-	LocalAddress  Address `json:"localAddress"`
+	LocalAddress  Address `json:"localAddress" jsonx:"null"`
 	LocalPort     uint32  `json:"localPort"` // of netlink, the port id
-	RemoteAddress Address `json:"remoteAddress"`
+	RemoteAddress Address `json:"remoteAddress" jsonx:"null"`
 	RemotePort    uint32  `json:"remotePort"`
 	// Path is the name of a unix socket. One that is in no directory is Abstract, and shown
 	// as ss does: with @ for the NUL at its beginning, and for each other one.
-	Path     string   `json:"path"`
+	Path     string   `json:"path" jsonx:"null"`
 	Abstract bool     `json:"abstract,omitempty"`
 	Name     []byte   `json:"name,omitempty"` // of an abstract one with other NULs, its bytes from the first on
 	Peer     uint64   `json:"peer,omitempty"` // inode of the peer of a unix socket
@@ -54,7 +54,7 @@ type Socket struct {
 
 	Filter    *Filter `json:"filter"`                    // what looks at each packet for it; nil if nothing does
 	ReusePort *Filter `json:"reuseportFilter,omitempty"` // what chooses among sockets of the same port
-	Cgroup    string  `json:"cgroup"`                    // of the v2 hierarchy, that it is counted for
+	Cgroup    string  `json:"cgroup" jsonx:"null"`       // of the v2 hierarchy, that it is counted for
 
 	Held       Holder        `json:"held"`
 	Owners     []Owner       `json:"owners"`             // by ascending PID and descriptor

@@ -1,0 +1,56 @@
+package cos
+
+import (
+	"github.com/nodelens/nodelens/internal/jsonx"
+	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/netfilter"
+	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// limit bounds the section, whose longest lists are cut first.
+func (r *netReader) limit() {
+	most := r.kernel.Limits().ReportBytes
+	b := newBudget(most, "bytes of JSON")
+	b.add(
+		netShare(r, "sockets", &r.net.Sockets, sizeOfSocket),
+		netShare(r, "connection tracking", &r.net.Conntrack, func(*Connection) int { return 900 }),
+	)
+	for i := range r.net.Namespaces {
+		ns := &r.net.Namespaces[i]
+		of := " of " + ns.String()
+		b.add(
+			netShare(r, "processes"+of, &ns.PIDs, func(*int32) int { return 8 }),
+			netShare(r, "mounts"+of, &ns.Mounts, func(s *string) int { return jsonSize(*s) }),
+			netShare(r, "devices"+of, &ns.Devices, func(d **network.Device) int { return 900 + jsonSize((*d).Alias) }),
+			netShare(r, "addresses"+of, &ns.Addresses, func(**network.Address) int { return 450 }),
+			netShare(r, "routes"+of, &ns.Routes, func(t **network.Route) int { return 400 + 120*len((*t).NextHops) }),
+			netShare(r, "rules"+of, &ns.Rules, func(**network.Rule) int { return 350 }),
+			netShare(r, "neighbours"+of, &ns.Neighbours, func(**network.Neighbour) int { return 350 }),
+			netShare(r, "nftables"+of, &ns.NFTables, sizeOfTable),
+			netShare(r, "netfilter hooks"+of, &ns.Hooks, func(*netfilter.Hook) int { return 350 }),
+		)
+	}
+	b.finish(most)
+}
+
+func netShare[T any](r *netReader, what string, list *[]T, size func(*T) int) share {
+	return newShare("the network", list, size, func(err error) { r.gaps = append(r.gaps, vmem.NewGap(what, vmem.Place{}, err)) })
+}
+
+// sizeOfSocket is about how long a socket is as JSON.
+func sizeOfSocket(s *Socket) int {
+	n := 1300 + jsonSize(s.Path) + jsonSize(s.Cgroup) + 2*len(s.Name) + 40*len(s.Owners)
+	if s.TCP != nil {
+		n += 900
+	}
+	return n
+}
+
+func sizeOfTable(t *nftables.Table) int {
+	text, err := jsonx.Marshal(t)
+	if err != nil {
+		return 0
+	}
+	return len(text)
+}
