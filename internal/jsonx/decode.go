@@ -198,6 +198,8 @@ func setValue(data []byte, v reflect.Value) error {
 		return nil
 	case t == timeType:
 		return setTime(data, v)
+	case isAny(t):
+		return setAny(data, v)
 	case t.Kind() == reflect.Pointer:
 		v.Set(reflect.New(t.Elem()))
 		return setValue(data, v.Elem())
@@ -219,6 +221,46 @@ func setValue(data []byte, v reflect.Value) error {
 		return err
 	}
 	return json.Unmarshal(data, v.Addr().Interface())
+}
+
+// setAny sets an interface to what JSON has.
+func setAny(data []byte, v reflect.Value) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return err
+	}
+	value, err := withNumbers(value)
+	v.Set(reflect.ValueOf(value))
+	return err
+}
+
+// withNumbers makes numbers of their text in a value.
+func withNumbers(v any) (_ any, err error) {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return n, nil
+		}
+		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
+			return n, nil
+		}
+		return v.Float64()
+	case []any:
+		for i := range v {
+			if v[i], err = withNumbers(v[i]); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for key := range v {
+			if v[key], err = withNumbers(v[key]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
 }
 
 func setJSON(data []byte, v reflect.Value) error {

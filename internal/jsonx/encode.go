@@ -89,6 +89,8 @@ func appendValue(b []byte, v reflect.Value) ([]byte, error) {
 		return appendTime(b, v.Interface().(time.Time)), nil
 	case t.Kind() == reflect.Pointer && v.IsNil():
 		return append(b, "null"...), nil
+	case isAny(t):
+		return appendAny(b, v.Elem())
 	case t.Implements(jsonMarshaler):
 		out, err := v.Interface().(json.Marshaler).MarshalJSON()
 		return append(b, text.EscapeJSON(out)...), err
@@ -119,6 +121,42 @@ func appendValue(b []byte, v reflect.Value) ([]byte, error) {
 		return strconv.AppendUint(b, v.Uint(), 10), nil
 	}
 	return nil, fmt.Errorf("jsonx: %v can't be written", t)
+}
+
+// appendAny appends what an interface holds.
+func appendAny(b []byte, v reflect.Value) (_ []byte, err error) {
+	switch k := v.Kind(); {
+	case k == reflect.Invalid:
+		return append(b, "null"...), nil
+	case k == reflect.Interface:
+		return appendAny(b, v.Elem())
+	case v.CanFloat():
+		out, err := json.Marshal(v.Float())
+		return append(b, out...), err
+	case isDict(v.Type()):
+		b = append(b, '{')
+		for i, key := range keysOf(v) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendAny(append(text.AppendJSON(b, key.String()), ':'), v.MapIndex(key)); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, '}'), nil
+	case isList(v.Type()) && v.Type() != bytesType:
+		b = append(b, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendAny(b, v.Index(i)); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, ']'), nil
+	}
+	return appendValue(b, v)
 }
 
 func appendTime(b []byte, t time.Time) []byte {

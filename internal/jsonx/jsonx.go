@@ -27,9 +27,11 @@
 // of [encoding.TextMarshaler] is a string, and a time one in UTC with nanoseconds, or null
 // if it is zero. A map whose keys are strings is an object, sorted by the bytes of its
 // keys, and one without elements {}. Other types with MarshalJSON are written by that, but
-// for the outermost value, so that MarshalJSON can call Marshal. Interfaces and other maps are
-// not supported, nor are maps and slices of strings within slices and maps: there is no place
-// for their bytes.
+// for the outermost value, so that MarshalJSON can call Marshal. An interface without methods
+// holds any JSON: what is read is nil, a bool, a string, an int64, a uint64 or float64 that is
+// none, a []any or a map[string]any; its strings have no exact bytes. Other interfaces and maps
+// are not supported, nor are maps and slices of strings within slices and maps: there is no
+// place for their bytes.
 //
 // The same data gives the same bytes. What is read may have members that are not known;
 // members that are missing leave the zero value, and no name is taken for another that
@@ -186,6 +188,9 @@ func isText(t reflect.Type) bool {
 func isDict(t reflect.Type) bool {
 	return t.Kind() == reflect.Map && isText(t.Key()) && !t.Implements(jsonMarshaler)
 }
+
+// isAny reports whether a type is the interface without methods.
+func isAny(t reflect.Type) bool { return t.Kind() == reflect.Interface && t.NumMethod() == 0 }
 
 // isList reports whether a type is a slice or an array.
 func isList(t reflect.Type) bool { return t.Kind() == reflect.Slice || t.Kind() == reflect.Array }

@@ -128,6 +128,37 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
+// What an interface holds is read as the same JSON again.
+func TestAny(t *testing.T) {
+	type dict map[string]any
+	type holder struct {
+		Any  any   `json:"any"`
+		List []any `json:"list"`
+	}
+	in := holder{Any: dict{"b": []int{1, -2}, "a\xff": nil, "c": dict{}}, List: []any{true, "\x1b<\xff", uint64(1<<64 - 1), uint8(7), 0.5, []string{}, level(3), nil}}
+	const text = `{"any":{"a` + "\ufffd" + `":null,"b":[1,-2],"c":{}},"list":[true,"\u001b\u003c` + "\ufffd" + `",18446744073709551615,7,0.5,[],"level 3",null]}`
+	want := holder{
+		Any:  map[string]any{"b": []any{int64(1), int64(-2)}, "a\ufffd": nil, "c": map[string]any{}},
+		List: []any{true, "\x1b<\ufffd", uint64(1<<64 - 1), int64(7), 0.5, []any{}, "level 3", nil},
+	}
+	for _, v := range []holder{in, want} {
+		got, err := Marshal(v)
+		if diff := cmp.Diff(text, string(got)); diff != "" || err != nil {
+			t.Errorf("%v, (-want +got):\n%s", err, diff)
+		}
+		var out holder
+		if err := Unmarshal(got, &out); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, out); diff != "" {
+			t.Errorf("read (-want +got):\n%s", diff)
+		}
+	}
+	if err := Unmarshal([]byte(`{"list":[1e999]}`), new(holder)); err == nil {
+		t.Error("a number out of range is taken")
+	}
+}
+
 func TestUnmarshalRefuses(t *testing.T) {
 	for text, part := range map[string]string{
 		``:                                "unexpected end",
