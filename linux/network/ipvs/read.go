@@ -58,7 +58,7 @@ type connStruct struct {
 }
 
 type reader struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	src   *nfkit.Source
 	ns    *network.Namespace
 	lost  func(error) bool

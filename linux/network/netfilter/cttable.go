@@ -20,7 +20,7 @@ const (
 )
 
 type ctReader struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	src   nfkit.Source
 	nets  map[vmem.VirtAddr]*network.Namespace
 	views ctViews

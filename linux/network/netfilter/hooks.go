@@ -142,7 +142,7 @@ func Hooks(ctx context.Context, k *linux.Kernel, mods *module.Set, ns *network.N
 }
 
 type hookReader struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // it lives as long as one call
 	k       *linux.Kernel
 	ns      *network.Namespace
 	symbols *module.Symbolizer

@@ -209,7 +209,10 @@ func TestTrueHooks(t *testing.T) {
 				continue
 			}
 			var got []string
-			for h := range Hooks(t.Context(), n.K, n.Mods, ns, &Options{Symbols: symbols}) {
+			for h, err := range Hooks(t.Context(), n.K, n.Mods, ns, &Options{Symbols: symbols}) {
+				if err != nil {
+					t.Error(err)
+				}
 				symbol := h.Symbol
 				if h.Type == "nf_tables" && h.Private != 0 && strings.HasPrefix(symbol, "nft_do_chain") || strings.HasPrefix(symbol, "nf_route_table") {
 					symbol = "chain"

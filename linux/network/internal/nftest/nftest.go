@@ -112,14 +112,7 @@ func (n *Node) read(mem vmem.Memory, symbols *isf.File) (err error) {
 	if n.K, err = linux.Open(ctx, mem, &linux.Options{Symbols: symbols}); err != nil {
 		return err
 	}
-	// Kernels before 5.11 have no types of modules: a file beside the image may.
-	var opts module.Options
-	if file := filepath.Join(n.Dir, "modules.isf.json.xz"); exists(file) {
-		if opts.Types, err = isf.Open(file); err != nil {
-			return err
-		}
-	}
-	if n.Mods, err = module.Open(ctx, n.K, &opts); err != nil {
+	if n.Mods, err = module.Open(ctx, n.K, nil); err != nil {
 		return err
 	}
 	for ns, err := range network.Namespaces(ctx, n.K, nil) {
@@ -128,11 +121,6 @@ func (n *Node) read(mem vmem.Memory, symbols *isf.File) (err error) {
 		}
 	}
 	return nil
-}
-
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
 }
 
 // Typed reports whether the types of a module are known, if it is loaded.

@@ -101,7 +101,7 @@ func (r *reader) hash(s *Set, raw *setStruct) error {
 	}
 	for i := range uint64(1) << n {
 		if r.ended || i%1024 == 0 && r.ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the context ends all, and is told at the end
 		}
 		bucket, err := mem.Uint64(v.buckets.Of(table) + vmem.VirtAddr(8*i))
 		if err != nil {

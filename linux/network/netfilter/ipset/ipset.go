@@ -117,7 +117,7 @@ func Sets(ctx context.Context, k *linux.Kernel, mods *module.Set, ns *network.Na
 }
 
 type reader struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	src   *nfkit.Source
 	ns    *network.Namespace
 	yield func(*Set, error) bool

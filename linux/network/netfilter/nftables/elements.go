@@ -20,18 +20,18 @@ type setViews struct {
 	}
 	extErr error
 
-	rhash, hash, bitmap, rbtree vmem.VirtAddr // where their container is in what is private to a set
-	buckets                     *kstruct.Field[uint32]
-	table                       kstruct.Member
-	match                       *kstruct.Field[vmem.VirtAddr]
-	fields                      kstruct.Member // nft_pipapo_match.f
-	fieldCount                  kstruct.Member
-	fieldSize                   uint64
-	rules                       kstruct.Member // of nft_pipapo_field
-	mapping                     *kstruct.Field[vmem.VirtAddr]
-	backendErr                  map[string]error
-	catchNode                   kstruct.Member
-	catchElem                   *kstruct.Field[vmem.VirtAddr]
+	rhash, bitmap, rbtree vmem.VirtAddr // where their container is in what is private to a set
+	buckets               *kstruct.Field[uint32]
+	table                 kstruct.Member
+	match                 *kstruct.Field[vmem.VirtAddr]
+	fields                kstruct.Member // nft_pipapo_match.f
+	fieldCount            kstruct.Member
+	fieldSize             uint64
+	rules                 kstruct.Member // of nft_pipapo_field
+	mapping               *kstruct.Field[vmem.VirtAddr]
+	backendErr            map[string]error
+	catchNode             kstruct.Member
+	catchElem             *kstruct.Field[vmem.VirtAddr]
 }
 
 // extensions are those that are read.
@@ -98,7 +98,7 @@ func (r *reader) backend(s *Set) (string, error) {
 	backend := strings.TrimSuffix(strings.TrimPrefix(name, "nft_"), "_walk")
 	switch backend {
 	case "rhash", "hash", "bitmap", "rbtree", "pipapo":
-		return backend, r.setViews.backendErr[backend]
+		return backend, r.backendErr[backend]
 	}
 	return "", nfkit.Corrupt("a set that %v %q walks", walk, name)
 }
@@ -113,7 +113,7 @@ func (r *reader) elements(s *Set) iter.Seq2[vmem.VirtAddr, error] {
 		backend, err := r.backend(s)
 		s.Backend = backend
 		if err == nil {
-			err = r.setViews.extErr
+			err = r.extErr
 		}
 		if err != nil {
 			yield(0, err)
@@ -335,11 +335,11 @@ func (r *reader) addExtensions(t *Table, s *Set, e *elem, ext func(string) vmem.
 func (r *reader) addTimes(e *elem, ext func(string) vmem.VirtAddr) error {
 	mem := r.src.Mem()
 	timeout, expiration := ext("TIMEOUT"), ext("EXPIRATION")
-	if r.setViews.timeout.paired && timeout != 0 {
+	if r.timeout.paired && timeout != 0 {
 		expiration = timeout + 8
 	}
-	if r.timeErr != nil {
-		return nil
+	if r.timeErr != nil { // which is told once for all
+		return nil //nolint:nilerr // see there
 	}
 	ticks := uint64(0)
 	if timeout != 0 {
@@ -349,7 +349,7 @@ func (r *reader) addTimes(e *elem, ext func(string) vmem.VirtAddr) error {
 		}
 		e.timeout = r.jiffies.Ticks(ticks).Milliseconds()
 	}
-	if expiration != 0 && (ticks != 0 || !r.setViews.timeout.paired) {
+	if expiration != 0 && (ticks != 0 || !r.timeout.paired) {
 		at, err := mem.Uint64(expiration)
 		if err != nil {
 			return err

@@ -177,7 +177,7 @@ const (
 
 // A reader reads the ruleset of a namespace.
 type reader struct {
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // it lives as long as one call
 	src  *nfkit.Source
 	ns   *network.Namespace
 	v    views

@@ -191,7 +191,7 @@ func onFIB(d *decoder, _ *opsInfo, private vmem.VirtAddr) error {
 		}
 	}
 	e := &selector{bytes: 4, key: "fib"}
-	result := ""
+	var result string
 	switch f.Result {
 	case 1:
 		result, e.dt = "oif", typeIfindex

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,7 +173,6 @@ func (r *reader) setStmts(t *Table, s *Set) []node {
 type elem struct {
 	key, end []byte
 	last     bool // it ends the interval before it
-	open     bool // an interval has no end
 	all      bool // it stands for all that no other does
 	data     []byte
 	object   vmem.VirtAddr
@@ -272,9 +272,7 @@ func (r *reader) write(t *Table, s *Set, e *elem) (Element, error) {
 	for _, st := range e.stmts {
 		words += " " + st.text()
 		if m, ok := st.json().(object); ok {
-			for k, v := range m {
-				js[k] = v
-			}
+			maps.Copy(js, m)
 		}
 	}
 	if e.timeout >= 0 && e.timeout != s.Timeout {
@@ -289,7 +287,7 @@ func (r *reader) write(t *Table, s *Set, e *elem) (Element, error) {
 		words += " comment " + quote(e.comment)
 		js["comment"] = e.comment
 	}
-	var n node = key
+	n := key
 	if len(js) > 1 {
 		n = &phrase{words, object{"elem": js}}
 	}

@@ -2,6 +2,8 @@ package nftables
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -92,20 +94,11 @@ func (s *Set) constrained() bool { return s.raw.Size != 0 }
 // textFlags returns the flags that are written: that of times only where no time is.
 func (s *Set) textFlags() (flags []string) {
 	for _, f := range s.Flags {
-		if f != "timeout" || s.Timeout == 0 || contains(s.Flags, "dynamic") {
+		if f != "timeout" || s.Timeout == 0 || slices.Contains(s.Flags, "dynamic") {
 			flags = append(flags, f)
 		}
 	}
 	return flags
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // elementLines writes elements, so many in a line as nft does.
@@ -221,7 +214,7 @@ func priorityText(family, hook string, p int32) string {
 		list = []namedPriority{{"filter", 0, ""}}
 	}
 	for _, n := range list {
-		if n.hooks != "" && !contains(strings.Fields(n.hooks), hook) {
+		if n.hooks != "" && !slices.Contains(strings.Fields(n.hooks), hook) {
 			continue
 		}
 		off := int64(p) - int64(n.value)
@@ -276,9 +269,7 @@ func (t *Table) JSON() []any {
 
 func (o *Object) json(t *Table) any {
 	js := object{"family": t.Family, "name": o.Name, "table": t.Name, "handle": o.Handle}
-	for k, v := range o.Values {
-		js[k] = v
-	}
+	maps.Copy(js, o.Values)
 	if o.Comment != "" {
 		js["comment"] = o.Comment
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
@@ -288,9 +289,7 @@ func (r *reader) walk(t *Table, b *block, heads, floors map[int]string) error {
 			b.chains[at] = nfkit.Text(b.data[e.at+e.target+32 : min(e.at+e.next, len(b.data))])
 		}
 	}
-	for at, name := range heads {
-		b.chains[at] = name
-	}
+	maps.Copy(b.chains, heads)
 	var chain *Chain
 	for _, e := range entries {
 		if name, ok := b.chains[e.at]; ok {

@@ -82,7 +82,7 @@ const (
 )
 
 type reader struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	src   *nfkit.Source
 	ns    *network.Namespace
 	v     views
