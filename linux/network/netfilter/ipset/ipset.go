@@ -32,7 +32,7 @@ type Set struct {
 	Type     string        `json:"type"`             // such as hash:ip,port
 	Family   string        `json:"family,omitempty"` // inet, inet6; empty where the type has none
 	Header   string        `json:"header,omitempty"` // its options, as ipset save has them; what is random is left out
-	Count    uint32        `json:"count"`            // of elements, as the kernel has it
+	Count    uint32        `json:"count"`            // of elements, as the set has it; 0 for hash types where parts of the table count, as in 5.10
 	Elements []Element     `json:"elements,omitempty"`
 	Addr     vmem.VirtAddr `json:"address"` // of struct ip_set
 }
