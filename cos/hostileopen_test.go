@@ -100,3 +100,54 @@ func TestHostileTables(t *testing.T) {
 	a.fill(1500, func(int) []byte { return tokens })
 	a.opened(nil)
 }
+
+// A map of physical addresses of a hundred thousand entries side by side, and of as many in each other.
+func TestHostileResources(t *testing.T) {
+	for _, link := range []string{"sibling", "child"} {
+		a := newAttack(t)
+		root, err := a.k.Symbol("iomem_resource")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const n = 100_000
+		size := a.size("resource")
+		first := a.own(n*size/vmem.PageSize + 1)
+		one := a.read(a.pointer("resource", "child", root), size)
+		all := bytes.Repeat(one, n)
+		le := binary.LittleEndian
+		set := func(i int, member string, v uint64) {
+			le.PutUint64(all[i*size+int(a.member("resource", member, 0)):], v)
+		}
+		for i := range n {
+			set(i, "child", 0)
+			set(i, "sibling", 0)
+			set(i, "parent", uint64(root))
+			if link == "child" && i > 0 {
+				set(i, "parent", uint64(first)+uint64((i-1)*size))
+			}
+			if i+1 < n {
+				set(i, link, uint64(first)+uint64((i+1)*size))
+			}
+		}
+		a.write(first, all)
+		a.put(a.member("resource", "child", root), uint64(first))
+		k, err := linux.Open(t.Context(), a.m, &linux.Options{Symbols: a.types})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, told := 0, false
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, err := range k.IOMem(t.Context()) {
+			if err == nil {
+				found++
+			} else if vmem.ReasonOf(err) == "too-long" {
+				told = true
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 || !told || found > 1<<16+1 {
+			t.Errorf("%s: %d resources, told %v, %d MiB allocated", link, found, told, used>>20)
+		}
+	}
+}
