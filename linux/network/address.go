@@ -179,7 +179,7 @@ type inet6Ifaddr struct {
 	PrefixLen uint32        `kernel:"prefix_len"`
 	Metric    uint32        `kernel:"rt_priority"`
 	Valid     uint32        `kernel:"valid_lft"`
-	Preferred uint32        `kernel:"prefered_lft"`
+	Preferred uint32        `kernel:"prefered_lft"` //nolint:misspell // the kernel does
 	Flags     uint32        `kernel:"flags"`
 	Scope     uint16        `kernel:"scope"`
 	Updated   uint64        `kernel:"tstamp"`

@@ -325,7 +325,7 @@ func TestEndedContext(t *testing.T) {
 	for _, err := range Configurations(ctx, n.k, nil, nil) {
 		got = append(got, err)
 	}
-	if len(got) != 2 || got[0] != context.Canceled || got[1] != context.Canceled {
+	if len(got) != 2 || !errors.Is(got[0], context.Canceled) || !errors.Is(got[1], context.Canceled) {
 		t.Errorf("%v", got)
 	}
 }

@@ -76,7 +76,7 @@ func Configurations(ctx context.Context, k *linux.Kernel, namespaces []*Namespac
 
 // A reader reads the configurations of all namespaces.
 type reader struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // a reader lives as long as one call
 	k      *linux.Kernel
 	objs   *kstruct.Space
 	space  *vmem.AddressSpace

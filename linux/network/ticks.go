@@ -55,10 +55,7 @@ func (t ticks) since(then uint64) (time.Duration, bool) {
 	if t.rate == 0 {
 		return 0, false
 	}
-	n := int64(t.now - then)
-	if n < 0 { // pages are not captured at one instant
-		n = 0
-	}
+	n := max(0, int64(t.now-then)) // pages are not captured at one instant
 	if n > math.MaxInt64/int64(time.Second)*int64(t.rate) {
 		return 0, false
 	}
