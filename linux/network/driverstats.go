@@ -246,6 +246,22 @@ func (r *reader) virtioCounters(d *device, s *deviceCounters) (*counters, error)
 	return sum, nil
 }
 
+// A bridgeStats is struct net_bridge of net/bridge/br_private.h.
+type bridgeStats struct {
+	Stats vmem.VirtAddr `kernel:"stats,optional"` // before 5.11
+}
+
+// bridgeCounters follows br_get_stats64 of net/bridge/br_device.c, which bridges had before
+// 5.11 (281cc2843ba5); since then they count as tunnels do.
+func (r *reader) bridgeCounters(d *device, s *deviceCounters) (*counters, error) {
+	p, ok := private[bridgeStats](r, d, "bridge", "net_bridge")
+	if !ok || p.Stats == 0 {
+		return nil, nil
+	}
+	sum := s.base()
+	return sum, perCPU(r, r.views.stats.traffic, p.Stats, sum.add)
+}
+
 // A bondStats is struct bonding (include/net/bonding.h).
 type bondStats struct {
 	Stats vmem.VirtAddr `kernel:"&bond_stats"` // a struct rtnl_link_stats64
