@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -58,6 +59,45 @@ func ExampleOpenNode() {
 	fmt.Printf("%s runs %s in pod %s/%s\n", task.Comm, exe, pod.Namespace, pod.Name)
 	// Output:
 	// kworker/u4:2 runs /memfd:update (deleted) in pod shop/image-resizer-5d8c7b9f6-zt4hn
+}
+
+// The network of a node: who listens in pods, and from where each pod is reached.
+func ExampleNode_Network() {
+	img, err := testimages.Bundled() // any image would do
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	node, err := cos.OpenNode(ctx, cos.File(img.Path), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	network, gaps, err := node.Network(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, g := range gaps {
+		fmt.Println("lost:", g)
+	}
+	for _, pod := range network.Pods {
+		fmt.Println("pod", pod.UID, pod.IPs)
+		for _, s := range network.Sockets {
+			if s.PodUID == pod.UID && s.State == socket.Listen {
+				fmt.Println("\t", s.Protocol, s.LocalAddress, s.LocalPort)
+			}
+		}
+	}
+	// Unordered output:
+	// pod 7be1d2c3-0f4a-4b5c-8d6e-1a2b3c4d5e6f [10.88.0.4]
+	// pod 4c1d7a0e9b2f4e63a5d8c7b6f0a1e2d3 []
+	// pod c27f3b1e-8a0d-4f5b-b7a9-2d4e6f8a0b1c [10.88.0.3]
+	// 	 tcp :: 6379
+	// pod 0a9e6a54-51f7-4a1c-9d3c-6f1b2f3c7d10 [10.88.0.2]
+	// 	 tcp :: 8080
+	// 	 tcp :: 9090
+	// pod e5f60718-2930-4a4b-9c5d-6e7f8091a2b3 [10.88.0.5]
+	// 	 tcp 0.0.0.0 31337
 }
 
 // A report is read back as it was written, names that are no text included.
