@@ -168,7 +168,7 @@ func (f *finder) settle() {
 			s.Listener = listener
 			s.Sources |= InQueue
 		}
-		if s.Sources&(InTable|InBound) == 0 && f.belongs(s) {
+		if e := f.expected(s); e != 0 && s.Sources&e == 0 {
 			s.Anomalies |= NotInTable
 		}
 		switch {

@@ -80,6 +80,7 @@ type finder struct {
 	through   []*Socket               // whose file stands for another socket
 	modules   *module.Set
 	noModules bool
+	hasVsock  bool                            // its types were looked for
 	queued    map[vmem.VirtAddr]vmem.VirtAddr // what waits to be accepted, and where
 	walked    map[Family]bool                 // the families whose table was read
 	tables    struct{ tcp, udp, udplite, raw bool }
@@ -142,7 +143,6 @@ func (f *finder) find() {
 	f.findTasks()
 	f.findSpaces()
 	f.readClock()
-	f.bindModules()
 	f.readDescriptors()
 	for _, walk := range []func(){
 		f.walkTCP, f.walkMPTCP, f.walkUDP, f.walkRaw, f.walkPing, f.walkUnix, f.walkNetlink, f.walkPacket, f.walkXDP, f.walkVsock,

@@ -16,6 +16,8 @@ const (
 	// maxStrangers is how many nodes of a chain, from its first one on, may be no sockets of
 	// its table. Such a chain was overwritten, and leads through anything.
 	maxStrangers = 64
+	// maxFamilies is above AF_MAX of include/linux/socket.h, which grows.
+	maxFamilies = 64
 )
 
 // A table is a kind of tables of sockets.
@@ -157,6 +159,9 @@ func (f *finder) add(t *table, addr vmem.VirtAddr, from Sources) (*Socket, error
 // the table.
 func (f *finder) verify(t *table, c *sockCommon) (*space, error) {
 	if len(t.families) > 0 && !slices.Contains(t.families, Family(c.Family)) {
+		return nil, corrupt("socket of family %v", Family(c.Family))
+	}
+	if c.Family == 0 || c.Family >= maxFamilies {
 		return nil, corrupt("socket of family %v", Family(c.Family))
 	}
 	if c.Refs <= 0 {

@@ -175,13 +175,10 @@ func nearest(all []truth.Socket, to truth.Socket) string {
 }
 
 func TestTruth(t *testing.T) {
-	n := openBundled(t)
-	all, errs := collect(t, n.k, nil)
-	for _, err := range errs {
-		t.Error(err)
-	}
-	checkTruth(t, all, n.truth)
-	checkOwners(t, all, n.truth)
+	t.Parallel()
+	all, dir := soundSockets(t), openBundled(t).truth
+	checkTruth(t, all, dir)
+	checkOwners(t, all, dir)
 	for _, s := range all {
 		if s.Anomalies != 0 || strings.HasPrefix(s.State.String(), "STATE") {
 			t.Errorf("%v: %v", s, s.Anomalies)
@@ -203,13 +200,7 @@ func TestTruthOfImages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			opts := &Options{Tasks: []*linux.Task{}}
-			for p, err := range k.Processes(t.Context()) {
-				if err == nil { // what is lost of processes, other tests tell
-					opts.Tasks = append(opts.Tasks, p)
-				}
-			}
-			all, errs := collect(t, k, opts)
+			all, errs := collect(t, k, processes(t, k))
 			var without []string
 			for _, err := range errs {
 				if errors.Is(err, kstruct.ErrUnsupported) && strings.Contains(err.Error(), "vsock") {

@@ -68,22 +68,25 @@ func (f *finder) moduleSet() *module.Set {
 	return f.modules
 }
 
-// bindModules binds what may be a module's: it needs to be there only where there are such
-// sockets.
-func (f *finder) bindModules() {
-	if f.v.vsock.err == nil {
-		return // it is the kernel's own
+// vsock returns what vsock sockets are read with. Types of a module take as long to get as
+// thousands of sockets, so it is done only where there is such a socket.
+func (f *finder) vsock() *vsockViews {
+	v := &f.v.vsock
+	if v.err == nil || f.hasVsock {
+		return v // it is the kernel's own, or was bound before
 	}
+	f.hasVsock = true
 	set := f.moduleSet()
 	if set == nil || set.Find(vsockModule) == nil {
-		return
+		return v
 	}
 	space, err := set.Space(vsockModule)
 	if err != nil {
-		f.v.vsock.err = err
-		return
+		v.err = err
+		return v
 	}
-	f.v.vsock = bindVsock(space.Types())
+	*v = bindVsock(space.Types())
+	return v
 }
 
 // walkVsock adds the vsock sockets: those that are bound, or were made to be, and those that
@@ -93,31 +96,42 @@ func (f *finder) walkVsock() {
 	if !ok {
 		return
 	}
-	v := &f.v.vsock
-	if v.err != nil {
-		f.loseAt(vsockTable.object, bound, v.err)
-		return
-	}
 	f.walked[Vsock] = true
 	// The last chain is of those that have no port.
-	f.walkLists(bound, vsockChains+1, v.bound, InBound)
+	f.walkLists(bound, vsockChains+1, InBound)
 	if connected, ok := f.vsockSymbol("vsock_connected_table"); ok {
-		f.walkLists(connected, vsockChains, v.connected, InTable)
+		f.walkLists(connected, vsockChains, InTable)
 	}
 }
 
-func (f *finder) walkLists(at vmem.VirtAddr, n int, member kstruct.Member, from Sources) {
+// walkLists adds the sockets of an array of lists.
+func (f *finder) walkLists(at vmem.VirtAddr, n int, from Sources) {
 	w := f.walk(vsockTable.object)
 	for i := range n {
-		f.chain(&vsockTable, w.List(at+vmem.VirtAddr(16*i)), member.Offset(), from, nil)
+		head := at + vmem.VirtAddr(16*i)
+		if next, err := f.mem.Uint64(head); err == nil && vmem.VirtAddr(next) == head {
+			continue
+		}
+		v := f.vsock()
+		if v.err != nil {
+			f.walked[Vsock] = false
+			f.loseAt(vsockTable.object, head, v.err)
+			return
+		}
+		member := v.bound
+		if from == InTable {
+			member = v.connected
+		}
+		f.chain(&vsockTable, w.List(head), member.Offset(), from, nil)
 	}
 }
 
 // fillVsock follows sk_diag_fill of net/vmw_vsock/diag.c.
 func (f *finder) fillVsock(s *Socket) {
-	a, err := f.v.vsock.sock.Load(f.mem, s.Addr)
+	v := f.vsock()
+	a, err := v.sock.Load(f.mem, s.Addr)
 	if err != nil {
-		f.loseAt(vsockTable.object, s.Addr, cause(err, f.v.vsock.err))
+		f.loseAt(vsockTable.object, s.Addr, cause(err, v.err))
 		return
 	}
 	s.LocalAddress, s.LocalPort = vsockCID(a.LocalCID), a.LocalPort
@@ -126,11 +140,11 @@ func (f *finder) fillVsock(s *Socket) {
 	if s.State != Listen {
 		return
 	}
-	for node, err := range f.walk("queue of a listening socket").List(f.v.vsock.accepted.Of(s.Addr)) {
+	for node, err := range f.walk("queue of a listening socket").List(v.accepted.Of(s.Addr)) {
 		if err != nil {
 			f.lose("queue of a listening socket", err)
 			continue
 		}
-		f.queued[f.v.vsock.accepted.Container(node)] = s.Addr
+		f.queued[v.accepted.Container(node)] = s.Addr
 	}
 }
