@@ -21,9 +21,16 @@ const maxProof = 6 << 20
 // returns those of the first page that can be read and can be such; none are known for sure,
 // for a program may move them.
 func (m *MM) pointers() (argv, envp []vmem.VirtAddr) {
+	if m.onStack != nil {
+		return m.onStack()
+	}
+	return m.readPointers()
+}
+
+func (m *MM) readPointers() (argv, envp []vmem.VirtAddr) {
 	b := make([]byte, pageSize)
 	n, _ := m.space.ReadVirt(b, m.StartStack)
-	var words []vmem.VirtAddr
+	words := make([]vmem.VirtAddr, 0, n/8)
 	for i := 0; i+8 <= n; i += 8 {
 		words = append(words, vmem.VirtAddr(binary.LittleEndian.Uint64(b[i:])))
 	}

@@ -55,6 +55,8 @@ type MM struct {
 	name  string // of the task, and its PID
 	pid   int32
 
+	onStack func() (argv, envp []vmem.VirtAddr) // what pointers gives, once; nil where it may change
+
 	mu    sync.Mutex
 	spans *spans // what is mapped, once it was asked for
 }
@@ -94,6 +96,9 @@ func (k *Kernel) newMM(addr vmem.VirtAddr, t *Task) (*MM, error) {
 		Addr: addr, k: k, name: t.String(), pid: t.PID,
 		ArgStart: s.ArgStart, ArgEnd: s.ArgEnd, EnvStart: s.EnvStart, EnvEnd: s.EnvEnd,
 		StartBrk: s.StartBrk, Brk: s.Brk, StartStack: s.StartStack, VDSO: s.VDSO,
+	}
+	if !k.phys.Live() {
+		m.onStack = sync.OnceValues(m.readPointers)
 	}
 	m.space, err = k.userSpace(root.At(s.PGD))
 	return m, err

@@ -3,6 +3,7 @@ package linux
 import (
 	"cmp"
 	"fmt"
+	"sync"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
@@ -162,6 +163,14 @@ func (k *Kernel) inum(typ int, addr vmem.VirtAddr) (uint32, error) {
 	if !plausible(addr) {
 		return 0, errPointer(nsStructs[typ], addr)
 	}
+	if k.phys.Live() {
+		return k.readInum(typ, addr)
+	}
+	return k.inums.get(nsKey{typ, addr}, k.readInum)
+}
+
+// readInum is inum for a namespace that was not seen yet.
+func (k *Kernel) readInum(typ int, addr vmem.VirtAddr) (uint32, error) {
 	ns, err := k.views.ns.common[typ].Load(k.space, addr)
 	switch {
 	case err != nil:
@@ -282,4 +291,37 @@ func (k *Kernel) nsName(addr vmem.VirtAddr) (string, error) {
 	}
 	name, err := k.space.CString(at, nameMax)
 	return fmt.Sprintf("%s:[%d]", name, ns.Inum), err
+}
+
+// An inumCache keeps the inode numbers of namespaces, of which many tasks have the same. It is
+// safe for concurrent use.
+type inumCache struct {
+	mu    sync.Mutex // guards known
+	known map[nsKey]knownInum
+}
+
+// An nsKey is a namespace of a type.
+type nsKey struct {
+	typ  int
+	addr vmem.VirtAddr
+}
+
+// A knownInum is an inode number, or why there is none.
+type knownInum struct {
+	inum uint32
+	err  error
+}
+
+func (c *inumCache) get(key nsKey, read func(typ int, addr vmem.VirtAddr) (uint32, error)) (uint32, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, ok := c.known[key]
+	if !ok {
+		n.inum, n.err = read(key.typ, key.addr)
+		if c.known == nil || len(c.known) >= maxKnownPaths {
+			c.known = map[nsKey]knownInum{}
+		}
+		c.known[key] = n
+	}
+	return n.inum, n.err
 }

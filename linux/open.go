@@ -78,6 +78,7 @@ type Kernel struct {
 	limits  Limits // with the defaults
 	paths   *pathCache
 	tgids   *tgidCache
+	inums   *inumCache
 	boot    time.Time
 	uptime  time.Duration // when memory was captured; 0 if it is not known, or the machine runs
 	bootErr error
@@ -174,7 +175,7 @@ func open(ctx context.Context, mem vmem.Memory, symbols symbolSet, opts *Options
 
 // newKernel returns a kernel in space that is not anchored yet.
 func newKernel(phys *vmem.Physical, space *vmem.AddressSpace, symbols *isf.File, shift uint64) *Kernel {
-	k := &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault(), paths: new(pathCache), tgids: new(tgidCache)}
+	k := &Kernel{symbols: symbols, phys: phys, space: space, objects: kstruct.NewSpace(space, symbols, shift), limits: Limits{}.OrDefault(), paths: new(pathCache), tgids: new(tgidCache), inums: new(inumCache)}
 	k.poolWorkers = sync.OnceValue(k.readPoolWorkers)
 	k.taskBudget = sync.OnceValue(func() int { return k.countedTasks(k.taskCounts()) })
 	return k

@@ -2,7 +2,10 @@
 // access to every format that is compressed block by block.
 package blockcache
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // A Cache holds decoded blocks up to a budget of bytes. A block is decoded by the
 // first who asks for it; whoever asks meanwhile waits for that one block only.
@@ -10,7 +13,6 @@ import "sync"
 // for concurrent use.
 type Cache struct {
 	budget int64
-	free   sync.Pool // of *[]byte
 
 	mu      sync.Mutex // guards all below
 	entries map[int]*Entry
@@ -109,20 +111,34 @@ func (c *Cache) drop(e *Entry) {
 	delete(c.entries, e.block)
 	c.used -= e.size
 	if e.Buf != nil {
-		c.free.Put(&e.Buf)
+		c.Recycle(e.Buf)
 	}
 }
 
+// free has buffers that no cache uses, by the number of bits of their size: of all caches, for
+// who reads many files has most of them from those before. To make new ones, and to fill
+// them with zeros, takes as long as half of the decoding.
+var free [bits.UintSize + 1]sync.Pool // of *[]byte
+
 // Buffer returns n bytes of any content.
 func (c *Cache) Buffer(n int) []byte {
-	if b, ok := c.free.Get().(*[]byte); ok && cap(*b) >= n {
+	if b, ok := free[bits.Len(uint(n))].Get().(*[]byte); ok && cap(*b) >= n {
 		return (*b)[:n]
 	}
 	return make([]byte, n)
 }
 
 // Recycle takes back a buffer of Buffer that was not used.
-func (c *Cache) Recycle(b []byte) { c.free.Put(&b) }
+func (c *Cache) Recycle(b []byte) { free[bits.Len(uint(cap(b)))].Put(&b) }
+
+// Clear drops all blocks that nobody uses.
+func (c *Cache) Clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.idle.prev != &c.idle {
+		c.drop(c.idle.prev)
+	}
+}
 
 // Block returns the number of the block.
 func (e *Entry) Block() int { return e.block }

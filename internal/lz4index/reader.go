@@ -58,6 +58,9 @@ func New(r io.ReaderAt, size int64, opts *Options) (*Reader, error) {
 // Size returns the size of the content, as far as its end is known.
 func (r *Reader) Size() int64 { return r.x.size }
 
+// Release gives back the memory of what was decoded. The Reader may be used on.
+func (r *Reader) Release() { r.cache.Clear() }
+
 // Damage returns what was lost, by place in the content: what New found, and what
 // reading found since.
 func (r *Reader) Damage() []Damage {

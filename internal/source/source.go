@@ -169,5 +169,8 @@ func (s *Source) Close() error {
 	if r, ok := s.packed.(*seekable.Reader); ok && s.index != nil && !r.Fresh() {
 		_ = s.index.save(r) // a cache: what can't be kept is made again
 	}
+	if r, ok := s.packed.(interface{ Release() }); ok {
+		r.Release()
+	}
 	return s.closer.Close()
 }

@@ -31,7 +31,11 @@ type tableCheck struct {
 	pages  bool
 	owners map[vmem.PhysAddr]vmem.VirtAddr // the mm of each table
 	u      *userSpace
+	bufs   [maxLevels + 1][vmem.PageSize]byte // the table of each level that is being checked
 }
+
+// maxLevels is how many levels page tables have at most.
+const maxLevels = 5
 
 func newTableCheck(c *checker, pages bool) *tableCheck {
 	p := c.k.Physical()
@@ -94,8 +98,8 @@ func (c *tableCheck) table(at vmem.PhysAddr, level int, base vmem.VirtAddr) {
 	if _, ok := vmem.SearchRanges(c.phys.Ranges(), at); !ok {
 		return // it was left out
 	}
-	data, err := c.phys.View(at, vmem.PageSize)
-	if err != nil || len(data) < vmem.PageSize {
+	data := c.bufs[min(max(level, 0), maxLevels)][:]
+	if n, err := c.phys.ReadAt(data, int64(at)); err != nil || n < vmem.PageSize {
 		c.of(c.u.task, tables, c.u.mm, impossible("page table at %v can't be read", at))
 		return
 	}
