@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/isf"
 )
 
 // BenchmarkAnalyzeNode analyses the bundled image with symbols that are loaded already.
@@ -20,7 +19,7 @@ func BenchmarkAnalyzeImages(b *testing.B) {
 }
 
 func benchmarkAnalyze(b *testing.B, img testimages.Image) {
-	symbols, err := isf.Open(img.ISF)
+	symbols, err := openISF(img.ISF)
 	if err != nil {
 		b.Fatal(err)
 	}

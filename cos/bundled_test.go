@@ -1,6 +1,8 @@
 package cos
 
 import (
+	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +12,7 @@ import (
 	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -83,4 +86,16 @@ func TestDamagedTypes(t *testing.T) {
 	if diff := cmp.Diff(want.Pods, got.Pods); diff != "" {
 		t.Errorf("pods (-want +got):\n%s", diff)
 	}
+}
+
+// openedISF are the databases that were opened, by path.
+var openedISF sync.Map
+
+// openISF opens a database once for all tests.
+func openISF(path string) (*isf.File, error) {
+	if path, err := filepath.Abs(path); err == nil {
+		open, _ := openedISF.LoadOrStore(path, sync.OnceValues(func() (*isf.File, error) { return isf.Open(path) }))
+		return open.(func() (*isf.File, error))()
+	}
+	return isf.Open(path)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
-	"github.com/nodelens/nodelens/isf"
 )
 
 // Where containerd's memory and files can't be read, pods have their names from other pages,
@@ -17,7 +16,7 @@ import (
 func TestPodsWithoutContainerd(t *testing.T) {
 	t.Parallel()
 	img := bundled(t)
-	symbols, err := isf.Open(img.ISF)
+	symbols, err := openISF(img.ISF)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func openUndamaged(t *testing.T, img testimages.Image) *undamaged {
 	}
 	t.Cleanup(func() { f.Close() })
 	u := &undamaged{mem: f.Memory}
-	if u.symbols, err = isf.Open(img.ISF); err != nil {
+	if u.symbols, err = openISF(img.ISF); err != nil {
 		t.Fatal(err)
 	}
 	m := &touched{Memory: f.Memory}

@@ -51,7 +51,7 @@ var theVictim = sync.OnceValue(func() *victim {
 		panic(err)
 	}
 	v := &victim{mem: withExtra{img.Memory}, tasks: map[int32]*linux.Task{}}
-	if v.types, err = isf.Open(bundledISF); err != nil {
+	if v.types, err = openISF(bundledISF); err != nil {
 		panic(err)
 	}
 	if v.k, err = linux.Open(context.Background(), v.mem, &linux.Options{Symbols: v.types}); err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nodelens/nodelens/image"
-	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -47,7 +46,7 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	symbols, err := isf.Open(img.ISF)
+	symbols, err := openISF(img.ISF)
 	if err != nil {
 		t.Fatal(err)
 	}

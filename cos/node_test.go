@@ -11,15 +11,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/nodelens/nodelens/isf"
 )
 
 // A node that stays open answers for single processes and pods what the report says.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	img := bundled(t)
-	symbols, err := isf.Open(img.ISF)
+	symbols, err := openISF(img.ISF)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
-	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 )
 
@@ -162,7 +161,7 @@ func TestAnalyzeNode(t *testing.T) {
 			}
 			checkReport(t, node, r)
 
-			symbols, err := isf.Open(img.ISF)
+			symbols, err := openISF(img.ISF)
 			if err != nil {
 				t.Fatal(err)
 			}

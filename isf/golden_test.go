@@ -1,11 +1,13 @@
 package isf
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
-	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,7 +27,7 @@ func golden(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	z, err := xz.NewReader(f)
+	z, err := xz.NewReader(bufio.NewReader(f)) // which reads a byte at a time
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,10 @@ func golden(t testing.TB, name string) []byte {
 // with what encoding/json makes of the original, whole.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for _, name := range goldens {
+	for i, name := range goldens {
+		if i > 0 && !testimages.Thorough() {
+			break
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := golden(t, name)
@@ -55,18 +60,31 @@ func TestGolden(t *testing.T) {
 			if err := f.Encode(&out); err != nil {
 				t.Fatal(err)
 			}
-			var want, got map[string]map[string]any
+			var want, got any
 			if err := json.Unmarshal(text, &want); err != nil {
 				t.Fatal(err)
 			}
 			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 				t.Fatal(err)
 			}
-			if !reflect.DeepEqual(want, got) { // which takes a hundredth of the time
+			if !equalJSON(want, got) { // which takes a thousandth of the time
 				t.Errorf("(-want +got):\n%.4000s", cmp.Diff(want, got))
 			}
 		})
 	}
+}
+
+// equalJSON compares what encoding/json makes of any JSON.
+func equalJSON(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, b, equalJSON)
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, equalJSON)
+	}
+	return a == b // of one type, and no more than a number, a string, a bool or nil
 }
 
 func BenchmarkDecodeGolden(b *testing.B) {

@@ -1,6 +1,7 @@
 package kstruct_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -37,7 +38,7 @@ func openDrgnKernel(t *testing.T, path string) (*drgnKernel, *kstruct.Space) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r, err := xz.NewReader(f)
+	r, err := xz.NewReader(bufio.NewReader(f))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,33 +2,17 @@ package kstruct_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log"
 
-	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
-	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // openNode finds the kernel in the image of a small node.
 func openNode() *linux.Kernel {
-	img, err := testimages.Bundled()
-	if err != nil {
-		log.Fatal(err)
-	}
-	mem, err := lime.Open(img.Path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	types, err := isf.Open(img.ISF)
-	if err != nil {
-		log.Fatal(err)
-	}
-	k, err := linux.Open(context.Background(), mem, &linux.Options{Symbols: types})
+	k, err := bundled()
 	if err != nil {
 		log.Fatal(err)
 	}

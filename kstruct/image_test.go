@@ -47,8 +47,8 @@ func eachNode(t *testing.T, run func(t *testing.T, n *machineNode)) {
 	}
 }
 
-// kernels are the images that were opened, by path.
-var kernels sync.Map
+// kernels are the images that were opened, by path, and truths what is known of them.
+var kernels, truths sync.Map
 
 // openTruth opens an image, once for all tests.
 func openTruth(t *testing.T, img testimages.Image) *machineNode {
@@ -65,7 +65,8 @@ func openTruth(t *testing.T, img testimages.Image) *machineNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := truth.Read(img.Truth)
+	read, _ := truths.LoadOrStore(img.Truth, sync.OnceValues(func() (*truth.Node, error) { return truth.Read(img.Truth) }))
+	want, err := read.(func() (*truth.Node, error))()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,7 +158,7 @@ func readAs[T any](t *testing.T, types *isf.File, as *vmem.AddressSpace, typ str
 }
 
 func checkKernel(t *testing.T, isfName string, m kernelMembers) {
-	types, err := isf.Open(isfName)
+	types, err := openTypes(isfName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +205,7 @@ func TestSymbolPerCPU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	types, err := isf.Open(bundled.ISF)
+	types, err := openTypes(bundled.ISF)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,4 +223,13 @@ func TestSymbolPerCPU(t *testing.T) {
 	if _, _, err := s.Symbol("no_such_symbol"); !errors.Is(err, isf.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// openedTypes are the databases that were opened, by path.
+var openedTypes sync.Map
+
+// openTypes opens a database once for all tests.
+func openTypes(path string) (*isf.File, error) {
+	open, _ := openedTypes.LoadOrStore(path, sync.OnceValues(func() (*isf.File, error) { return isf.Open(path) }))
+	return open.(func() (*isf.File, error))()
 }

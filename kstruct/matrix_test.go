@@ -92,7 +92,7 @@ func TestLayoutMatrix(t *testing.T) {
 	files := testimages.SymbolFiles(t)
 	seen := map[string][]string{}
 	for _, kernel := range slices.Sorted(maps.Keys(files)) {
-		types, err := isf.Open(files[kernel])
+		types, err := openTypes(files[kernel])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,15 @@ import (
 	"github.com/nodelens/nodelens/internal/truth"
 )
 
+// readTruth reads the truth about the bundled node once for all tests.
+var readTruth = sync.OnceValues(func() (*truth.Node, error) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		return nil, err
+	}
+	return truth.Read(img.Truth)
+})
+
 // trueNode is what /proc of the bundled node said.
 func trueNode(t *testing.T) (*truth.Node, string) {
 	t.Helper()
@@ -23,7 +33,7 @@ func trueNode(t *testing.T) (*truth.Node, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := truth.Read(img.Truth)
+	n, err := readTruth()
 	if err != nil {
 		t.Fatal(err)
 	}

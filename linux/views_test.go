@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -134,12 +135,16 @@ func checkAlternatives(t *testing.T, types *isf.File, want alternatives) {
 
 func openTypes(t *testing.T, name string) *isf.File {
 	t.Helper()
-	types, err := isf.Open(name)
+	open, _ := openedTypes.LoadOrStore(name, sync.OnceValues(func() (*isf.File, error) { return isf.Open(name) }))
+	types, err := open.(func() (*isf.File, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return types
 }
+
+// openedTypes are the databases that were opened, by path.
+var openedTypes sync.Map
 
 // labTypes opens the symbols of a kernel whose release begins like that.
 func labTypes(t *testing.T, release string) *isf.File {
