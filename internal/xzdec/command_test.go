@@ -98,7 +98,11 @@ func TestImage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
-	want := image(t, 16<<20)
+	size := int64(16 << 20)
+	if !testimages.Thorough() {
+		size = 8 << 20
+	}
+	want := image(t, size)
 	for _, o := range [][]string{{"-1"}, {"-0", "-T2", "--block-size=4000000"}} {
 		t.Run(fmt.Sprint(o), func(t *testing.T) {
 			t.Parallel()
