@@ -29,10 +29,14 @@ func TestTrueServices(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
 		found := 0
 		for _, ns := range n.Namespaces {
-			got := ""
+			got, part := "", false
 			for s, err := range Services(t.Context(), n.K, n.Mods, ns) {
 				if errors.Is(err, kstruct.ErrUnsupported) && !n.Typed(vsModule) {
 					t.Skip("the image has no types of ip_vs")
+				}
+				if errors.Is(err, kstruct.ErrUnsupported) {
+					part = true // the kernel has no symbol of the table, and it is told what is missed
+					continue
 				}
 				if err != nil {
 					t.Error(err)
@@ -42,6 +46,14 @@ func TestTrueServices(t *testing.T) {
 				got += s.String()
 			}
 			truth, _ := n.Truth(t, ns.Inum, "ipvsadm")
+			if part {
+				for _, l := range sorted(got) {
+					if !slices.Contains(sorted(truth), l) {
+						t.Errorf("%v: ipvsadm does not have %s", ns, l)
+					}
+				}
+				continue
+			}
 			if d := cmp.Diff(sorted(truth), sorted(got)); d != "" {
 				t.Errorf("%v (-ipvsadm +image):\n%s", ns, d)
 			}
@@ -57,9 +69,14 @@ func TestTrueConnections(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
 		for _, ns := range n.Namespaces {
 			var got []string
+			part := false
 			for c, err := range Connections(t.Context(), n.K, n.Mods, ns) {
 				if errors.Is(err, kstruct.ErrUnsupported) && !n.Typed(vsModule) {
 					t.Skip("the image has no types of ip_vs")
+				}
+				if errors.Is(err, kstruct.ErrUnsupported) {
+					part = true
+					continue
 				}
 				if err != nil {
 					t.Error(err)
@@ -70,7 +87,7 @@ func TestTrueConnections(t *testing.T) {
 			truth, _ := n.Truth(t, ns.Inum, "ipvsadm_connections")
 			for l := range strings.Lines(truth) {
 				f := strings.Fields(l)
-				if len(f) != 6 || f[2] != "ESTABLISHED" {
+				if len(f) != 6 || f[2] != "ESTABLISHED" || part {
 					continue
 				}
 				if want := fmt.Sprintf("%s %s %s %s %s", f[0], f[2], f[3], f[4], f[5]); !slices.Contains(got, want) {

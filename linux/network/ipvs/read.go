@@ -143,10 +143,31 @@ func (r *reader) services(do func(vmem.VirtAddr)) {
 			}
 		}
 	}
-	if !found {
-		r.lose(r.ipvs, fmt.Errorf("%w: ip_vs_svc_table has no symbol: services without a server that is masqueraded are not found", kstruct.ErrUnsupported))
-		r.byServers(do)
+	if found {
+		return
 	}
+	seen := map[vmem.VirtAddr]bool{}
+	r.byServers(func(at vmem.VirtAddr) {
+		seen[at] = true
+		do(at)
+	})
+	if n := r.count("num_services") + r.count("num_services6"); uint64(len(seen)) < n {
+		r.lose(r.ipvs, fmt.Errorf("%w: ip_vs_svc_table has no symbol: of %d services, %d have no server that is masqueraded and are not found",
+			kstruct.ErrUnsupported, n, n-uint64(len(seen))))
+	}
+}
+
+// count returns what IPVS counts in the namespace, 0 where it does not.
+func (r *reader) count(member string) uint64 {
+	types, _ := r.src.Types("netns_ipvs", vsModule)
+	b := kstruct.NewBinder(types)
+	f := kstruct.BindOptionalField[int32](b, "netns_ipvs", member)
+	if !f.Ok() {
+		return 0
+	}
+	n, err := f.Load(r.src.Mem(), r.ipvs)
+	r.lose(r.ipvs, err)
+	return uint64(max(n, 0)) //nolint:gosec // not negative
 }
 
 // byServers calls do for the services that the servers in the namespace's table belong to.
@@ -348,7 +369,9 @@ func (r *reader) connections(tell func(*Connection)) {
 		size, err = r.src.Symbol(vsModule, "ip_vs_conn_tab_size")
 	}
 	if err != nil {
-		r.lose(r.ipvs, fmt.Errorf("%w: %w", kstruct.ErrUnsupported, err))
+		if n := r.count("conn_count.counter"); n > 0 {
+			r.lose(r.ipvs, fmt.Errorf("%w: %d connections are not found: %w", kstruct.ErrUnsupported, n, err))
+		}
 		return
 	}
 	n, err := r.src.Mem().Uint32(size)

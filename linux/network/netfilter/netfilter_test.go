@@ -47,11 +47,11 @@ func line(c *Connection) string {
 	if c.State != "" {
 		b.WriteString(" " + c.State)
 	}
-	b.WriteString(tupleText(&c.Original))
+	b.WriteString(tupleText(c.Protocol, &c.Original))
 	if c.Status&SeenReply == 0 {
 		b.WriteString(" [UNREPLIED]")
 	}
-	b.WriteString(tupleText(&c.Reply))
+	b.WriteString(tupleText(c.Protocol, &c.Reply))
 	switch {
 	case c.Status&HardwareOffload != 0:
 		b.WriteString(" [HW_OFFLOAD]")
@@ -70,12 +70,12 @@ func line(c *Connection) string {
 	return b.String()
 }
 
-func tupleText(t *Tuple) string {
+func tupleText(proto string, t *Tuple) string {
 	s := fmt.Sprintf(" src=%v dst=%v", t.Source, t.Destination)
 	switch {
 	case t.ICMP != nil:
 		s += fmt.Sprintf(" type=%d code=%d id=%d", t.ICMP.Type, t.ICMP.Code, t.ICMP.ID)
-	case t.SourceKey != 0 || t.DestinationKey != 0:
+	case proto == "gre":
 		s += fmt.Sprintf(" srckey=0x%x dstkey=0x%x", t.SourceKey, t.DestinationKey)
 	case t.SourcePort != 0 || t.DestinationPort != 0:
 		s += fmt.Sprintf(" sport=%d dport=%d", t.SourcePort, t.DestinationPort)

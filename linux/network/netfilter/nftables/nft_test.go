@@ -162,7 +162,7 @@ func TestTruthIsRich(t *testing.T) {
 			text, _ := n.Truth(t, ns.Inum, "nft")
 			words = append(words, strings.Fields(text)...)
 		}
-		for _, w := range []string{"vmap", "masquerade", "limit", "reject", "interval", "map", "queue", "fib"} {
+		for _, w := range []string{"vmap", "masquerade", "limit", "reject", "interval", "map", "fib"} {
 			if !slices.Contains(words, w) {
 				t.Errorf("no %s in the truth", w)
 			}

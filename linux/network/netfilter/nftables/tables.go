@@ -50,6 +50,12 @@ func (r *reader) isPerNet(at vmem.VirtAddr) bool {
 			return false
 		}
 	}
+	// Other structures are of lists alone, such as that of x_tables; behind these is a mutex.
+	mutex := kstruct.BindMember(b, "nftables_pernet", "commit_mutex")
+	waiters := kstruct.BindMember(b, "nftables_pernet", "commit_mutex.wait_list")
+	if b.Err() != nil || r.isList(mutex.Of(at)) || !r.isList(waiters.Of(at)) {
+		return false
+	}
 	first, err := r.src.Mem().Uint64(r.v.perNet.Of(at))
 	if err != nil || vmem.VirtAddr(first) == r.v.perNet.Of(at) {
 		return err == nil
