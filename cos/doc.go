@@ -33,6 +33,15 @@
 // knows, the value stays empty. That database is a file: pages of it that were not in
 // the node's memory are no loss of the image, and make a note instead of a gap.
 //
+// # Sections
+//
+// What goes beyond processes and pods is read only where it is asked for, by
+// [Options].Sections or later by a method of [Node]: such as [Node.Network], the sockets,
+// tracked connections and rules of all network namespaces, joined with the pods. A socket is
+// of the pod of the processes that have it open, or else of the one whose cgroup it is counted
+// for, or else of the one whose namespace it is in. The other end of a connection is found
+// by addresses and ports, as conntrack has them translated, or by the address of a pod.
+//
 // # Limits
 //
 // The kubelet, containerd and CRI-O cgroup names of either cgroup driver are known,

@@ -107,7 +107,7 @@ func (n *netPrinter) pod(uid string) {
 	case pod.NetNS == 0:
 		fmt.Fprintln(n.w, "  network (unknown)")
 	default:
-		fmt.Fprintf(n.w, "  network %s\n", strings.Join(append([]string{}, words(pod.IPs)...), " "))
+		fmt.Fprintf(n.w, "  network %s\n", strings.Join(words(pod.IPs), " "))
 	}
 	for i := range pod.Services {
 		n.route("service", &pod.Services[i])
@@ -140,10 +140,13 @@ func (n *netPrinter) route(what string, r *cos.PodRoute) {
 	fmt.Fprintf(n.w, "%s/%s to %d, by %s\n", endpoint(r.Address, uint32(r.Port)), cmp.Or(r.Protocol, "any"), r.TargetPort, text.Line(r.By))
 }
 
+// anyPort is VMADDR_PORT_ANY of include/uapi/linux/vm_sockets.h.
+const anyPort = 0xffffffff
+
 // endpoint returns an address with a port: * is any.
 func endpoint(addr string, port uint32) string {
 	p := "*"
-	if port != 0 {
+	if port != 0 && port != anyPort {
 		p = fmt.Sprint(port)
 	}
 	switch {
@@ -251,7 +254,7 @@ func (n *netPrinter) row(s *cos.Socket) []string {
 		kind = s.Family.String() + " " + s.Protocol
 	}
 	local, remote := endOf(s.LocalAddress, s.LocalPort), ""
-	if s.State != socket.Listen && s.RemotePort != 0 {
+	if s.State != socket.Listen && s.RemotePort != 0 && s.RemotePort != anyPort {
 		remote = endOf(s.RemoteAddress, s.RemotePort)
 	}
 	if s.Family == socket.Unix {
@@ -260,7 +263,28 @@ func (n *netPrinter) row(s *cos.Socket) []string {
 			local = "*"
 		}
 	}
+	if s.Family == socket.Packet || s.Family == socket.XDP {
+		local = n.device(s)
+	}
 	return []string{text.Line(kind), s.State.String(), local, remote, n.peer(s), n.owners(s), n.remarks(s)}
+}
+
+// device returns the name of the device that a socket gets its frames from: * is all.
+func (n *netPrinter) device(s *cos.Socket) string {
+	if s.Index == 0 {
+		return "*"
+	}
+	for i := range n.net.Namespaces {
+		if n.net.Namespaces[i].Inum != s.NetNS {
+			continue
+		}
+		for _, d := range n.net.Namespaces[i].Devices {
+			if d.Index == s.Index {
+				return text.Word(d.Name)
+			}
+		}
+	}
+	return fmt.Sprint("device ", s.Index)
 }
 
 func endOf(a socket.Address, port uint32) string {
@@ -374,4 +398,4 @@ func (n *netPrinter) table(rows [][]string) {
 }
 
 // maxColumn is how wide columns are made; what is longer shifts the rest of its line.
-const maxColumn = 48
+const maxColumn = 64
