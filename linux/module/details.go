@@ -2,7 +2,6 @@ package module
 
 import (
 	"cmp"
-	"context"
 	"encoding/hex"
 	"strings"
 
@@ -56,7 +55,7 @@ const maxText = 4096
 
 // fill reads what else there is of a module. What can't be read of it is among the gaps of
 // the Set.
-func (s *Set) fill(ctx context.Context, m *Module) {
+func (s *Set) fill(m *Module, walks func(string) *kstruct.Walk) {
 	d, err := s.views.details.details.Load(s.k.Space(), m.Address)
 	if err != nil {
 		s.lose("module "+m.Name, m.Address, cmp.Or(s.views.details.err, err))
@@ -71,8 +70,8 @@ func (s *Set) fill(ctx context.Context, m *Module) {
 	if d.Users != 0 {
 		m.References = max(0, int(d.RefCount)-1) // MODULE_REF_BASE
 		m.Permanent = d.Init != 0 && d.Exit == 0
-		m.UsedBy = s.used(ctx, m, d.Users, "source_list", func(u *modUse) (by, of vmem.VirtAddr) { return u.Source, u.Target })
-		m.Uses = s.used(ctx, m, d.Uses, "target_list", func(u *modUse) (by, of vmem.VirtAddr) { return u.Target, u.Source })
+		m.UsedBy = s.used(walks, m, d.Users, "source_list", func(u *modUse) (by, of vmem.VirtAddr) { return u.Source, u.Target })
+		m.Uses = s.used(walks, m, d.Uses, "target_list", func(u *modUse) (by, of vmem.VirtAddr) { return u.Target, u.Source })
 	}
 }
 
@@ -94,9 +93,9 @@ func (s *Set) text(m *Module, at vmem.VirtAddr) string {
 
 // used returns the names of the modules at the other ends of a list of struct module_use,
 // each of which has to name the module itself at its own end.
-func (s *Set) used(ctx context.Context, m *Module, head vmem.VirtAddr, list string, ends func(*modUse) (other, own vmem.VirtAddr)) []string {
+func (s *Set) used(walks func(string) *kstruct.Walk, m *Module, head vmem.VirtAddr, list string, ends func(*modUse) (other, own vmem.VirtAddr)) []string {
 	var names []string
-	w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: "users of module " + m.Name})
+	w := walks("users of module " + m.Name)
 	for at, err := range w.Entries(w.List(head), "module_use", list) {
 		var u modUse
 		if err == nil {
@@ -109,7 +108,7 @@ func (s *Set) used(ctx context.Context, m *Module, head vmem.VirtAddr, list stri
 		other, own := ends(&u)
 		raw, err := s.views.module.Load(s.k.Space(), other)
 		if err != nil || own != m.Address || raw.Self != other {
-			s.lose("users of module "+m.Name, at, cmp.Or(err, error(kstruct.ErrCorrupt)))
+			s.lose("users of module "+m.Name, at, cmp.Or(err, kstruct.ErrCorrupt))
 			continue
 		}
 		names = append(names, cString(raw.Name[:]))

@@ -25,19 +25,17 @@ func (s *Set) addTypes() (*isf.File, error) {
 	if known == nil {
 		known = layouts.KnownModules()
 	}
-	for _, l := range known.ByRelease(release) {
-		if l.Release != release {
-			break
-		}
-		f, err := l.File()
-		if err != nil {
-			return own, err
-		}
-		all, conflicts := own.Complete(f, &isf.CompleteOptions{From: l.String()})
-		if len(conflicts) > 0 {
-			return own, fmt.Errorf("%w: %v is of another kernel: %w", kstruct.ErrUnsupported, l, conflicts[0])
-		}
-		return all, nil
+	list := known.ByRelease(release)
+	if len(list) == 0 || list[0].Release != release {
+		return own, errNoTypes(release)
 	}
-	return own, errNoTypes(release)
+	f, err := list[0].File()
+	if err != nil {
+		return own, err
+	}
+	all, conflicts := own.Complete(f, &isf.CompleteOptions{From: list[0].String()})
+	if len(conflicts) > 0 {
+		return own, fmt.Errorf("%w: %v is of another kernel: %w", kstruct.ErrUnsupported, list[0], conflicts[0])
+	}
+	return all, nil
 }

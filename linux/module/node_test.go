@@ -119,6 +119,8 @@ func (n *node) lines(t testing.TB, name ...string) (lines [][]string) {
 	return lines
 }
 
+func address64(a uint64) vmem.VirtAddr { return vmem.VirtAddr(a) }
+
 func address(t testing.TB, hex string) vmem.VirtAddr {
 	t.Helper()
 	a, err := strconv.ParseUint(strings.TrimPrefix(hex, "0x"), 16, 64)

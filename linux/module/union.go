@@ -21,14 +21,19 @@ var moduleRange = vmem.Range[vmem.VirtAddr]{Start: x86.StartKernelMap + 512<<20,
 // A union is the modules that the views of the kernel hold, by the address of struct module.
 type union struct {
 	*Set
-	ctx   context.Context
+	walks func(object string) *kstruct.Walk
+	ended func() error // of the context
 	found map[vmem.VirtAddr]Sources
 	order []vmem.VirtAddr // of the list
+	full  bool            // there are more
 }
 
 // readAll reads the modules of all views. What a view lacks that others have is hidden.
 func (s *Set) readAll(ctx context.Context) error {
-	u := &union{Set: s, ctx: ctx, found: map[vmem.VirtAddr]Sources{}}
+	u := &union{Set: s, ended: ctx.Err, found: map[vmem.VirtAddr]Sources{}}
+	u.walks = func(object string) *kstruct.Walk {
+		return s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: object})
+	}
 	for at := range u.memory() {
 		u.add(at, InMemory)
 	}
@@ -41,18 +46,24 @@ func (s *Set) readAll(ctx context.Context) error {
 			u.add(at, InBTF)
 		}
 	}
-	if len(u.found) == 0 && s.views.err != nil {
+	switch {
+	case s.views.err != nil:
 		s.lose(object, 0, s.views.err)
+	case s.whole == 0 && len(u.found) == 0:
+		s.lose(object, 0, fmt.Errorf("%w: no symbol leads to them, and not all of their memory could be read", kstruct.ErrUnsupported))
 	}
 	rest := slices.Sorted(maps.Keys(u.found))
 	for _, at := range append(u.order, rest...) {
-		u.module(at)
+		if _, ok := u.found[at]; ok {
+			u.module(at)
+		}
 	}
 	for named := slices.Sorted(maps.Keys(s.named)); len(named) > 0; {
 		s.named = map[vmem.VirtAddr]bool{}
 		for _, at := range named {
-			u.add(at, InUses)
-			u.module(at)
+			if u.add(at, InUses); u.found[at] != 0 {
+				u.module(at)
+			}
 		}
 		named = slices.DeleteFunc(slices.Sorted(maps.Keys(s.named)), func(at vmem.VirtAddr) bool { return u.found[at]&InUses != 0 })
 	}
@@ -64,7 +75,20 @@ func (s *Set) readAll(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (u *union) add(at vmem.VirtAddr, source Sources) { u.found[at] |= source }
+// maxModules is how many modules are told of. A machine has some two hundred.
+const maxModules = 4096
+
+// add notes that a view has a module.
+func (u *union) add(at vmem.VirtAddr, source Sources) {
+	if _, ok := u.found[at]; !ok && len(u.found) == maxModules {
+		if !u.full {
+			u.full = true
+			u.lose(object, at, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxModules))
+		}
+		return
+	}
+	u.found[at] |= source
+}
 
 // module adds the module at an address to the set, unless it is there.
 func (u *union) module(at vmem.VirtAddr) {
@@ -77,7 +101,7 @@ func (u *union) module(at vmem.VirtAddr) {
 		return
 	}
 	u.modules = append(u.modules, m)
-	u.fill(u.ctx, m)
+	u.fill(m, u.walks)
 }
 
 // memory yields where a struct module is in the memory of modules: what says itself that it
@@ -93,7 +117,7 @@ func (u *union) memory() iter.Seq[vmem.VirtAddr] {
 		buf := make([]byte, vmem.PageSize)
 		complete := true
 		for m, err := range u.k.Space().Mappings(moduleRange) {
-			if err != nil || u.ctx.Err() != nil {
+			if err != nil || u.ended() != nil {
 				complete = false
 				continue
 			}
@@ -133,7 +157,7 @@ func printable(name string) bool {
 // where that is, it is walked from a module that was found otherwise: then the head is among
 // what comes, and passed over.
 func (u *union) walk(symbol, member string) iter.Seq2[vmem.VirtAddr, error] {
-	w := u.k.Objects().Walk(u.ctx, &kstruct.WalkOptions{Object: object})
+	w := u.walks(object)
 	if head, err := u.k.Symbol(symbol); err == nil {
 		return w.Entries(w.List(head), "module", member)
 	}
@@ -191,7 +215,7 @@ func (u *union) addTree() {
 	if err != nil || v.treeErr != nil {
 		return
 	}
-	w := u.k.Objects().Walk(u.ctx, &kstruct.WalkOptions{Object: "tree of modules"})
+	w := u.walks("tree of modules")
 	u.collect(func(yield func(vmem.VirtAddr, error) bool) {
 		for i, member := range []string{"node.node[0]", "node.node[1]"} {
 			for node, err := range w.Entries(w.RBTree(v.trees[i].Of(at)), "mod_tree_node", member) {
@@ -218,7 +242,7 @@ func (u *union) addKobjects() {
 	if kset == 0 {
 		return
 	}
-	w := u.k.Objects().Walk(u.ctx, &kstruct.WalkOptions{Object: "kobjects of modules"})
+	w := u.walks("kobjects of modules")
 	u.collect(func(yield func(vmem.VirtAddr, error) bool) {
 		for at, err := range w.Entries(w.List(v.ksetList.Of(kset)), "module_kobject", "kobj.entry") {
 			var owner vmem.VirtAddr
