@@ -76,7 +76,7 @@ func testKallsyms(t *testing.T, n *node) {
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	if diff := gocmp.Diff(want, got); diff != "" || len(want) < 1000 {
+	if diff := gocmp.Diff(want, got); diff != "" || len(want) < 1000 && len(n.set.Modules()) > 0 {
 		t.Errorf("%d in truth, %d found (-truth +found)\n%s", len(want), len(got), diff)
 	}
 }
