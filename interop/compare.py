@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""compare.py VOL SYMBOLS IMAGE REPORT: runs Volatility 3 and compares it with a report."""
+"""compare.py VOL SYMBOLS IMAGE REPORT TRUTH: runs Volatility 3 and compares it with a report. TRUTH is the directory of what
+/proc said on the node."""
 import json
 import subprocess
 import sys
 
-vol, symbols, image, report = sys.argv[1:]
+import network
+
+vol, symbols, image, report, truth = sys.argv[1:]
 failures = []
 
 
@@ -55,8 +58,13 @@ equal("descriptors", files, {pid: {f["fd"] for f in processes[pid]["fds"]} for p
 
 if not run("linux.proc.Maps", "--pid", *map(str, user)):
     failures.append("linux.proc.Maps: no rows")
-if not run("linux.sockstat.Sockstat"):
-    failures.append("linux.sockstat.Sockstat: no rows")
+node = json.load(open(report))
+faults, wrong = network.compare_sockets(run("linux.sockstat.Sockstat"), node, network.read_truth(truth))
+failures += faults
+faults, more = network.compare_devices(run("linux.ip.Addr"), run("linux.ip.Link"), node)
+failures += faults
+for w in wrong + more:
+    print("Volatility is wrong:", w)
 
 for f in failures:
     print("FAILED:", f)
