@@ -131,10 +131,11 @@ func newBudgets(l linux.Limits) *budgets {
 // add adds the lists of a process, which must stay where it is: from then on they may be cut
 // whenever another is added. It may be called by many at a time.
 func (b *budgets) add(f *facts) {
+	fds, shares := shareOf(f, "open files", &f.FDs, func(*linux.FD) int { return 1 }), f.shares()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.fds.add(shareOf(f, "open files", &f.FDs, func(*linux.FD) int { return 1 }))
-	b.bytes.add(f.shares()...)
+	b.fds.add(fds)
+	b.bytes.add(shares...)
 }
 
 // shares are the lists of a process, with their sizes as JSON.
@@ -189,12 +190,20 @@ func cutGaps(all []facts, limit int) {
 func jsonSize(s string) int {
 	n := len(s) + 3
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f:
-			n += 5
-		case c >= utf8.RuneSelf:
-			n += 4
-		}
+		n += int(escaped[s[i]])
 	}
 	return n
 }
+
+// escaped is by how much longer than a byte its JSON may be.
+var escaped = func() (more [256]uint8) {
+	for i := range more {
+		switch c := byte(i); {
+		case c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f:
+			more[i] = 5
+		case c >= utf8.RuneSelf:
+			more[i] = 4
+		}
+	}
+	return more
+}()

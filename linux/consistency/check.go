@@ -37,7 +37,7 @@ func Check(ctx context.Context, k *linux.Kernel, opts *Options) (*Report, error)
 		}
 	}
 	k.Physical().Refresh()
-	c := &checker{ctx: ctx, k: k, space: k.Space(), tally: newTally(), views: bind(k.Symbols())}
+	c := &checker{ctx: ctx, k: k, space: k.Space(), tally: newTally(), views: bound(k.Symbols())}
 	c.collect(leaders)
 	w := c.window()
 	c.since = w.since()

@@ -1,6 +1,9 @@
 package consistency
 
 import (
+	"sync"
+	"weak"
+
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
@@ -120,6 +123,23 @@ type views struct {
 	fdTable    *kstruct.View[fdTable]
 	mounts     mountViews
 	clocks     clockViews
+}
+
+// lastBound are the views that were bound last: most often they are of the same types.
+var lastBound struct {
+	mu    sync.Mutex // guards all below
+	types weak.Pointer[isf.File]
+	views *views
+}
+
+// bound returns the views of types.
+func bound(types *isf.File) *views {
+	lastBound.mu.Lock()
+	defer lastBound.mu.Unlock()
+	if lastBound.views == nil || lastBound.types.Value() != types {
+		lastBound.types, lastBound.views = weak.Make(types), bind(types)
+	}
+	return lastBound.views
 }
 
 func bind(types *isf.File) *views {
