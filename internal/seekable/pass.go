@@ -111,6 +111,9 @@ func (r *Reader) fill(e *blockcache.Entry) {
 	}
 	if e.Buf, e.Err = r.block(c, e.Block()); e.Err == nil {
 		r.park(c)
+		r.missed.Add(1)
+		p, _ := r.cache.Acquire(e.Block())
+		r.packs.take(p, r.cache.Release)
 	}
 }
 

@@ -57,6 +57,7 @@ type Options struct {
 type Reader struct {
 	format  checkpoint.Format
 	file    *file
+	missed  atomic.Int64 // blocks that were decoded from a state on
 	cache   *blockcache.Cache
 	room    int           // blocks that are worth caching when a decoder passes them
 	active  chan struct{} // one for each decoder at work on other than the first pass
@@ -141,11 +142,15 @@ func New(f checkpoint.Format, r io.ReaderAt, size int64, opts *Options) (*Reader
 	return x, nil
 }
 
-// Fresh reports whether Options.Saved has most of what Save would write.
+// fewMissed is how many blocks may have been decoded that Options.Saved had not, which takes
+// about as long as to save them.
+const fewMissed = 8
+
+// Fresh reports whether Options.Saved has most of what Save would write, and of what was read.
 func (r *Reader) Fresh() bool {
 	r.packs.mu.Lock()
 	defer r.packs.mu.Unlock()
-	return r.loaded && len(r.packs.blocks) <= r.saved+r.saved/8+16
+	return r.loaded && r.missed.Load() <= fewMissed && len(r.packs.blocks) <= r.saved+r.saved/8+16
 }
 
 // index takes the places where decoding can begin from the file, if it has them.
