@@ -119,9 +119,10 @@ func roomOf(dir string) string {
 	return name
 }
 
-// forTests reports whether a package is there for tests alone, by its name.
+// forTests reports whether a package is there for tests alone, by its name: in the room
+// internal, or an internal directory of another.
 func forTests(dir string) bool {
 	name := path.Base(dir)
-	return roomOf(dir) == "internal" &&
+	return strings.Contains("/"+dir, "/internal/") &&
 		(strings.HasSuffix(name, "test") || name == "testimages" || name == "truth")
 }
