@@ -72,11 +72,11 @@ func ExampleNode_Network() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer node.Close()
 	network, gaps, err := node.Network(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer node.Close()
 	for _, g := range gaps {
 		fmt.Println("lost:", g)
 	}

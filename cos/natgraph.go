@@ -86,11 +86,12 @@ func (w *natWalk) step(g *natGraph, chain string, at natRoute, depth int) {
 		if w.steps--; w.steps < 0 {
 			return
 		}
-		next := at
-		ok := false
-		if next.cond, ok = at.cond.and(e.cond); !ok {
+		cond, ok := at.cond.and(e.cond)
+		if !ok {
 			continue
 		}
+		next := at
+		next.cond = cond
 		if e.chain != "" {
 			w.step(g, e.chain, next, depth+1)
 			continue

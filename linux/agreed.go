@@ -171,7 +171,7 @@ func (a *agreement) leader(m member) *Task {
 	if !m.aligned() || k.views.links.leader.Read(k.space, m.task, s) != nil || !a.link(m, &s.taskLinks, true) || !s.hasStack() {
 		return nil
 	}
-	if group, err := k.views.links.group.Load(k.space, s.taskLinks.Signal); err != nil || group != m.pid {
+	if group, err := k.views.links.group.Load(k.space, s.Signal); err != nil || group != m.pid {
 		return nil
 	}
 	t := &Task{Addr: m.task, k: k, PID: m.nr, TGID: m.nr, Sources: LeaderSources}

@@ -3,10 +3,10 @@ package containerd
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"runtime"
 	"testing"
 
-	"errors"
 	"github.com/nodelens/nodelens/internal/bolt"
 )
 

@@ -387,13 +387,13 @@ func (n *netPrinter) table(rows [][]string) {
 		}
 	}
 	for _, row := range rows {
-		line := ""
+		var line strings.Builder
 		for i, cell := range row {
 			if widths[i] > 0 {
-				line += fmt.Sprintf("%-*s  ", widths[i], cell)
+				fmt.Fprintf(&line, "%-*s  ", widths[i], cell)
 			}
 		}
-		fmt.Fprintf(n.w, "    %s\n", strings.TrimRight(line, " "))
+		fmt.Fprintf(n.w, "    %s\n", strings.TrimRight(line.String(), " "))
 	}
 }
 
