@@ -74,7 +74,8 @@ func ExampleNode_Network() {
 	}
 	network, gaps, err := node.Network(ctx)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer node.Close()
 	for _, g := range gaps {
