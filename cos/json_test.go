@@ -22,8 +22,11 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/ipvs"
 	"github.com/nodelens/nodelens/linux/network/netfilter"
+	"github.com/nodelens/nodelens/linux/network/netfilter/ipset"
 	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
+	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -92,7 +95,10 @@ func wholeNetwork() *Network {
 				NFTables: []nftables.Table{{NetNS: 4026531840, Family: "ip", Name: "nat", Chains: []*nftables.Chain{{Name: "a", Rules: []*nftables.Rule{
 					{Handle: 4, Text: "dnat to 10.0.0.2:8080", Statements: []any{map[string]any{"dnat": map[string]any{"addr": "10.0.0.2", "port": int64(8080)}}}},
 				}}}}},
-				Hooks: []netfilter.Hook{{NetNS: 4026531840, Family: "ip", Hook: "input", Function: 0x70, Symbol: "nft_do_chain_ipv4", Owner: "nf_tables"}},
+				IPTables: []xtables.Table{{NetNS: 4026531840, Family: "ip", Name: "nat", Chains: []*xtables.Chain{{Name: "A"}}}},
+				IPSets:   []ipset.Set{{NetNS: 4026531840, Name: "s\xff", Type: "hash:ip", Elements: []ipset.Element{{Value: "10.0.0.2", Timeout: -1}}}},
+				IPVS:     []ipvs.Service{{NetNS: 4026531840, Protocol: "tcp", Address: service, Port: 80, Family: "inet", Scheduler: "rr", Destinations: []ipvs.Destination{{Address: pod, Port: 8080, Forward: "Masq"}}}},
+				Hooks:    []netfilter.Hook{{NetNS: 4026531840, Family: "ip", Hook: "input", Function: 0x70, Symbol: "nft_do_chain_ipv4", Owner: "nf_tables"}},
 			},
 			{Namespace: network.Namespace{Inum: 4026532000, Mounts: []string{"/run/netns/a\xff"}, Dying: true}, PodUID: "u"},
 		},
@@ -168,6 +174,10 @@ const wholeJSON = `{
     "rules": [{"family": "inet", "priority": 32766, "src": "all", "table": "main", "action": "unspec", "protocol": "unspec", "kernelAddress": "0x0"}],
     "neighbours": [{"family": "inet", "dst": "10.0.0.2", "dev": "veth�", "devBytes": "dmV0aP8=", "lladdr": "02:00:00:00:00:01", "state": ["REACHABLE"], "flags": [], "protocol": "unspec", "kernelAddress": "0x0"}],
     "nftables": [{"netns": 4026531840, "family": "ip", "name": "nat", "handle": 0, "chains": [{"name": "a", "handle": 0, "priority": 0, "rules": [{"handle": 4, "text": "dnat to 10.0.0.2:8080", "expr": [{"dnat": {"addr": "10.0.0.2", "port": 8080}}], "address": "0x0"}], "address": "0x0"}], "address": "0x0"}],
+    "iptables": [{"netns": 4026531840, "family": "ip", "name": "nat", "chains": [{"name": "A", "packets": 0, "bytes": 0}], "address": "0x0"}],
+    "ipsets": [{"netns": 4026531840, "index": 0, "name": "s�", "nameBytes": "c/8=", "type": "hash:ip", "count": 0, "elements": [{"value": "10.0.0.2", "timeout": -1}], "address": "0x0"}],
+    "ipvs": [{"netns": 4026531840, "protocol": "tcp", "address": "10.96.0.1", "port": 80, "family": "inet", "scheduler": "rr",
+     "destinations": [{"address": "10.0.0.2", "port": 8080, "forward": "Masq", "weight": 0, "active": 0, "structAddress": "0x0"}], "structAddress": "0x0"}],
     "hooks": [{"netns": 4026531840, "family": "ip", "hook": "input", "index": 0, "priority": 0, "function": "0x70", "symbol": "nft_do_chain_ipv4", "owner": "nf_tables", "private": "0x0", "ops": "0x0"}]},
    {"address": "0x0", "inum": 4026532000, "cookie": 0, "pids": [], "mounts": ["/run/netns/a�"], "mountsBytes": ["L3J1bi9uZXRucy9h/w=="], "dying": true, "initial": false, "sources": "none", "podUID": "u",
     "devices": [],
@@ -175,7 +185,7 @@ const wholeJSON = `{
     "routes": [], "rules": [],
     "neighbours": [],
     "nftables": [],
-    "hooks": []}],
+    "iptables": [], "ipsets": [], "ipvs": [], "hooks": []}],
   "sockets": [
    {"address": "0x80", "netns": 4026532000, "family": "inet6", "type": "stream", "protocol": "tcp",
     "protocolNumber": 6, "state": "CLOSE-WAIT", "localAddress": "::ffff:10.0.0.2", "localPort": 8080, "remoteAddress": "10.0.0.2", "remotePort": 40000, "path": null, "inode": 9, "uid": 1000, "ownerUID": 0, "refs": 0, "ifindex": 0, "v6only": false, "shutdown": "\u003c-\u003e", "cookie": 3, "sendQueue": 1, "receiveQueue": 2,
@@ -441,7 +451,8 @@ func TestDocumented(t *testing.T) {
 	// Records of other packages are described there, and here what most will ask for.
 	for _, record := range []string{
 		"network.namespaces[].devices[]", "network.namespaces[].addresses[]", "network.namespaces[].routes[]", "network.namespaces[].rules[]",
-		"network.namespaces[].neighbours[]", "network.namespaces[].nftables[]", "network.namespaces[].hooks[]", "network.sockets[]", "network.conntrack[]", "network.sockets[].filter",
+		"network.namespaces[].neighbours[]", "network.namespaces[].nftables[]", "network.namespaces[].hooks[]",
+		"network.namespaces[].iptables[]", "network.namespaces[].ipsets[]", "network.namespaces[].ipvs[]", "network.sockets[]", "network.conntrack[]", "network.sockets[].filter",
 	} {
 		for path := range maps.Clone(written) {
 			if strings.HasPrefix(path, record+".") && !documented[path] {

@@ -3,8 +3,11 @@ package cos
 import (
 	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/ipvs"
 	"github.com/nodelens/nodelens/linux/network/netfilter"
+	"github.com/nodelens/nodelens/linux/network/netfilter/ipset"
 	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
+	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -27,7 +30,10 @@ func (r *netReader) limit() {
 			netShare(r, "routes"+of, &ns.Routes, func(t **network.Route) int { return 400 + 120*len((*t).NextHops) }),
 			netShare(r, "rules"+of, &ns.Rules, func(**network.Rule) int { return 350 }),
 			netShare(r, "neighbours"+of, &ns.Neighbours, func(**network.Neighbour) int { return 350 }),
-			netShare(r, "nftables"+of, &ns.NFTables, sizeOfTable),
+			netShare(r, "nftables"+of, &ns.NFTables, sizeOf[nftables.Table]),
+			netShare(r, "iptables"+of, &ns.IPTables, sizeOf[xtables.Table]),
+			netShare(r, "ipset"+of, &ns.IPSets, sizeOf[ipset.Set]),
+			netShare(r, "IPVS"+of, &ns.IPVS, func(s *ipvs.Service) int { return 250 + 200*len(s.Destinations) }),
 			netShare(r, "netfilter hooks"+of, &ns.Hooks, func(*netfilter.Hook) int { return 350 }),
 		)
 	}
@@ -47,8 +53,9 @@ func sizeOfSocket(s *Socket) int {
 	return n
 }
 
-func sizeOfTable(t *nftables.Table) int {
-	text, err := jsonx.Marshal(t)
+// sizeOf returns how long a record is as JSON.
+func sizeOf[T any](record *T) int {
+	text, err := jsonx.Marshal(record)
 	if err != nil {
 		return 0
 	}

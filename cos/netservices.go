@@ -24,6 +24,7 @@ type PodRoute struct {
 const (
 	ByNFTables = "nftables" // a rule of nf_tables
 	ByIPTables = "iptables" // a rule of iptables, which nf_tables may hold
+	ByIPVS     = "ipvs"     // a service of IPVS
 	ByListener = "listener" // nothing: the pod listens in the node's own namespace
 )
 
@@ -40,8 +41,15 @@ func (r *netReader) joinServices() {
 	}
 	w := &natWalk{steps: maxNATSteps, found: map[natRoute]bool{}}
 	for i := range r.net.Namespaces {
-		for k := range r.net.Namespaces[i].NFTables {
-			w.walk(graphOfTable(&r.net.Namespaces[i].NFTables[k]))
+		ns := &r.net.Namespaces[i]
+		for k := range ns.NFTables {
+			w.walk(graphOfTable(&ns.NFTables[k]))
+		}
+		for k := range ns.IPTables {
+			w.walk(graphOfXTable(&ns.IPTables[k]))
+		}
+		for k := range ns.IPVS {
+			w.all = append(w.all, routesOfIPVS(&ns.IPVS[k])...)
 		}
 	}
 	if w.steps < 0 {

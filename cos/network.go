@@ -7,8 +7,11 @@ import (
 	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/ipvs"
 	"github.com/nodelens/nodelens/linux/network/netfilter"
+	"github.com/nodelens/nodelens/linux/network/netfilter/ipset"
 	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
+	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -28,6 +31,9 @@ type NetworkNamespace struct {
 	PodUID string `json:"podUID" jsonx:"null"` // of the pod whose namespace it is; empty for the node's own
 	network.Configuration
 	NFTables []nftables.Table `json:"nftables"`
+	IPTables []xtables.Table  `json:"iptables"` // those that nf_tables does not hold
+	IPSets   []ipset.Set      `json:"ipsets"`
+	IPVS     []ipvs.Service   `json:"ipvs"`
 	Hooks    []netfilter.Hook `json:"hooks"` // what sees packets, with iptables and nf_tables among it
 }
 
@@ -157,28 +163,37 @@ func (r *netReader) readNetfilter() {
 	}
 	opts := &netfilter.Options{Symbols: symbols}
 	for i, ns := range r.namespaces {
-		to := &r.net.Namespaces[i]
-		for t := range found(r, "nftables of "+ns.String(), nftables.Tables(r.ctx, r.kernel, r.modules, ns)) {
-			if plain, err := plainTable(t); err != nil {
-				r.gaps = append(r.gaps, vmem.NewGap("nftables of "+ns.String(), vmem.KernelPlace(t.Addr), err))
-			} else {
-				to.NFTables = append(to.NFTables, plain)
-			}
+		to, of := &r.net.Namespaces[i], " of "+ns.String()
+		for t := range found(r, "nftables"+of, nftables.Tables(r.ctx, r.kernel, r.modules, ns)) {
+			to.NFTables = appendPlain(r, "nftables"+of, to.NFTables, t)
 		}
-		for h := range found(r, "netfilter hooks of "+ns.String(), netfilter.Hooks(r.ctx, r.kernel, r.modules, ns, opts)) {
+		for t := range found(r, "iptables"+of, xtables.Tables(r.ctx, r.kernel, r.modules, ns)) {
+			to.IPTables = appendPlain(r, "iptables"+of, to.IPTables, t)
+		}
+		for s := range found(r, "ipset"+of, ipset.Sets(r.ctx, r.kernel, r.modules, ns)) {
+			to.IPSets = appendPlain(r, "ipset"+of, to.IPSets, s)
+		}
+		for s := range found(r, "IPVS"+of, ipvs.Services(r.ctx, r.kernel, r.modules, ns)) {
+			to.IPVS = append(to.IPVS, *s)
+		}
+		for h := range found(r, "netfilter hooks"+of, netfilter.Hooks(r.ctx, r.kernel, r.modules, ns, opts)) {
 			to.Hooks = append(to.Hooks, h)
 		}
 	}
 }
 
-// plainTable returns a table as it is written: without what package nftables keeps to print
-// it.
-func plainTable(t *nftables.Table) (plain nftables.Table, err error) {
-	text, err := jsonx.Marshal(t)
+// appendPlain appends a record as it is written: without what its package keeps to print it.
+func appendPlain[T any](r *netReader, object string, to []T, record *T) []T {
+	var plain T
+	text, err := jsonx.Marshal(record)
 	if err == nil {
 		err = jsonx.Unmarshal(text, &plain)
 	}
-	return plain, err
+	if err != nil {
+		r.gaps = append(r.gaps, vmem.NewGap(object, vmem.Place{}, err))
+		return to
+	}
+	return append(to, plain)
 }
 
 func (r *netReader) readSockets() {

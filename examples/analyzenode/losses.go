@@ -115,6 +115,9 @@ var kinds = map[string]string{
 	"database of containerd": "databases of containerd",
 	"connection tracking":    "tracked connections",
 	"nftables":               "rules of nf_tables",
+	"iptables":               "rules of iptables",
+	"ipset":                  "sets of ipset",
+	"IPVS":                   "services of IPVS",
 }
 
 // kindOf returns what a gap loses, in the plural.

@@ -3,7 +3,6 @@ package nftables
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/nodelens/nodelens/kstruct"
@@ -222,14 +221,32 @@ func (d *decoder) compat(kind, structure string, info *opsInfo, private vmem.Vir
 		return err
 	}
 	u := Unknown{Name: s}
-	if !strings.Contains(info.kind, "large") && n <= math.MaxUint16 {
-		if u.Bytes, err = d.r.src.Bytes(private, int(min(n, info.size-8))); err != nil {
-			return err
-		}
+	if u.Bytes, err = d.compatBytes(strings.Contains(info.kind, "large"), private, n, info.size-8); err != nil {
+		return err
 	}
 	d.rule.Unknown = append(d.rule.Unknown, u)
 	d.say(fmt.Sprintf("xt %s %s", kind, quote(s)), object{"xt": object{"type": kind, "name": s}})
 	return nil
+}
+
+// maxCompat bounds what a match or a target of iptables is set up with.
+const maxCompat = 4096
+
+// compatBytes returns what a match or a target is set up with: it is part of the expression,
+// which has room for so many bytes, or if it is large, what a pointer there leads to (struct
+// nft_xt_match_priv of net/netfilter/nft_compat.c).
+func (d *decoder) compatBytes(large bool, private vmem.VirtAddr, size, room uint32) ([]byte, error) {
+	if !large {
+		return d.r.src.Bytes(private, int(min(size, room)))
+	}
+	at, err := d.r.src.Mem().Uint64(private)
+	if err != nil {
+		return nil, err
+	}
+	if !nfkit.Plausible(vmem.VirtAddr(at)) {
+		return nil, nfkit.Pointer("xt_match", vmem.VirtAddr(at))
+	}
+	return d.r.src.Bytes(vmem.VirtAddr(at), int(min(size, maxCompat)))
 }
 
 var errRegister = errors.New("register without a value")
