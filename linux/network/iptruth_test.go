@@ -69,9 +69,13 @@ func (n *node) configs(t *testing.T) []*Configuration {
 }
 
 // readTruth reads what a command said in a namespace, as an array of objects. ip prints empty
-// objects where there is nothing.
+// objects where there is nothing, and half an array where the kernel has no such tables.
 func readTruth(n *node, c *Configuration, file string) (found []jsonObject, err error) {
-	b, err := os.ReadFile(filepath.Join(n.img.Truth, "net", fmt.Sprint(c.Namespace.Inum), file))
+	name := filepath.Join(n.img.Truth, "net", fmt.Sprint(c.Namespace.Inum), file)
+	if refused, _ := os.ReadFile(name + ".err"); strings.Contains(string(refused), "not supported") {
+		return nil, nil
+	}
+	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,11 @@ func (s *Source) Generic(net vmem.VirtAddr, mod, symbol string, is func(vmem.Vir
 	}
 	if at, err := s.Symbol(mod, symbol); err == nil {
 		if id, err := s.Mem().Uint32(at); err == nil && int(id) >= firstGeneric && int(id) < firstGeneric+len(all) {
-			if a := all[id-firstGeneric]; a != 0 && is(a) {
-				return a, nil
+			a := all[id-firstGeneric]
+			if a != 0 && !Plausible(a) {
+				return 0, Pointer(symbol, a)
 			}
+			return a, nil // what is there is verified by who reads it
 		}
 	}
 	var found vmem.VirtAddr

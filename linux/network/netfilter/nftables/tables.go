@@ -52,8 +52,8 @@ func (r *reader) isPerNet(at vmem.VirtAddr) bool {
 	}
 	// Other structures are of lists alone, such as that of x_tables; behind these is a mutex.
 	mutex := kstruct.BindMember(b, "nftables_pernet", "commit_mutex")
-	waiters := kstruct.BindMember(b, "nftables_pernet", "commit_mutex.wait_list")
-	if b.Err() != nil || r.isList(mutex.Of(at)) || !r.isList(waiters.Of(at)) {
+	waiters := kstruct.BindOptionalMember(b, "nftables_pernet", "commit_mutex.wait_list") // the newest kernels have no list there
+	if b.Err() != nil || r.isList(mutex.Of(at)) || waiters.Ok() && !r.isList(waiters.Of(at)) {
 		return false
 	}
 	first, err := r.src.Mem().Uint64(r.v.perNet.Of(at))
