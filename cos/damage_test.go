@@ -193,7 +193,7 @@ func TestDamagedImages(t *testing.T) {
 			}
 			u := openUndamaged(t, img)
 			rng := rand.New(rand.NewPCG(1, 2))
-			for range damageTrials {
+			for range damageTrials() {
 				r, err := u.analyze(t, &damaged{lost: u.some(rng)})
 				u.checkLoss(t, r, err)
 				r, err = u.analyze(t, &damaged{end: rng.Int64N(u.end)})
@@ -207,4 +207,9 @@ func TestDamagedImages(t *testing.T) {
 }
 
 // damageTrials is how often each image is damaged in each way.
-const damageTrials = 12
+func damageTrials() int {
+	if testimages.Thorough() {
+		return 12
+	}
+	return 4
+}

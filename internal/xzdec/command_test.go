@@ -78,7 +78,11 @@ func TestCommand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
-	for _, size := range []int{1, 5, 1 << 20} {
+	whole := 1 << 20
+	if !testimages.Thorough() {
+		whole = 800_000
+	}
+	for _, size := range []int{1, 5, whole} {
 		content := memory(size)
 		for _, o := range options {
 			t.Run(fmt.Sprint(size, o), func(t *testing.T) {

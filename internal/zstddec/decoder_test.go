@@ -15,6 +15,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/packtest"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 func TestDecode(t *testing.T) {
@@ -156,7 +157,11 @@ func TestTruncated(t *testing.T) {
 	for _, name := range []string{"text-19.zst", "text-rawlits.zst", "one.zst"} {
 		file, want := fixture(t, name), input(name)
 		list := stops(open(t, file, nil))
-		for n := range file {
+		step := 1
+		if !testimages.Thorough() {
+			step = 3 // at some places that are always the same
+		}
+		for n := 0; n < len(file); n += step {
 			got, _, err := drain(t, open(t, file[:n], nil))
 			_, wrong := errors.AsType[*checkpoint.FormatError](err)
 			if n > 0 && (!wrong || !errors.Is(err, io.ErrUnexpectedEOF)) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // TestImage packs a stretch of a memory image in many ways with the zstd command, and
@@ -16,7 +18,10 @@ func TestImage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
-	const size = 3 << 20
+	size := 3 << 20
+	if !testimages.Thorough() {
+		size = 1 << 20
+	}
 	want := stretch(t, size)
 	for _, options := range []string{
 		"-1", "-3", "-6 --no-check", "-12", "-19 --zstd=wlog=18", "--fast=10", "-3 --long=27",
