@@ -47,7 +47,7 @@ var socketFiles = []string{"tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", 
 // ReadSockets reads the files proc/net/*, pid/N/net_*, and net/N/proc/* of the truth in dir and returns the
 // sockets of each namespace by its inode number, and which files there were of it.
 func ReadSockets(dir string) (map[uint32]*Sockets, map[uint32][]string, error) {
-	readings := map[uint32]map[string][][]Socket{}
+	readings := map[uint32]map[string][]reading{}
 	add := func(ns uint32, file, path string) error {
 		data, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
@@ -61,7 +61,7 @@ func ReadSockets(dir string) (map[uint32]*Sockets, map[uint32][]string, error) {
 			return fmt.Errorf("truth: %s: %w", path, err)
 		}
 		if readings[ns] == nil {
-			readings[ns] = map[string][][]Socket{}
+			readings[ns] = map[string][]reading{}
 		}
 		readings[ns][file] = append(readings[ns][file], all)
 		return nil
@@ -116,14 +116,13 @@ func ReadSockets(dir string) (map[uint32]*Sockets, map[uint32][]string, error) {
 }
 
 // merge adds the readings of one file.
-func (s *Sockets) merge(readings [][]Socket) {
+func (s *Sockets) merge(readings []reading) {
 	seen := map[Socket]int{}
 	for _, r := range readings {
-		once := map[Socket]bool{}
-		for _, socket := range r {
-			if !once[socket] {
-				once[socket] = true
-				seen[socket]++
+		for socket, stays := range r {
+			seen[socket]++
+			if !stays {
+				seen[socket] = -len(readings) // which is seen in all never
 			}
 		}
 	}
@@ -151,8 +150,15 @@ func socketLines(file, text string) []string {
 	return all[min(1, len(all)):]
 }
 
-func parseSockets(file, text string) ([]Socket, error) {
-	var all []Socket
+// A reading is the lines of a file, and which of them stay: not a connection in TIME-WAIT that is
+// about to be forgotten.
+type reading map[Socket]bool
+
+// soon is how many ticks a connection must have left to be expected later.
+const soon = 3 * TicksPerSecond
+
+func parseSockets(file, text string) (reading, error) {
+	all := reading{}
 	for _, line := range socketLines(file, text) {
 		p := &socketLine{words: strings.Fields(line)}
 		s := Socket{File: file}
@@ -169,15 +175,16 @@ func parseSockets(file, text string) ([]Socket, error) {
 		if p.err != nil {
 			return nil, fmt.Errorf("%q: %w", line, p.err)
 		}
-		all = append(all, s)
+		all[s] = !p.passing
 	}
 	return all, nil
 }
 
 // A socketLine is a line of such a file. The first error sticks.
 type socketLine struct {
-	words []string
-	err   error
+	words   []string
+	passing bool // it is about to be forgotten
+	err     error
 }
 
 func (p *socketLine) word(i int) string {
@@ -223,6 +230,9 @@ func (p *socketLine) inet(s *Socket) {
 	s.State = int(p.number(3, 16))
 	s.Send, s.Receive = p.pair(4, 16)
 	s.UID, s.Inode, s.Refs = uint32(p.number(7, 10)), uint64(p.number(9, 10)), int32(p.number(10, 10))
+	if timer, left := p.pair(5, 16); timer == 3 && left < soon {
+		p.passing = true
+	}
 	if s.Local.Port() == 132 && strings.HasPrefix(s.File, "raw") {
 		s.Receive = 0 // it hears the heartbeats of SCTP
 	}

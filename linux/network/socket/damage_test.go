@@ -219,8 +219,8 @@ func TestForeign(t *testing.T) {
 	if len(all) != len(sound)-len(changed) || len(errs) < len(changed) {
 		t.Errorf("%d of %d sockets, %v", len(all), len(sound), errs)
 	}
-	for _, err := range errs {
-		if !errors.Is(err, kstruct.ErrCorrupt) {
+	for _, err := range errs { // a socket's namespace is looked at by who looks for those, too
+		if !errors.Is(err, kstruct.ErrCorrupt) && !strings.HasPrefix(err.Error(), "network namespaces") {
 			t.Error(err)
 		}
 	}

@@ -81,7 +81,7 @@ func (c *ssCheck) check(lines []truth.SSLine, all []*Socket) {
 		c.compare(s, &line)
 	}
 	for key, line := range left {
-		if !ownSS(&line) {
+		if !ownSS(&line) && !passing(&line) {
 			c.t.Errorf("net:[%d] %s: no socket %s of %s %s %s %s %v", c.ns, c.file, key, line.NetID, line.State, line.Local, line.Peer, line.Words)
 		}
 	}
@@ -90,6 +90,13 @@ func (c *ssCheck) check(lines []truth.SSLine, all []*Socket) {
 // ownSS reports whether a line is of what ss asks with itself.
 func ownSS(line *truth.SSLine) bool {
 	return line.File == "ss_netlink" && strings.HasPrefix(line.Local, "4:")
+}
+
+// passing reports whether a connection in TIME-WAIT was about to be forgotten: ss looked half a
+// minute or less before memory was captured.
+func passing(line *truth.SSLine) bool {
+	timer := strings.Split(strings.Trim(line.Words["timer"], "()"), ",")
+	return len(timer) == 3 && timer[0] == "timewait" && ssTime(timer[1]) < 30_000
 }
 
 // lineKey names the socket of a line by what no other has: the cookie, or the inode of a unix
@@ -350,11 +357,11 @@ func ssTCP(i *TCP, name, want string) (string, bool) {
 	case "wscale":
 		return fmt.Sprintf("%d,%d", i.SendScale, i.ReceiveScale), true
 	case "rtt":
-		return fmt.Sprintf("%g/%g", float64(i.RTT)/1000, float64(i.RTTVar)/1000), true
+		return fmt.Sprintf("%.6g/%.6g", float64(i.RTT)/1000, float64(i.RTTVar)/1000), true
 	case "minrtt":
-		return fmt.Sprintf("%g", float64(i.MinRTT)/1000), true
+		return fmt.Sprintf("%.6g", float64(i.MinRTT)/1000), true
 	case "rcv_rtt":
-		return fmt.Sprintf("%g", float64(i.ReceiveRTT)/1000), true
+		return fmt.Sprintf("%.6g", float64(i.ReceiveRTT)/1000), true
 	case "ato": // it grows where nothing comes
 		if saw, err := strconv.ParseFloat(want, 64); err == nil && i.ATO > 0 && float64(i.ATO)/1000 >= saw {
 			return want, true
