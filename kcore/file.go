@@ -21,15 +21,16 @@ const noPhys = ^vmem.PhysAddr(0)
 
 // A File is an ELF core. It implements [vmem.Memory] and is safe for concurrent use.
 type File struct {
-	r        io.ReaderAt
-	source   *source.Source // nil for the running machine
-	closer   io.Closer      // of Open and OpenLive, else nil
-	table    *extent.Table
-	segments []Segment
-	notes    []vmcoreinfo.Note
-	excluded []vmem.Range[vmem.PhysAddr] // in the order of the file
-	gaps     gaplist.List
-	live     bool
+	r         io.ReaderAt
+	source    *source.Source // nil for the running machine
+	closer    io.Closer      // of Open and OpenLive, else nil
+	table     *extent.Table
+	segments  []Segment
+	notes     []vmcoreinfo.Note
+	notesRead uint64                      // bytes of all PT_NOTE segments
+	excluded  []vmem.Range[vmem.PhysAddr] // in the order of the file
+	gaps      gaplist.List
+	live      bool
 }
 
 var (

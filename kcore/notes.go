@@ -7,16 +7,21 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// maxNotes bounds a PT_NOTE segment, in bytes. QEMU writes about 1 KiB a CPU.
+// maxNotes bounds all PT_NOTE segments together, in bytes: many may be of the same bytes of the
+// file. QEMU writes about 1 KiB a CPU.
 const maxNotes = 16 << 20
 
 func (f *File) readNotes(s Segment, size int64) {
-	have := min(s.FileSz, maxNotes, uint64(max(0, size-int64(min(s.Offset, uint64(size))))))
+	have := min(s.FileSz, maxNotes-f.notesRead, uint64(max(0, size-int64(min(s.Offset, uint64(size))))))
+	f.notesRead += have
 	b := make([]byte, have)
 	n, err := f.r.ReadAt(b, int64(min(s.Offset, uint64(size))))
 	notes, used := vmcoreinfo.ParseNotes(b[:n])
 	f.notes = append(f.notes, notes...)
 	if uint64(used) < s.FileSz {
+		if err == nil && f.notesRead == maxNotes {
+			err = fmt.Errorf("%w: more than %d bytes of notes", ErrFormat, maxNotes)
+		}
 		at := int64(min(s.Offset, uint64(size))) + int64(used)
 		f.gaps.Add(vmem.ImagePlace(at), fmt.Errorf("notes: %d of %d bytes: %w", used, s.FileSz, unexpected(err)))
 	}
