@@ -17,6 +17,8 @@ type held struct {
 	ino     uint64
 	uid     uint32
 	foreign bool // the socket belongs to another file than the descriptor's
+
+	one [1]Owner // room for the only one that most have
 }
 
 // An openFile is what a struct file stands for.
@@ -62,13 +64,16 @@ func (f *finder) descriptorsOf(t *linux.Task, tid int32) {
 			f.lose("descriptors", err)
 			continue
 		}
-		file, err := f.fileAt(fd.Addr)
-		if err != nil {
-			f.lose("descriptors", gap(fmt.Sprintf("descriptor %d of %v", fd.FD, t), fd.Addr, err))
-		}
-		if file.sock == 0 {
-			continue
-		}
+		f.descriptor(t, tid, fd)
+	}
+}
+
+func (f *finder) descriptor(t *linux.Task, tid int32, fd linux.FD) {
+	file, err := f.fileAt(fd.Addr)
+	if err != nil {
+		f.lose("descriptors", gap(fmt.Sprintf("descriptor %d of %v", fd.FD, t), fd.Addr, err))
+	}
+	if file.sock != 0 {
 		h := f.heldAt(file)
 		h.owners = append(h.owners, Owner{PID: t.TGID, FD: fd.FD, TID: tid})
 	}
@@ -78,7 +83,9 @@ func (f *finder) descriptorsOf(t *linux.Task, tid int32) {
 func (f *finder) heldAt(file openFile) *held {
 	h := f.open[file.sock]
 	if h == nil {
-		h = &held{socket: file.socket, ino: file.ino, uid: file.uid}
+		h = f.helds.next()
+		*h = held{socket: file.socket, ino: file.ino, uid: file.uid}
+		h.owners = h.one[:0]
 		f.open[file.sock] = h
 		f.sockets[file.socket] = h
 		f.openList = append(f.openList, file.sock)

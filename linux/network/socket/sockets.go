@@ -97,6 +97,7 @@ type finder struct {
 	order  []string        // of lost
 
 	slab   slab[Socket]
+	helds  slab[held]
 	memory slab[Memory]
 	tcps   slab[TCP]
 	common sockCommon

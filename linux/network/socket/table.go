@@ -94,29 +94,54 @@ func (r *lostRun) tell(f *finder, object string) {
 	}
 }
 
+// A chainWalk is what chain keeps while it goes over a chain: one value, for each variable that
+// the body of a loop over an iterator has in common with what is around it is allocated.
+type chainWalk struct {
+	f         *finder
+	t         *table
+	offset    vmem.VirtAddr // of the links in a socket
+	from      Sources
+	also      func(*Socket)
+	strangers int
+	sound     bool
+}
+
 // chain adds the sockets of a chain, whose nodes have such an offset in them, and calls also,
 // if it is not nil, with each of them.
 func (f *finder) chain(t *table, nodes iter.Seq2[vmem.VirtAddr, error], offset uint64, from Sources, also func(*Socket)) {
-	strangers, sound := 0, false
+	c := &chainWalk{f: f, t: t, offset: vmem.VirtAddr(offset), from: from, also: also}
 	for node, err := range nodes {
-		if err != nil {
-			f.lose(t.object, err)
-			continue
-		}
-		s, err := f.add(t, node-vmem.VirtAddr(offset), from)
-		if err != nil {
-			f.loseAt(t.object, node-vmem.VirtAddr(offset), err)
-			if strangers++; !sound && strangers >= maxStrangers {
-				f.loseAt(t.object, node, fmt.Errorf("%w: none of the first %d nodes of a chain is a socket, and those that follow are not read", kstruct.ErrTooMany, strangers))
-				return
-			}
-			continue
-		}
-		sound = true
-		if s != nil && also != nil {
-			also(s)
+		if !c.visit(node, err) {
+			return
 		}
 	}
+}
+
+// visit adds the socket of a node, and reports whether to go on.
+func (c *chainWalk) visit(node vmem.VirtAddr, err error) bool {
+	if err != nil {
+		c.f.lose(c.t.object, err)
+		return true
+	}
+	s, err := c.f.add(c.t, node-c.offset, c.from)
+	switch {
+	case err != nil:
+		return c.stranger(node, err)
+	case s != nil && c.also != nil:
+		c.also(s)
+	}
+	c.sound = true
+	return true
+}
+
+// stranger tells of a node that is in no socket, and reports whether to go on.
+func (c *chainWalk) stranger(node vmem.VirtAddr, err error) bool {
+	c.f.loseAt(c.t.object, node-c.offset, err)
+	if c.strangers++; c.sound || c.strangers < maxStrangers {
+		return true
+	}
+	c.f.loseAt(c.t.object, node, fmt.Errorf("%w: none of the first %d nodes of a chain is a socket, and those that follow are not read", kstruct.ErrTooMany, c.strangers))
+	return false
 }
 
 // add adds the socket at addr, which it verifies to be one of the table's. It returns nil

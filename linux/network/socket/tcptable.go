@@ -88,22 +88,27 @@ func (f *finder) walkBound(w *kstruct.Walk, h *hashInfo) {
 		for node, err := range w.HList(head) {
 			if err != nil {
 				f.lose(tcpTable.object, err)
-				continue
-			}
-			bucket := v.bindNode.Container(node)
-			if v.owners.Ok() {
-				f.chain(&tcpTable, w.HList(v.owners.Of(bucket)), f.v.bindNode.Offset(), InBound, nil)
-				continue
-			}
-			for node2, err := range w.HList(v.byAddress.Of(bucket)) {
-				if err != nil {
-					f.lose(tcpTable.object, err)
-					continue
-				}
-				f.chain(&tcpTable, w.HList(v.owners2.Of(v.bind2Node.Container(node2))), f.v.bindNode.Offset(), InBound, nil)
+			} else {
+				f.walkPort(w, v.bindNode.Container(node))
 			}
 		}
 	})
+}
+
+// walkPort adds the sockets of the port whose inet_bind_bucket is at an address.
+func (f *finder) walkPort(w *kstruct.Walk, bucket vmem.VirtAddr) {
+	v := &f.v.tcp
+	if v.owners.Ok() {
+		f.chain(&tcpTable, w.HList(v.owners.Of(bucket)), f.v.bindNode.Offset(), InBound, nil)
+		return
+	}
+	for node, err := range w.HList(v.byAddress.Of(bucket)) {
+		if err != nil {
+			f.lose(tcpTable.object, err)
+		} else {
+			f.chain(&tcpTable, w.HList(v.owners2.Of(v.bind2Node.Container(node))), f.v.bindNode.Offset(), InBound, nil)
+		}
+	}
 }
 
 // readQueue marks the connections that wait at a listening socket to be accepted: each is
