@@ -77,6 +77,6 @@
 // Architectures other than x86-64; kernels before 4.19, whose tables are different;
 // kallsyms with 8-byte addresses (CONFIG_KALLSYMS_BASE_RELATIVE has been on for
 // x86-64 since 4.6); big-endian BTF; BTF by pahole before 1.13, which has another
-// form of bitfields; symbols of modules; BTF of modules that is split from a distilled base
-// of its own (.BTF.base, since 6.11), which is refused.
+// form of bitfields; symbols of modules; in files, BTF of modules that is split from a distilled
+// base of its own (.BTF.base, since 6.11), which is refused: in memory the kernel has made it one over its own.
 package btfconv
