@@ -60,7 +60,7 @@ func unpacked(t testing.TB) string {
 func remoteImages(t testing.TB) map[string]remoteCost {
 	images := map[string]remoteCost{unpacked(t): {100, 122 << 20}}
 	if os.Getenv("NODELENS_IMAGES") != "" {
-		images[testimages.Named(t, "s-6.12-la57").Path] = remoteCost{125, 146 << 20}
+		images[testimages.Named(t, "s-6.12-la57").Path] = remoteCost{125, 152 << 20}
 		images[testimages.Named(t, "s-6.1").Path] = remoteCost{125, 180 << 20}
 	}
 	return images

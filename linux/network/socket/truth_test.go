@@ -136,7 +136,8 @@ func checkTruth(t *testing.T, all []*Socket, dir string) {
 	t.Logf("%d sockets of %d namespaces, %d lines of truth", len(all), len(want), n)
 }
 
-// checkOwners compares who holds sockets with the descriptors of all processes.
+// checkOwners compares who holds sockets with the descriptors of all processes of the truth: one
+// that was made after it has none there.
 func checkOwners(t *testing.T, all []*Socket, dir string) {
 	t.Helper()
 	node, err := truth.Read(dir)
@@ -144,7 +145,9 @@ func checkOwners(t *testing.T, all []*Socket, dir string) {
 		t.Fatal(err)
 	}
 	want, got := map[string][]Owner{}, map[string][]Owner{}
+	known := map[int32]bool{}
 	for _, p := range node.Processes {
+		known[p.PID] = p.PID != node.Collector
 		for _, fd := range p.FDs {
 			if p.PID != node.Collector && strings.HasPrefix(fd.Path, "socket:[") {
 				want[fd.Path] = append(want[fd.Path], Owner{PID: p.PID, FD: fd.FD})
@@ -153,7 +156,7 @@ func checkOwners(t *testing.T, all []*Socket, dir string) {
 	}
 	for _, s := range all {
 		for _, o := range s.Owners {
-			if o.PID != node.Collector && o.TID == 0 && s.Sources&InDescriptors != 0 {
+			if known[o.PID] && o.TID == 0 && s.Sources&InDescriptors != 0 {
 				path := fmt.Sprintf("socket:[%d]", s.Inode)
 				got[path] = append(got[path], o)
 			}
