@@ -74,10 +74,10 @@ func TestLostPage(t *testing.T) {
 // Nor does it take two pages, of whatever VMCOREINFO leads to.
 func TestLostPages(t *testing.T) {
 	n := openBundled(t)
-	pages := n.leads(t)
+	pages, vmcoreinfo := n.leads(t), n.vmcoreInfoPages(t)
 	for i, first := range pages {
 		second, d := pages[(i+1+i%3)%len(pages)], damages[i%len(damages)]
-		for _, notes := range [][]vmem.PhysAddr{nil, n.vmcoreInfoPages(t)} {
+		for _, notes := range [][]vmem.PhysAddr{nil, vmcoreinfo} {
 			lost := append(slices.Clone(notes), first.page, second.page)
 			k, err := n.open(d.do(n, lost...))
 			if err != nil {
