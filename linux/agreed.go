@@ -28,6 +28,7 @@ type agreement struct {
 	links   linkSums
 	sets    map[vmem.VirtAddr]int32 // tasks that do not end, by css_set
 	scratch leaderStruct
+	linked  taskLinks
 }
 
 // A member is a task that a struct pid leads to.
@@ -168,7 +169,7 @@ func (a *agreement) tasks() ([]*Task, bool) {
 // leader reads the leader of a thread group; nil if anything about it is not as it should be.
 func (a *agreement) leader(m member) *Task {
 	k, s := a.k, &a.scratch
-	if !m.aligned() || k.views.links.leader.Read(k.space, m.task, s) != nil || !a.link(m, &s.taskLinks, true) || !s.hasStack() {
+	if !m.aligned() || k.views.links.leader.Read(k.space, m.task, s) != nil || !a.is(m, &s.taskIdentity, true) || !s.hasStack() {
 		return nil
 	}
 	if group, err := k.views.links.group.Load(k.space, s.Signal); err != nil || group != m.pid {
@@ -183,8 +184,8 @@ func (a *agreement) leader(m member) *Task {
 
 // thread reads another thread of a group.
 func (a *agreement) thread(m member) bool {
-	t := &a.scratch.taskLinks
-	if !m.aligned() || a.k.views.links.task.Read(a.k.space, m.task, t) != nil || !a.link(m, t, false) {
+	t := &a.scratch.taskIdentity
+	if !m.aligned() || a.k.views.links.identity.Read(a.k.space, m.task, t) != nil || !a.is(m, t, false) {
 		return false
 	}
 	if a.groups == nil {
@@ -197,13 +198,37 @@ func (a *agreement) thread(m member) bool {
 // aligned reports whether a task can be where it should be.
 func (m member) aligned() bool { return m.task%taskAlign == 0 && plausible(m.task) }
 
-// link takes what a task is linked to, and reports whether it is the one that its struct pid
-// says.
-func (a *agreement) link(m member, t *taskLinks, leads bool) bool {
+// is reports whether a task is the one that its struct pid says, and takes what it is linked to,
+// if that is asked for.
+func (a *agreement) is(m member, t *taskIdentity, leads bool) bool {
 	if t.PID != m.nr || t.ThreadPID != m.pid || (t.TGID == t.PID) != leads || (t.Leader == m.task) != leads {
 		return false
 	}
-	return !a.thorough || a.linkAll(m, t) && (!leads || a.threadHead(t.Signal))
+	return !a.thorough || a.link(m.task, t.ExitState == 0, leads)
+}
+
+// link takes all that a task is linked to.
+func (a *agreement) link(task vmem.VirtAddr, lives, leads bool) bool {
+	k, v, t := a.k, &a.k.views.core, &a.linked
+	if k.views.links.task.Read(k.space, task, t) != nil {
+		return false
+	}
+	if lives {
+		a.sets[t.Cgroups]++
+	} else {
+		a.sets[t.Cgroups] += 0
+	}
+	a.links.family.node(v.children.Of(task), t.Children)
+	a.links.family.node(v.sibling.Of(task), t.Sibling)
+	a.links.threads.node(v.thread.Of(task), t.Thread)
+	a.links.cgroups.node(k.views.links.setNode.Of(task), t.CgList)
+	for i, link := range t.Links {
+		if plausible(link.PPrev) { // it is linked
+			a.links.pids.leads(link.Next)
+			a.links.pids.at(v.links[i].Of(task))
+		}
+	}
+	return !leads || a.threadHead(t.Group)
 }
 
 // threadHead takes the head of the list of threads of a process.
@@ -213,35 +238,15 @@ func (a *agreement) threadHead(signal vmem.VirtAddr) bool {
 	return err == nil
 }
 
-// linkAll takes all that a task is linked to.
-func (a *agreement) linkAll(m member, t *taskLinks) bool {
-	v := &a.k.views.core
-	if t.ExitState == 0 {
-		a.sets[t.Cgroups]++
-	} else {
-		a.sets[t.Cgroups] += 0
-	}
-	a.links.family.node(v.children.Of(m.task), t.Children)
-	a.links.family.node(v.sibling.Of(m.task), t.Sibling)
-	a.links.threads.node(v.thread.Of(m.task), t.Thread)
-	a.links.cgroups.node(a.k.views.links.setNode.Of(m.task), t.CgList)
-	for i, link := range t.Links {
-		if plausible(link.PPrev) { // it is linked
-			a.links.pids.leads(link.Next)
-			a.links.pids.at(v.links[i].Of(m.task))
-		}
-	}
-	return true
-}
-
 // roots takes what the idle task is linked to, which is in no list of tasks itself.
 func (a *agreement) roots() bool {
-	k, v, t := a.k, &a.k.views.core, &a.scratch.taskLinks
-	if k.views.links.task.Read(k.space, k.initTask, t) != nil {
+	k, v, t := a.k, &a.k.views.core, &a.linked
+	id, err := k.views.links.identity.Load(k.space, k.initTask)
+	if err != nil || k.views.links.task.Read(k.space, k.initTask, t) != nil {
 		return false
 	}
 	a.links.family.node(v.children.Of(k.initTask), t.Children)
-	s, err := k.views.links.pid.Load(k.space, t.ThreadPID)
+	s, err := k.views.links.pid.Load(k.space, id.ThreadPID)
 	for _, h := range s.Heads { // process groups and sessions of the kernel's own tasks
 		a.links.pids.leads(h.First)
 	}

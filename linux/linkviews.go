@@ -6,25 +6,30 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A taskLinks is all that a task_struct is linked by, and what says whose it is.
-type taskLinks struct {
-	ExitState int32               `kernel:"exit_state"`
-	PID       int32               `kernel:"pid"`
-	TGID      int32               `kernel:"tgid"`
-	Children  listHead            `kernel:"children"`
-	Sibling   listHead            `kernel:"sibling"`
-	Leader    vmem.VirtAddr       `kernel:"group_leader"`
-	ThreadPID vmem.VirtAddr       `kernel:"thread_pid"`
-	Links     [pidTypes]hlistNode `kernel:"pid_links"`
-	Thread    listHead            `kernel:"thread_node"`
-	Signal    vmem.VirtAddr       `kernel:"signal"`
-	Cgroups   vmem.VirtAddr       `kernel:"cgroups"`
-	CgList    listHead            `kernel:"cg_list"`
+// A taskIdentity says whose a task_struct is.
+type taskIdentity struct {
+	ExitState int32         `kernel:"exit_state"`
+	PID       int32         `kernel:"pid"`
+	TGID      int32         `kernel:"tgid"`
+	Leader    vmem.VirtAddr `kernel:"group_leader"`
+	ThreadPID vmem.VirtAddr `kernel:"thread_pid"`
 }
 
-// A leaderStruct is all that is read of a process whose task_struct is known to be one.
+// A taskLinks is all that a task_struct is linked by.
+type taskLinks struct {
+	Children listHead            `kernel:"children"`
+	Sibling  listHead            `kernel:"sibling"`
+	Links    [pidTypes]hlistNode `kernel:"pid_links"`
+	Thread   listHead            `kernel:"thread_node"`
+	Group    vmem.VirtAddr       `kernel:"signal"`
+	Cgroups  vmem.VirtAddr       `kernel:"cgroups"`
+	CgList   listHead            `kernel:"cg_list"`
+}
+
+// A leaderStruct is all that is read of a process whose task_struct is known to be one, beside
+// what it is linked by.
 type leaderStruct struct {
-	taskLinks
+	taskIdentity
 	taskStruct
 }
 
@@ -66,6 +71,7 @@ type runQueue struct {
 // linkViews read what leads from one task to others, beside its core. Each fails alone and in
 // silence, for it is one way of many.
 type linkViews struct {
+	identity  *kstruct.View[taskIdentity]
 	task      *kstruct.View[taskLinks]
 	leader    *kstruct.View[leaderStruct]
 	pid       *kstruct.View[pidLinks]
@@ -90,6 +96,7 @@ type cgList struct {
 
 func bindLinks(types *isf.File) (v linkViews) {
 	b := kstruct.NewBinder(types)
+	v.identity = kstruct.Bind[taskIdentity](b, "task_struct")
 	v.task = kstruct.Bind[taskLinks](b, "task_struct")
 	v.leader = kstruct.Bind[leaderStruct](b, "task_struct")
 	v.pid = kstruct.Bind[pidLinks](b, "pid")
