@@ -40,14 +40,14 @@ func testProcModules(t *testing.T, n *node) {
 
 // procLine returns a module as /proc/modules has it (kernel/module/procfs.c).
 func procLine(m *Module) string {
-	used := ""
+	var used strings.Builder
 	for _, by := range m.UsedBy {
-		used += by + ","
+		used.WriteString(by + ",")
 	}
 	if m.Permanent {
-		used += "[permanent],"
+		used.WriteString("[permanent],")
 	}
-	line := fmt.Sprintf("%s %d %d %s %v 0x%016x", m.Name, m.Size, m.References, cmp.Or(used, "-"), m.State, uint64(m.Base))
+	line := fmt.Sprintf("%s %d %d %s %v 0x%016x", m.Name, m.Size, m.References, cmp.Or(used.String(), "-"), m.State, uint64(m.Base))
 	if m.Taints != 0 {
 		line += " (" + m.Taints.String() + ")"
 	}

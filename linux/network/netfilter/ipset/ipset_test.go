@@ -39,7 +39,7 @@ func TestTrueSets(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
 		found := 0
 		for _, ns := range n.Namespaces {
-			got := ""
+			var got strings.Builder
 			for s, err := range Sets(t.Context(), n.K, n.Mods, ns) {
 				if errors.Is(err, kstruct.ErrUnsupported) && !n.Typed(setModule) {
 					t.Skip("the image has no types of ip_set")
@@ -49,13 +49,13 @@ func TestTrueSets(t *testing.T) {
 					continue
 				}
 				found++
-				got += s.String()
+				got.WriteString(s.String())
 				if s.Count != 0 && int(s.Count) != len(s.Elements) && !strings.HasPrefix(s.Type, "list:") && !strings.HasPrefix(s.Type, "bitmap:") {
 					t.Errorf("%s has %d elements, and %d are told", s.Name, s.Count, len(s.Elements))
 				}
 			}
 			truth, _ := n.Truth(t, ns.Inum, "ipset")
-			if d := cmp.Diff(lines(truth), lines(got)); d != "" {
+			if d := cmp.Diff(lines(truth), lines(got.String())); d != "" {
 				t.Errorf("%v (-truth +image):\n%s", ns, d)
 			}
 		}

@@ -66,14 +66,14 @@ func TestTrueText(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
 		for _, ns := range n.Namespaces {
 			truth, ok := n.Truth(t, ns.Inum, "nft")
-			got := ""
+			var got strings.Builder
 			for _, table := range ruleset(t, n, ns) {
-				got += table.String()
+				got.WriteString(table.String())
 			}
-			if !ok && got != "" {
-				t.Errorf("%v: a ruleset that nft did not show:\n%s", ns, got)
+			if !ok && got.String() != "" {
+				t.Errorf("%v: a ruleset that nft did not show:\n%s", ns, got.String())
 			}
-			want, have := lines(truth), lines(got)
+			want, have := lines(truth), lines(got.String())
 			if len(want) == len(have) {
 				for i := range have {
 					if compat.MatchString(have[i]) {
