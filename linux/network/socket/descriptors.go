@@ -75,6 +75,9 @@ func (f *finder) descriptor(t *linux.Task, tid int32, fd linux.FD) {
 	}
 	if file.sock != 0 {
 		h := f.heldAt(file)
+		if h.owners == nil {
+			h.owners = h.one[:0]
+		}
 		h.owners = append(h.owners, Owner{PID: t.TGID, FD: fd.FD, TID: tid})
 	}
 }
@@ -85,7 +88,6 @@ func (f *finder) heldAt(file openFile) *held {
 	if h == nil {
 		h = f.helds.next()
 		*h = held{socket: file.socket, ino: file.ino, uid: file.uid}
-		h.owners = h.one[:0]
 		f.open[file.sock] = h
 		f.sockets[file.socket] = h
 		f.openList = append(f.openList, file.sock)
