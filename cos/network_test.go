@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
 	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
@@ -334,35 +335,22 @@ func openBundledNode(t *testing.T) *Node {
 }
 
 // TestNetworkNodes compares the reports about nodes with all cases of the network with what
-// tools said there: whose sockets are, and between which pods connections are. They are
-// looked for in the directory that NODELENS_NETWORK names: NAME/dump.elf and NAME/truth.
+// tools said there: whose sockets are, and between which pods connections are.
 func TestNetworkNodes(t *testing.T) {
-	dir := os.Getenv("NODELENS_NETWORK")
-	if dir == "" {
-		t.Skip("NODELENS_NETWORK names no directory of nodes with cases of the network")
-	}
-	dumps, err := filepath.Glob(filepath.Join(dir, "*", "dump.elf"))
-	if err != nil || len(dumps) == 0 {
-		t.Fatalf("no node in %s: %v", dir, err)
-	}
-	for _, dump := range dumps {
-		in := filepath.Dir(dump)
-		t.Run(filepath.Base(in), func(t *testing.T) {
-			if filepath.Ext(in) == ".new" {
-				t.Skip("it is being made")
-			}
-			node, err := truth.Read(filepath.Join(in, "truth"))
+	for _, img := range testimages.Network(t) {
+		t.Run(img.Name, func(t *testing.T) {
+			node, err := truth.Read(img.Truth)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := AnalyzeNode(t.Context(), File(dump), &Options{Sections: SectionNetwork})
+			r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{Sections: SectionNetwork})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, g := range r.Gaps {
 				t.Logf("gap: %v", g)
 			}
-			checkNetworkNode(t, filepath.Join(in, "truth"), node, r)
+			checkNetworkNode(t, img.Truth, node, r)
 			checkRoundTrip(t, r)
 		})
 	}

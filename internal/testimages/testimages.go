@@ -68,6 +68,20 @@ func Some(t testing.TB) []Image {
 	return images
 }
 
+// Network returns the images of nodes with cases of the network: those whose truth has what
+// tools said in each network namespace, as the lab makes them with NET=1. It skips t where
+// there is none.
+func Network(t testing.TB) []Image {
+	t.Helper()
+	images, err := load("*")
+	require(t, err)
+	images = slices.DeleteFunc(images, func(i Image) bool { return i.Truth == "" || !exists(filepath.Join(i.Truth, "net")) })
+	if len(images) == 0 {
+		require(t, fmt.Errorf("testimages: no image whose truth has the network: %w", errAbsent))
+	}
+	return images
+}
+
 // Thorough reports whether tests may take minutes: NODELENS_IMAGES is set, as checks set it.
 // Others try what takes long at some places that are always the same, not at all there are.
 func Thorough() bool { return os.Getenv("NODELENS_IMAGES") != "" }

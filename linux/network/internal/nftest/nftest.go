@@ -1,9 +1,8 @@
 // Package nftest opens images of nodes with all cases of the network, for the tests of what
 // reads netfilter.
 //
-// They are looked for in the directory that NODELENS_NETWORK names: NAME/dump.elf is an image, and
-// NAME/truth/net/INUM/FILE what a program said in the network namespace of that number, as
-// the lab writes them. Where there are none, tests are skipped.
+// They are those of [testimages.Network], with net/INUM/FILE of the truth what a program said in
+// the network namespace of that number. Where there are none, tests are skipped.
 package nftest
 
 import (
@@ -27,7 +26,7 @@ import (
 // A Node is an image that is open.
 type Node struct {
 	Name       string
-	Dir        string
+	truth      string
 	Mem        vmem.Memory
 	K          *linux.Kernel
 	Mods       *module.Set
@@ -42,21 +41,9 @@ var (
 // Each runs a test for each node there is.
 func Each(t *testing.T, run func(t *testing.T, n *Node)) {
 	t.Helper()
-	dir := os.Getenv("NODELENS_NETWORK")
-	if dir == "" {
-		t.Skip("NODELENS_NETWORK names no directory of nodes with cases of the network")
-	}
-	dumps, err := filepath.Glob(filepath.Join(dir, "*", "dump.elf"))
-	if err != nil || len(dumps) == 0 {
-		t.Fatalf("no node in %s: %v", dir, err)
-	}
-	for _, dump := range dumps {
-		name := filepath.Base(filepath.Dir(dump))
-		if filepath.Ext(name) == ".new" {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			n, err := open(name, filepath.Dir(dump), func() (vmem.Memory, error) { return kcore.Open(dump) }, nil)
+	for _, img := range testimages.Network(t) {
+		t.Run(img.Name, func(t *testing.T) {
+			n, err := open(img, func() (vmem.Memory, error) { return kcore.Open(img.Path) }, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,20 +63,20 @@ func Bundled(t testing.TB) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := open(img.Name, img.Truth, func() (vmem.Memory, error) { return lime.Open(img.Path) }, symbols)
+	n, err := open(img, func() (vmem.Memory, error) { return lime.Open(img.Path) }, symbols)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-func open(name, dir string, mem func() (vmem.Memory, error), symbols *isf.File) (*Node, error) {
+func open(img testimages.Image, mem func() (vmem.Memory, error), symbols *isf.File) (*Node, error) {
 	mu.Lock()
 	defer mu.Unlock()
-	if n := nodes[dir]; n != nil {
+	if n := nodes[img.Path]; n != nil {
 		return n, nil
 	}
-	n := &Node{Name: name, Dir: dir}
+	n := &Node{Name: img.Name, truth: img.Truth}
 	var err error
 	if n.Mem, err = mem(); err != nil {
 		return nil, err
@@ -97,13 +84,13 @@ func open(name, dir string, mem func() (vmem.Memory, error), symbols *isf.File) 
 	if err := n.read(n.Mem, symbols); err != nil {
 		return nil, err
 	}
-	nodes[dir] = n
+	nodes[img.Path] = n
 	return n, nil
 }
 
 // On returns the node over other memory, such as one with damage.
 func (n *Node) On(mem vmem.Memory) (*Node, error) {
-	c := &Node{Name: n.Name, Dir: n.Dir, Mem: mem}
+	c := &Node{Name: n.Name, truth: n.truth, Mem: mem}
 	return c, c.read(mem, n.K.Symbols())
 }
 
@@ -132,7 +119,7 @@ func (n *Node) Typed(mod string) bool {
 // Truth returns what a program said in a namespace, and false where it said nothing.
 func (n *Node) Truth(t testing.TB, inum uint32, file string) (string, bool) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(n.Dir, "truth", "net", strconv.FormatUint(uint64(inum), 10), file))
+	b, err := os.ReadFile(filepath.Join(n.truth, "net", strconv.FormatUint(uint64(inum), 10), file))
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
