@@ -213,29 +213,12 @@ func (r *reader) readQdiscs(c *Configuration) {
 // readHash reads the qdiscs below the root.
 func (r *reader) readHash(d *device, what string, table vmem.VirtAddr) {
 	v := &r.views.qdisc
-	heads, err := r.heads(table, qdiscBuckets)
-	if err != nil {
-		r.lose(what, table, err)
-	}
-	w := r.walk(what)
-	for _, head := range heads {
-		if r.done() {
-			break
+	for node, head := range r.hashed(what, table, qdiscBuckets) {
+		if len(d.Qdiscs) >= maxQdiscs {
+			r.lose(what, head, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxQdiscs))
+			return
 		}
-		for node, err := range w.HList(head) {
-			if r.done() {
-				break
-			}
-			if err != nil {
-				r.lose(what, head, err)
-				continue
-			}
-			if len(d.Qdiscs) >= maxQdiscs {
-				r.lose(what, head, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxQdiscs))
-				return
-			}
-			r.addQdisc(d, v.node.Container(node), 0)
-		}
+		r.addQdisc(d, v.node.Container(node), 0)
 	}
 }
 

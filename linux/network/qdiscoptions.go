@@ -155,33 +155,17 @@ func (r *reader) htb(d *device, q *Qdisc, s *qdisc) {
 		r.lose(what, s.Private, corrupt("a hash table of %d classes", p.Size))
 		return
 	}
-	heads, err := r.heads(p.Hash, int(p.Size))
-	if err != nil {
-		r.lose(what, p.Hash, err)
-	}
-	w := r.walk(what)
-	for _, head := range heads {
-		if r.done() {
-			break
+	for at, head := range r.hashed(what, p.Hash, int(p.Size)) {
+		if len(q.Classes) >= maxQdiscs {
+			r.lose(what, head, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxQdiscs))
+			return
 		}
-		for at, err := range w.HList(head) {
-			if r.done() {
-				break
-			}
-			if err == nil && len(q.Classes) >= maxQdiscs {
-				r.lose(what, head, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxQdiscs))
-				return
-			}
-			var class *QdiscClass
-			if err == nil {
-				class, err = r.htbClass(v, at-vmem.VirtAddr(node), q.Handle)
-			}
-			if err != nil {
-				r.lose(what, head, err)
-				continue
-			}
-			q.Classes = append(q.Classes, *class)
+		class, err := r.htbClass(v, at-vmem.VirtAddr(node), q.Handle)
+		if err != nil {
+			r.lose(what, head, err)
+			continue
 		}
+		q.Classes = append(q.Classes, *class)
 	}
 }
 

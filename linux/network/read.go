@@ -246,5 +246,31 @@ func (r *reader) walk(object string) *kstruct.Walk {
 	return r.objs.Walk(r.ctx, &kstruct.WalkOptions{Object: object, Nodes: 1 << 21, Gaps: r.k.Limits().Gaps})
 }
 
+// hashed yields the nodes of the n hlist_heads at table, each with its head, and tells what is
+// lost of them.
+func (r *reader) hashed(what string, table vmem.VirtAddr, n int) iter.Seq2[vmem.VirtAddr, vmem.VirtAddr] {
+	return func(yield func(node, head vmem.VirtAddr) bool) {
+		heads, err := r.heads(table, n)
+		if err != nil {
+			r.lose(what, table, err)
+		}
+		w := r.walk(what)
+		for _, head := range heads {
+			for node, err := range w.HList(head) {
+				if r.done() {
+					return
+				}
+				if err != nil {
+					r.lose(what, head, err)
+					continue
+				}
+				if !yield(node, head) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // object names what is read of a namespace.
 func object(what string, c *Configuration) string { return what + " of " + c.Namespace.String() }

@@ -117,25 +117,8 @@ func (r *reader) readRoutes6(c *Configuration) {
 		r.lose(what, c.Namespace.Addr, err)
 	}
 	n := buckets(v.many, 1)
-	heads, err := r.heads(at, n)
-	if err != nil {
-		r.lose(what, at, err)
-	}
-	w := r.walk(what)
-	for _, head := range heads {
-		if r.done() {
-			break
-		}
-		for node, err := range w.HList(head) {
-			if r.done() {
-				break
-			}
-			if err != nil {
-				r.lose(what, head, err)
-				continue
-			}
-			r.readTable6(c, v.node.Container(node), null, uint32(head-at)/8, uint32(n))
-		}
+	for node, head := range r.hashed(what, at, n) {
+		r.readTable6(c, v.node.Container(node), null, uint32(head-at)/8, uint32(n))
 	}
 }
 
