@@ -2,17 +2,14 @@ package network
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -222,36 +219,10 @@ func TestLostPages(t *testing.T) {
 	}
 }
 
-// What one reading may take, whatever memory holds.
-const (
-	mostTime   = 30 * time.Second // of a machine that has much else to do
-	mostMemory = 500 << 20
-)
-
-// damage overwrites words of the pages that are read: with anything, with the addresses of
-// other such pages, with those of neighbours.
+// damage overwrites words of the pages that are read.
 func (d *damagedNode) damage(edits []byte) *smeartest.Memory {
 	m := smeartest.New(d.mem)
-	for ; len(edits) >= 14; edits = edits[14:] {
-		page := d.pages[int(binary.LittleEndian.Uint16(edits))%len(d.pages)]
-		at := page + vmem.PhysAddr(binary.LittleEndian.Uint16(edits[2:])%512*8)
-		value := binary.LittleEndian.Uint64(edits[6:])
-		switch edits[4] % 4 {
-		case 1: // anywhere in another page
-			value = d.direct + uint64(d.pages[value>>12%uint64(len(d.pages))]) + value%vmem.PageSize&^7
-		case 2: // nearby
-			value = d.direct + uint64(at) + value%1024&^7
-		case 3: // a page all of whose words lead on
-			b := make([]byte, 0, vmem.PageSize)
-			step := 8 * (value%64 + 1)
-			for i := range uint64(vmem.PageSize / 8) {
-				b = binary.LittleEndian.AppendUint64(b, d.direct+uint64(page)+8*i+step)
-			}
-			m.Write(page, b)
-			continue
-		}
-		m.PutUint64(at, value)
-	}
+	m.Edit(edits, d.pages, d.direct)
 	return m
 }
 
@@ -259,18 +230,7 @@ func (d *damagedNode) damage(edits []byte) *smeartest.Memory {
 // than so much memory.
 func (d *damagedNode) bounded(t *testing.T, m vmem.Memory) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), mostTime)
-	defer cancel()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	d.read(ctx, m)
-	runtime.ReadMemStats(&after)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // and not the end of the fuzzing
-		t.Fatalf("it takes more than %v", mostTime)
-	}
-	if used := after.TotalAlloc - before.TotalAlloc; used > mostMemory {
-		t.Fatalf("%d MiB allocated", used>>20)
-	}
+	smeartest.Bounded(t, func(ctx context.Context) { d.read(ctx, m) })
 }
 
 func TestDamage(t *testing.T) {
@@ -287,10 +247,7 @@ func TestDamage(t *testing.T) {
 
 func FuzzConfigurations(f *testing.F) {
 	d := openDamaged(f)
-	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{7, 0, 9, 0, 1, 0, 3, 1, 0, 0, 0, 0, 0, 0, 8, 0, 1, 0, 2, 0, 16, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{20, 0, 0, 1, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255})
-	f.Add([]byte{3, 0, 0, 0, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0})
+	smeartest.AddEdits(f)
 	f.Fuzz(func(t *testing.T, edits []byte) { d.bounded(t, d.damage(edits)) })
 }
 

@@ -2,15 +2,11 @@ package socket
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/kstruct"
@@ -253,95 +249,42 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// recorded is memory that knows which of its pages were read.
-type recorded struct {
-	vmem.Memory
-	mu    sync.Mutex // guards pages
-	pages map[vmem.PhysAddr]bool
-}
-
-func (m *recorded) ReadAt(p []byte, off int64) (int, error) {
-	m.mu.Lock()
-	for at := off &^ (vmem.PageSize - 1); at < off+int64(len(p)); at += vmem.PageSize {
-		m.pages[vmem.PhysAddr(at)] = true
-	}
-	m.mu.Unlock()
-	return m.Memory.ReadAt(p, off)
-}
-
-// What one walk may take, whatever memory holds.
-const (
-	mostTime   = 10 * time.Second
-	mostMemory = 500 << 20
-)
-
 // FuzzSockets overwrites words of the pages that the sockets of the bundled node are in, as
 // the fuzz tests of package linux do: with anything, with addresses of other such pages,
 // with those of neighbours.
 func FuzzSockets(f *testing.F) {
 	n := openBundled(f)
-	r := &recorded{Memory: n.mem, pages: map[vmem.PhysAddr]bool{}}
+	r := smeartest.NewRecorder(n.mem)
 	k, err := linux.Open(f.Context(), r, &linux.Options{Symbols: n.symbols})
 	if err != nil {
 		f.Fatal(err)
 	}
 	opts := processes(f, k)
-	before := maps.Clone(r.pages)
+	before := r.Pages() // of tasks
 	if all, _ := collect(f, k, opts); len(all) == 0 {
 		f.Fatal("no sockets")
 	}
-	maps.DeleteFunc(r.pages, func(p vmem.PhysAddr, _ bool) bool { return before[p] }) // of tasks
-	pages := slices.Sorted(maps.Keys(r.pages))
+	pages := slices.DeleteFunc(r.Pages(), func(p vmem.PhysAddr) bool { return slices.Contains(before, p) })
 	first := opts.Tasks[0].Addr
 	where, err := k.Space().Translate(first)
 	if err != nil {
 		f.Fatal(err)
 	}
 	direct := uint64(first) - uint64(where.At(first))
-	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{7, 0, 9, 0, 1, 0, 3, 1, 0, 0, 0, 0, 0, 0, 8, 0, 1, 0, 2, 0, 16, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{20, 0, 0, 1, 3, 0, 255, 255, 255, 255, 255, 255, 255, 255})
+	smeartest.AddEdits(f)
 	f.Fuzz(func(t *testing.T, edits []byte) {
 		m := smeartest.New(n.mem)
-		for ; len(edits) >= 14; edits = edits[14:] {
-			page := pages[int(binary.LittleEndian.Uint16(edits))%len(pages)]
-			at := page + vmem.PhysAddr(binary.LittleEndian.Uint16(edits[2:])%512*8)
-			value := binary.LittleEndian.Uint64(edits[6:])
-			switch edits[4] % 4 {
-			case 1: // anywhere in another page
-				value = direct + uint64(pages[value>>12%uint64(len(pages))]) + value%vmem.PageSize&^7
-			case 2: // nearby
-				value = direct + uint64(at) + value%1024&^7
-			case 3: // a page all of whose words lead on
-				b := make([]byte, 0, vmem.PageSize)
-				step := 8 * (value%64 + 1)
-				for i := range uint64(vmem.PageSize / 8) {
-					b = binary.LittleEndian.AppendUint64(b, direct+uint64(page)+8*i+step)
-				}
-				m.Write(page, b)
-				continue
-			}
-			m.PutUint64(at, value)
-		}
+		m.Edit(edits, pages, direct)
 		k, err := linux.Open(t.Context(), m, &linux.Options{Symbols: n.symbols, TaskScan: linux.ScanNever})
 		if err != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), mostTime)
-		defer cancel()
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for s, err := range Sockets(ctx, k, nil) {
-			if (s == nil) == (err == nil) {
-				t.Fatalf("%v, %v", s, err)
+		smeartest.Bounded(t, func(ctx context.Context) {
+			for s, err := range Sockets(ctx, k, nil) {
+				if (s == nil) == (err == nil) {
+					t.Fatalf("%v, %v", s, err)
+				}
 			}
-		}
-		runtime.ReadMemStats(&after)
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // and not the end of the fuzzing
-			t.Fatalf("it takes more than %v", mostTime)
-		}
-		if used := after.TotalAlloc - before.TotalAlloc; used > mostMemory {
-			t.Fatalf("%d MiB allocated", used>>20)
-		}
+		})
 	})
 }
