@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
@@ -100,7 +101,7 @@ func Services(ctx context.Context, k *linux.Kernel, mods *module.Set, ns *networ
 		}
 		seen := map[vmem.VirtAddr]bool{}
 		r.services(func(at vmem.VirtAddr) {
-			if r.ended || seen[at] || len(seen) >= maxObjects {
+			if r.ended || seen[at] || r.full(len(seen)) {
 				return
 			}
 			seen[at] = true
@@ -140,3 +141,15 @@ func Connections(ctx context.Context, k *linux.Kernel, mods *module.Set, ns *net
 
 // maxObjects bounds how many services, and how many connections, are told.
 const maxObjects = 1 << 20
+
+// full reports whether n are as many as are told, and tells so once.
+func (r *reader) full(n int) bool {
+	if n < maxObjects {
+		return false
+	}
+	if !r.told {
+		r.told = true
+		r.lose(r.ns.Addr, fmt.Errorf("%w: more than %d", kstruct.ErrTooMany, maxObjects))
+	}
+	return true
+}

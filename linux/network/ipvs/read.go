@@ -63,6 +63,7 @@ type reader struct {
 	ns    *network.Namespace
 	lost  func(error) bool
 	ended bool
+	told  bool          // that there are too many
 	ipvs  vmem.VirtAddr // of the namespace
 
 	svc     *kstruct.View[serviceStruct]
@@ -325,6 +326,10 @@ func (r *reader) name(scheduler vmem.VirtAddr) (string, error) {
 	return name, err
 }
 
+// template is IP_VS_CONN_F_TEMPLATE: a connection that stands for those of a client, who stays with
+// a server.
+const template = 0x1000
+
 // forwards are how packets reach a server: IP_VS_CONN_F_FWD_MASK.
 var forwards = [8]string{"Masq", "Local", "Tunnel", "Route", "Bypass", "5", "6", "7"}
 
@@ -347,7 +352,7 @@ func (r *reader) destination(at, svc vmem.VirtAddr) (Destination, error) {
 func (r *reader) connections(tell func(*Connection)) {
 	seen := map[vmem.VirtAddr]bool{}
 	do := func(at vmem.VirtAddr) {
-		if r.ended || seen[at] || len(seen) >= maxObjects {
+		if r.ended || seen[at] || r.full(len(seen)) {
 			return
 		}
 		seen[at] = true
@@ -457,7 +462,11 @@ func (r *reader) connection(at vmem.VirtAddr) (*Connection, error) {
 	case 132:
 		c.Protocol = "SCTP"
 	}
-	if names := states[raw.Protocol]; int(raw.State) < len(names) {
+	names := states[raw.Protocol]
+	if raw.Flags&template != 0 {
+		names = []string{"NONE", "ASSURED"} // ip_vs_ctpl_state_name_table
+	}
+	if int(raw.State) < len(names) {
 		c.State = names[raw.State]
 	} else {
 		c.State = fmt.Sprint(raw.State)

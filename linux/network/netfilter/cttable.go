@@ -105,6 +105,7 @@ func (r *ctReader) readTable() {
 	for first := uint32(0); first < n && !r.ended; first += chunk {
 		if err := r.ctx.Err(); err != nil {
 			r.tell(nil, err)
+			r.ended = true
 			return
 		}
 		r.readBuckets(w, table, first, min(first+chunk, n))
@@ -183,6 +184,9 @@ func (r *ctReader) addNode(node vmem.VirtAddr) {
 			return
 		}
 		r.tell(c, nil)
+		if c.Status&Untracked != 0 { // NAT_CLASH: by its reply alone (nf_ct_resolve_clash_harder)
+			known = 3 &^ (1 << dir)
+		}
 	}
 	r.seen[at] = known | 1<<dir
 }
@@ -211,7 +215,11 @@ func (r *ctReader) conn(at vmem.VirtAddr) (c *Connection, live bool, err error) 
 		c.ZoneDirection = "reply"
 	}
 	if r.timeErr == nil && c.Status&Offload == 0 {
-		c.Timeout = int64(r.time.Left(s.Timeout).Seconds())
+		left := r.time.Left(s.Timeout)
+		if c.Status&Confirmed == 0 { // it is relative until then (__nf_conntrack_confirm)
+			left = r.time.Ticks(uint64(s.Timeout))
+		}
+		c.Timeout = int64(left.Seconds())
 	}
 	err = r.addNet(c, s.Net)
 	if lost := r.addExts(c, &s); err == nil {

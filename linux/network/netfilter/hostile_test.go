@@ -66,7 +66,7 @@ func TestDamage(t *testing.T) {
 			if d := time.Since(start); d > time.Minute {
 				t.Errorf("%d pages overwritten: it takes %v", pages, d)
 			}
-			if found < whole/2 && lost <= none {
+			if found < whole && lost <= none {
 				t.Errorf("%d pages overwritten: %d of %d are found, and %d losses are told", pages, found, whole, lost)
 			}
 			t.Logf("%d pages: %d of %d found, %d losses", pages, found, whole, lost)
@@ -79,10 +79,13 @@ func TestCycle(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
 		// The first connection's node of the original direction follows itself.
 		var first vmem.VirtAddr
+		none := 0
 		for c, err := range netfilter.Conntrack(t.Context(), n.K, n.Mods, n.Namespaces) {
-			if err == nil {
+			switch {
+			case err != nil:
+				none++
+			case first == 0:
 				first = c.Addr
-				break
 			}
 		}
 		if first == 0 {
@@ -113,7 +116,7 @@ func TestCycle(t *testing.T) {
 				lost++
 			}
 		}
-		if lost == 0 {
+		if lost <= none {
 			t.Error("a node that follows itself is not told")
 		}
 	})

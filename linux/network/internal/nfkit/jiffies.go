@@ -21,7 +21,8 @@ var rates = [...]uint64{100, 250, 300, 1000}
 // The time is the exported variable jiffies. HZ is a constant of the build that no structure
 // holds, but it starts at 300 seconds before the 32nd bit overflows (INITIAL_JIFFIES of
 // include/linux/jiffies.h), and the kernel's clock says how long ago that was: of the rates
-// that a kernel can have, only the right one makes the two agree.
+// that a kernel can have, the right one makes the two agree. Five minutes after the start all do, and
+// after a long suspension a wrong one can: then HZ is not known.
 func (s *Source) Jiffies() (Jiffies, error) {
 	at, err := s.K.Symbol("jiffies")
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *Source) Jiffies() (Jiffies, error) {
 
 // rateOf finds HZ by what jiffies are after an uptime.
 func rateOf(now uint64, uptime time.Duration) (Jiffies, error) {
-	best, hz := time.Duration(1<<62), uint64(0)
+	best, second, hz := time.Duration(1<<62), time.Duration(1<<62), uint64(0)
 	for _, rate := range rates {
 		start := uint64(1<<32) - 300*rate
 		if now < start {
@@ -58,11 +59,14 @@ func rateOf(now uint64, uptime time.Duration) (Jiffies, error) {
 		}
 		off := (time.Duration(ticks/rate)*time.Second - uptime).Abs()
 		if off < best {
-			best, hz = off, rate
+			best, second, hz = off, best, rate
+		} else {
+			second = min(second, off)
 		}
 	}
 	// What the machine was suspended for does not count in jiffies.
-	if hz == 0 || best > uptime/2+10*time.Second {
+	// Near 300 s all rates agree, and after long pauses a wrong one can: nothing is guessed.
+	if hz == 0 || best > uptime/2+10*time.Second || second-best < best+2*time.Second {
 		return Jiffies{}, Corrupt("jiffies of %d after %v are of no rate that kernels have", now, uptime)
 	}
 	return Jiffies{Now: now, HZ: hz}, nil

@@ -7,6 +7,7 @@ package nftest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -106,6 +107,9 @@ func (n *Node) read(mem vmem.Memory, symbols *isf.File) (err error) {
 		if err == nil {
 			n.Namespaces = append(n.Namespaces, ns)
 		}
+	}
+	if len(n.Namespaces) == 0 {
+		return errors.New("no network namespace was found")
 	}
 	return nil
 }

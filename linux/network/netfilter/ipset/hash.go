@@ -186,7 +186,7 @@ var layouts = map[string]fields{
 	"hash:net":          {nomatch: 6, cidr: 7},
 	"hash:net,port":     {port: 4, proto: 6, cidr: 7, nomatch: 7, bits: true},
 	"hash:net,net":      {ip2: 4, nomatch: 8, cidr: 10, cidr2: 11},
-	"hash:net,port,net": {ip2: 4, port: 8, cidr: 10, cidr2: 11, nomatch: 12, proto: 13},
+	"hash:net,port,net": {ip2: 4, port: 8, cidr: 10, cidr2: 11, nomatch: 14, proto: 15},
 	"hash:net,iface":    {cidr: 5, nomatch: 6, iface: 9},
 }
 

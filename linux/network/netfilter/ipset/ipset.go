@@ -170,7 +170,7 @@ func (r *reader) read() {
 	if r.time, r.timeErr = r.src.Jiffies(); r.timeErr != nil {
 		r.lose(0, fmt.Errorf("timeouts are not known: %w", r.timeErr))
 	}
-	for i, at := range r.sets(at) {
+	for i, at := range r.sets(at, func(err error) { r.lose(at, err) }) {
 		if r.ended || r.ctx.Err() != nil {
 			return
 		}
@@ -182,28 +182,32 @@ func (r *reader) read() {
 	}
 }
 
-// sets returns the array of sets of a struct ip_set_net.
-func (r *reader) sets(at vmem.VirtAddr) iter.Seq2[int, vmem.VirtAddr] {
+// sets returns the array of sets of a struct ip_set_net, and tells what of it can't be read.
+func (r *reader) sets(at vmem.VirtAddr, lose func(error)) iter.Seq2[int, vmem.VirtAddr] {
 	return func(yield func(int, vmem.VirtAddr) bool) {
-		list, err := r.list.Load(r.src.Mem(), at)
-		if err != nil || !nfkit.Plausible(list) {
-			return
+		list, n, err := r.array(at)
+		for i := 0; err == nil && i < n; i++ {
+			var set uint64
+			if set, err = r.src.Mem().Uint64(list + vmem.VirtAddr(8*i)); err == nil && set != 0 && !yield(i, vmem.VirtAddr(set)) {
+				return
+			}
 		}
-		n, err := r.most.Load(r.src.Mem(), at)
 		if err != nil {
-			return
-		}
-		for i := range min(int(n), maxSets) {
-			set, err := r.src.Mem().Uint64(list + vmem.VirtAddr(8*i))
-			if err != nil {
-				r.lose(list, err)
-				return
-			}
-			if set != 0 && !yield(i, vmem.VirtAddr(set)) {
-				return
-			}
+			lose(err)
 		}
 	}
+}
+
+// array returns where the array of sets of a struct ip_set_net is, and for how many.
+func (r *reader) array(at vmem.VirtAddr) (list vmem.VirtAddr, n int, err error) {
+	if list, err = r.list.Load(r.src.Mem(), at); err != nil {
+		return 0, 0, err
+	}
+	if !nfkit.Plausible(list) {
+		return 0, 0, nfkit.Pointer("ip_set_list", list)
+	}
+	most, err := r.most.Load(r.src.Mem(), at)
+	return list, min(int(most), maxSets), err
 }
 
 // isNet reports whether a struct ip_set_net with sets is at addr.
@@ -212,7 +216,7 @@ func (r *reader) isNet(at vmem.VirtAddr) bool {
 	if err != nil || n == 0 {
 		return false
 	}
-	for _, set := range r.sets(at) {
+	for _, set := range r.sets(at, func(error) {}) { // it can be anything
 		if !nfkit.Plausible(set) {
 			return false
 		}

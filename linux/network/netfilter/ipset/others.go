@@ -140,11 +140,9 @@ func (r *reader) lists(s *Set, raw *setStruct) error {
 func (r *reader) setName(index uint16) string {
 	at, err := r.src.Generic(r.ns.Addr, setModule, "ip_set_net_id", r.isNet)
 	if err == nil && at != 0 {
-		for i, set := range r.sets(at) {
-			if i != int(index) {
-				continue
-			}
-			if s, err := r.set.Load(r.src.Mem(), set); err == nil {
+		if list, n, err := r.array(at); err == nil && int(index) < n {
+			set, _ := r.src.Mem().Uint64(list + vmem.VirtAddr(8*int(index)))
+			if s, err := r.set.Load(r.src.Mem(), vmem.VirtAddr(set)); err == nil {
 				return nfkit.Text(s.Name[:])
 			}
 		}

@@ -108,7 +108,7 @@ func (r *reader) addObject(o *Object, s *objectStruct) (err error) {
 	case "ct expectation":
 		return r.addExpectation(o, s.Private)
 	}
-	return nil
+	return fmt.Errorf("%w: values of objects of the kind %q", kstruct.ErrUnsupported, o.Kind)
 }
 
 type helperObj struct {
@@ -172,6 +172,9 @@ var timeoutDefaults = map[uint8][]uint32{
 }
 
 func (r *reader) addTimeout(o *Object, private vmem.VirtAddr) error {
+	if r.timeErr != nil {
+		return r.timeErr
+	}
 	p, err := read[timeoutObj](r, private, "nft_ct_timeout_obj", "nft_ct")
 	if err != nil {
 		return err

@@ -148,17 +148,19 @@ func Tables(ctx context.Context, k *linux.Kernel, mods *module.Set, ns *network.
 			yield(nil, nfkit.Gap("nftables of "+ns.String(), ns.Addr, err))
 			return
 		}
+		ended := false
 		r.tables(func(t *Table) bool {
 			gaps := r.gaps
 			r.gaps = nil
 			for _, g := range gaps {
-				if !yield(nil, g) {
+				if ended = !yield(nil, g); ended {
 					return false
 				}
 			}
-			return t == nil || yield(t, nil)
+			ended = t != nil && !yield(t, nil)
+			return !ended
 		})
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil && !ended {
 			yield(nil, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package nftables
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -268,7 +269,7 @@ func (r *reader) hookDevice(at vmem.VirtAddr) (string, error) {
 	}
 	dev, err := r.v.hookDev.Load(r.src.Mem(), at)
 	if err != nil || r.v.devErr != nil {
-		return "", err
+		return "", cmp.Or(err, r.v.devErr)
 	}
 	return r.name("device", r.v.devName.Of(dev))
 }

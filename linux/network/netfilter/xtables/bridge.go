@@ -2,6 +2,7 @@ package xtables
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nodelens/nodelens/kstruct"
@@ -124,7 +125,7 @@ func (r *reader) bridge(v *bridgeViews, at vmem.VirtAddr) {
 	}
 	data, err := r.block(info.Entries, int(info.Size))
 	r.lose(at, err)
-	r.lose(at, r.bridgeRules(t, data, info.Counters))
+	r.lose(at, r.bridgeRules(t, data, info.Counters, uint64(info.Count)))
 	r.tell(t, nil)
 }
 
@@ -136,7 +137,7 @@ const (
 )
 
 // bridgeRules reads the chains and rules, which are in one row (EBT_ENTRY_ITERATE).
-func (r *reader) bridgeRules(t *Table, data []byte, counters vmem.VirtAddr) error {
+func (r *reader) bridgeRules(t *Table, data []byte, counters vmem.VirtAddr, rules uint64) error {
 	var chain *Chain
 	index := uint64(0)
 	for at, n := 0, 0; at+4 <= len(data); n++ {
@@ -160,7 +161,7 @@ func (r *reader) bridgeRules(t *Table, data []byte, counters vmem.VirtAddr) erro
 			return nfkit.Corrupt("a rule at %d with parts at %d, %d and %d", at, watchers, target, next)
 		}
 		rule := r.bridgeRule(chain, data[at:at+next], watchers, target)
-		rule.Packets, rule.Bytes = r.bridgeCounts(counters, index)
+		rule.Packets, rule.Bytes = r.bridgeCounts(counters, rules, index)
 		index++
 		chain.Rules = append(chain.Rules, rule)
 		at += next
@@ -168,20 +169,24 @@ func (r *reader) bridgeRules(t *Table, data []byte, counters vmem.VirtAddr) erro
 	return nil
 }
 
-// bridgeCounts adds up the counts of a rule: those of each CPU are a row behind the row of the
-// CPU before (COUNTER_OFFSET); the first CPU's are told, others where they can be read.
-func (r *reader) bridgeCounts(counters vmem.VirtAddr, index uint64) (packets, bytes uint64) {
-	at := counters + vmem.VirtAddr(16*index)
-	b, err := r.src.Mem().Uint64(at)
-	if err != nil {
-		r.lose(at, err)
-		return 0, 0
+// bridgeCounts adds up the counts of one of rules: those of each CPU are a row behind the row of
+// the CPU before (COUNTER_OFFSET of net/bridge/netfilter/ebtables.c), aligned to SMP_CACHE_BYTES.
+func (r *reader) bridgeCounts(counters vmem.VirtAddr, rules, index uint64) (packets, bytes uint64) {
+	row := (16*rules + 63) &^ 63
+	for _, cpu := range r.cpus {
+		at := counters + vmem.VirtAddr(row*uint64(cpu)+16*index) //nolint:gosec // not negative
+		p, err := r.src.Mem().Uint64(at)
+		var b uint64
+		if err == nil {
+			b, err = r.src.Mem().Uint64(at + 8)
+		}
+		if err != nil {
+			r.lose(at, err)
+			return packets, bytes
+		}
+		packets, bytes = packets+p, bytes+b
 	}
-	p, err := r.src.Mem().Uint64(at + 8)
-	if err != nil {
-		r.lose(at, err)
-	}
-	return p, b
+	return packets, bytes
 }
 
 // bridgeRule reads a rule. Its matches, watchers and target are told by name.
@@ -224,7 +229,10 @@ func (r *reader) bridgeRule(chain *Chain, b []byte, watchers, target int) *Rule 
 	name, err := r.extName(vmem.VirtAddr(le.Uint64(b[target:])), &r.v.target, "xt_target")
 	r.lose(r.ns.Addr, err)
 	rule.Target = Extension{Name: name.name, Revision: name.revision}
-	if name.name == "standard" && len(b) >= target+44 {
+	switch {
+	case name.name != "standard":
+		rule.Target.Bytes = slices.Clone(b[target+40:])
+	case len(b) >= target+44:
 		rule.Target.Name = verdictOfBridge(int32(le.Uint32(b[target+40:]))) //nolint:gosec // as in the kernel
 	}
 	words = append(words, "-j "+rule.Target.Name)

@@ -16,7 +16,7 @@ func init() {
 	targetFormats = map[extKey]format{
 		{"MARK", 2}: {8, setMarkText}, {"CONNMARK", 1}: {13, connmarkText}, {"CONNMARK", 2}: {15, connmark2Text},
 		{"MASQUERADE", 0}: {20, natText("--to-ports ")}, {"REDIRECT", 0}: {20, natText("--to-ports ")}, {"NETMAP", 0}: {20, natText("--to ")},
-		{"DNAT", 0}: {20, natText("--to-destination ")}, {"DNAT", 1}: {40, natText("--to-destination ")}, {"DNAT", 2}: {40, rangeText("--to-destination ")},
+		{"DNAT", 0}: {20, natText("--to-destination ")}, {"DNAT", 1}: {40, rangeText("--to-destination ")}, {"DNAT", 2}: {40, rangeText("--to-destination ")},
 		{"SNAT", 0}: {20, natText("--to-source ")}, {"SNAT", 1}: {40, rangeText("--to-source ")}, {"SNAT", 2}: {40, rangeText("--to-source ")},
 		{"LOG", 0}: {32, logText}, {"REJECT", 0}: {4, rejectText}, {"TCPMSS", 0}: {2, mssText}, {"NFQUEUE", 3}: {6, queueText}, {"NFQUEUE", 2}: {6, queueText},
 		{"NFLOG", 0}: {76, nflogText}, {"DSCP", 0}: {1, dscpText}, {"CT", 2}: {64, ctText}, {"CT", 1}: {64, ctText},
@@ -239,8 +239,13 @@ func ctText(_ *reader, _ string, b []byte) string {
 	if timeout := nfkit.Text(b[28:60]); timeout != "" {
 		words = append(words, "--timeout "+quote(timeout))
 	}
-	if zone := le.Uint16(b[2:]); zone != 0 {
-		words = append(words, fmt.Sprint("--zone ", zone))
+	// XT_CT_ZONE_DIR_ORIG, XT_CT_ZONE_DIR_REPL and XT_CT_ZONE_MARK (include/uapi/linux/netfilter/xt_CT.h).
+	flags, option := le.Uint16(b), [...]string{"--zone ", "--zone-orig ", "--zone-reply ", "--zone "}
+	switch zone := le.Uint16(b[2:]); {
+	case flags&16 != 0:
+		words = append(words, option[flags>>2&3]+"mark")
+	case zone != 0:
+		words = append(words, fmt.Sprint(option[flags>>2&3], zone))
 	}
 	return strings.Join(words, " ")
 }
