@@ -143,6 +143,7 @@ func (r *reader) xdpProgram(d *device, e xdpEntity) *XDPProgram {
 	if e.Link != 0 {
 		v := &r.views.bpf
 		if !v.link.Ok() || !v.xdp.Ok() {
+			r.lose("XDP link of "+d.text(), e.Link, fmt.Errorf("%w: no types of XDP links", kstruct.ErrUnsupported))
 			return nil
 		}
 		l, err := v.link.Load(r.space, v.xdp.Of(e.Link))

@@ -96,7 +96,10 @@ func newDeviceSet() *deviceSet {
 // compareTables looks the devices up in the tables of a namespace, adds those that only
 // tables hold, and tells of each device that some view lacks.
 func (r *reader) compareTables(c *Configuration, found *deviceSet) {
-	all := InDeviceList
+	var all DeviceSources
+	if !found.broken { // else what it lost is in the others alone
+		all = InDeviceList
+	}
 	for _, table := range []struct {
 		source DeviceSources
 		read   func(*Configuration, *deviceSet) (there, broken bool)
@@ -105,7 +108,6 @@ func (r *reader) compareTables(c *Configuration, found *deviceSet) {
 		if there && !broken {
 			all |= table.source
 		}
-		found.broken = found.broken || broken
 	}
 	for _, d := range c.Devices {
 		if lacks := all &^ d.Sources; lacks != 0 && r.ctx.Err() == nil {

@@ -297,6 +297,7 @@ func (r *reader) bondCounters(d *device, depth int) (*counters, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen := map[vmem.VirtAddr]bool{}
 	for node, err := range r.walk("slaves of " + d.text()).List(v.lower.Of(d.Addr)) {
 		if r.done() {
 			break
@@ -313,6 +314,10 @@ func (r *reader) bondCounters(d *device, depth int) (*counters, error) {
 		if !ok || other == nil {
 			return nil, nil
 		}
+		if seen[other.Addr] || a.Dev != s.Dev || other.Master == nil || other.Master.Addr != d.Addr {
+			return nil, corrupt("slave %v of %s is no port of it", a.Private, d.text())
+		}
+		seen[other.Addr] = true
 		now, err := r.counters(other, depth+1)
 		if now == nil || err != nil {
 			return nil, err

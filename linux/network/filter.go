@@ -98,6 +98,8 @@ func (r *reader) qdiscFilters(d *device, q *Qdisc, s *qdisc) {
 	case "fq_codel":
 		p, _ := structAt[fqCodelSched](r, d, "sch_fq_codel", "fq_codel_sched_data", s.Private)
 		block = p.Block
+	case "cake", "drr", "ets", "fq_pie", "hfsc", "multiq", "qfq", "sfb", "sfq":
+		r.lose("filters of "+d.text(), q.Addr, fmt.Errorf("%w: where a qdisc of the kind %s has filters is not known", kstruct.ErrUnsupported, q.Kind))
 	}
 	if block != 0 {
 		r.readBlock(d, q, "", block)

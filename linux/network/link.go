@@ -8,7 +8,7 @@ import (
 
 // LinkInfo is what only devices of some kinds have.
 type LinkInfo struct {
-	Mode         string     `json:"mode,omitempty"`         // of macvlan, ipvlan, bond and netkit
+	Mode         string     `json:"mode,omitempty"`         // of macvlan, ipvlan and bond
 	VLAN         uint16     `json:"vlanId,omitempty"`       // of vlan
 	VLANProtocol string     `json:"vlanProtocol,omitempty"` // of vlan: 802.1Q or 802.1ad
 	VNI          uint32     `json:"vni,omitempty"`          // of vxlan
@@ -129,7 +129,11 @@ func (r *reader) readMaster(d *device) {
 	}
 	head := v.upper.Of(d.Addr)
 	first, err := r.space.Uint64(head)
-	if err != nil || vmem.VirtAddr(first) == head {
+	if err != nil {
+		r.lose("master of "+d.text(), head, err)
+		return
+	}
+	if vmem.VirtAddr(first) == head {
 		return
 	}
 	if !plausible(vmem.VirtAddr(first)) {

@@ -94,7 +94,10 @@ func (f *nsFinder) magic(supers map[vmem.VirtAddr]uint64, inode vmem.VirtAddr) u
 	}
 	magic, known := supers[super]
 	if !known {
-		magic, _ = f.views.magic.Load(f.space, super) // 0 with an error
+		var err error
+		if magic, err = f.views.magic.Load(f.space, super); err != nil {
+			f.lose(nsObject+" of files", super, err)
+		}
 		supers[super] = magic
 	}
 	return magic
@@ -108,7 +111,11 @@ func (f *nsFinder) fromNSFile(what func() string, inode vmem.VirtAddr) {
 		f.lose(nsObject, inode, fmt.Errorf("%s: %w", what(), err))
 		return
 	}
-	if ops, err := v.ops.Load(f.space, ns); err == nil && f.isOps(ops) { // others are of another type
+	ops, err := v.ops.Load(f.space, ns)
+	switch {
+	case err != nil:
+		f.lose(nsObject, ns, fmt.Errorf("%s: %w", what(), err))
+	case f.isOps(ops): // others are of another type
 		f.add(what(), v.common.Container(ns), InFiles)
 	}
 }

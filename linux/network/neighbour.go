@@ -155,11 +155,15 @@ const maxShift = 20
 const proxyBuckets = 16
 
 func (r *reader) readNeighbours() {
+	has6 := false
+	for _, d := range r.devices {
+		has6 = has6 || d.s.IP6 != 0
+	}
 	for _, of := range neighbourTables {
 		what := "neighbours of " + of.family.String()
 		addr, err := r.k.Symbol(of.symbol)
 		if err != nil {
-			if of.family == Inet { // IPv6 may be a module, or none
+			if of.family == Inet || has6 { // IPv6 may be a module, or none
 				r.lose(what, 0, err)
 			}
 			continue

@@ -278,7 +278,7 @@ func (r *reader) qdiscStats(q *Qdisc, s *qdisc) error {
 	}
 	if s.Flags&qdiscCPUStats == 0 {
 		add(&s.Stats)
-		q.QLen = s.QLen
+		q.QLen += s.QLen
 		return nil
 	}
 	q.Bytes, q.Packets = 0, 0
@@ -290,6 +290,6 @@ func (r *reader) qdiscStats(q *Qdisc, s *qdisc) error {
 		return err
 	}
 	err = perCPU(r, r.views.qdisc.stats, s.CPUStats, add)
-	q.QLen += s.QLen
+	q.QLen += s.Stats.QLen // qdisc_qlen_sum of include/net/sch_generic.h
 	return err
 }

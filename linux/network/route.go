@@ -193,6 +193,9 @@ func (r *reader) objectHops(c *Configuration, t *Route, addr vmem.VirtAddr) ([]N
 		h.Weight = uint32(e.Weight)
 		hops = append(hops, h)
 	}
+	if int(n) > maxHops {
+		return hops, fmt.Errorf("%w: more than %d next hops", kstruct.ErrTooMany, maxHops)
+	}
 	return hops, nil
 }
 

@@ -305,5 +305,8 @@ func (w *trieWalk) hops4(t *Route, f *fibInfo) (hops []NextHop, err error) {
 		}
 		hops = append(hops, h)
 	}
+	if int(f.Hops) > maxHops {
+		return hops, fmt.Errorf("%w: more than %d next hops", kstruct.ErrTooMany, maxHops)
+	}
 	return hops, nil
 }

@@ -297,6 +297,7 @@ func (w *tree6Walk) hops6(t *Route, at, node vmem.VirtAddr, f *fib6Info, told ma
 	if f.Siblings == 0 {
 		return hops, nil
 	}
+	var more error
 	for n, err := range w.list.List(v.sibling.Of(at)) {
 		if w.done() {
 			break
@@ -309,11 +310,15 @@ func (w *tree6Walk) hops6(t *Route, at, node vmem.VirtAddr, f *fib6Info, told ma
 		if err == nil {
 			h, err = w.hop(w.c, of.Hop+vmem.VirtAddr(v.hop.Offset()))
 		}
-		if err != nil || len(hops) >= maxHops {
+		if err != nil {
 			return hops, err
 		}
 		told[other] = true
+		if len(hops) >= maxHops {
+			more = fmt.Errorf("%w: more than %d next hops", kstruct.ErrTooMany, maxHops)
+			continue
+		}
 		hops = append(hops, h)
 	}
-	return hops, nil
+	return hops, more
 }

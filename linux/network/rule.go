@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/nodelens/nodelens/isf"
@@ -243,6 +244,9 @@ func (r *reader) selectors(t *Rule) error {
 		dst, _ := s.Dst.prefix()
 		t.TOS = s.TOS
 		return t.networks(src, dst)
+	case t.Family == Inet || t.Family == Inet6:
+		t.Src = ""
+		return fmt.Errorf("%w: no type of the rules of %v", kstruct.ErrUnsupported, t.Family)
 	}
 	return nil
 }

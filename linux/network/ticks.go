@@ -3,6 +3,8 @@ package network
 import (
 	"math"
 	"time"
+
+	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 )
 
 // ticks are the kernel's jiffies: the unit in which it notes when something was used.
@@ -11,43 +13,13 @@ type ticks struct {
 	rate uint64 // how many there are in a second: HZ; 0 if that is not known
 }
 
-// rates are the values that CONFIG_HZ can have on x86 (kernel/Kconfig.hz).
-var rates = []uint64{100, 250, 300, 1000}
-
-// readTicks reads jiffies, which is exported to modules. What HZ is, only code says; it is
-// the one by which the node has run for as long as its clock says. jiffies begins five
-// minutes before its lower half overflows (INITIAL_JIFFIES of include/linux/jiffies.h), which
-// sets the rates far apart. Time that the machine was suspended is not in it.
-func (r *reader) readTicks() (t ticks) {
-	at, err := r.k.Symbol("jiffies_64")
+// readTicks reads jiffies. Where it can't be read, or its rate is not known, no time since is.
+func (r *reader) readTicks() ticks {
+	t, err := jiffies.Read(r.k)
 	if err != nil {
-		at, err = r.k.Symbol("jiffies")
+		return ticks{}
 	}
-	if err != nil {
-		return t
-	}
-	now, err := r.space.Uint64(at)
-	if err != nil {
-		return t
-	}
-	boot, err := r.k.BootTime()
-	if err != nil {
-		return t
-	}
-	clock, err := r.k.Clock()
-	if err != nil {
-		return t
-	}
-	t.now = now
-	up := clock.Sub(boot).Seconds()
-	best := math.Max(up*0.08, 5)
-	for _, rate := range rates {
-		ran := float64(int64(now-1<<32))/float64(rate) + 300
-		if off := math.Abs(ran - up); off < best {
-			best, t.rate = off, rate
-		}
-	}
-	return t
+	return ticks{now: t.Now, rate: t.HZ}
 }
 
 // since returns how long ago a time in ticks was, and whether that is known.

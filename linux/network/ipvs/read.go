@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -70,7 +71,7 @@ type reader struct {
 	dest    *kstruct.View[destStruct]
 	conn    *kstruct.View[connStruct]
 	sched   *kstruct.Field[vmem.VirtAddr]
-	time    nfkit.Jiffies
+	time    jiffies.Time
 	timeErr error
 }
 

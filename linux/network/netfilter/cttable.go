@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -27,7 +28,7 @@ type ctReader struct {
 	yield func(*Connection, error) bool
 	ended bool
 
-	time    nfkit.Jiffies
+	time    jiffies.Time
 	timeErr error
 	// seen has, of each connection, by which of its tuples it was found.
 	seen map[vmem.VirtAddr]uint8

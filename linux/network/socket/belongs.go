@@ -11,9 +11,9 @@ func (f *finder) expected(s *Socket) Sources {
 			return 0
 		}
 	case Vsock: // one that was accepted is in the table of connections alone
-		return when(f.walked[Vsock], InTable|InBound)
+		return f.when(f.walked[Vsock], &vsockTable, InTable|InBound)
 	}
-	return when(f.walked[s.Family], InTable)
+	return f.when(f.walked[s.Family], familyTables[s.Family], InTable)
 }
 
 // expectedInet: TCP has connections and listeners in its tables, and what is bound; UDP has
@@ -21,23 +21,27 @@ func (f *finder) expected(s *Socket) Sources {
 func (f *finder) expectedInet(s *Socket) Sources {
 	switch {
 	case s.Type == Raw:
-		return when(f.tables.raw, InTable)
+		return f.when(f.tables.raw, &rawTable, InTable)
 	case s.Number == protoTCP && s.Type == Stream && s.State != Unconn:
-		return when(f.tables.tcp, InTable)
+		return f.when(f.tables.tcp, &tcpTable, InTable)
 	case s.LocalPort == 0:
 		return 0
 	case s.Number == protoTCP && s.Type == Stream:
-		return when(f.tables.tcp, InTable|InBound)
+		return f.when(f.tables.tcp, &tcpTable, InTable|InBound)
 	case s.Number == protoUDP && s.Type == Dgram:
-		return when(f.tables.udp, InTable)
+		return f.when(f.tables.udp, &udpTable, InTable)
 	case s.Number == protoUDPLite && s.Type == Dgram:
-		return when(f.tables.udplite, InTable)
+		return f.when(f.tables.udplite, &udpLiteTable, InTable)
 	}
 	return 0
 }
 
-func when(read bool, s Sources) Sources {
-	if read {
+// familyTables are those of families that have one.
+var familyTables = map[Family]*table{Unix: &unixTable, Netlink: &netlinkTable, Packet: &packetTable, XDP: &xdpTable, Vsock: &vsockTable}
+
+// when returns s if a table was read, and nothing of it was lost: a socket may be where that was.
+func (f *finder) when(read bool, t *table, s Sources) Sources {
+	if read && t != nil && f.lost[t.object] == nil {
 		return s
 	}
 	return 0

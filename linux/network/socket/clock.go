@@ -1,8 +1,7 @@
 package socket
 
 import (
-	"time"
-
+	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -33,9 +32,12 @@ func (f *finder) readClock() {
 	}
 }
 
-// rate returns how many jiffies there are in a second: as many as settings of TCP say that
-// are as they were made, or else as went by since the machine was booted.
+// rate returns how many jiffies there are in a second: as many as went by since the machine was
+// booted, or where that does not decide it, as settings of TCP say that are as they were made.
 func (f *finder) rate() uint64 {
+	if t, err := jiffies.Read(f.k); err == nil {
+		return t.HZ
+	}
 	var votes [len(rates)]int
 	for _, n := range f.nets {
 		for _, s := range [...]struct{ jiffies, seconds int32 }{{n.Fin, 60}, {n.Alive, 7200}, {n.Interval, 75}} {
@@ -52,30 +54,10 @@ func (f *finder) rate() uint64 {
 			best = i
 		}
 	}
-	if votes[best] > 0 {
-		return rates[best]
-	}
-	return f.rateByClock()
-}
-
-func (f *finder) rateByClock() uint64 {
-	now, err := f.k.Clock()
-	if err != nil {
+	if votes[best] < 2 { // one can be a setting that happens to be that of another rate
 		return 0
 	}
-	boot, err := f.k.BootTime()
-	if err != nil {
-		return 0
-	}
-	up := uint64(max(now.Sub(boot)/time.Second, 0))
-	for _, hz := range rates {
-		// INITIAL_JIFFIES of include/linux/jiffies.h.
-		went := f.clock.now - uint64(uint32(-300*int32(hz)))
-		if went >= (up-up/20)*hz && went <= (up+up/20+60)*hz {
-			return hz
-		}
-	}
-	return 0
+	return rates[best]
 }
 
 // until returns the milliseconds from now to a time in jiffies, 0 if it has gone by, as
@@ -95,7 +77,13 @@ func (c *clock) millis(jiffies uint64) int64 {
 }
 
 // since returns the milliseconds since a time in the lower half of jiffies.
-func (c *clock) since(jiffies uint32) int64 { return c.millis(uint64(uint32(c.now) - jiffies)) }
+func (c *clock) since(jiffies uint32) int64 {
+	ago := uint32(c.now) - jiffies
+	if uint64(-ago) < 3600*c.hz { // pages are not captured at one instant
+		return 0
+	}
+	return c.millis(uint64(ago))
+}
 
 // micros returns an interval of jiffies in microseconds.
 func (c *clock) micros(jiffies uint32) int64 {

@@ -129,7 +129,8 @@ func (f *finder) readFile(addr vmem.VirtAddr) (o openFile, err error) {
 
 // addOpen adds the sockets that no table led to and descriptors do.
 func (f *finder) addOpen() {
-	for _, addr := range f.openList {
+	for i := 0; i < len(f.openList); i++ { // which grows by what is in flight
+		addr := f.openList[i]
 		if f.byAddr[addr] != nil {
 			continue
 		}

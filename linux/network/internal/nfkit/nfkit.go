@@ -15,6 +15,7 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/module"
+	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/vmem"
 	"github.com/nodelens/nodelens/vmem/x86"
 )
@@ -25,6 +26,9 @@ type Source struct {
 	K    *linux.Kernel
 	Mods *module.Set
 }
+
+// Jiffies returns the kernel's time in ticks.
+func (s *Source) Jiffies() (jiffies.Time, error) { return jiffies.Read(s.K) }
 
 // Mem returns the kernel's memory.
 func (s *Source) Mem() *vmem.AddressSpace { return s.K.Space() }

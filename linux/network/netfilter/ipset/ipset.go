@@ -20,6 +20,7 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -128,7 +129,7 @@ type reader struct {
 	typeName kstruct.Member
 	list     *kstruct.Field[vmem.VirtAddr]
 	most     *kstruct.Field[uint16]
-	time     nfkit.Jiffies
+	time     jiffies.Time
 	timeErr  error
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -188,7 +189,7 @@ type reader struct {
 	left int // of maxObjects
 
 	mask    uint8 // of the generation: what has this bit is not active
-	jiffies nfkit.Jiffies
+	jiffies jiffies.Time
 	timeErr error
 	devices map[uint32]string
 	ops     map[vmem.VirtAddr]*opsInfo
