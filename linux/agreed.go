@@ -13,8 +13,8 @@ import (
 // An agreement is the set of tasks where nothing contradicts it: the task list and the IDR of
 // PIDs have the same processes, each task and its struct pid lead to each other, and the kernel
 // counts as many. A thorough one also has no link from one of the tasks to what is not
-// among them: then a census has no more to find. It takes a fraction of the time, for it reads
-// each structure once.
+// among them: not along any list that tasks are in, to a parent, a tracer or the owner of an mm. It takes
+// a fraction of the time of a census, for it reads each structure once.
 type agreement struct {
 	k        *Kernel
 	ctx      context.Context //nolint:containedctx // it lives as long as one call of its user
@@ -27,6 +27,7 @@ type agreement struct {
 	list    linkSum                   // of the task list
 	links   linkSums
 	sets    map[vmem.VirtAddr]int32 // tasks that do not end, by css_set
+	kin     map[vmem.VirtAddr]bool  // parents, tracers, owners of an mm
 	scratch leaderStruct
 	linked  taskLinks
 }
@@ -45,7 +46,7 @@ func (k *Kernel) agreed(ctx context.Context, thorough bool) ([]*Task, bool) {
 	}
 	a, ok := agreements.Get().(*agreement)
 	if !ok {
-		a = &agreement{sets: map[vmem.VirtAddr]int32{}}
+		a = &agreement{sets: map[vmem.VirtAddr]int32{}, kin: map[vmem.VirtAddr]bool{}}
 	}
 	a.k, a.ctx, a.thorough = k, ctx, thorough
 	defer a.end()
@@ -66,13 +67,24 @@ var agreements sync.Pool // of *agreement
 // end leaves the agreement's memory to another.
 func (a *agreement) end() {
 	clear(a.sets)
-	*a = agreement{leaders: a.leaders[:0], threads: a.threads[:0], sets: a.sets}
+	clear(a.kin)
+	*a = agreement{leaders: a.leaders[:0], threads: a.threads[:0], sets: a.sets, kin: a.kin}
 	agreements.Put(a)
 }
 
 // closed reports whether all that the tasks are linked by leads to them alone.
 func (a *agreement) closed() bool {
-	return a.roots() && a.cssSets() && a.runQueues() && a.links == linkSums{}
+	return a.related() && a.roots() && a.cssSets() && a.runQueues() && a.links == linkSums{}
+}
+
+// related reports whether parents, tracers and owners are among the tasks.
+func (a *agreement) related() bool {
+	for task := range a.kin {
+		if !a.knows(task) {
+			return false
+		}
+	}
+	return true
 }
 
 // pidIDR takes the tasks of the struct pids in the IDR, and reports whether all of these are
@@ -132,12 +144,14 @@ func (a *agreement) taskList(counts []taskCount) bool {
 // counted reports whether the kernel counts as many.
 func (a *agreement) counted(counts []taskCount) bool {
 	found := [...]int{countPIDs: a.pids, countThreads: len(a.leaders) + len(a.threads), countProcesses: len(a.leaders)}
+	var known [len(found)]bool
 	for _, c := range counts {
 		if c.n != uint64(found[c.kind]) {
 			return false
 		}
+		known[c.kind] = true
 	}
-	return true
+	return known[countThreads] && known[countProcesses] // what is not counted agrees with nothing
 }
 
 // tasks reads all tasks, and reports whether each is what its struct pid says.
@@ -217,6 +231,12 @@ func (a *agreement) link(task vmem.VirtAddr, lives, leads bool) bool {
 		a.sets[t.Cgroups]++
 	} else {
 		a.sets[t.Cgroups] += 0
+	}
+	a.kin[t.Parent], a.kin[t.Tracer] = true, true
+	if plausible(t.MM) {
+		if owner, err := k.views.links.owner.Load(k.space, t.MM); err == nil && owner != 0 {
+			a.kin[owner] = true
+		}
 	}
 	a.links.family.node(v.children.Of(task), t.Children)
 	a.links.family.node(v.sibling.Of(task), t.Sibling)

@@ -17,6 +17,9 @@ type taskIdentity struct {
 
 // A taskLinks is all that a task_struct is linked by.
 type taskLinks struct {
+	Parent   vmem.VirtAddr       `kernel:"real_parent"`
+	Tracer   vmem.VirtAddr       `kernel:"parent"`
+	MM       vmem.VirtAddr       `kernel:"mm"`
 	Children listHead            `kernel:"children"`
 	Sibling  listHead            `kernel:"sibling"`
 	Links    [pidTypes]hlistNode `kernel:"pid_links"`
