@@ -21,7 +21,11 @@ type KernelSymbol struct {
 func Kallsyms(ctx context.Context, mem vmem.Memory, text vmem.VirtAddr, phys vmem.PhysAddr) ([]KernelSymbol, error) {
 	s := newSearch(mem, nil, MemoryOptions{})
 	s.image.text, s.image.phys = uint64(text), phys
-	if err := s.locateTables(ctx); err != nil || s.table == nil {
+	err := s.locateTables(ctx)
+	if err == nil && s.table == nil {
+		err = ErrDamaged // there is a part of them
+	}
+	if err != nil {
 		return nil, fmt.Errorf("btfconv: kallsyms: %w", err)
 	}
 	symbols, _, err := s.table.decode()

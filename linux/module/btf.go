@@ -49,6 +49,7 @@ func bindBTF(types *isf.File) (v btfViews) {
 type btfList struct {
 	base *btfconv.Base
 	of   map[vmem.VirtAddr]btfStruct // by the address of struct module
+	lost error                       // of entries
 }
 
 // readBTFEntries reads the list btf_modules of kernel/bpf/btf.c (static), in which the kernel keeps
@@ -77,10 +78,18 @@ func (s *Set) readBTFEntries() (map[vmem.VirtAddr]btfStruct, error) {
 // readBTFList reads the types of modules, and those of the kernel.
 func (s *Set) readBTFList() (*btfList, error) {
 	of, lost := s.entries()
-	list := &btfList{of: of}
-	var kernel vmem.VirtAddr // its struct btf
+	list := &btfList{of: of, lost: lost}
+	var kernel vmem.VirtAddr // its struct btf: most are split from it
+	bases := map[vmem.VirtAddr]int{}
 	for _, b := range of {
-		kernel = cmp.Or(kernel, b.Base)
+		if b.Base != 0 {
+			bases[b.Base]++
+		}
+	}
+	for at, n := range bases {
+		if n > bases[kernel] || n == bases[kernel] && at < kernel {
+			kernel = at
+		}
 	}
 	if kernel == 0 {
 		return nil, cmp.Or(lost, fmt.Errorf("%w: no module has types", kstruct.ErrUnsupported))
@@ -88,13 +97,6 @@ func (s *Set) readBTFList() (*btfList, error) {
 	var err error
 	if list.base, err = s.readBase(kernel); err != nil {
 		return nil, err
-	}
-	types, strings := list.base.Ends()
-	for m, b := range of {
-		if b.FirstID != types || b.FirstStr != strings {
-			return nil, fmt.Errorf("%w: BTF of module %v is split at type %d, string %d, not at %d, %d",
-				kstruct.ErrCorrupt, m, b.FirstID, b.FirstStr, types, strings)
-		}
 	}
 	return list, nil
 }

@@ -57,8 +57,8 @@ type elfWriter struct {
 }
 
 // elfHeaders is the size of the headers before the body: that of the file, and those of
-// at most 7 areas.
-const elfHeaders = 64 + 7*56
+// at most 8 areas.
+const elfHeaders = 64 + 8*56
 
 // offset returns where in the file the next byte of the body is, a multiple of 16.
 func (e *elfWriter) offset() uint64 {

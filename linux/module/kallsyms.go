@@ -39,6 +39,9 @@ const elfSymbolSize = 24
 // maxSymbols is how many symbols of a module are read: the largest have some 60,000.
 const maxSymbols = 1 << 20
 
+// maxStrings bounds the names of a module, in bytes.
+const maxStrings = 64 << 20
+
 // compareNames orders symbols by name, of one name global ones first, then by address.
 func compareNames(a, b Symbol) int {
 	if c := strings.Compare(a.Name, b.Name); c != 0 {
@@ -109,7 +112,11 @@ func (s *Set) readKallsyms(m *Module, at vmem.VirtAddr) ([]Symbol, error) {
 		err = fmt.Errorf("%w: %d symbols do not fit into the module", kstruct.ErrCorrupt, k.Count)
 	}
 	data, holes := s.bytes(k.Symbols, int(n)*elfSymbolSize)
-	strs, holes2 := s.bytes(k.Strings, int(names.Range.Size-uint64(k.Strings-names.Range.Start)))
+	room := names.Range.Size - uint64(k.Strings-names.Range.Start)
+	if room > maxStrings && err == nil {
+		err = fmt.Errorf("%w: names of %d bytes", kstruct.ErrTooLong, room)
+	}
+	strs, holes2 := s.bytes(k.Strings, int(min(room, maxStrings)))
 	types, holes3 := s.bytes(k.Types, int(n))
 	for _, h := range [][]btfconv.Hole{holes, holes2, holes3} {
 		if len(h) > 0 && err == nil {

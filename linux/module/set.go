@@ -122,7 +122,11 @@ const object = "modules"
 func (s *Set) read(at vmem.VirtAddr) (*Module, error) {
 	var raw modStruct
 	err := s.views.module.Read(s.k.Space(), at, &raw)
-	if err == nil && raw.State < uint32(Unformed) && (raw.Self != at || raw.Name[0] == 0) {
+	switch {
+	case err != nil:
+	case raw.State > uint32(Unformed):
+		err = fmt.Errorf("%w: struct module in state %d", kstruct.ErrCorrupt, raw.State)
+	case raw.State < uint32(Unformed) && (raw.Self != at || raw.Name[0] == 0):
 		err = fmt.Errorf("%w: struct module of %q says it is at %v", kstruct.ErrCorrupt, cString(raw.Name[:]), raw.Self)
 	}
 	if err != nil {
@@ -246,8 +250,14 @@ func (s *Set) split(m *Module, symbols []isf.Symbol) (*isf.File, error) {
 		return nil, err
 	}
 	b, ok := list.of[m.Address]
+	if !ok && list.lost != nil {
+		return nil, list.lost
+	}
 	if !ok {
 		return list.base.Split(nil, &btfconv.SplitOptions{Symbols: symbols})
+	}
+	if types, strings := list.base.Ends(); b.FirstID != types || b.FirstStr != strings {
+		return nil, fmt.Errorf("%w: its BTF is split at type %d, string %d, not at %d, %d", kstruct.ErrCorrupt, b.FirstID, b.FirstStr, types, strings)
 	}
 	data, holes := s.bytes(b.Data, int(min(b.Size, maxBTF)))
 	return list.base.Split(data, &btfconv.SplitOptions{Symbols: symbols, Holes: holes})

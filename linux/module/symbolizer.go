@@ -3,6 +3,7 @@ package module
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +50,11 @@ type Symbolizer struct {
 	end    uint64  // of the kernel's image, behind which are symbols that mark places
 	data   bool    // the symbols have those of data
 	areas  []owned // by address
+	gaps   []vmem.Gap
 }
+
+// Gaps returns what was lost of the symbols: an address can be told by one before it then.
+func (z *Symbolizer) Gaps() []vmem.Gap { return slices.Clone(z.gaps) }
 
 // An entry is a symbol of the kernel or a module.
 type entry struct {
@@ -73,12 +78,13 @@ const maxKernel = 1 << 30
 // The error is the context's own.
 func NewSymbolizer(ctx context.Context, s *Set, regions []Region) (*Symbolizer, error) {
 	z := new(Symbolizer)
-	z.addKernel(kernelSymbols(ctx, s.k))
+	z.addKernel(z.kernelSymbols(ctx, s.k))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for _, m := range s.modules {
-		symbols, _ := s.partsOf(m).symbols()
+		symbols, gaps := s.partsOf(m).symbols()
+		z.gaps = append(z.gaps, gaps...)
 		var entries []entry
 		for i := range symbols {
 			if !symbols[i].perCPU() {
@@ -101,13 +107,16 @@ func NewSymbolizer(ctx context.Context, s *Set, regions []Region) (*Symbolizer, 
 const linkedText = x86.StartKernelMap + 0x1000000
 
 // kernelSymbols returns the symbols of the kernel's image, at the addresses at which it runs.
-func kernelSymbols(ctx context.Context, k *linux.Kernel) (all []entry) {
+func (z *Symbolizer) kernelSymbols(ctx context.Context, k *linux.Kernel) (all []entry) {
 	text, err := k.Symbol("_text")
 	if err != nil {
 		text = vmem.VirtAddr(linkedText + k.Info().KASLRShift)
 	}
 	if m, err := k.Space().Translate(text); err == nil {
-		list, _ := btfconv.Kallsyms(ctx, k.Physical(), text, m.At(text))
+		list, err := btfconv.Kallsyms(ctx, k.Physical(), text, m.At(text))
+		if errors.Is(err, btfconv.ErrDamaged) {
+			z.gaps = append(z.gaps, vmem.NewGap("kallsyms", vmem.KernelPlace(text), err))
+		}
 		for _, s := range list {
 			all = append(all, entry{s.Addr, s.Name})
 		}

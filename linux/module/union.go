@@ -15,8 +15,15 @@ import (
 )
 
 // moduleRange is where modules are mapped on x86-64, behind the kernel's image: from
-// MODULES_VADDR (arch/x86/include/asm/pgtable_64_types.h) with a kernel of 512 MiB, be it randomised or not, on.
-var moduleRange = vmem.Range[vmem.VirtAddr]{Start: x86.StartKernelMap + 512<<20, Size: 0xffffffffff000000 - (x86.StartKernelMap + 512<<20)}
+// MODULES_VADDR (arch/x86/include/asm/pgtable_64_types.h) on. The image has 512 MiB there, or
+// 1 GiB where the kernel can be at a random place (KERNEL_IMAGE_SIZE).
+func (s *Set) moduleRange() vmem.Range[vmem.VirtAddr] {
+	start := vmem.VirtAddr(x86.StartKernelMap + 512<<20)
+	if s.k.Info().KASLRShift != 0 {
+		start = x86.StartKernelMap + 1<<30
+	}
+	return vmem.Range[vmem.VirtAddr]{Start: start, Size: 0xffffffffff000000 - uint64(start)}
+}
 
 // A union is the modules that the views of the kernel hold, by the address of struct module.
 type union struct {
@@ -116,7 +123,7 @@ func (u *union) memory() iter.Seq[vmem.VirtAddr] {
 		self, _ := u.views.module.Offset("Self")
 		buf := make([]byte, vmem.PageSize)
 		complete := true
-		for m, err := range u.k.Space().Mappings(moduleRange) {
+		for m, err := range u.k.Space().Mappings(u.moduleRange()) {
 			if err != nil || u.ended() != nil {
 				complete = false
 				continue
@@ -154,29 +161,59 @@ func printable(name string) bool {
 }
 
 // walk yields the entries of a list of modules, whose head is a symbol. Where no symbol says
-// where that is, it is walked from a module that was found otherwise: then the head is among
-// what comes, and passed over.
+// where that is, it is walked from modules that were found otherwise.
 func (u *union) walk(symbol, member string) iter.Seq2[vmem.VirtAddr, error] {
-	w := u.walks(object)
 	if head, err := u.k.Symbol(symbol); err == nil {
+		w := u.walks(object)
 		return w.Entries(w.List(head), "module", member)
 	}
 	return func(yield func(vmem.VirtAddr, error) bool) {
 		f, err := u.k.Symbols().Field("module", member)
-		known := slices.Sorted(maps.Keys(u.found))
-		if err != nil || len(known) == 0 {
-			yield(0, fmt.Errorf("%w: no symbol %s, and no module that is linked there", kstruct.ErrUnsupported, symbol))
+		if err != nil {
+			yield(0, fmt.Errorf("%w: no symbol %s: %w", kstruct.ErrUnsupported, symbol, err))
 			return
 		}
-		if !yield(known[0], nil) {
-			return
-		}
-		for at, err := range w.Entries(w.List(known[0]+vmem.VirtAddr(f.Offset)), "module", member) {
-			if (err != nil || moduleRange.Contains(at)) && !yield(at, err) {
+		ring, lost := u.ring(member, vmem.VirtAddr(f.Offset))
+		for _, at := range ring {
+			if !yield(at, nil) {
 				return
 			}
 		}
+		if len(ring) == 0 {
+			lost = fmt.Errorf("%w: no symbol %s, and no module that is linked there", kstruct.ErrUnsupported, symbol)
+		}
+		if lost != nil {
+			yield(0, lost)
+		}
 	}
+}
+
+// ring returns the longest list that known modules are in, and what was lost of it. One without
+// a head, which is no module, is what is left of a module that was unlinked.
+func (u *union) ring(member string, offset vmem.VirtAddr) (best []vmem.VirtAddr, lost error) {
+	seen := map[vmem.VirtAddr]bool{}
+	for _, start := range slices.Sorted(maps.Keys(u.found)) {
+		if seen[start] {
+			continue
+		}
+		ring, headed, bad := []vmem.VirtAddr{start}, false, error(nil)
+		w := u.walks(object)
+		for at, err := range w.Entries(w.List(start+offset), "module", member) {
+			switch {
+			case err != nil:
+				bad = err
+			case u.moduleRange().Contains(at):
+				ring = append(ring, at)
+				seen[at] = true
+			default:
+				headed = true
+			}
+		}
+		if (headed || bad != nil) && len(ring) > len(best) {
+			best, lost = ring, bad
+		}
+	}
+	return best, lost
 }
 
 // collect adds what a view yields. What it can't tell is no loss where it is not there at all.
@@ -185,8 +222,8 @@ func (u *union) collect(entries iter.Seq2[vmem.VirtAddr, error], source Sources)
 	for at, err := range entries {
 		if err != nil {
 			whole = false
-			if gap, ok := errors.AsType[vmem.Gap](err); ok {
-				u.gaps = append(u.gaps, gap)
+			if _, ok := errors.AsType[vmem.Gap](err); ok || u.ended() == nil && !errors.Is(err, kstruct.ErrUnsupported) {
+				u.lose(object, at, err)
 			}
 			continue
 		}

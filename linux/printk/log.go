@@ -48,11 +48,12 @@ func Records(ctx context.Context, k *linux.Kernel) iter.Seq2[*Record, error] {
 // A log is the kernel log while it is walked.
 type log struct {
 	views
-	space *vmem.AddressSpace
-	at    vmem.VirtAddr
-	ring  ringBuffer
-	left  uint64 // descriptors to read
-	err   error  // what is wrong with the ring, told last
+	space  *vmem.AddressSpace
+	at     vmem.VirtAddr
+	ring   ringBuffer
+	left   uint64 // descriptors to read
+	unsure bool   // whether all of these were ever used
+	err    error  // what is wrong with the ring, told last
 }
 
 // open finds the ring buffer that prb points to: printk_rb_static, or a larger one that was
@@ -90,7 +91,7 @@ func (l *log) first() uint64 {
 	if l.left = (head-tail)&idMask + 1; l.left <= count {
 		return tail
 	}
-	l.left = count
+	l.left, l.unsure = count, true
 	l.err = vmem.NewGap(object, vmem.KernelPlace(l.at), fmt.Errorf("%w: records from %#x to %#x in a ring of %d", kstruct.ErrCorrupt, tail, head, count))
 	return (head - count + 1) & idMask
 }
@@ -106,11 +107,14 @@ func (l *log) record(id uint64) (*Record, error) {
 	if err != nil {
 		return nil, lost(err)
 	}
-	state := uint64(d.State) >> stateShift
-	if state == reserved || state == reusable {
+	state, got := uint64(d.State)>>stateShift, uint64(d.State)&idMask
+	before := (id - 1<<l.ring.CountBits) & idMask
+	switch {
+	case got == id && (state == reserved || state == reusable), got == before && state == reusable: // the last was just taken
 		return nil, nil
-	}
-	if got := uint64(d.State) & idMask; got != id {
+	case d.State == 0 && l.unsure: // it was never used
+		return nil, nil
+	case got != id:
 		return nil, lost(fmt.Errorf("%w: it is that of %#x, not of %#x", kstruct.ErrCorrupt, got, id))
 	}
 	var in info

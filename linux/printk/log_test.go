@@ -81,6 +81,12 @@ func raw(r *Record) string {
 	return prefix + strings.ReplaceAll(r.Text, "\n", "\n"+prefix) + "\n"
 }
 
+// plain returns a record as dmesg shows it without more: the lines after the first are indented.
+func plain(r *Record) string {
+	prefix := fmt.Sprintf("[%5d.%06d] ", r.Time/1e9, r.Time%1e9/1e3)
+	return prefix + strings.ReplaceAll(r.Text, "\n", "\n"+strings.Repeat(" ", len(prefix))) + "\n"
+}
+
 // TestDmesg compares the whole log with what dmesg said. Records that came after that are newer.
 func TestDmesg(t *testing.T) {
 	t.Run("bundled", func(t *testing.T) { testDmesg(t, bundledNode(t)) })
@@ -107,13 +113,17 @@ func testDmesg(t *testing.T, n *node) {
 	if len(gaps) > 0 {
 		t.Error(gaps)
 	}
+	line := raw
+	if !strings.HasPrefix(string(b), "<") { // dmesg was not asked for the raw form
+		line = plain
+	}
 	var got strings.Builder
 	for i, r := range records {
 		if i > 0 && r.Sequence != records[i-1].Sequence+1 {
 			t.Errorf("record %d after %d", r.Sequence, records[i-1].Sequence)
 		}
 		if got.Len() < len(b) {
-			got.WriteString(raw(r))
+			got.WriteString(line(r))
 		} else if last := records[i-1]; r.Time < last.Time {
 			t.Errorf("record %d is older than the one before it", r.Sequence)
 		}
@@ -200,8 +210,11 @@ func TestDamage(t *testing.T) {
 			m.PutUint64(phys(l.ring.Data), 0x77)
 		}, 1, 1},
 		"a writer": {func(m *smeartest.Memory, phys func(vmem.VirtAddr) vmem.PhysAddr, l *log) {
-			m.PutUint64(phys(at(l, 7)), 0)
+			m.PutUint64(phys(at(l, 7)), (1<<32-1<<l.ring.CountBits)|7) // reserved for this record, of those since the start
 		}, 1, 0},
+		"zeros": {func(m *smeartest.Memory, phys func(vmem.VirtAddr) vmem.PhysAddr, l *log) {
+			m.PutUint64(phys(at(l, 7)), 0)
+		}, 1, 1},
 		"the wrong end": {func(m *smeartest.Memory, phys func(vmem.VirtAddr) vmem.PhysAddr, l *log) {
 			off, _ := l.views.ring.Offset("Tail")
 			m.PutUint64(phys(l.at+vmem.VirtAddr(off)), 0x1234)
