@@ -165,7 +165,9 @@ func (c *natCond) set(left, right any) {
 	case "payload":
 		switch protocol := textAt(what, "protocol"); textAt(what, "field") {
 		case "daddr":
-			c.to = prefixOf(right)
+			if to := prefixOf(right); to.IsValid() {
+				c.to = to
+			}
 		case "dport":
 			if port, ok := right.(int64); ok && port == int64(uint16(port)) { //nolint:gosec // it is what is asked
 				c.port = uint16(port) //nolint:gosec // as above
@@ -176,7 +178,9 @@ func (c *natCond) set(left, right any) {
 		}
 	case "meta":
 		if textAt(what, "key") == "l4proto" {
-			c.protocol, _ = right.(string)
+			if p, ok := right.(string); ok {
+				c.protocol = p
+			}
 		}
 	}
 }

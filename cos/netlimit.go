@@ -37,6 +37,16 @@ func (r *netReader) limit() {
 			netShare(r, "netfilter hooks"+of, &ns.Hooks, func(*netfilter.Hook) int { return 350 }),
 		)
 	}
+	route := func(p *PodRoute) int { return 200 + jsonSize(p.Name) + jsonSize(p.Chain) }
+	for i := range r.net.Pods {
+		pod := &r.net.Pods[i]
+		of := " of pod " + pod.UID
+		b.add(
+			netShare(r, "services"+of, &pod.Services, route),
+			netShare(r, "host ports"+of, &pod.HostPorts, route),
+			netShare(r, "addresses"+of, &pod.IPs, func(s *string) int { return jsonSize(*s) }),
+		)
+	}
 	b.finish(most)
 }
 

@@ -56,7 +56,7 @@ func (r *netReader) joinPeers() {
 		pod := &r.net.Pods[i]
 		for _, ip := range pod.IPs {
 			addr := netip.MustParseAddr(ip)
-			if _, there := p.pods[addr]; there {
+			if uid, there := p.pods[addr]; there && uid != pod.UID {
 				p.pods[addr] = ""
 			} else {
 				p.pods[addr] = pod.UID

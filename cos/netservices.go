@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -13,7 +14,7 @@ import (
 type PodRoute struct {
 	Name       string `json:"name" jsonx:"null"`     // of the Service, as NAMESPACE/NAME:PORT, where the rules tell it
 	Protocol   string `json:"protocol" jsonx:"null"` // tcp, udp or sctp; empty: any
-	Address    string `json:"address" jsonx:"null"`  // that they are sent to, or a network; empty: any of the node's
+	Address    string `json:"address" jsonx:"null"`  // that they are sent to, or a network; empty: any of the node's, or several
 	Port       uint16 `json:"port" jsonx:"null"`     // 0: any
 	TargetPort uint16 `json:"targetPort"`            // of the pod
 	By         string `json:"by"`                    // what brings them: one of the constants
@@ -36,7 +37,13 @@ func (r *netReader) joinServices() {
 		pod := &r.net.Pods[i]
 		byUID[pod.UID] = pod
 		for _, ip := range pod.IPs {
-			pods[netip.MustParseAddr(ip)] = pod
+			addr := netip.MustParseAddr(ip)
+			if other, there := pods[addr]; there && other != pod {
+				r.gaps = append(r.gaps, vmem.NewGap("services of pods at "+ip, vmem.Place{}, fmt.Errorf("%w: several pods have the address", linux.ErrDisagree)))
+				pods[addr] = nil
+				continue
+			}
+			pods[addr] = pod
 		}
 	}
 	w := &natWalk{steps: maxNATSteps, found: map[natRoute]bool{}}

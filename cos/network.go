@@ -109,6 +109,7 @@ func readNetwork(ctx context.Context, a *analysis) (*Network, []vmem.Gap, error)
 	if r.modules, err = module.Open(ctx, a.kernel, nil); err != nil {
 		return nil, nil, err
 	}
+	r.gaps = append(r.gaps, r.modules.Gaps()...)
 	for _, read := range []func(){
 		r.readNamespaces, r.readConfigurations, r.readNetfilter, r.readSockets, r.readConntrack, r.joinPods, r.joinPeers, r.joinServices, r.limit,
 	} {
@@ -161,6 +162,7 @@ func (r *netReader) readNetfilter() {
 	if err != nil {
 		return // as ctx is done
 	}
+	r.gaps = append(r.gaps, symbols.Gaps()...)
 	opts := &netfilter.Options{Symbols: symbols}
 	for i, ns := range r.namespaces {
 		to, of := &r.net.Namespaces[i], " of "+ns.String()

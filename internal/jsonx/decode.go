@@ -232,8 +232,11 @@ func setAny(data []byte, v reflect.Value) error {
 		return err
 	}
 	value, err := withNumbers(value)
+	if err != nil {
+		return err
+	}
 	v.Set(reflect.ValueOf(value))
-	return err
+	return nil
 }
 
 // withNumbers makes numbers of their text in a value.
