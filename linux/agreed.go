@@ -318,11 +318,17 @@ func (a *agreement) setTable() {
 // runQueues reports whether what CPUs run and are about to is among the tasks.
 func (a *agreement) runQueues() bool {
 	known := true
-	a.k.eachRunning(a.ctx, func(task vmem.VirtAddr) { known = known && a.knows(task) })
+	a.k.eachRunning(a.ctx, func(task vmem.VirtAddr) { known = known && (a.knows(task) || a.idles(task)) })
 	return known
 }
 
-// knows reports whether a task is among those that were found, or an idle one.
+// idles reports whether a task is the idle one of a CPU: these are in no list.
+func (a *agreement) idles(task vmem.VirtAddr) bool {
+	t, err := a.k.views.task.id.Load(a.k.space, task)
+	return err == nil && t.PID == 0
+}
+
+// knows reports whether a task is among those that were found, or the first one.
 func (a *agreement) knows(task vmem.VirtAddr) bool {
 	t, err := a.k.views.task.id.Load(a.k.space, task)
 	if err != nil {
@@ -334,5 +340,5 @@ func (a *agreement) knows(task vmem.VirtAddr) bool {
 			return true
 		}
 	}
-	return t.PID == 0
+	return task == a.k.initTask
 }

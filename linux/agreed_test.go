@@ -102,3 +102,23 @@ func TestAgreed(t *testing.T) {
 		}
 	}
 }
+
+// A tracer that is none of the tasks, and counts that are lost, leave it to a census.
+func TestNotAgreed(t *testing.T) {
+	n := openBundled(t)
+	all, _ := walk(t, n.k)
+	task := all[1].Addr
+	m := smeartest.New(n.mem)
+	m.PutUint64(n.phys(t, n.k.Struct("task_struct", task).At("parent").Addr()), uint64(n.k.initPIDNS))
+	k := n.over(t, m)
+	if _, ok := k.agreed(t.Context(), false); !ok {
+		t.Error("the main views do not agree")
+	}
+	if _, ok := k.agreed(t.Context(), true); ok {
+		t.Error("a tracer that is no task is not noticed")
+	}
+	a := &agreement{k: n.k}
+	if a.counted(nil) {
+		t.Error("what is not counted agrees")
+	}
+}

@@ -216,8 +216,8 @@ func (c *checker) idleEntries(queues map[int32]*runQueue) (all []moment) {
 	return all
 }
 
-// lead returns how far the clock since boot is before the scheduler's. No task runs before it is started, and no CPU becomes idle
-// after its clock last ticked, so the lead is at least what is between these; and of threads of the kernel, which ran once
+// lead returns how far the clock since boot is before the scheduler's. No task runs before it is started,
+// so the lead is at least what is between the two; and of threads of the kernel, which ran once
 // and sleep since, and of what was started just now, it is hardly more. That several agree keeps out what is none of it.
 func (c *checker) lead(queues map[int32]*runQueue) (time.Duration, bool) {
 	var least []time.Duration
