@@ -40,6 +40,9 @@ func ReadBase(mem vmem.Memory, pa vmem.PhysAddr, symbols *isf.File) (*Base, erro
 	}
 	if t.recovered || b.types.wrong {
 		b.types, _ = convertAll(t, nil)
+		if len(symbols.Lost()) == 0 { // else they tell it themselves
+			b.under = symbols.WithLost(b.types.contents().Lost...)
+		}
 		return b, nil // the symbols may have more than what is left
 	}
 	if !b.types.names.agrees(symbols) {

@@ -175,8 +175,11 @@ func (c *typeConverter) addBases() {
 			b = lostName(b)
 		}
 		if !slices.Contains(c.out.Bases, b) && !c.under.hasBase(b) {
-			seen[b.Name]++
-			b.Name = numbered(b.Name, seen[b.Name])
+			own := b.Name
+			for seen[own]++; c.under.namesBase(numbered(own, seen[own])); {
+				seen[own]++
+			}
+			b.Name = numbered(own, seen[own])
 			c.out.Bases = append(c.out.Bases, b)
 		}
 		c.memo[id-c.first] = typeMemo{typ: c.newType(isf.Type{Kind: isf.KindBase, Name: b.Name}), size: b.Size}
@@ -193,6 +196,11 @@ func (c *typeConverter) hasBase(b isf.BaseType) bool {
 	return c != nil && slices.ContainsFunc(c.out.Bases, func(o isf.BaseType) bool {
 		return o.Name == b.Name && o.Size == b.Size && o.Kind == b.Kind
 	})
+}
+
+// namesBase reports whether a scalar of the kernel has a name. A nil converter has none.
+func (c *typeConverter) namesBase(name string) bool {
+	return c != nil && slices.ContainsFunc(c.out.Bases, func(o isf.BaseType) bool { return o.Name == name })
 }
 
 // correctSigns marks the characters as signed that are so, if "signed char" is

@@ -28,7 +28,12 @@ func (f *File) Metadata() Metadata { return f.metadata }
 // Malformed lists what Decode left out for being no valid ISF, in the order of
 // the file. It is empty for nearly every file there is, and always for what New
 // returns.
-func (f *File) Malformed() []*DecodeError { return f.malformed }
+func (f *File) Malformed() []*DecodeError {
+	if f.under == nil {
+		return f.malformed
+	}
+	return append(slices.Clone(f.malformed), f.under.Malformed()...)
+}
 
 // Lost lists what the source of the database has and the database lacks, as the producer
 // told New. An ISF file does not say it, so that it is empty for what Decode returns.
