@@ -129,8 +129,9 @@ func (f *finder) readFile(addr vmem.VirtAddr) (o openFile, err error) {
 
 // addOpen adds the sockets that no table led to and descriptors do.
 func (f *finder) addOpen() {
-	for i := 0; i < len(f.openList); i++ { // which grows by what is in flight
+	for i := 0; i < len(f.openList); { // which grows by what is in flight
 		addr := f.openList[i]
+		i++
 		if f.byAddr[addr] != nil {
 			continue
 		}
