@@ -3,7 +3,8 @@
 # units, and the kernel's modules, into ROOTFS, and makes a disk of it.
 # CGROUP_DRIVER in the environment may be cgroupfs; the default is systemd. EXHAUST, if
 # not empty, takes the pods of guest/exhaust.json instead; NET those of guest/net.json,
-# and adds the cases of the network. NET needs a ROOTFS made with NET.
+# and adds the cases of the network, with SOCKETS sockets in one process, 2800 if it
+# is empty. NET needs a ROOTFS made with NET.
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 ROOTFS KERNEL OUT.img" >&2; exit 2; }
 lab=$(dirname "$(realpath "$0")")
@@ -44,13 +45,14 @@ if [ "${EXHAUST:-}" ]; then
 fi
 
 conflist=$lab/guest/cni.conflist
-rm -rf "$root/opt/lab/netrules"
+rm -rf "$root/opt/lab/netrules" "$root/opt/lab/net.env"
 if [ "${NET:-}" ]; then
 	pods=$lab/guest/net.json
 	conflist=$lab/guest/net.conflist
 	compile "$root/usr/local/bin/net" "$lab"/guest/net/*.c "$lab/guest/edge/edge.c"
 	install "$lab/guest/netnode" "$root/usr/local/sbin/"
 	cp -r "$lab/guest/netrules" "$root/opt/lab/"
+	echo "SOCKETS=${SOCKETS:-}" >"$root/opt/lab/net.env"
 	"$work/mkimage" -name registry.example/lab/net:1.0 "$images/net.tar" "$root/usr/local/bin/net=bin/net"
 fi
 
