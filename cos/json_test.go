@@ -21,6 +21,7 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/consistency"
+	"github.com/nodelens/nodelens/linux/integrity"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/ipvs"
 	"github.com/nodelens/nodelens/linux/network/netfilter"
@@ -68,6 +69,10 @@ func wholeReport() *NodeReport {
 		},
 		Notes:   []string{"of \xff"},
 		Network: wholeNetwork(),
+		Hooks: []integrity.Hook{
+			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
+			{},
+		},
 	}
 }
 
@@ -199,6 +204,9 @@ const wholeJSON = `{
   "pods": [
    {"uid": "u", "netns": 4026532000, "hostNetwork": true, "ips": ["10.0.0.2"], "hostPorts": [{"name": null, "protocol": null, "address": null, "port": null, "targetPort": 53, "by": "listener", "chain": null}],
     "services": [{"name": "n/s:http", "protocol": "tcp", "address": "10.96.0.1", "port": 80, "targetPort": 8080, "by": "nftables", "chain": "a"}]}]},
+ "hooks": [
+  {"table": "kprobes", "entry": "kernel_clone", "address": "0xc0", "target": "0xd0", "symbol": "pre�", "symbolBytes": "cHJl/w==", "owner": "m", "verdict": "module m", "suspect": true, "evidence": ["hidden"]},
+  {"table": "", "entry": "", "address": "0x0", "target": "0x0", "symbol": null, "owner": null, "verdict": "unknown", "suspect": false, "evidence": []}],
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},

@@ -6,6 +6,7 @@ import (
 	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/consistency"
+	"github.com/nodelens/nodelens/linux/integrity"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -26,7 +27,8 @@ type NodeReport struct {
 	Consistency *consistency.Report `json:"consistency"`
 
 	// What follows is there where Options.Sections asks for it, and else nil.
-	Network *Network `json:"network,omitempty"`
+	Network *Network         `json:"network,omitempty"`
+	Hooks   []integrity.Hook `json:"hooks,omitempty"` // table by table
 
 	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
 	Notes []string   `json:"notes"` // what is not known although nothing was lost

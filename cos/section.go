@@ -18,6 +18,9 @@ type Sections uint64
 const (
 	// SectionNetwork is the node's network: [NodeReport].Network, and [Node.Network].
 	SectionNetwork Sections = 1 << iota
+	// SectionHooks is where the kernel can be made to run other code, and what runs there:
+	// [NodeReport].Hooks, and [Node.Hooks].
+	SectionHooks
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -25,12 +28,13 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network"}
+var sectionNames = [...]string{"network", "hooks"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
 var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addNetwork,
+	(*analysis).addHooks,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.

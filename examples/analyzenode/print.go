@@ -34,6 +34,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	if p.network != nil {
 		p.network.summary()
 	}
+	printHooks(w, r)
 	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))
