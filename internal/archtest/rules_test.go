@@ -25,6 +25,7 @@ const (
 	lz4      = "github.com/pierrec/lz4/v4"
 	mmap     = "golang.org/x/exp/mmap"
 	delve    = "github.com/go-delve/delve/pkg/dwarf"
+	x86asm   = "golang.org/x/arch/x86/x86asm" // decodes instructions
 )
 
 // house is the table of docs/architecture.md. The room "." is the root package.
@@ -43,7 +44,7 @@ var house = map[string]room{
 	"btfconv":    {rooms: []string{"isf", "vmcoreinfo", "vmem"}},
 	"kstruct":    {rooms: []string{"isf", "vmem"}},
 	"layouts":    {rooms: []string{"isf"}},
-	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "layouts", "memmap", "vmcoreinfo", "vmem"}},
+	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "layouts", "memmap", "vmcoreinfo", "vmem"}, foreign: []string{x86asm}},
 	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "layouts", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
 	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "layouts", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"cos":        {rooms: []string{"image", "isf", "kstruct", "layouts", "linux", "vmem"}},
