@@ -4,23 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/isf"
 )
-
-// allocated returns how many bytes are allocated while f runs.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
 
 // repeated returns n times what record makes.
 func repeated(n int, record func(i uint32) []uint32) []uint32 {
@@ -65,10 +57,8 @@ func TestHostileBTF(t *testing.T) {
 			b := oddBTF(c.record...)
 			var f *isf.File
 			var err error
-			used := allocated(func() { f, err = Convert(bytes.NewReader(b), nil, nil) })
-			if most := uint64(64<<20 + 40*len(b)); used > min(most, 500<<20) {
-				t.Errorf("%d MiB allocated for %d", used>>20, len(b)>>20)
-			}
+			most := min(64<<20+40*uint64(len(b)), 500<<20)
+			alloctest.AtMost(t, most, "", func() { f, err = Convert(bytes.NewReader(b), nil, nil) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,16 +88,13 @@ func TestHostileBTFHeader(t *testing.T) {
 		for _, v := range []uint32{0, 1, 4, 16, 1 << 16, math.MaxInt32, math.MaxUint32 - 3, math.MaxUint32} {
 			b := slices.Clone(whole)
 			binary.LittleEndian.PutUint32(b[at:], v)
-			used := allocated(func() {
+			alloctest.AtMost(t, 8<<20, fmt.Sprintf("word at %d is %#x", at, v), func() {
 				f, err := Convert(bytes.NewReader(b), nil, nil)
 				if err == nil {
 					for range f.UserTypes() {
 					}
 				}
 			})
-			if used > 8<<20 {
-				t.Errorf("word at %d is %#x: %d MiB allocated", at, v, used>>20)
-			}
 		}
 	}
 }
@@ -138,7 +125,7 @@ func TestHostileTokens(t *testing.T) {
 		b = binary.LittleEndian.AppendUint16(b, s)
 	}
 	b = append(b, window[table.tokens.end:]...)
-	used := allocated(func() {
+	alloctest.AtMost(t, 4<<20, "whole tables", func() {
 		located, err := locateKallsyms(b, fixtureAddr-fixturePad, x.names+fixturePad)
 		if err != nil {
 			t.Fatal(err)
@@ -147,19 +134,16 @@ func TestHostileTokens(t *testing.T) {
 			t.Errorf("%d symbols, %v", len(symbols), err)
 		}
 	})
-	if used > 4<<20 {
-		t.Errorf("%d MiB allocated for tables of %d KiB", used>>20, len(b)>>10)
-	}
 	r := x.remains(t, b, table)
 	for i := range r.tokens256 {
 		r.tokens256[i] = []byte(strings.Repeat("t", 250))
 	}
-	used = allocated(func() { r.decodeNames(r.findMarkers()) })
+	alloctest.AtMost(t, 16<<20, "what remains of tables", func() { r.decodeNames(r.findMarkers()) })
 	longest := 0
 	for _, s := range r.symbols {
 		longest = max(longest, len(s.name))
 	}
-	if longest > 512 || used > 16<<20 {
-		t.Errorf("a name of %d bytes; %d MiB allocated for tables of %d KiB", longest, used>>20, len(b)>>10)
+	if longest > 512 {
+		t.Errorf("a name of %d bytes", longest)
 	}
 }

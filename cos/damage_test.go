@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
@@ -146,17 +146,11 @@ func (u *undamaged) some(r *rand.Rand) map[int64]bool {
 
 // analyze analyses what is left of the image. It fails the test if that takes more
 // memory than any report needs.
-func (u *undamaged) analyze(t *testing.T, d *damaged) (*NodeReport, error) {
+func (u *undamaged) analyze(t *testing.T, d *damaged) (r *NodeReport, err error) {
 	t.Helper()
 	d.Memory = u.mem
 	d.end = cmp.Or(d.end, u.end)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	r, err := AnalyzeNode(t.Context(), Memory(d), &Options{Symbols: u.symbols})
-	runtime.ReadMemStats(&after)
-	if used := after.TotalAlloc - before.TotalAlloc; used > 512<<20 {
-		t.Errorf("%d MiB allocated", used>>20)
-	}
+	alloctest.AtMost(t, 512<<20, "", func() { r, err = AnalyzeNode(t.Context(), Memory(d), &Options{Symbols: u.symbols}) })
 	return r, err
 }
 

@@ -7,11 +7,11 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/isf"
 )
 
@@ -203,15 +203,9 @@ func TestHostile(t *testing.T) {
 // convertBounded converts b and fails t if that takes too much memory.
 func convertBounded(t *testing.T, b []byte, bound uint64) (*isf.File, []error) {
 	t.Helper()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f, warned := convertWarned(t, b)
-	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > bound {
-		t.Errorf("%d MiB allocated for a file of %d KiB", n>>20, len(b)>>10)
-	} else {
-		t.Logf("%d KiB allocated for a file of %d KiB", n>>10, len(b)>>10)
-	}
+	var f *isf.File
+	var warned []error
+	alloctest.AtMost(t, bound, "", func() { f, warned = convertWarned(t, b) })
 	return f, warned
 }
 

@@ -5,9 +5,10 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/nodelens/nodelens/internal/alloctest"
 )
 
 // repeat is the same text again and again.
@@ -46,13 +47,9 @@ func TestHostileFiles(t *testing.T) {
 		"sections again and again":  {head + sound + n(`,"symbols":{"s":{"address":1}}`, 100_000) + "}", ""},
 		"a struct of itself":        {head + sound + `,"user_types":{"s":{"size":8,"kind":"struct","fields":{"a":{"offset":0,"type":{"kind":"struct","name":"s"}}}}}}`, ""},
 	} {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f, err := Decode(strings.NewReader(c.text))
-		runtime.ReadMemStats(&after)
-		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(24<<20+40*len(c.text)) {
-			t.Errorf("%s: %d MiB allocated for %d", name, used>>20, len(c.text)>>20)
-		}
+		var f *File
+		var err error
+		alloctest.AtMost(t, 24<<20+40*uint64(len(c.text)), name, func() { f, err = Decode(strings.NewReader(c.text)) })
 		if err != nil {
 			if c.want == "" || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %.200v", name, err)
@@ -87,12 +84,10 @@ func TestHostileCompression(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		_, err := decodeUpTo(&b, 12<<20)
-		runtime.ReadMemStats(&after)
-		if used := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrTooLarge) && name != "names" || err == nil || used > 64<<20 {
-			t.Errorf("%s: %d MiB allocated, %.200v", name, used>>20, err)
+		var err error
+		alloctest.AtMost(t, 64<<20, name, func() { _, err = decodeUpTo(&b, 12<<20) })
+		if !errors.Is(err, ErrTooLarge) && name != "names" || err == nil {
+			t.Errorf("%s: %.200v", name, err)
 		}
 	}
 }

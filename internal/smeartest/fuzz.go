@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -95,14 +95,8 @@ func Bounded(t *testing.T, walk func(ctx context.Context)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), mostTime)
 	defer cancel()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	walk(ctx)
-	runtime.ReadMemStats(&after)
+	alloctest.AtMost(t, mostMemory, "", func() { walk(ctx) })
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // and not the end of the fuzzing
 		t.Fatalf("it takes more than %v", mostTime)
-	}
-	if used := after.TotalAlloc - before.TotalAlloc; used > mostMemory {
-		t.Fatalf("%d MiB allocated", used>>20)
 	}
 }
