@@ -335,7 +335,8 @@ func openBundledNode(t *testing.T) *Node {
 }
 
 // TestNetworkNodes compares the reports about nodes with all cases of the network with what
-// tools said there: whose sockets are, and between which pods connections are.
+// tools said there: whose sockets are, and between which pods connections are. Symbols are those
+// of the image, and those of its symbol file.
 func TestNetworkNodes(t *testing.T) {
 	for _, img := range testimages.Network(t) {
 		t.Run(img.Name, func(t *testing.T) {
@@ -343,15 +344,23 @@ func TestNetworkNodes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{Sections: SectionNetwork})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, g := range r.Gaps {
-				t.Logf("gap: %v", g)
-			}
-			checkNetworkNode(t, img.Truth, node, r)
-			checkRoundTrip(t, r)
+			img.EachSymbols(t, func(t *testing.T, isf string) {
+				opts := &Options{Sections: SectionNetwork}
+				if isf != "" {
+					if opts.Symbols, err = openISF(isf); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, g := range r.Gaps {
+					t.Logf("gap: %v", g)
+				}
+				checkNetworkNode(t, img.Truth, node, r)
+				checkRoundTrip(t, r)
+			})
 		})
 	}
 }

@@ -93,9 +93,27 @@ const (
 // Bounded fails t unless walk ends soon, and allocates no more than so much memory.
 func Bounded(t *testing.T, walk func(ctx context.Context)) {
 	t.Helper()
+	soon(t, func(ctx context.Context) { alloctest.AtMost(t, mostMemory, "", func() { walk(ctx) }) })
+}
+
+// BoundedPeak is Bounded for walks over so much that their garbage is more than that: it fails t
+// unless walk ends soon, and has no more than so much memory at a time.
+func BoundedPeak(t *testing.T, walk func(ctx context.Context)) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	soon(t, walk)
+	runtime.ReadMemStats(&after)
+	if used := after.Sys - before.Sys; after.Sys > before.Sys && used > mostMemory {
+		t.Fatalf("%d MiB at a time", used>>20)
+	}
+}
+
+func soon(t *testing.T, walk func(ctx context.Context)) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), mostTime)
 	defer cancel()
-	alloctest.AtMost(t, mostMemory, "", func() { walk(ctx) })
+	walk(ctx)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // and not the end of the fuzzing
 		t.Fatalf("it takes more than %v", mostTime)
 	}

@@ -89,3 +89,81 @@ func randomPage(r *rand.Rand, ranges []vmem.Range[vmem.PhysAddr]) vmem.PhysAddr 
 	}
 	return 0
 }
+
+// An Array is memory that goes on behind its end with many copies of one object, each of which
+// leads to the next: a chain as somebody makes it who wants a walk not to end. It is made as it
+// is read, and takes no memory itself.
+type Array struct {
+	vmem.Memory
+	start  vmem.PhysAddr
+	n      uint64
+	object []byte
+	direct uint64
+	links  []Link
+}
+
+// A Link is a word of each object of an Array that holds the address of a byte of another one.
+type Link struct {
+	At   int    // offset of the word
+	Next int    // how many objects further that one is: 1 for the next, -1 for the one before
+	To   int    // offset of the byte there
+	Last uint64 // what the word is where there is no such object
+}
+
+// NewArray returns m with n copies of an object behind its end, whose size is a power of 2, at
+// least a page. Memory is mapped linearly, 0 at direct.
+func NewArray(m vmem.Memory, direct uint64, object []byte, n int, links ...Link) *Array {
+	ranges := m.Ranges()
+	end := uint64(ranges[len(ranges)-1].Last()) + 1
+	size := uint64(len(object))
+	return &Array{Memory: m, start: vmem.PhysAddr((end + size - 1) / size * size), n: uint64(n), object: object, direct: direct, links: links}
+}
+
+// Object returns the virtual address of the i-th copy.
+func (a *Array) Object(i int) vmem.VirtAddr {
+	return vmem.VirtAddr(a.direct + uint64(a.start) + uint64(i)*uint64(len(a.object)))
+}
+
+// Template returns what all objects are copies of, to be changed before they are read.
+func (a *Array) Template() []byte { return a.object }
+
+// Ranges implements [vmem.Memory].
+func (a *Array) Ranges() []vmem.Range[vmem.PhysAddr] {
+	return append(a.Memory.Ranges(), vmem.Range[vmem.PhysAddr]{Start: a.start, Size: a.n * uint64(len(a.object))})
+}
+
+// ReadAt implements [vmem.Memory].
+func (a *Array) ReadAt(b []byte, off int64) (n int, err error) {
+	size := uint64(len(a.object))
+	if uint64(off) < uint64(a.start) {
+		k := min(uint64(len(b)), uint64(a.start)-uint64(off))
+		if n, err = a.Memory.ReadAt(b[:k], off); err != nil || uint64(n) < k {
+			return n, err
+		}
+	}
+	for n < len(b) {
+		at := uint64(off) + uint64(n) - uint64(a.start)
+		if at/size >= a.n {
+			return n, vmem.ErrNotCaptured
+		}
+		n += a.copyTo(b[n:], int(at/size), int(at%size))
+	}
+	return n, nil
+}
+
+// copyTo copies what the i-th object has from an offset on.
+func (a *Array) copyTo(b []byte, i, from int) int {
+	n := copy(b, a.object[from:])
+	for _, l := range a.links {
+		word := l.Last
+		if to := i + l.Next; to >= 0 && to < int(a.n) {
+			word = uint64(a.Object(to)) + uint64(l.To)
+		}
+		for k := range 8 {
+			if at := l.At + k - from; at >= 0 && at < n {
+				b[at] = byte(word >> (8 * k))
+			}
+		}
+	}
+	return n
+}

@@ -38,3 +38,17 @@ func SymbolFiles(t testing.TB) map[string]string {
 	}
 	return files
 }
+
+// EachSymbols runs a test of an image twice: as image, with the symbols that it has itself,
+// where isf is empty, and as isf, with those of its symbol file. The second is skipped where
+// there is no such file.
+func (img Image) EachSymbols(t *testing.T, test func(t *testing.T, isf string)) {
+	t.Helper()
+	t.Run("image", func(t *testing.T) { test(t, "") })
+	t.Run("isf", func(t *testing.T) {
+		if img.ISF == "" {
+			t.Skipf("%s has no symbol file", img.Name)
+		}
+		test(t, img.ISF)
+	})
+}

@@ -92,32 +92,37 @@ func openBundled(t testing.TB) *node {
 	return n
 }
 
-// eachNode runs a test on the bundled node and on shared images.
+// eachNode runs a test on the bundled node and on shared images, on these with the symbols that
+// the image has and with those of its symbol file.
 func eachNode(t *testing.T, test func(*testing.T, *node)) {
 	t.Run("bundled", func(t *testing.T) { test(t, openBundled(t)) })
 	t.Run("images", func(t *testing.T) {
 		for _, img := range testimages.Some(t) {
 			t.Run(img.Name, func(t *testing.T) {
-				n, err := shared(img)
-				if err != nil {
-					t.Fatal(err)
-				}
-				test(t, n)
+				img.EachSymbols(t, func(t *testing.T, isf string) {
+					of := img
+					of.ISF = isf
+					n, err := shared(of)
+					if err != nil {
+						t.Fatal(err)
+					}
+					test(t, n)
+				})
 			})
 		}
 	})
 }
 
-// opened are the shared images that are open, by name.
-var opened = map[string]*node{}
+// opened are the shared images that are open, by image and symbol file.
+var opened = map[testimages.Image]*node{}
 
 func shared(img testimages.Image) (*node, error) {
-	if n := opened[img.Name]; n != nil {
+	if n := opened[img]; n != nil {
 		return n, nil
 	}
 	n, err := openNode(img)
 	if err == nil {
-		opened[img.Name] = n
+		opened[img] = n
 	}
 	return n, err
 }

@@ -51,7 +51,7 @@ func all(ctx context.Context, n *nftest.Node) (found, lost int) {
 
 // Memory of which many pages are overwritten is read to its end, and what is lost is told.
 func TestDamage(t *testing.T) {
-	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+	nftest.EachOnce(t, func(t *testing.T, n *nftest.Node) {
 		whole, none := all(t.Context(), n)
 		r := rand.New(rand.NewPCG(1, 2))
 		for _, pages := range []int{200, 2000, 8000} {
@@ -76,7 +76,7 @@ func TestDamage(t *testing.T) {
 
 // A chain that leads back into itself ends, and is told.
 func TestCycle(t *testing.T) {
-	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+	nftest.EachOnce(t, func(t *testing.T, n *nftest.Node) {
 		// The first connection's node of the original direction follows itself.
 		var first vmem.VirtAddr
 		none := 0

@@ -14,6 +14,7 @@ import (
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/truth"
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 )
@@ -189,32 +190,45 @@ func TestTruth(t *testing.T) {
 	}
 }
 
-// TestTruthOfImages compares the sockets of other nodes, with symbols from their images.
+// TestTruthOfImages compares the sockets of other nodes, with symbols from their images and from
+// their symbol files.
 func TestTruthOfImages(t *testing.T) {
 	for _, img := range testimages.Some(t) {
 		t.Run(img.Name, func(t *testing.T) {
-			t.Parallel()
-			file, err := image.Open(t.Context(), img.Path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer file.Close()
-			k, err := linux.Open(t.Context(), file.Memory, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all, errs := collect(t, k, processes(t, k))
-			var without []string
-			for _, err := range errs {
-				if errors.Is(err, kstruct.ErrUnsupported) && strings.Contains(err.Error(), "vsock") {
-					without = append(without, "ss_vsock") // of a module whose types nobody gave
-					continue
-				}
-				t.Error(err)
-			}
-			checkTruth(t, all, img.Truth)
-			checkOwners(t, all, img.Truth)
-			checkSS(t, all, img.Truth, without...)
+			img.EachSymbols(t, func(t *testing.T, isf string) {
+				t.Parallel()
+				checkImage(t, img, isf)
+			})
 		})
 	}
+}
+
+func checkImage(t *testing.T, img testimages.Image, symbolFile string) {
+	file, err := image.Open(t.Context(), img.Path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	opts := new(linux.Options)
+	if symbolFile != "" {
+		if opts.Symbols, err = isf.Open(symbolFile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k, err := linux.Open(t.Context(), file.Memory, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, errs := collect(t, k, processes(t, k))
+	var without []string
+	for _, err := range errs {
+		if errors.Is(err, kstruct.ErrUnsupported) && strings.Contains(err.Error(), "vsock") {
+			without = append(without, "ss_vsock") // of a module whose types nobody gave
+			continue
+		}
+		t.Error(err)
+	}
+	checkTruth(t, all, img.Truth)
+	checkOwners(t, all, img.Truth)
+	checkSS(t, all, img.Truth, without...)
 }

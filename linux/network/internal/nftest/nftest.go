@@ -36,21 +36,47 @@ type Node struct {
 
 var (
 	mu    sync.Mutex
-	nodes = map[string]*Node{} // opened once; they end with the process
+	nodes = map[testimages.Image]*Node{} // opened once; they end with the process
 )
 
-// Each runs a test for each node there is.
+// Each runs a test for each node there is, with the symbols that the image has and with those of
+// its symbol file.
 func Each(t *testing.T, run func(t *testing.T, n *Node)) {
 	t.Helper()
+	each(t, func(t *testing.T, img testimages.Image) {
+		img.EachSymbols(t, func(t *testing.T, isf string) { run(t, openNode(t, img, isf)) })
+	})
+}
+
+// EachOnce is Each with the symbols that the image has alone, for what does not depend on where
+// these are from.
+func EachOnce(t *testing.T, run func(t *testing.T, n *Node)) {
+	t.Helper()
+	each(t, func(t *testing.T, img testimages.Image) { run(t, openNode(t, img, "")) })
+}
+
+func each(t *testing.T, run func(t *testing.T, img testimages.Image)) {
+	t.Helper()
 	for _, img := range testimages.Network(t) {
-		t.Run(img.Name, func(t *testing.T) {
-			n, err := open(img, func() (vmem.Memory, error) { return kcore.Open(img.Path) }, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			run(t, n)
-		})
+		t.Run(img.Name, func(t *testing.T) { run(t, img) })
 	}
+}
+
+func openNode(t *testing.T, img testimages.Image, file string) *Node {
+	t.Helper()
+	var symbols *isf.File
+	var err error
+	if file != "" {
+		if symbols, err = isf.Open(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img.ISF = file
+	n, err := open(img, func() (vmem.Memory, error) { return kcore.Open(img.Path) }, symbols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // Bundled returns the node that is in the repository.
@@ -74,7 +100,7 @@ func Bundled(t testing.TB) *Node {
 func open(img testimages.Image, mem func() (vmem.Memory, error), symbols *isf.File) (*Node, error) {
 	mu.Lock()
 	defer mu.Unlock()
-	if n := nodes[img.Path]; n != nil {
+	if n := nodes[img]; n != nil {
 		return n, nil
 	}
 	n := &Node{Name: img.Name, truth: img.Truth}
@@ -85,7 +111,7 @@ func open(img testimages.Image, mem func() (vmem.Memory, error), symbols *isf.Fi
 	if err := n.read(n.Mem, symbols); err != nil {
 		return nil, err
 	}
-	nodes[img.Path] = n
+	nodes[img] = n
 	return n, nil
 }
 
