@@ -220,3 +220,37 @@ func before(all []entry, a uint64) *entry {
 	}
 	return &all[i]
 }
+
+// Extent returns the addresses from the symbol that an address belongs to up to the next symbol, or to the end of what holds
+// it. ok is as of [Symbolizer.Resolve].
+func (z *Symbolizer) Extent(a vmem.VirtAddr) (r vmem.Range[vmem.VirtAddr], ok bool) {
+	l, ok := z.Resolve(a)
+	if !ok {
+		return r, false
+	}
+	start := a - vmem.VirtAddr(l.Offset)
+	symbols, end := z.kernel, z.end
+	if _, inKernel := z.inKernel(uint64(a)); !inKernel {
+		i, found := slices.BinarySearchFunc(z.areas, a, func(o owned, a vmem.VirtAddr) int { return cmp.Compare(o.area.Start, a) })
+		if !found {
+			i--
+		}
+		symbols, end = z.areas[i].symbols, uint64(z.areas[i].area.Last())+1
+	}
+	i, _ := slices.BinarySearchFunc(symbols, uint64(a)+1, func(e entry, a uint64) int { return cmp.Compare(e.addr, a) })
+	if i < len(symbols) {
+		end = min(end, symbols[i].addr)
+	}
+	return vmem.Range[vmem.VirtAddr]{Start: start, Size: max(end, uint64(a)+1) - uint64(start)}, true
+}
+
+// Find returns the address of a symbol of the kernel's image, also of one to whose name the compiler added something behind a
+// dot, as in NAME.isra.0. It looks at all symbols.
+func (z *Symbolizer) Find(name string) (vmem.VirtAddr, bool) {
+	for _, e := range z.kernel {
+		if rest, ok := strings.CutPrefix(e.name, name); ok && (rest == "" || rest[0] == '.' && !strings.HasPrefix(rest, ".cold")) {
+			return vmem.VirtAddr(e.addr), true
+		}
+	}
+	return 0, false
+}
