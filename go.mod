@@ -11,5 +11,3 @@ require (
 	golang.org/x/arch v0.33.0
 	golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba
 )
-
-require golang.org/x/arch v0.33.0
