@@ -12,15 +12,25 @@ type natCond struct {
 	protocol string       // tcp, udp, sctp; empty: any
 	to       netip.Prefix // of the destination; not valid: any
 	port     uint16       // of the destination; 0: any
+	last     uint16       // of a range of ports; the same as port for one
 	name     string       // of the Service, where a comment or the name of a chain says it
 }
 
 // and returns what packets are that meet both conditions, and whether there are any.
 func (c natCond) and(o natCond) (natCond, bool) {
-	if c.protocol != "" && o.protocol != "" && c.protocol != o.protocol || c.port != 0 && o.port != 0 && c.port != o.port {
+	if c.protocol != "" && o.protocol != "" && c.protocol != o.protocol {
 		return c, false
 	}
-	c.protocol, c.port, c.name = cmp.Or(c.protocol, o.protocol), cmp.Or(c.port, o.port), cmp.Or(c.name, o.name)
+	switch {
+	case o.last == 0:
+	case c.last == 0:
+		c.port, c.last = o.port, o.last
+	default:
+		if c.port, c.last = max(c.port, o.port), min(c.last, o.last); c.port > c.last {
+			return c, false
+		}
+	}
+	c.protocol, c.name = cmp.Or(c.protocol, o.protocol), cmp.Or(c.name, o.name)
 	switch {
 	case !o.to.IsValid():
 	case !c.to.IsValid() || c.to.Overlaps(o.to) && o.to.Bits() > c.to.Bits():
@@ -109,7 +119,7 @@ func (w *natWalk) sorted() []natRoute {
 	slices.SortStableFunc(w.all, func(a, b natRoute) int {
 		return cmp.Or(
 			cmp.Compare(a.cond.name, b.cond.name), cmp.Compare(a.cond.protocol, b.cond.protocol), a.cond.to.Addr().Compare(b.cond.to.Addr()),
-			cmp.Compare(a.cond.port, b.cond.port), a.nat.Compare(b.nat), cmp.Compare(a.by, b.by), cmp.Compare(a.chain, b.chain),
+			cmp.Compare(a.cond.port, b.cond.port), cmp.Compare(a.cond.last, b.cond.last), a.nat.Compare(b.nat), cmp.Compare(a.by, b.by), cmp.Compare(a.chain, b.chain),
 		)
 	})
 	return w.all

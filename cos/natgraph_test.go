@@ -1,25 +1,22 @@
 package cos
 
 import (
-	"encoding/binary"
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
+	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 )
 
-// natRangeOf is the struct nf_nat_range2 that iptables' DNAT has.
-func natRangeOf(to netip.AddrPort) []byte {
-	b := make([]byte, 44)
-	binary.LittleEndian.PutUint32(b, 3)
-	copy(b[4:20], to.Addr().AsSlice())
-	copy(b[20:36], b[4:20])
-	binary.BigEndian.PutUint16(b[36:], to.Port())
-	binary.BigEndian.PutUint16(b[38:], to.Port())
-	return b
+// translated adds the target by which iptables translates addresses.
+func translated(r *nftables.Rule, to string) *nftables.Rule {
+	r.Extensions = append(r.Extensions, xtables.Extension{Name: "DNAT", Revision: 2, Text: "--to-destination " + to})
+	r.Statements = append(r.Statements, map[string]any{"xt": map[string]any{"type": "target", "name": "DNAT"}})
+	return r
 }
 
 func matchOf(protocol, field string, right any) any {
@@ -32,8 +29,9 @@ func rule(statements ...any) *nftables.Rule { return &nftables.Rule{Statements: 
 
 // commented adds a comment as iptables has it.
 func commented(r *nftables.Rule, text string) *nftables.Rule {
-	r.Unknown = append(r.Unknown, nftables.Unknown{Name: "comment", Bytes: append([]byte(text), 0)})
-	r.Statements = append(r.Statements, map[string]any{"xt": map[string]any{"type": "match", "name": "comment"}})
+	r.Extensions = append([]xtables.Extension{{Name: "comment", Text: strconv.Quote(text)}}, r.Extensions...)
+	r.Extensions[0].Text = "--comment " + r.Extensions[0].Text
+	r.Statements = append([]any{map[string]any{"xt": map[string]any{"type": "match", "name": "comment"}}}, r.Statements...)
 	return r
 }
 
@@ -50,10 +48,8 @@ func routesOfTables(t *testing.T, tables ...nftables.Table) *netReader {
 // The chains of kube-proxy's mode iptables lead to endpoints by the address of the Service
 // and by a port of the node; those of the CNI plugin portmap by a port of the node.
 func TestServicesOfIPTables(t *testing.T) {
-	dnat := rule()
-	dnat.Unknown = []nftables.Unknown{{Name: "DNAT", Bytes: natRangeOf(netip.MustParseAddrPort("10.0.0.2:8080"))}}
-	portmap := rule(matchOf("tcp", "dport", int64(8000)))
-	portmap.Unknown = []nftables.Unknown{{Name: "DNAT", Bytes: natRangeOf(netip.MustParseAddrPort("10.0.0.3:80"))}}
+	dnat := translated(rule(), "10.0.0.2:8080")
+	portmap := translated(rule(matchOf("tcp", "dport", map[string]any{"set": []any{int64(8000), map[string]any{"range": []any{int64(8100), int64(8110)}}}})), "10.0.0.3:80")
 	r := routesOfTables(t, nftables.Table{Family: "ip", Name: "nat", Chains: []*nftables.Chain{
 		{Name: "PREROUTING", Type: "nat", Hook: "prerouting", Rules: []*nftables.Rule{rule(jumpTo("jump", "KUBE-SERVICES")), rule(jumpTo("jump", "CNI-HOSTPORT-DNAT"))}},
 		{Name: "OUTPUT", Type: "nat", Hook: "output", Rules: []*nftables.Rule{rule(jumpTo("jump", "KUBE-SERVICES"))}},
@@ -76,7 +72,10 @@ func TestServicesOfIPTables(t *testing.T) {
 			{Name: "shop/web:http", Protocol: "tcp", Port: 30080, TargetPort: 8080, By: ByIPTables, Chain: "KUBE-SEP-Y"},
 			{Name: "shop/web:http", Protocol: "tcp", Address: "10.96.0.10", Port: 80, TargetPort: 8080, By: ByIPTables, Chain: "KUBE-SEP-Y"},
 		}},
-		{UID: "b", IPs: []string{"10.0.0.3"}, HostPorts: []PodRoute{{Protocol: "tcp", Port: 8000, TargetPort: 80, By: ByIPTables, Chain: "CNI-DN-1"}}},
+		{UID: "b", IPs: []string{"10.0.0.3"}, HostPorts: []PodRoute{
+			{Protocol: "tcp", Port: 8000, TargetPort: 80, By: ByIPTables, Chain: "CNI-DN-1"},
+			{Protocol: "tcp", Port: 8100, LastPort: 8110, TargetPort: 80, By: ByIPTables, Chain: "CNI-DN-1"},
+		}},
 	}
 	if diff := cmp.Diff(want, r.net.Pods); diff != "" || len(r.gaps) > 0 {
 		t.Errorf("gaps %v, pods (-want +got):\n%s", r.gaps, diff)
@@ -129,11 +128,13 @@ func TestConditions(t *testing.T) {
 		a, b, want natCond
 		none       bool
 	}{
-		{natCond{to: wide}, natCond{to: narrow, port: 1}, natCond{to: narrow, port: 1}, false},
+		{natCond{to: wide}, natCond{to: narrow, port: 1, last: 1}, natCond{to: narrow, port: 1, last: 1}, false},
 		{natCond{to: narrow}, natCond{to: wide}, natCond{to: narrow}, false},
 		{natCond{to: narrow}, natCond{to: netip.MustParsePrefix("fd00::/8")}, natCond{}, true},
 		{natCond{protocol: "tcp"}, natCond{protocol: "udp"}, natCond{}, true},
-		{natCond{port: 1}, natCond{port: 2}, natCond{}, true},
+		{natCond{port: 1, last: 1}, natCond{port: 2, last: 2}, natCond{}, true},
+		{natCond{port: 1, last: 9}, natCond{port: 5, last: 20}, natCond{port: 5, last: 9}, false},
+		{natCond{port: 1, last: 9}, natCond{port: 10, last: 20}, natCond{}, true},
 		{natCond{name: "a"}, natCond{name: "b"}, natCond{name: "a"}, false},
 	} {
 		if got, ok := tt.a.and(tt.b); ok == tt.none || ok && got != tt.want {

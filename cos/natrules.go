@@ -1,13 +1,14 @@
 package cos
 
 import (
-	"encoding/binary"
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
+	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 )
 
 // isHostPortChain reports whether a chain is one that makes ports of the node those of pods:
@@ -75,60 +76,60 @@ type natReader struct {
 
 // edges returns the ways of a rule, and whether iptables made it.
 func (r *natReader) edges(rule *nftables.Rule) (all []natEdge, foreign bool) {
-	cond := natCond{name: serviceOfComment(rule.Comment)}
+	conds := []natCond{{name: serviceOfComment(rule.Comment)}}
+	extensions := rule.Extensions
 	for _, s := range rule.Statements {
 		name, body := only(s)
 		switch name {
 		case "match":
-			cond.match(body)
+			conds = r.match(conds, body)
 		case "jump", "goto":
-			all = append(all, natEdge{cond: cond, chain: textAt(body, "target")})
+			all = append(all, edgesTo(conds, textAt(body, "target"))...)
 		case "vmap":
-			all = append(all, r.verdicts(cond, body)...)
+			for _, cond := range conds {
+				all = append(all, r.verdicts(cond, body)...)
+			}
 		case "dnat":
-			all = append(all, r.translations(cond, body)...)
+			for _, cond := range conds {
+				all = append(all, r.translations(cond, body)...)
+			}
 		case "xt":
 			foreign = true
-		}
-	}
-	for _, u := range rule.Unknown {
-		switch u.Name {
-		case "comment":
-			text, _, _ := strings.Cut(string(u.Bytes), "\x00")
-			name := serviceOfComment(text)
-			for i := range all {
-				all[i].cond.name = name
-			}
-			cond.name = name
-		case "DNAT":
-			if nat, ok := natRange(u.Bytes, cond.to); ok {
-				all = append(all, natEdge{cond: cond, nat: nat})
+			if len(extensions) > 0 { // they are in the order of these statements
+				conds, all = extend(conds, all, &extensions[0])
+				extensions = extensions[1:]
 			}
 		}
 	}
 	return all, foreign
 }
 
-// natRange reads the struct nf_nat_range2 of iptables' target DNAT (include/uapi/linux/netfilter/nf_nat.h),
-// whose first address and port packets are sent to. like is of the family that is meant.
-func natRange(b []byte, like netip.Prefix) (netip.AddrPort, bool) {
-	const mapIPs, specified = 1, 2 // NF_NAT_RANGE_MAP_IPS, NF_NAT_RANGE_PROTO_SPECIFIED
-	if len(b) < 40 {
-		return netip.AddrPort{}, false
+// edgesTo returns the ways to a chain of packets of several kinds.
+func edgesTo(conds []natCond, chain string) (all []natEdge) {
+	for _, cond := range conds {
+		all = append(all, natEdge{cond: cond, chain: chain})
 	}
-	flags := binary.LittleEndian.Uint32(b)
-	if flags&mapIPs == 0 {
-		return netip.AddrPort{}, false
+	return all
+}
+
+// extend takes what a match of iptables asks, or where its target sends packets.
+func extend(conds []natCond, all []natEdge, ext *xtables.Extension) ([]natCond, []natEdge) {
+	words := splitRule(ext.Text)
+	switch ext.Name {
+	case "comment", "tcp", "udp", "sctp", "multiport":
+		e := edgeParts{conds: conds}
+		e.options(words)
+		return e.conds, all
+	case "DNAT":
+		if i := slices.Index(words, "--to-destination"); i >= 0 && i+1 < len(words) {
+			if nat, ok := firstOfRange(words[i+1]); ok {
+				for _, cond := range conds {
+					all = append(all, natEdge{cond: cond, nat: nat})
+				}
+			}
+		}
 	}
-	addr := netip.AddrFrom16([16]byte(b[4:20]))
-	if !like.IsValid() && !slices.ContainsFunc(b[8:20], func(c byte) bool { return c != 0 }) || like.Addr().Is4() {
-		addr = netip.AddrFrom4([4]byte(b[4:8]))
-	}
-	port := uint16(0)
-	if flags&specified != 0 {
-		port = binary.BigEndian.Uint16(b[36:])
-	}
-	return netip.AddrPortFrom(addr, port), true
+	return conds, all
 }
 
 // only returns the name and the value of an object's one member.
@@ -152,11 +153,64 @@ func textAt(v any, name string) string {
 	return s
 }
 
-// match adds what a statement asks of the destination. What else it asks makes it no wider.
-func (c *natCond) match(body any) {
-	if op := textAt(body, "op"); op == "==" || op == "in" {
-		c.set(at(body, "left"), at(body, "right"))
+// maxKinds is how many kinds of packets a rule is told to be for: that of one for more is told to
+// be for any.
+const maxKinds = 64
+
+// match adds to each kind of packets what a statement asks of the destination. What else it asks
+// makes it no wider. Of several ports or protocols, each makes a kind.
+func (r *natReader) match(conds []natCond, body any) []natCond {
+	if op := textAt(body, "op"); op != "==" && op != "in" {
+		return conds
 	}
+	left, right := at(body, "left"), at(body, "right")
+	values := []any{right}
+	if several := r.members(right); isSeveral(left) && len(several) > 0 {
+		values = several
+	}
+	return each(conds, len(values), func(c *natCond, i int) { c.set(left, values[i]) })
+}
+
+// each makes of each kind of packets n, as set says; it leaves them as they are where they would
+// be too many.
+func each(conds []natCond, n int, set func(c *natCond, i int)) (all []natCond) {
+	if n == 0 || n*len(conds) > maxKinds {
+		return conds
+	}
+	for _, cond := range conds {
+		for i := range n {
+			c := cond
+			set(&c, i)
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// isSeveral reports whether an expression is one of which each value makes a kind of packets.
+func isSeveral(left any) bool {
+	name, body := only(left)
+	return name == "payload" && textAt(body, "field") == "dport" || name == "meta" && textAt(body, "key") == "l4proto"
+}
+
+// members returns the elements of a set, by its name or as it stands in a rule; nil if it is none.
+func (r *natReader) members(v any) (all []any) {
+	if name, ok := v.(string); ok {
+		if s := r.sets[strings.TrimPrefix(name, "@")]; s != nil && name[0] == '@' {
+			for i := range s.Elements {
+				all = append(all, s.Elements[i].Value)
+			}
+		}
+	} else if name, body := only(v); name == "set" {
+		all, _ = body.([]any)
+	}
+	for i := range all {
+		if name, body := only(all[i]); name == "elem" {
+			all = slices.Clone(all)
+			all[i] = at(body, "val")
+		}
+	}
+	return all
 }
 
 // set sets what an expression of packets is to be.
@@ -169,8 +223,8 @@ func (c *natCond) set(left, right any) {
 				c.to = to
 			}
 		case "dport":
-			if port, ok := right.(int64); ok && port == int64(uint16(port)) { //nolint:gosec // it is what is asked
-				c.port = uint16(port) //nolint:gosec // as above
+			if port, last, ok := portsOf(right); ok {
+				c.port, c.last = port, last
 			}
 			if protocol != "th" {
 				c.protocol = protocol
@@ -183,6 +237,22 @@ func (c *natCond) set(left, right any) {
 			}
 		}
 	}
+}
+
+// portsOf returns the ports that a value stands for: one, or a range.
+func portsOf(v any) (port, last uint16, ok bool) {
+	first, end := v, v
+	if name, body := only(v); name == "range" {
+		if list, _ := body.([]any); len(list) == 2 {
+			first, end = list[0], list[1]
+		}
+	}
+	a, isFirst := first.(int64)
+	b, isEnd := end.(int64)
+	if !isFirst || !isEnd || a < 0 || a > b || b > math.MaxUint16 {
+		return 0, 0, false
+	}
+	return uint16(a), uint16(b), true
 }
 
 // prefixOf returns the addresses that a value stands for; not valid if it is another.

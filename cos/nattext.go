@@ -19,17 +19,35 @@ func graphOfXTable(t *xtables.Table) *natGraph {
 	g.starts = []string{"PREROUTING", "OUTPUT"}
 	for _, c := range t.Chains {
 		for _, rule := range c.Rules {
-			if e, ok := edgeOfText(rule.Text); ok {
-				g.edges[c.Name] = append(g.edges[c.Name], e)
-			}
+			g.edges[c.Name] = append(g.edges[c.Name], edgesOfText(rule.Text)...)
 		}
 	}
 	return g
 }
 
-// edgeOfText returns the way of a rule as iptables-save writes it, if it has one.
-func edgeOfText(text string) (e natEdge, ok bool) {
-	words := splitRule(text)
+// edgeParts are what the options of a rule of iptables ask of packets, and where it sends them.
+type edgeParts struct {
+	conds []natCond
+	chain string
+	nat   netip.AddrPort
+	ok    bool // it sends them somewhere
+}
+
+// edgesOfText returns the ways of a rule as iptables-save writes it, if it has any.
+func edgesOfText(text string) (all []natEdge) {
+	e := edgeParts{conds: []natCond{{}}}
+	e.options(splitRule(text))
+	if !e.ok {
+		return nil
+	}
+	for _, cond := range e.conds {
+		all = append(all, natEdge{cond: cond, chain: e.chain, nat: e.nat})
+	}
+	return all
+}
+
+// options takes the options of a rule, or those of one of its matches.
+func (e *edgeParts) options(words []string) {
 	for i := 0; i+1 < len(words); i++ {
 		value := words[i+1]
 		if words[i] == "!" { // what is not so makes the rule no wider
@@ -38,27 +56,48 @@ func edgeOfText(text string) (e natEdge, ok bool) {
 		}
 		switch words[i] {
 		case "-d", "--destination":
-			e.cond.to = prefixOfText(value)
+			e.each(func(c *natCond) { c.to = prefixOfText(value) })
 		case "-p", "--protocol":
-			e.cond.protocol = value
-		case "--dport", "--destination-port":
-			if port, err := strconv.ParseUint(value, 10, 16); err == nil { // a range is any
-				e.cond.port = uint16(port)
-			}
+			e.each(func(c *natCond) { c.protocol = value })
+		case "--dport", "--destination-port", "--dports", "--destination-ports":
+			e.ports(value)
 		case "--comment":
-			e.cond.name = serviceOfComment(value)
+			e.each(func(c *natCond) { c.name = serviceOfComment(value) })
 		case "-j", "-g", "--jump", "--goto":
-			e.chain, ok = value, true
+			e.chain, e.ok = value, true
 		case "--to-destination":
-			e.nat, ok = firstOfRange(value)
+			e.nat, e.ok = firstOfRange(value)
 			e.chain = ""
-			return e, ok
+			return
 		default:
 			continue
 		}
 		i++
 	}
-	return e, ok
+}
+
+func (e *edgeParts) each(set func(*natCond)) {
+	for i := range e.conds {
+		set(&e.conds[i])
+	}
+}
+
+// ports takes ports and ranges of them, separated by commas. What is no list of ports is any.
+func (e *edgeParts) ports(text string) {
+	var spans [][2]uint16
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(part, ":")
+		if !isRange {
+			last = first
+		}
+		a, err := strconv.ParseUint(first, 10, 16)
+		b, other := strconv.ParseUint(last, 10, 16)
+		if err != nil || other != nil || a > b {
+			return
+		}
+		spans = append(spans, [2]uint16{uint16(a), uint16(b)})
+	}
+	e.conds = each(e.conds, len(spans), func(c *natCond, i int) { c.port, c.last = spans[i][0], spans[i][1] })
 }
 
 // splitRule splits a rule at spaces, but for those in quotes.
@@ -132,7 +171,7 @@ func cutPort(s string) (addr, port string, ok bool) {
 
 // routesOfIPVS returns the ways of a service of IPVS.
 func routesOfIPVS(s *ipvs.Service) (all []natRoute) {
-	cond := natCond{protocol: s.Protocol, port: s.Port}
+	cond := natCond{protocol: s.Protocol, port: s.Port, last: s.Port}
 	if s.Address.IsValid() && s.Mark == 0 {
 		cond.to = netip.PrefixFrom(s.Address, s.Address.BitLen())
 	}

@@ -16,6 +16,7 @@ type PodRoute struct {
 	Protocol   string `json:"protocol" jsonx:"null"` // tcp, udp or sctp; empty: any
 	Address    string `json:"address" jsonx:"null"`  // that they are sent to, or a network; empty: any of the node's, or several
 	Port       uint16 `json:"port" jsonx:"null"`     // 0: any
+	LastPort   uint16 `json:"lastPort,omitempty"`    // of a range that begins with Port; 0: Port alone
 	TargetPort uint16 `json:"targetPort"`            // of the pod
 	By         string `json:"by"`                    // what brings them: one of the constants
 	Chain      string `json:"chain" jsonx:"null"`    // whose rule translates the address
@@ -81,6 +82,9 @@ func (r *netReader) joinServices() {
 func (p *PodNetwork) add(route *natRoute) {
 	to := PodRoute{
 		Name: route.cond.name, Protocol: route.cond.protocol, Port: route.cond.port, TargetPort: route.nat.Port(), By: route.by, Chain: route.chain,
+	}
+	if route.cond.last != route.cond.port {
+		to.LastPort = route.cond.last
 	}
 	if to.TargetPort == 0 {
 		to.TargetPort = to.Port

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -189,44 +190,85 @@ type synproxyPriv struct {
 	MSS     uint16 `kernel:"info.mss"`
 }
 
-// iptables' matches and targets are told by name: what they are set up with is kept as bytes.
+// iptables' matches and targets are told by name, as nft has them, and with their options as
+// iptables-save has these.
 func onMatch(d *decoder, info *opsInfo, private vmem.VirtAddr) error {
-	return d.compat("match", "xt_match", info, private)
+	name, revision, data, err := d.compat("match", "xt_match", info, private)
+	if err != nil {
+		return err
+	}
+	d.extend("match", xtables.FormatMatch(d.family(), name, revision, data, d.r.setName))
+	return nil
 }
 
 func onTarget(d *decoder, info *opsInfo, private vmem.VirtAddr) error {
-	return d.compat("target", "xt_target", info, private)
+	name, revision, data, err := d.compat("target", "xt_target", info, private)
+	if err != nil {
+		return err
+	}
+	d.extend("target", xtables.FormatTarget(d.family(), name, revision, data))
+	return nil
 }
 
-func (d *decoder) compat(kind, structure string, info *opsInfo, private vmem.VirtAddr) error {
+// family is that by which iptables knows the layout of addresses.
+func (d *decoder) family() string {
+	if d.table.Family == "ip6" {
+		return "ip6"
+	}
+	return "ip"
+}
+
+func (r *reader) setName(index uint16) string {
+	if r.ipsets == nil {
+		r.ipsets = xtables.SetNames(r.ctx, r.src.K, r.src.Mods, r.ns)
+	}
+	return r.ipsets(index)
+}
+
+// An extension is a match or a target of iptables.
+type extension struct {
+	kind string
+	ext  xtables.Extension
+}
+
+func (e *extension) text() string { return fmt.Sprintf("xt %s %s", e.kind, quote(e.ext.Name)) }
+func (e *extension) json() any {
+	return object{"xt": object{"type": e.kind, "name": e.ext.Name}}
+}
+
+func (d *decoder) extend(kind string, ext xtables.Extension) {
+	d.rule.Extensions = append(d.rule.Extensions, ext)
+	d.emit(&extension{kind, ext})
+}
+
+// compat reads the struct xt_match or xt_target of an expression, and what it is set up with.
+func (d *decoder) compat(kind, structure string, info *opsInfo, private vmem.VirtAddr) (name string, revision uint8, data []byte, err error) {
 	types, _ := d.r.src.Types(structure, "x_tables", "nft_compat")
 	b := kstruct.NewBinder(types)
-	name := kstruct.BindMember(b, structure, "name")
-	size := kstruct.BindField[uint32](b, structure, kind+"size")
+	nameIn := kstruct.BindMember(b, structure, "name")
+	revisionIn := kstruct.BindField[uint8](b, structure, "revision")
+	sizeIn := kstruct.BindField[uint32](b, structure, kind+"size")
 	if err := b.Err(); err != nil {
-		return err
+		return "", 0, nil, err
 	}
 	if !nfkit.Plausible(info.data) {
-		return nfkit.Pointer(structure, info.data)
+		return "", 0, nil, nfkit.Pointer(structure, info.data)
 	}
-	s, err := d.r.src.Mem().CString(name.Of(info.data), 32)
-	if err != nil {
-		return err
+	mem := d.r.src.Mem()
+	if name, err = mem.CString(nameIn.Of(info.data), 32); err != nil {
+		return "", 0, nil, err
 	}
-	if !nfkit.Printable(s) {
-		return nfkit.Corrupt("%s %q", structure, s)
+	if !nfkit.Printable(name) {
+		return "", 0, nil, nfkit.Corrupt("%s %q", structure, name)
 	}
-	n, err := size.Load(d.r.src.Mem(), info.data)
-	if err != nil {
-		return err
+	if revision, err = revisionIn.Load(mem, info.data); err != nil {
+		return "", 0, nil, err
 	}
-	u := Unknown{Name: s}
-	if u.Bytes, err = d.compatBytes(strings.Contains(info.kind, "large"), private, n, info.size-8); err != nil {
-		return err
+	size, err := sizeIn.Load(mem, info.data)
+	if err == nil {
+		data, err = d.compatBytes(strings.Contains(info.kind, "large"), private, size, info.size-8)
 	}
-	d.rule.Unknown = append(d.rule.Unknown, u)
-	d.say(fmt.Sprintf("xt %s %s", kind, quote(s)), object{"xt": object{"type": kind, "name": s}})
-	return nil
+	return name, revision, data, err
 }
 
 // maxCompat bounds what a match or a target of iptables is set up with.

@@ -53,6 +53,9 @@ func (d *decoder) finish() {
 		d.rule.Statements = append(d.rule.Statements, s.json())
 	}
 	d.rule.Text = strings.Join(words, " ")
+	if ofIPTables(d.table) {
+		d.rule.IPTables = d.iptables()
+	}
 }
 
 // emit adds a statement. What does more than to compare sees packets that a comparison before

@@ -185,3 +185,60 @@ func TestTruthIsRich(t *testing.T) {
 		}
 	})
 }
+
+// iptablesLines returns what iptables-save says of a table, by tables: without counts, which move,
+// and comments, and with its chains in order of their names.
+func iptablesLines(text string) map[string][]string {
+	out := map[string][]string{}
+	table := ""
+	for l := range strings.Lines(text) {
+		l = strings.TrimSpace(regexp.MustCompile(`\[\d+:\d+\] ?`).ReplaceAllString(l, ""))
+		switch {
+		case l == "" || l[0] == '#' || l == "COMMIT":
+		case l[0] == '*':
+			table = l
+			out[table] = []string{}
+		default:
+			out[table] = append(out[table], l)
+		}
+	}
+	for _, lines := range out {
+		chain := func(l string) string {
+			if f := strings.Fields(l); f[0] == "-A" {
+				return "~" + f[1]
+			}
+			return strings.Fields(l)[0]
+		}
+		slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(chain(a), chain(b)) })
+	}
+	return out
+}
+
+// The rules of tables that iptables made are those of iptables-save, with all matches and targets.
+func TestTrueIPTables(t *testing.T) {
+	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		rules := 0
+		for _, ns := range n.Namespaces {
+			tables := ruleset(t, n, ns)
+			for family, file := range map[string]string{"ip": "iptables-save", "ip6": "ip6tables-save"} {
+				truth, _ := n.Truth(t, ns.Inum, file)
+				var got strings.Builder
+				for _, table := range tables {
+					if table.Family == family {
+						got.WriteString(table.IPTables())
+					}
+				}
+				want := iptablesLines(truth)
+				for _, lines := range want {
+					rules += len(lines)
+				}
+				if d := cmp.Diff(want, iptablesLines(got.String())); d != "" {
+					t.Errorf("%v, %s (-truth +image):\n%s", ns, family, d)
+				}
+			}
+		}
+		if rules < 50 {
+			t.Errorf("%d rules were compared", rules)
+		}
+	})
+}

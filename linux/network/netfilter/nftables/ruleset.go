@@ -22,6 +22,7 @@ import (
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
+	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -61,12 +62,16 @@ type Rule struct {
 	Comment    string        `json:"comment,omitempty"`
 	Statements []any         `json:"expr,omitempty"`    // as the JSON of nft has them
 	Unknown    []Unknown     `json:"unknown,omitempty"` // expressions that are not known, or could not be read
+	// Extensions are the matches and targets of iptables in the rule. IPTables is the rule as
+	// iptables-save writes it, where it can: in the tables that iptables makes.
+	Extensions []xtables.Extension `json:"extensions,omitempty"`
+	IPTables   string              `json:"iptables,omitempty"`
 	Addr       vmem.VirtAddr `json:"address"`           // of struct nft_rule
 }
 
 // An Unknown is an expression that this package does not know.
 type Unknown struct {
-	Name  string `json:"name"`            // of the expression, such as osf, or what iptables calls it
+	Name  string `json:"name"`            // of the expression, such as osf
 	Bytes []byte `json:"bytes,omitempty"` // what it is set up with
 }
 
@@ -192,6 +197,7 @@ type reader struct {
 	jiffies jiffies.Time
 	timeErr error
 	devices map[uint32]string
+	ipsets  func(uint16) string // names of ipset's sets, once they were asked for
 	ops     map[vmem.VirtAddr]*opsInfo
 	binds   map[string]any // views of expressions by their structure
 	sets    map[vmem.VirtAddr]*Set

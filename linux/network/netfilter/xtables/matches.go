@@ -42,6 +42,26 @@ func init() {
 	}
 }
 
+// FormatMatch returns a match of a rule of ip or ip6 as iptables-save writes its options, by what it
+// is set up with; with its bytes where its layout is not known. It is for who has matches of
+// iptables elsewhere than in its tables: nf_tables does. sets gives the names of ipset's sets, as
+// [SetNames] does.
+func FormatMatch(family, name string, revision uint8, data []byte, sets func(uint16) string) Extension {
+	m := Extension{Name: name, Revision: revision}
+	(&reader{sets: sets}).formatMatch(family, &m, data)
+	return m
+}
+
+// FormatTarget is [FormatMatch] for a target.
+func FormatTarget(family, name string, revision uint8, data []byte) Extension {
+	t := Extension{Name: name, Revision: revision}
+	formatTarget(family, &t, data)
+	return t
+}
+
+// Word is the name by which iptables-save has a match: that of an old one where it was asked for so.
+func (e *Extension) Word() string { return matchWord(e) }
+
 // formatMatch writes the options of a match, or keeps its bytes.
 func (r *reader) formatMatch(family string, m *Extension, data []byte) {
 	f, ok := matchFormats[extKey{m.Name, m.Revision}]

@@ -2,11 +2,15 @@ package xtables
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"maps"
 
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/module"
+	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/linux/network/netfilter/ipset"
 	"github.com/nodelens/nodelens/vmem"
@@ -390,18 +394,24 @@ func (r *reader) extName(at vmem.VirtAddr, v *extView, what string) (n extName, 
 // setName returns the name of ipset's set of a number.
 func (r *reader) setName(index uint16) string {
 	if r.sets == nil {
-		names := map[uint16]string{}
-		for s, err := range ipset.Sets(r.ctx, r.src.K, r.src.Mods, r.ns) {
-			if err == nil {
-				names[s.Index] = s.Name
-			}
-		}
-		r.sets = func(i uint16) string {
-			if name, ok := names[i]; ok {
-				return name
-			}
-			return fmt.Sprint("#", i)
-		}
+		r.sets = SetNames(r.ctx, r.src.K, r.src.Mods, r.ns)
 	}
 	return r.sets(index)
+}
+
+// SetNames returns what gives the names of ipset's sets of a namespace, by their numbers; of one
+// that is not known, # and the number.
+func SetNames(ctx context.Context, k *linux.Kernel, mods *module.Set, ns *network.Namespace) func(uint16) string {
+	names := map[uint16]string{}
+	for s, err := range ipset.Sets(ctx, k, mods, ns) {
+		if err == nil {
+			names[s.Index] = s.Name
+		}
+	}
+	return func(i uint16) string {
+		if name, ok := names[i]; ok {
+			return name
+		}
+		return fmt.Sprint("#", i)
+	}
 }
