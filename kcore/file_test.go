@@ -159,6 +159,7 @@ func TestNotes(t *testing.T) {
 	for i, v := range []uint64{0x80050033, 0, 0x7f00dead0000, 0x1234000, 0x1770f0} {
 		binary.LittleEndian.PutUint64(cpu[392+8*i:], v)
 	}
+	binary.LittleEndian.PutUint64(cpu[384:], 0xfffffe0000000000)
 	var data []byte
 	for _, n := range [][]byte{coretest.Note("CORE", 1, []byte("prstatus")), coretest.Note("QEMU", 0, cpu), coretest.Note("VMCOREINFO", 0, []byte("OSRELEASE=6.1.0\nNUMBER(phys_base)=-12582912\n"))} {
 		data = append(data, n...)
@@ -168,7 +169,7 @@ func TestNotes(t *testing.T) {
 	if len(f.Notes()) != 3 || f.Notes()[0].Name != "CORE" || string(f.Notes()[0].Desc) != "prstatus" || len(f.Gaps()) != 0 {
 		t.Errorf("notes %v, gaps %v", f.Notes(), f.Gaps())
 	}
-	want := []vmcoreinfo.CPU{{CR0: 0x80050033, CR2: 0x7f00dead0000, CR3: 0x1234000, CR4: 0x1770f0}}
+	want := []vmcoreinfo.CPU{{CR0: 0x80050033, CR2: 0x7f00dead0000, CR3: 0x1234000, CR4: 0x1770f0, IDT: 0xfffffe0000000000}}
 	if d := cmp.Diff(want, f.CPUs()); d != "" {
 		t.Errorf("CPUs (-want +got):\n%s", d)
 	}

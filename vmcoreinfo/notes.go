@@ -1,6 +1,10 @@
 package vmcoreinfo
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/nodelens/nodelens/vmem"
+)
 
 // A Note is an entry of a PT_NOTE segment of an ELF file (elf(5)).
 type Note struct {
@@ -49,9 +53,10 @@ func cString(b []byte) string {
 	return string(b)
 }
 
-// A CPU is the part of a virtual CPU's state that says which page tables it used.
+// A CPU is the part of a virtual CPU's state that says which page tables it used, and which interrupt descriptor table.
 type CPU struct {
-	CR0, CR2, CR3, CR4 uint64 // control registers (Intel SDM, "Control Registers")
+	CR0, CR2, CR3, CR4 uint64        // control registers (Intel SDM, "Control Registers")
+	IDT                vmem.VirtAddr // what IDTR holds: the address of the table
 }
 
 // ParseCPUs returns the states that are in QEMU's notes among those given.
@@ -65,7 +70,8 @@ func ParseCPUs(notes []Note) []CPU {
 			continue
 		}
 		cr := func(i int) uint64 { return binary.LittleEndian.Uint64(n.Desc[controls+8*i:]) }
-		cpus = append(cpus, CPU{CR0: cr(0), CR2: cr(2), CR3: cr(3), CR4: cr(4)})
+		idt := n.Desc[controls-24:] // the last of the segments: selector, limit, flags, padding, base
+		cpus = append(cpus, CPU{CR0: cr(0), CR2: cr(2), CR3: cr(3), CR4: cr(4), IDT: vmem.VirtAddr(binary.LittleEndian.Uint64(idt[16:]))})
 	}
 	return cpus
 }

@@ -10,7 +10,9 @@ import (
 // tables are what is read, in the order of the report. Each function yields the hooks of a table or of several
 // that belong together, and is in a file of its own.
 var tables = [...]func(*reader){
+	readSyscallEntries,
 	readSyscalls,
+	readIDT,
 	readNetfilter,
 }
 
