@@ -40,6 +40,7 @@ type Checker struct {
 	symbols *module.Symbolizer
 	tasks   []*linux.Task
 	code    []codeRange // by address
+	ftrace  *ftraceOps
 	gaps    []vmem.Gap
 }
 
@@ -75,6 +76,18 @@ func (c *Checker) addCode(ctx context.Context, more []Code) (err error) {
 	for _, m := range c.modules.Modules() {
 		c.addModule(m)
 	}
+	if c.symbols, err = module.NewSymbolizer(ctx, c.modules, nil); err != nil {
+		return err
+	}
+	c.gaps = append(c.gaps, c.symbols.Gaps()...)
+	c.add(more)
+	c.ftrace = c.readFtraceOps(ctx)
+	c.add(c.ftrace.trampolines())
+	return ctx.Err()
+}
+
+// add adds ranges of code.
+func (c *Checker) add(more []Code) {
 	var regions []module.Region
 	for i := range more {
 		x := &more[i]
@@ -82,10 +95,7 @@ func (c *Checker) addCode(ctx context.Context, more []Code) (err error) {
 		regions = append(regions, module.Region{Range: x.Range, Name: x.Symbol, Owner: x.Owner})
 	}
 	slices.SortStableFunc(c.code, func(a, b codeRange) int { return cmp.Compare(a.Start, b.Start) })
-	if c.symbols, err = module.NewSymbolizer(ctx, c.modules, regions); err == nil {
-		c.gaps = append(c.gaps, c.symbols.Gaps()...)
-	}
-	return err
+	c.symbols = c.symbols.With(regions)
 }
 
 // addText adds the code of the kernel's image, from _stext up to _etext: all symbol files have these. What is used while

@@ -13,6 +13,7 @@ var tables = [...]func(*reader){
 	readSyscallEntries,
 	readSyscalls,
 	readIDT,
+	readFtrace,
 	readNetfilter,
 }
 

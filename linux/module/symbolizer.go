@@ -96,10 +96,7 @@ func NewSymbolizer(ctx context.Context, s *Set, regions []Region) (*Symbolizer, 
 			z.areas = append(z.areas, owned{area: a.Range, owner: m.Name, symbols: entries})
 		}
 	}
-	for _, r := range regions {
-		z.areas = append(z.areas, owned{area: r.Range, owner: r.Owner, symbols: []entry{{uint64(r.Range.Start), r.Name}}})
-	}
-	slices.SortStableFunc(z.areas, func(a, b owned) int { return cmp.Compare(a.area.Start, b.area.Start) })
+	z.addRegions(regions)
 	return z, nil
 }
 
@@ -253,4 +250,20 @@ func (z *Symbolizer) Find(name string) (vmem.VirtAddr, bool) {
 		}
 	}
 	return 0, false
+}
+
+// With returns a Symbolizer that knows of more regions, too.
+func (z *Symbolizer) With(regions []Region) *Symbolizer {
+	more := *z
+	more.areas = slices.Clone(z.areas)
+	more.addRegions(regions)
+	return &more
+}
+
+// addRegions adds regions.
+func (z *Symbolizer) addRegions(regions []Region) {
+	for _, r := range regions {
+		z.areas = append(z.areas, owned{area: r.Range, owner: r.Owner, symbols: []entry{{uint64(r.Range.Start), r.Name}}})
+	}
+	slices.SortStableFunc(z.areas, func(a, b owned) int { return cmp.Compare(a.area.Start, b.area.Start) })
 }
