@@ -74,6 +74,14 @@ func (s *Set) checks() map[string]func(vmem.VirtAddr) bool {
 	}
 	return map[string]func(vmem.VirtAddr) bool{
 		progIDR: func(a vmem.VirtAddr) bool { return s.isIDR(a, isProgram) },
+		mapIDR: func(a vmem.VirtAddr) bool {
+			return s.isIDR(a, func(at vmem.VirtAddr, id uint32) bool { m, err := s.readMap(at); return err == nil && m.ID == id })
+		},
+		linkIDR: func(a vmem.VirtAddr) bool {
+			return s.isIDR(a, func(at vmem.VirtAddr, id uint32) bool { l, err := s.readLink(at); return err == nil && l.ID == id })
+		},
+		"trampoline_table":     s.isTrampolineTable,
+		"trampoline_key_table": s.isTrampolineTable,
 		btfIDR: func(a vmem.VirtAddr) bool {
 			return s.isIDR(a, func(at vmem.VirtAddr, id uint32) bool { b, err := s.readBTF(at); return err == nil && b.ID == id })
 		},

@@ -233,6 +233,7 @@ func (s *Set) complete(p *Program) {
 	s.readUsedMaps(p, object)
 	p.BTF = s.idOf(p.aux.BTF)
 	s.readFunctions(p, object)
+	s.readTarget(p, object)
 }
 
 // readStats adds up what CPUs counted.

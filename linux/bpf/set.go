@@ -1,23 +1,34 @@
 package bpf
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/module"
+	"github.com/nodelens/nodelens/linux/network"
+	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // Options are the settings of Open. A nil pointer means the zero value.
 type Options struct {
 	// Tasks are the processes whose descriptors and mounts are looked at for who holds what.
-	// Nil: nothing is told of holders and pins.
+	// Nil: nothing is told of holders, pins and filters of system calls.
 	Tasks []*linux.Task
+	// Descriptors returns those of a process where they were read before. Nil: they are read.
+	Descriptors func(t *linux.Task) []linux.FD
+	// Modules are those whose tracepoints are looked at. Nil: only those of the kernel itself are.
+	Modules *module.Set
+	// Symbols tells functions by their addresses. Nil: the kernel's symbols do, but not those of modules.
+	Symbols *module.Symbolizer
+	// Network and Sockets are what was read of devices and sockets, some of which have programs. Nil: nothing is
+	// told of these attachments.
+	Network []*network.Configuration
+	Sockets []*socket.Socket
 }
 
 // A Set is what the kernel has of BPF. It is immutable and safe for concurrent use.
@@ -36,6 +47,17 @@ type Set struct {
 	refused     map[vmem.VirtAddr]bool
 	subprograms map[vmem.VirtAddr]*Program // by struct bpf_prog
 	images      []Image
+	maps        []*Map
+	mapAt       map[vmem.VirtAddr]*Map
+	links       []*Link
+	linkAt      map[vmem.VirtAddr]*Link
+	attachedBy  map[vmem.VirtAddr]bool    // links that are told where they attach a program
+	perfEvents  map[vmem.VirtAddr][]Owner // that processes have open
+	perfLinks   map[vmem.VirtAddr]uint32  // links by the perf event
+	cgroups     []*Cgroup
+	emptyArrays map[vmem.VirtAddr]bool // of programs
+	trampolines []*Trampoline
+	classic     []*ClassicFilter
 	btfs        []*BTF
 	btfAt       map[vmem.VirtAddr]*BTF
 	fromCode    map[string]vmem.VirtAddr // variables that were looked for in code, 0 for none
@@ -51,10 +73,23 @@ type views struct {
 	progs progViews
 	ksyms ksymViews
 	btf   btfViews
+
+	maps    mapViews
+	links   linkViews
+	holders holderViews
+	pins    pinViews
+	cgroups cgroupViews
+	tramps  trampolineViews
+	trace   tracepointViews
+	others  otherViews
 }
 
 func bindViews(types *isf.File) *views {
-	return &views{progs: bindPrograms(types), ksyms: bindKsyms(types), btf: bindBTF(types)}
+	return &views{
+		progs: bindPrograms(types), ksyms: bindKsyms(types), btf: bindBTF(types), maps: bindMaps(types), links: bindLinks(types),
+		holders: bindHolders(types), pins: bindPins(types), cgroups: bindCgroups(types), tramps: bindTrampolines(types),
+		trace: bindTracepoints(types), others: bindOthers(types),
+	}
 }
 
 // Open reads what the kernel has of BPF. What was lost is among [Set.Gaps]. The error is the
@@ -63,6 +98,8 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Set, error) {
 	s := &Set{
 		ctx: ctx, k: k, mem: k.Space(), objects: k.Objects(), views: bindViews(k.Symbols()),
 		byAddr: map[vmem.VirtAddr]*Program{}, refused: map[vmem.VirtAddr]bool{}, subprograms: map[vmem.VirtAddr]*Program{},
+		mapAt: map[vmem.VirtAddr]*Map{}, linkAt: map[vmem.VirtAddr]*Link{}, attachedBy: map[vmem.VirtAddr]bool{},
+		perfEvents: map[vmem.VirtAddr][]Owner{}, perfLinks: map[vmem.VirtAddr]uint32{}, emptyArrays: map[vmem.VirtAddr]bool{},
 		btfAt: map[vmem.VirtAddr]*BTF{}, fromCode: map[string]vmem.VirtAddr{}, whole: map[string]bool{},
 	}
 	if opts != nil {
@@ -71,7 +108,11 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Set, error) {
 	k.Physical().Refresh()
 	s.boot, _ = k.BootTime()
 	s.cpus, _ = s.objects.CPUs()
-	for _, read := range []func(){s.readPrograms, s.readBTFs, s.readImages, s.settle} {
+	for _, read := range []func(){
+		s.readPrograms, s.readImages, s.readMaps, s.readHolders, s.readPins, s.readLinks, s.readUsed, s.readBTFs,
+		s.readCgroups, s.readTrampolines, s.readTracepoints, s.readPerfEvents, s.readEvents, s.readMapPrograms, s.readNamespaces,
+		s.readNetwork, s.readSeccomp, s.settle,
+	} {
 		if read(); ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -161,27 +202,4 @@ func (s *Set) addProgram(at vmem.VirtAddr, source Sources) *Program {
 	s.programs = append(s.programs, p)
 	s.complete(p)
 	return p
-}
-
-// settle joins what was found.
-func (s *Set) settle() {
-	for at := range maps.Keys(s.subprograms) { // those that were met before the program whose they are
-		if p := s.byAddr[at]; p != nil && p.raw.IsFunc {
-			delete(s.byAddr, at)
-		}
-	}
-	s.programs = slices.DeleteFunc(s.programs, func(p *Program) bool { return s.byAddr[p.Address] != p })
-	for i := range s.images {
-		m := &s.images[i]
-		if p := cmp.Or(s.subprograms[m.prog], s.byAddr[m.prog]); p != nil {
-			m.Program = p.ID
-		}
-	}
-	s.settleBTFs()
-	for _, p := range s.programs {
-		p.Hidden = p.Sources&InIDR == 0 && p.References > 0 && !p.classic && s.whole[progIDR]
-	}
-	slices.SortStableFunc(s.programs, func(a, b *Program) int {
-		return cmp.Or(cmp.Compare(a.ID-1, b.ID-1), cmp.Compare(a.Address, b.Address)) // 0 comes last
-	})
 }
