@@ -4,7 +4,9 @@
 # CGROUP_DRIVER in the environment may be cgroupfs; the default is systemd. EXHAUST, if
 # not empty, takes the pods of guest/exhaust.json instead; NET those of guest/net.json,
 # and adds the cases of the network, with SOCKETS sockets in one process, 2800 if it
-# is empty. NET needs a ROOTFS made with NET.
+# is empty. NET needs a ROOTFS made with NET, and so does KERNEL, which adds the cases of
+# BPF, probes and settings; it needs clang, libbpf-dev and zlib1g-dev.
+# ROOTKIT, with KERNEL, names a directory of the modules of guest/rootkit, built for the kernel.
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 ROOTFS KERNEL OUT.img" >&2; exit 2; }
 lab=$(dirname "$(realpath "$0")")
@@ -45,7 +47,7 @@ if [ "${EXHAUST:-}" ]; then
 fi
 
 conflist=$lab/guest/cni.conflist
-rm -rf "$root/opt/lab/netrules" "$root/opt/lab/net.env"
+rm -rf "$root/opt/lab/netrules" "$root/opt/lab/net.env" "$root/opt/lab/bpf" "$root/opt/lab/rootkit"
 if [ "${NET:-}" ]; then
 	pods=$lab/guest/net.json
 	conflist=$lab/guest/net.conflist
@@ -54,6 +56,21 @@ if [ "${NET:-}" ]; then
 	cp -r "$lab/guest/netrules" "$root/opt/lab/"
 	echo "SOCKETS=${SOCKETS:-}" >"$root/opt/lab/net.env"
 	"$work/mkimage" -name registry.example/lab/net:1.0 "$images/net.tar" "$root/usr/local/bin/net=bin/net"
+fi
+
+if [ "${KERNEL:-}" ]; then
+	mkdir -p "$root/opt/lab/bpf"
+	for object in cases ops; do
+		"${CLANG:-clang}" -O2 -g -Wall -target bpf -D__TARGET_ARCH_x86 -I/usr/include/x86_64-linux-gnu \
+			-c "$lab/guest/kernel/$object.bpf.c" -o "$root/opt/lab/bpf/$object.bpf.o"
+	done
+	compile "$root/usr/local/bin/bpfcases" -Wno-unused-parameter "$lab/guest/kernel/bpfcases.c" -lbpf -lelf -lz
+	install "$lab/guest/kernelnode" "$root/usr/local/sbin/"
+fi
+if [ "${ROOTKIT:-}" ]; then
+	mkdir -p "$root/opt/lab/rootkit"
+	cp "$ROOTKIT"/*.ko "$root/opt/lab/rootkit/"
+	install "$lab/guest/rootkitnode" "$root/usr/local/sbin/"
 fi
 
 # Configuration.

@@ -34,7 +34,7 @@ type archive struct {
 }
 
 // writeArchive writes the whole archive to out and waits until it is on the disk.
-func writeArchive(out string, network bool, files []string) (err error) {
+func writeArchive(out string, parts parts, files []string) (err error) {
 	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
@@ -46,14 +46,22 @@ func writeArchive(out string, network bool, files []string) (err error) {
 	}
 	a.node()
 	a.processes()
-	if network {
-		a.network()
-	}
+	a.more(parts)
 	a.add("truth/clock", clocks())
 	if a.err == nil {
 		a.err = a.tar.Close()
 	}
 	return errors.Join(a.err, f.Sync())
+}
+
+// more adds the parts. The network is the last, for its states pass soonest.
+func (a *archive) more(parts parts) {
+	if parts.kernel {
+		a.kernel()
+	}
+	if parts.network {
+		a.network()
+	}
 }
 
 func (a *archive) node() {

@@ -1,10 +1,11 @@
 // Nodetruth writes down, inside a lab node, what the node's own /proc says of it.
 //
-//	nodetruth [-net] [-signal PID,...] -out DEVICE [FILE ...]
+//	nodetruth [-net] [-kernel] [-signal PID,...] -out DEVICE [FILE ...]
 //
 // It waits until no process comes or goes, writes a tar archive to DEVICE, and makes sure that the processes are still the same; otherwise it begins again.
 // The named files go into the archive too, under their base names. With -net it also has what
-// programs like ss, ip, nft and conntrack say in each network namespace. The processes that -signal names get SIGUSR1 before: they have states that pass. The archive's layout is described in the README of the lab.
+// programs like ss, ip, nft and conntrack say in each network namespace, with -kernel what the kernel says of its settings,
+// probes and BPF programs. The processes that -signal names get SIGUSR1 before: they have states that pass. The archive's layout is described in the README of the lab.
 package main
 
 import (
@@ -23,19 +24,24 @@ func main() {
 	log.SetPrefix("nodetruth: ")
 	out := flag.String("out", "", "`device` or file for the archive")
 	network := flag.Bool("net", false, "take what each network namespace has, too")
+	kernel := flag.Bool("kernel", false, "take what the kernel was made to do, too")
 	signal := flag.String("signal", "", "`processes` to wake, separated by commas")
 	flag.Parse()
-	if err := prepare(*network, *signal); err != nil {
+	parts := parts{network: *network, kernel: *kernel}
+	if err := prepare(parts, *signal); err != nil {
 		log.Fatal(err)
 	}
-	if err := collect(*out, *network, flag.Args()); err != nil {
+	if err := collect(*out, parts, flag.Args()); err != nil {
 		log.Fatal(err)
 	}
 }
 
+// parts are what is taken beside the processes.
+type parts struct{ network, kernel bool }
+
 // prepare has the network's programs load the modules that they need, once and for all, and wakes the processes.
-func prepare(network bool, signal string) error {
-	if network {
+func prepare(parts parts, signal string) error {
+	if parts.network {
 		new(archive).network()
 	}
 	for pid := range strings.SplitSeq(signal, ",") {
@@ -54,14 +60,14 @@ func prepare(network bool, signal string) error {
 }
 
 // collect writes the archive anew until one pass sees the same processes before and after.
-func collect(out string, network bool, files []string) error {
+func collect(out string, parts parts, files []string) error {
 	const passes = 5
 	before, err := settled()
 	if err != nil {
 		return err
 	}
 	for range passes {
-		if err := writeArchive(out, network, files); err != nil {
+		if err := writeArchive(out, parts, files); err != nil {
 			return err
 		}
 		after, err := population("/proc")

@@ -134,6 +134,7 @@ func (a *archive) namespace(n *netNamespace) {
 		}
 		return nil
 	})
+	a.add(dir+"sysctl", sysctls("/proc/sys/net"))
 	for _, c := range netCommands {
 		out := a.run(dir, c)
 		if c[0] == "tc_qdisc.json" {
