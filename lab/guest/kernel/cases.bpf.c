@@ -145,7 +145,7 @@ SEC("raw_tp/mark_victim")
 int lab_raw_tp(void *ctx) { return !count(bpf_get_current_pid_tgid()); }
 
 SEC("tp_btf/mark_victim")
-int lab_tp_btf(__u64 *ctx) { return !count(ctx[0] & 1); }
+int lab_tp_btf(__u64 *ctx) { count(1); return 0; }
 
 SEC("kprobe/__x64_sys_getpriority")
 int lab_kprobe(struct pt_regs *ctx) { return !count(PT_REGS_PARM1(ctx) & 1); }
@@ -157,10 +157,10 @@ SEC("kprobe.multi/__x64_sys_sched_get*")
 int lab_kmulti(struct pt_regs *ctx) { return !count(1); }
 
 SEC("fentry/__x64_sys_sysinfo")
-int lab_fentry(__u64 *ctx) { return !count(1); }
+int lab_fentry(__u64 *ctx) { count(1); return 0; }
 
 SEC("fexit/__x64_sys_sysinfo")
-int lab_fexit(__u64 *ctx) { return !count(1); }
+int lab_fexit(__u64 *ctx) { count(1); return 0; }
 
 SEC("fmod_ret/security_task_getioprio")
 int lab_fmod_ret(__u64 *ctx) { count(1); return 0; }
