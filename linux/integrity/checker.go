@@ -41,6 +41,7 @@ type Checker struct {
 	tasks   []*linux.Task
 	code    []codeRange // by address
 	ftrace  *ftraceOps
+	probes  *probes
 	gaps    []vmem.Gap
 }
 
@@ -83,6 +84,8 @@ func (c *Checker) addCode(ctx context.Context, more []Code) (err error) {
 	c.add(more)
 	c.ftrace = c.readFtraceOps(ctx)
 	c.add(c.ftrace.trampolines())
+	c.probes = c.readProbes(ctx)
+	c.add(c.probes.slots)
 	return ctx.Err()
 }
 

@@ -115,4 +115,4 @@ func (r *reader) breakpoint(h *Hook, at vmem.VirtAddr) {
 }
 
 // kprobeAt reports whether a kprobe is at an address.
-func (r *reader) kprobeAt(vmem.VirtAddr) bool { return false }
+func (r *reader) kprobeAt(a vmem.VirtAddr) bool { return r.probes.at[a] }

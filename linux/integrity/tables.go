@@ -14,6 +14,8 @@ var tables = [...]func(*reader){
 	readSyscalls,
 	readIDT,
 	readFtrace,
+	readKprobes,
+	readTracepoints,
 	readNetfilter,
 }
 
