@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/bpf"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -16,6 +17,8 @@ import (
 type Options struct {
 	// Modules are those of the kernel. Nil: they are read.
 	Modules *module.Set
+	// BPF is what the kernel has of it. Nil: it is read.
+	BPF *bpf.Set
 	// Code is code that is neither in the kernel's image nor in a module, beside what Open finds itself.
 	Code []Code
 	// Tasks lead to network namespaces that the kernel's list lacks. They may be nil.
@@ -30,6 +33,8 @@ type Code struct {
 	Owner    string // what stands in brackets behind it, such as bpf or __builtin__ftrace
 	Verdict  Verdict
 	Evidence []string // such as the programs that a trampoline calls
+
+	hidden string // what lacks it, though it should have it
 }
 
 // A Checker tells of any address of a kernel whose code it is, and reads the places where code is
@@ -49,7 +54,7 @@ type Checker struct {
 type codeRange struct {
 	vmem.Range[vmem.VirtAddr]
 	verdict  Verdict
-	hidden   string // the views that lack the module
+	hidden   string // the views that lack the module or program
 	evidence []string
 }
 
@@ -68,11 +73,11 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Checker, error)
 		}
 		c.gaps = append(c.gaps, c.modules.Gaps()...)
 	}
-	return c, c.addCode(ctx, o.Code)
+	return c, c.addCode(ctx, o.BPF, o.Code)
 }
 
 // addCode finds out where code is.
-func (c *Checker) addCode(ctx context.Context, more []Code) (err error) {
+func (c *Checker) addCode(ctx context.Context, programs *bpf.Set, more []Code) (err error) {
 	c.addText()
 	for _, m := range c.modules.Modules() {
 		c.addModule(m)
@@ -82,6 +87,9 @@ func (c *Checker) addCode(ctx context.Context, more []Code) (err error) {
 	}
 	c.gaps = append(c.gaps, c.symbols.Gaps()...)
 	c.add(more)
+	if err := c.addBPF(ctx, programs); err != nil {
+		return err
+	}
 	c.ftrace = c.readFtraceOps(ctx)
 	c.add(c.ftrace.trampolines())
 	c.probes = c.readProbes(ctx)
@@ -94,7 +102,7 @@ func (c *Checker) add(more []Code) {
 	var regions []module.Region
 	for i := range more {
 		x := &more[i]
-		c.code = append(c.code, codeRange{Range: x.Range, verdict: x.Verdict, evidence: x.Evidence})
+		c.code = append(c.code, codeRange{Range: x.Range, verdict: x.Verdict, evidence: x.Evidence, hidden: x.hidden})
 		regions = append(regions, module.Region{Range: x.Range, Name: x.Symbol, Owner: x.Owner})
 	}
 	slices.SortStableFunc(c.code, func(a, b codeRange) int { return cmp.Compare(a.Start, b.Start) })
@@ -172,7 +180,7 @@ func (c *Checker) Hook(table, entry string, at, target vmem.VirtAddr) Hook {
 	h.Verdict = r.verdict
 	h.Evidence = append(h.Evidence, r.evidence...)
 	if r.hidden != "" {
-		h.suspect("module %s is hidden from %s", r.verdict.Name, r.hidden)
+		h.suspect("%v is hidden from %s", r.verdict, r.hidden)
 	}
 	return h
 }
