@@ -192,6 +192,19 @@ func (s *Set) settleBTFs() {
 			b.Programs = append(b.Programs, p.ID)
 		}
 	}
+	for _, m := range s.maps {
+		if b := of[m.BTF]; b != nil && m.BTF != 0 && m.ID != 0 {
+			b.Maps = append(b.Maps, m.ID)
+		}
+	}
+	if at, ok := s.symbol("btf_vmlinux"); ok { // until 5.10 it had no ID and no name
+		if p, err := s.ptr(at); err == nil && s.btfAt[p] != nil && s.btfAt[p].ID == 0 {
+			s.btfAt[p].Name, s.btfAt[p].Kernel = "vmlinux", true
+		}
+	}
+	for _, b := range s.btfs {
+		sortOwners(b.Owners)
+	}
 	slices.SortStableFunc(s.btfs, func(a, b *BTF) int {
 		return cmp.Or(cmp.Compare(a.ID-1, b.ID-1), cmp.Compare(a.Address, b.Address))
 	})

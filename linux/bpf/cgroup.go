@@ -187,7 +187,7 @@ func (s *Set) readCgroup(at vmem.VirtAddr, above *[maxAttachTypes][]vmem.VirtAdd
 		}
 		s.ownPrograms(out, &c, i, name)
 	}
-	if len(out.Programs) > 0 || differs {
+	if len(out.Programs) > 0 || differs && len(out.Effective) > 0 {
 		s.addCgroup(out, &c, effective, above)
 	}
 	w := s.walk("cgroups")

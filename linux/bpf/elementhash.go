@@ -51,8 +51,8 @@ func (r *elements) hash() {
 		r.deleted(&h)
 		return
 	}
-	want := r.hashCount(&h)
-	if got := int64(len(r.seen)); r.m.Type != LRUHash && r.m.Type != LRUPerCPUHash && want != got && want >= 0 { // which don't count
+	// Those whose elements were allocated beforehand don't count.
+	if want, got := r.hashCount(&h), int64(len(r.seen)); r.m.Flags&noPrealloc != 0 && want != got && want >= 0 {
 		r.lose(r.m.Address, fmt.Errorf("%w: the kernel counts %d elements, found are %d", kstruct.ErrCorrupt, want, got))
 	}
 }
@@ -73,6 +73,9 @@ func (r *elements) hashElement(at vmem.VirtAddr) bool {
 	case Hash, LRUHash:
 		e.Value, err = r.bytes(value, r.m.ValueSize)
 	default:
+		if r.m.Type != HashOfMaps && !r.views.maps.content.rounded {
+			value = key + vmem.VirtAddr(r.m.KeySize)
+		}
 		var p vmem.VirtAddr
 		if p, err = r.ptr(value); err != nil {
 			break

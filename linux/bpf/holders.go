@@ -3,7 +3,6 @@ package bpf
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
@@ -13,25 +12,35 @@ import (
 
 // A heldFile is what is read of struct file.
 type heldFile struct {
+	Ops     vmem.VirtAddr `kernel:"f_op"`
+	Dentry  vmem.VirtAddr `kernel:"f_path.dentry"`
 	Private vmem.VirtAddr `kernel:"private_data"`
 }
 
+// A fileDentry is what is read of struct dentry.
+type fileDentry struct {
+	Name  vmem.VirtAddr `kernel:"d_name.name"`
+	Super vmem.VirtAddr `kernel:"d_sb"`
+}
+
 type holderViews struct {
-	file  *kstruct.View[heldFile]
-	files *kstruct.Field[vmem.VirtAddr] // of task_struct
-	err   error
+	file   *kstruct.View[heldFile]
+	dentry *kstruct.View[fileDentry]
+	magic  *kstruct.Field[uint64]        // of super_block
+	files  *kstruct.Field[vmem.VirtAddr] // of task_struct
+	err    error
 }
 
 func bindHolders(types *isf.File) (v holderViews) {
 	b := kstruct.NewBinder(types)
-	v.file = kstruct.Bind[heldFile](b, "file")
+	v.file, v.dentry = kstruct.Bind[heldFile](b, "file"), kstruct.Bind[fileDentry](b, "dentry")
+	v.magic = kstruct.BindField[uint64](b, "super_block", "s_magic")
 	v.files = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "files")
 	v.err = b.Err()
 	return v
 }
 
-// readHolders finds what processes have open. The kernel names such files by what they stand for
-// (anon_inode_getfd of kernel/bpf).
+// readHolders finds what processes have open.
 func (s *Set) readHolders() {
 	if len(s.opts.Tasks) == 0 {
 		return
@@ -65,15 +74,7 @@ func (s *Set) readHolders() {
 	}
 }
 
-// descriptorsOf looks at the descriptors of a task, which are read once for a process where its
-// report has them.
 func (s *Set) descriptorsOf(t *linux.Task, tid int32) {
-	if s.opts.Descriptors != nil && tid == 0 {
-		for _, fd := range s.opts.Descriptors(t) {
-			s.descriptor(t, tid, fd)
-		}
-		return
-	}
 	for fd, err := range t.Descriptors(s.ctx) {
 		if err == nil { // who reads the descriptors tells it
 			s.descriptor(t, tid, fd)
@@ -81,18 +82,40 @@ func (s *Set) descriptorsOf(t *linux.Task, tid int32) {
 	}
 }
 
-func (s *Set) descriptor(t *linux.Task, tid int32, fd linux.FD) {
-	kind, ok := strings.CutPrefix(fd.Path, "anon_inode:")
-	if !ok || !strings.Contains(kind, "bpf") && kind != "btf" && kind != "[perf_event]" {
-		return
+// magicAnonymous is ANON_INODE_FS_MAGIC of include/uapi/linux/magic.h.
+const magicAnonymous = 0x09041934
+
+// kindOf returns the name of the file system of anonymous inodes for a file, such as bpf-prog, empty for one
+// that is elsewhere. All files with the same operations are of a kind, so that one is asked for all.
+func (s *Set) kindOf(f *heldFile) string {
+	kind, ok := s.fileKinds[f.Ops]
+	if ok {
+		return kind
 	}
+	v := &s.views.holders
+	d, err := v.dentry.Load(s.mem, f.Dentry)
+	var magic uint64
+	if err == nil {
+		magic, err = v.magic.Load(s.mem, d.Super)
+	}
+	if err == nil && magic == magicAnonymous {
+		kind, err = s.mem.CString(d.Name, 32)
+	}
+	if err != nil {
+		return "" // the next one may tell it
+	}
+	s.fileKinds[f.Ops] = kind
+	return kind
+}
+
+func (s *Set) descriptor(t *linux.Task, tid int32, fd linux.FD) {
 	f, err := s.views.holders.file.Load(s.mem, fd.Addr)
 	if err != nil {
 		s.lose("descriptor of "+t.String(), fd.Addr, err)
 		return
 	}
 	o := Owner{PID: t.TGID, FD: fd.FD, TID: tid}
-	switch kind {
+	switch s.kindOf(&f) {
 	case "bpf-prog":
 		if p := s.addProgram(f.Private, InDescriptors); p != nil {
 			p.Owners = append(p.Owners, o)

@@ -29,7 +29,7 @@ func (t MapType) holdsObjects() bool {
 // memoryOf returns what the kernel says that a map has of memory: bpf_map_memory_usage of
 // kernel/bpf/syscall.c.
 func (s *Set) memoryOf(m *Map) uint64 {
-	if m.raw.Pages != 0 { // until 5.10
+	if s.views.maps.bpf.Has("Pages") { // until 5.10
 		return uint64(m.raw.Pages) * vmem.PageSize
 	}
 	types := s.k.Symbols()

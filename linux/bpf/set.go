@@ -19,8 +19,6 @@ type Options struct {
 	// Tasks are the processes whose descriptors and mounts are looked at for who holds what.
 	// Nil: nothing is told of holders, pins and filters of system calls.
 	Tasks []*linux.Task
-	// Descriptors returns those of a process where they were read before. Nil: they are read.
-	Descriptors func(t *linux.Task) []linux.FD
 	// Modules are those whose tracepoints are looked at. Nil: only those of the kernel itself are.
 	Modules *module.Set
 	// Symbols tells functions by their addresses. Nil: the kernel's symbols do, but not those of modules.
@@ -53,6 +51,7 @@ type Set struct {
 	linkAt      map[vmem.VirtAddr]*Link
 	attachedBy  map[vmem.VirtAddr]bool    // links that are told where they attach a program
 	perfEvents  map[vmem.VirtAddr][]Owner // that processes have open
+	fileKinds   map[vmem.VirtAddr]string  // see kindOf
 	perfLinks   map[vmem.VirtAddr]uint32  // links by the perf event
 	cgroups     []*Cgroup
 	emptyArrays map[vmem.VirtAddr]bool // of programs
@@ -62,6 +61,11 @@ type Set struct {
 	btfAt       map[vmem.VirtAddr]*BTF
 	fromCode    map[string]vmem.VirtAddr // variables that were looked for in code, 0 for none
 	whole       map[string]bool          // tables that were read to their ends
+
+	callBase  vmem.VirtAddr // __bpf_call_base, from which calls count
+	hasArenas bool
+	swapped   bool                     // see swappedCall
+	helpers   map[vmem.VirtAddr]string // names that were looked up while the Set was made
 
 	gaps   []vmem.Gap
 	more   int
@@ -100,6 +104,7 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Set, error) {
 		byAddr: map[vmem.VirtAddr]*Program{}, refused: map[vmem.VirtAddr]bool{}, subprograms: map[vmem.VirtAddr]*Program{},
 		mapAt: map[vmem.VirtAddr]*Map{}, linkAt: map[vmem.VirtAddr]*Link{}, attachedBy: map[vmem.VirtAddr]bool{},
 		perfEvents: map[vmem.VirtAddr][]Owner{}, perfLinks: map[vmem.VirtAddr]uint32{}, emptyArrays: map[vmem.VirtAddr]bool{},
+		fileKinds: map[vmem.VirtAddr]string{}, helpers: map[vmem.VirtAddr]string{},
 		btfAt: map[vmem.VirtAddr]*BTF{}, fromCode: map[string]vmem.VirtAddr{}, whole: map[string]bool{},
 	}
 	if opts != nil {
@@ -107,6 +112,9 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Set, error) {
 	}
 	k.Physical().Refresh()
 	s.boot, _ = k.BootTime()
+	s.callBase, _ = k.Symbol("__bpf_call_base") // exported
+	s.hasArenas = k.Symbols().HasField("bpf_prog_aux", "arena")
+	s.swapped = k.Symbols().HasField("bpf_prog_aux", "subprog_start")
 	s.cpus, _ = s.objects.CPUs()
 	for _, read := range []func(){
 		s.readPrograms, s.readImages, s.readMaps, s.readHolders, s.readPins, s.readLinks, s.readUsed, s.readBTFs,

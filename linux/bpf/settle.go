@@ -46,6 +46,7 @@ func (s *Set) dropSubprograms() {
 
 func (s *Set) settlePrograms() {
 	for _, p := range s.programs {
+		s.readHelpers(p)
 		for _, at := range p.maps {
 			if m := s.mapAt[at]; m != nil {
 				p.Maps = append(p.Maps, m.ID)
