@@ -29,6 +29,7 @@ type NodeReport struct {
 	// What follows is there where Options.Sections asks for it, and else nil.
 	Network *Network         `json:"network,omitempty"`
 	Hooks   []integrity.Hook `json:"hooks,omitempty"` // table by table
+	BPF     *BPF             `json:"bpf,omitempty"`
 
 	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
 	Notes []string   `json:"notes"` // what is not known although nothing was lost

@@ -21,6 +21,9 @@ const (
 	// SectionHooks is where the kernel can be made to run other code, and what runs there:
 	// [NodeReport].Hooks, and [Node.Hooks].
 	SectionHooks
+	// SectionBPF is BPF: programs, what they are attached to, who has them, maps and links:
+	// [NodeReport].BPF, and [Node.BPF].
+	SectionBPF
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -28,13 +31,14 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network", "hooks"}
+var sectionNames = [...]string{"network", "hooks", "bpf"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
 var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addNetwork,
 	(*analysis).addHooks,
+	(*analysis).addBPF,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.

@@ -35,6 +35,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 		p.network.summary()
 	}
 	printHooks(w, r)
+	printBPF(w, r)
 	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))

@@ -239,5 +239,23 @@ func (s *Set) function(at vmem.VirtAddr) string {
 	if name, offset, ok := s.objects.SymbolAt(at); ok && offset == 0 {
 		return name
 	}
+	return s.moduleFunction(at)
+}
+
+// moduleFunction returns the name of a function of a module, as the kernel prints it.
+func (s *Set) moduleFunction(at vmem.VirtAddr) string {
+	if s.opts.Modules == nil {
+		return ""
+	}
+	m := s.opts.Modules.At(at)
+	if m == nil {
+		return ""
+	}
+	symbols, _ := s.opts.Modules.Symbols(m)
+	for i := range symbols {
+		if symbols[i].Addr == at {
+			return symbols[i].Name + " [" + m.Name + "]"
+		}
+	}
 	return ""
 }
