@@ -23,12 +23,13 @@ const (
 var users = map[string][]string{
 	progIDR:                {"bpf_prog_get_curr_or_next", "bpf_prog_by_id", "bpf_prog_free_id"},
 	mapIDR:                 {"bpf_map_get_curr_or_next", "bpf_map_get", "bpf_map_free_id"},
-	linkIDR:                {"bpf_link_get_curr_or_next", "bpf_link_by_id", "bpf_link_settle"},
+	linkIDR:                {"bpf_link_get_curr_or_next", "bpf_link_by_id", "bpf_link_prime", "bpf_link_alloc_id", "bpf_link_free", "bpf_link_free_id", "bpf_link_cleanup", "__do_sys_bpf", "__sys_bpf"},
 	btfIDR:                 {"btf_get_fd_by_id", "btf_put"},
-	"trampoline_table":     {"bpf_trampoline_get"},
-	"trampoline_key_table": {"bpf_trampoline_get"},
-	"bpf_kallsyms":         {"bpf_get_kallsym"},
-	"ftrace_events":        {"trace_get_event_file", "trace_array_set_clr_event", "__trace_early_add_events", "perf_trace_init"},
+	"trampoline_table":     {"bpf_trampoline_lookup", "bpf_trampoline_get"},
+	"trampoline_key_table": {"bpf_trampoline_lookup", "bpf_trampoline_get"},
+	"ftrace_events":        {"perf_trace_init", "trace_event_enable_disable"},
+	rawStart:               {"bpf_get_raw_tracepoint"},
+	rawStop:                {"bpf_get_raw_tracepoint"},
 }
 
 // symbol returns the address of a variable of the kernel: by its symbol, or by the code of a function
@@ -80,6 +81,12 @@ func (s *Set) checks() map[string]func(vmem.VirtAddr) bool {
 		linkIDR: func(a vmem.VirtAddr) bool {
 			return s.isIDR(a, func(at vmem.VirtAddr, id uint32) bool { l, err := s.readLink(at); return err == nil && l.ID == id })
 		},
+		"ftrace_events": s.isEventList,
+		rawStart:        s.isRawEvent,
+		// The end has no sign of its own, but follows what has: the last entry.
+		rawStop: func(a vmem.VirtAddr) bool {
+			return s.isRawEvent(a-vmem.VirtAddr(s.views.trace.raw.Size())) && !s.isRawEvent(a)
+		},
 		"trampoline_table":     s.isTrampolineTable,
 		"trampoline_key_table": s.isTrampolineTable,
 		btfIDR: func(a vmem.VirtAddr) bool {
@@ -118,8 +125,32 @@ func (s *Set) isIDR(a vmem.VirtAddr, object func(at vmem.VirtAddr, id uint32) bo
 	return good > bad || good+bad == 0
 }
 
-// maxCode is how many bytes of a function are looked at.
-const maxCode = 512
+// isEventList reports whether a list of trace_event_call is at an address: of which the first has a name of
+// its system.
+func (s *Set) isEventList(a vmem.VirtAddr) bool {
+	first, err := s.ptr(a)
+	if err != nil || !s.inImage(a) || !plausible(first) {
+		return false
+	}
+	back, err := s.ptr(first + 8)
+	if err != nil || back != a {
+		return false
+	}
+	system, err := s.objects.Struct("trace_event_call", s.views.trace.list.Container(first)).At("class->system").CString()
+	return err == nil && system != ""
+}
+
+// isRawEvent reports whether a struct bpf_raw_event_map is at an address, of a tracepoint and a function of the kernel.
+func (s *Set) isRawEvent(a vmem.VirtAddr) bool {
+	if !s.inImage(a) {
+		return false
+	}
+	e, err := s.views.trace.raw.Load(s.mem, a)
+	return err == nil && s.inImage(e.Tracepoint) && s.inImage(e.Func) && s.tracepointName(e.Tracepoint) != ""
+}
+
+// maxCode is how many bytes of a function are looked at: the largest is that of the system call.
+const maxCode = 16 << 10
 
 // references returns the addresses in the data of the kernel that the code of a function has, in
 // their order.

@@ -44,7 +44,9 @@ func (k *ImageKind) UnmarshalText(b []byte) error {
 type Image struct {
 	Name    string                    `json:"name"` // as /proc/kallsyms has it
 	Kind    ImageKind                 `json:"kind"`
-	Range   vmem.Range[vmem.VirtAddr] `json:"range"`
+	Start   vmem.VirtAddr             `json:"start"`
+	Size    uint64                    `json:"size"`                   // in bytes
+	Range   vmem.Range[vmem.VirtAddr] `json:"-"`                      // of both
 	Program uint32                    `json:"programID" jsonx:"null"` // whose it is, of the kind program
 	// Key is of a trampoline: the ID of the BTF or the program that its function is in, and in the lower half that of its type.
 	Key     uint64        `json:"key" jsonx:"hex"`
@@ -207,7 +209,7 @@ func (s *Set) addImage(at vmem.VirtAddr, source Sources, seen map[vmem.VirtAddr]
 		s.lose("code of BPF", at, err)
 		return
 	}
-	m := Image{Name: cString(k.Name[:]), Range: vmem.Range[vmem.VirtAddr]{Start: k.Start, Size: uint64(k.End - k.Start)}, Address: at}
+	m := Image{Name: cString(k.Name[:]), Range: vmem.Range[vmem.VirtAddr]{Start: k.Start, Size: uint64(k.End - k.Start)}, Start: k.Start, Size: uint64(k.End - k.Start), Address: at}
 	switch {
 	case k.Prog:
 		aux := v.inAux.Container(at)

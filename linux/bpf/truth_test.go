@@ -53,7 +53,15 @@ func TestPrograms(t *testing.T) {
 	eachNode(t, func(t *testing.T, n *node) {
 		want := truthOf[[]toolProgram](t, n, "bpftool_prog.json")
 		var got []toolProgram
+		hidden := n.unlisted(t)
 		for _, p := range n.set.Programs() {
+			if hidden[p.ID] {
+				delete(hidden, p.ID)
+				if !p.Hidden || p.Sources&InIDR != 0 {
+					t.Errorf("%v is not hidden: %v", p, p.Sources)
+				}
+				continue
+			}
 			got = append(got, toolProgram{
 				ID: p.ID, Type: p.Type.String(), Name: p.FullName, Tag: p.Tag, GPL: p.GPL, Loaded: p.LoadTime.Unix(), UID: p.UID, RunTime: p.RunTime, Runs: p.RunCount,
 				Xlated: p.XlatedBytes, JITed: p.JITed, BytesJIT: p.JITedBytes, Memlock: p.MemoryBytes, Maps: p.Maps, Pins: append([]string{}, p.Pins...), BTF: p.BTF,
@@ -61,6 +69,9 @@ func TestPrograms(t *testing.T) {
 			if p.Hidden || p.Sources&InIDR == 0 {
 				t.Errorf("%v is hidden: %v", p, p.Sources)
 			}
+		}
+		for id := range hidden {
+			t.Errorf("program %d, which was hidden, was not found", id)
 		}
 		same := map[uint32]int64{}
 		for _, g := range got {
@@ -78,6 +89,22 @@ func TestPrograms(t *testing.T) {
 			t.Errorf("(-truth +found)\n%s", diff)
 		}
 	})
+}
+
+// unlisted returns the programs that a stand-in of a rootkit took out of the table of IDs.
+func (n *node) unlisted(t *testing.T) map[uint32]bool {
+	ids := map[uint32]bool{}
+	data, err := os.ReadFile(filepath.Join(n.truth, "rootkit.list"))
+	if err != nil {
+		data, _ = os.ReadFile(filepath.Join(n.truth, "kernel", "rootkit.list"))
+	}
+	for line := range strings.Lines(string(data)) {
+		var id uint32
+		if _, err := fmt.Sscanf(line, "unlist %d", &id); err == nil {
+			ids[id] = true
+		}
+	}
+	return ids
 }
 
 // ofBPFTool reports whether a program or a map is one that bpftool has for the moment of its question.
@@ -256,14 +283,15 @@ func TestBTF(t *testing.T) {
 	t.Parallel()
 	eachNode(t, func(t *testing.T, n *node) {
 		want := truthOf[[]toolBTF](t, n, "bpftool_btf.json")
-		found := map[uint32]bool{}
+		found, hidden := map[uint32]bool{}, n.unlisted(t)
 		var got []toolBTF
 		for _, b := range n.set.BTFs() {
 			found[b.ID] = true
 			if b.ID == 0 && b.Name == "vmlinux" { // of 5.10, which bpftool does not see
 				continue
 			}
-			got = append(got, toolBTF{ID: b.ID, Size: b.Size, Progs: append([]uint32{}, b.Programs...), Maps: append([]uint32{}, b.Maps...), Kernel: b.Kernel, Name: b.Name})
+			listed := slices.DeleteFunc(append([]uint32{}, b.Programs...), func(id uint32) bool { return hidden[id] })
+			got = append(got, toolBTF{ID: b.ID, Size: b.Size, Progs: listed, Maps: append([]uint32{}, b.Maps...), Kernel: b.Kernel, Name: b.Name})
 		}
 		want = slices.DeleteFunc(want, func(b toolBTF) bool { return !found[b.ID] && !b.Kernel && len(b.Progs)+len(b.Maps) == 0 }) // bpftool's own
 		for i := range want {
