@@ -20,6 +20,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/bpf"
 	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/linux/integrity"
 	"github.com/nodelens/nodelens/linux/network"
@@ -69,10 +70,41 @@ func wholeReport() *NodeReport {
 		},
 		Notes:   []string{"of \xff"},
 		Network: wholeNetwork(),
+		BPF:     wholeBPF(),
 		Hooks: []integrity.Hook{
 			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
 			{},
 		},
+	}
+}
+
+// wholeBPF has every member of its own set, and of the records of package bpf those that docs/report.md
+// names.
+func wholeBPF() *BPF {
+	owners := []bpf.Owner{{PID: 7, FD: 3}}
+	return &BPF{
+		Programs: []BPFProgram{
+			{
+				Program: bpf.Program{
+					ID: 5, Type: bpf.Tracepoint, Name: "p\xff", FullName: "probe", Tag: "00ff", GPL: true, LoadTime: time.Unix(1700000000, 5).UTC(), UID: 1000, Maps: []uint32{6},
+					Helpers: []string{"bpf_probe_write_user"}, Owners: owners, Pins: []string{"/sys/fs/bpf/p"}, Links: []uint32{8}, References: 2, Hidden: true,
+					Attachments: []bpf.Attachment{{Kind: "perf_event", Type: "tracepoint", Target: "sys_enter", Link: 8, Address: 0xe0}},
+					Sources:     bpf.InKallsyms | bpf.InPins, Address: 0xf0,
+				},
+				PodUID: "u", ContainerID: "i",
+			},
+			{},
+		},
+		Maps: []BPFMap{{
+			Map:    bpf.Map{ID: 6, Type: bpf.PerCPUHash, Name: "m", KeySize: 4, ValueSize: 8, MaxEntries: 10, Programs: []uint32{5}, Owners: owners, Sources: bpf.InIDR, Address: 0x110},
+			PodUID: "u", ContainerID: "i", Elements: []BPFElement{{Key: "01000000", PerCPU: []string{"00"}, Object: 0x120}, {Value: "ff"}}, More: true,
+		}},
+		Links:       []bpf.Link{{ID: 8, Type: bpf.PerfEventLink, Program: 5, LinkDetails: bpf.LinkDetails{Target: "sys_enter"}, Owners: owners, Sources: bpf.InIDR, Address: 0x130}},
+		BTF:         []bpf.BTF{{ID: 1, Name: "vmlinux", Kernel: true, Size: 100, Types: 10, Sources: bpf.InIDR, Address: 0x140}},
+		Cgroups:     []bpf.Cgroup{{Path: "/a", ID: 9, Programs: []bpf.CgroupProgram{{AttachType: "cgroup_device", Program: 5, Flags: "multi"}}, Address: 0x150}},
+		Trampolines: []bpf.Trampoline{{Key: 0x100000001, Function: bpf.LinkTarget{Address: 0x160, Name: "f"}, Programs: []uint32{5}, Address: 0x170}},
+		Images:      []bpf.Image{{Name: "bpf_prog_00ff_p", Start: 0x180, Size: 16, Program: 5, Address: 0x190}},
+		Filters:     []bpf.ClassicFilter{{Kind: "seccomp", Instructions: 14, Original: 8, JITed: true, Tag: "00", PIDs: []int32{7}, Address: 0x1a0, Entry: 0x1b0}},
 	}
 }
 
@@ -207,6 +239,24 @@ const wholeJSON = `{
  "hooks": [
   {"table": "kprobes", "entry": "kernel_clone", "address": "0xc0", "target": "0xd0", "symbol": "pre�", "symbolBytes": "cHJl/w==", "owner": "m", "verdict": "module m", "suspect": true, "evidence": ["hidden"]},
   {"table": "", "entry": "", "address": "0x0", "target": "0x0", "symbol": null, "owner": null, "verdict": "unknown", "suspect": false, "evidence": []}],
+ "bpf": {
+  "programs": [
+   {"id": 5, "type": "tracepoint", "name": "p�", "nameBytes": "cP8=", "fullName": "probe", "tag": "00ff", "attachType": "cgroup_inet_ingress", "gplCompatible": true, "loadTime": "2023-11-14T22:13:20.000000005Z", "uid": 1000, "runCount": 0, "runTimeNS": 0, "recursionMisses": 0, "verifiedInstructions": 0, "instructions": 0, "bytesXlated": 0, "jited": false, "bytesJITed": 0, "bytesMemlock": 0, "sleepable": false, "maps": [6], "btfID": null, "functions": [], "helpers": ["bpf_probe_write_user"], "owners": [{"pid": 7, "fd": 3}], "pins": ["/sys/fs/bpf/p"], "links": [8], "attachments": [{"kind": "perf_event", "type": "tracepoint", "target": "sys_enter", "linkID": 8, "address": "0xe0"}], "references": 2, "sources": ["kallsyms", "pins"], "hidden": true, "address": "0xf0", "entry": "0x0", "podUID": "u", "containerID": "i"},
+   {"id": null, "type": "unspec", "name": "", "fullName": "", "tag": "", "attachType": "cgroup_inet_ingress", "gplCompatible": false, "loadTime": null, "uid": 0, "runCount": 0, "runTimeNS": 0, "recursionMisses": 0, "verifiedInstructions": 0, "instructions": 0, "bytesXlated": 0, "jited": false, "bytesJITed": 0, "bytesMemlock": 0, "sleepable": false, "maps": [], "btfID": null, "functions": [], "helpers": [], "owners": [], "pins": [], "links": [], "attachments": [], "references": 0, "sources": [], "hidden": false, "address": "0x0", "entry": "0x0", "podUID": null, "containerID": null}],
+  "maps": [
+   {"id": 6, "type": "percpu_hash", "name": "m", "keySize": 4, "valueSize": 8, "maxEntries": 10, "flags": "0x0", "extra": 0, "bytesMemlock": 0, "frozen": false, "btfID": null, "keyTypeID": null, "valueTypeID": null, "kernelTypeID": null, "programs": [5], "owners": [{"pid": 7, "fd": 3}], "pins": [], "references": 0, "users": 0, "sources": ["idr"], "hidden": false, "address": "0x110", "podUID": "u", "containerID": "i", "elements": [{"key": "01000000", "value": "", "values": ["00"], "object": "0x120"}, {"key": "", "value": "ff"}], "more": true}],
+  "links": [
+   {"id": 8, "type": "perf_event", "programID": 5, "target": "sys_enter", "owners": [{"pid": 7, "fd": 3}], "pins": [], "references": 0, "sources": ["idr"], "hidden": false, "address": "0x130"}],
+  "btf": [
+   {"id": 1, "name": "vmlinux", "kernel": true, "size": 100, "types": 10, "programs": [], "maps": [], "owners": [], "sources": ["idr"], "address": "0x140"}],
+  "cgroups": [
+   {"path": "/a", "id": 9, "programs": [{"attachType": "cgroup_device", "programID": 5, "flags": "multi"}], "effective": [], "address": "0x150"}],
+  "trampolines": [
+   {"key": "0x100000001", "function": {"address": "0x160", "name": "f"}, "programs": [5], "address": "0x170"}],
+  "images": [
+   {"name": "bpf_prog_00ff_p", "kind": "program", "start": "0x180", "size": 16, "programID": 5, "key": "0x0", "address": "0x190"}],
+  "filters": [
+   {"kind": "seccomp", "instructions": 14, "original": 8, "jited": true, "tag": "00", "pids": [7], "address": "0x1a0", "entry": "0x1b0"}]},
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},
@@ -460,6 +510,7 @@ func TestDocumented(t *testing.T) {
 	for _, record := range []string{
 		"network.namespaces[].devices[]", "network.namespaces[].addresses[]", "network.namespaces[].routes[]", "network.namespaces[].rules[]",
 		"network.namespaces[].neighbours[]", "network.namespaces[].nftables[]", "network.namespaces[].hooks[]",
+		"bpf.programs[]", "bpf.maps[]", "bpf.links[]", "bpf.btf[]", "bpf.cgroups[]", "bpf.trampolines[]", "bpf.images[]", "bpf.filters[]",
 		"network.namespaces[].iptables[]", "network.namespaces[].ipsets[]", "network.namespaces[].ipvs[]", "network.sockets[]", "network.conntrack[]", "network.sockets[].filter",
 	} {
 		for path := range maps.Clone(written) {

@@ -18,9 +18,9 @@ type Program struct {
 	Tag        string      `json:"tag"`
 	AttachType AttachType  `json:"attachType"` // which it was loaded for
 	GPL        bool        `json:"gplCompatible"`
-	LoadTime   time.Time   `json:"loadTime"` // zero if the boot time is not known
-	UID        uint32      `json:"uid" jsonx:"null=4294967295"`
-	RunCount   uint64      `json:"runCount"` // counted only while kernel.bpf_stats_enabled is on, as what follows
+	LoadTime   time.Time   `json:"loadTime"`            // zero if the boot time is not known
+	UID        int64       `json:"uid" jsonx:"null=-1"` // the loader's real one; -1 if it can't be read
+	RunCount   uint64      `json:"runCount"`            // counted only while kernel.bpf_stats_enabled is on, as what follows
 	RunTime    uint64      `json:"runTimeNS"`
 	Missed     uint64      `json:"recursionMisses"`
 	Verified   uint32      `json:"verifiedInstructions"`
@@ -173,16 +173,13 @@ const (
 	maxFuncs = 256
 )
 
-// noUID stands for a user that can't be read.
-const noUID = 0xffffffff
-
 // readProgram reads the program at an address.
 func (s *Set) readProgram(at vmem.VirtAddr) (*Program, error) {
 	if !plausible(at) || at%vmem.PageSize != 0 {
 		return nil, corrupt("bpf_prog pointer %v", at)
 	}
 	v := &s.views.progs
-	p := &Program{Address: at, UID: noUID}
+	p := &Program{Address: at, UID: -1}
 	if err := v.prog.Read(s.mem, at, &p.raw); err != nil {
 		return nil, cause(err, v.err)
 	}
@@ -226,7 +223,7 @@ func (s *Set) complete(p *Program) {
 		if err != nil {
 			s.lose("user of "+object, p.aux.User, err)
 		} else {
-			p.UID = uid
+			p.UID = int64(uid)
 		}
 	}
 	s.readStats(p, object)

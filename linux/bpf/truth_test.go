@@ -34,7 +34,7 @@ type toolProgram struct {
 	Tag      string   `json:"tag"`
 	GPL      bool     `json:"gpl_compatible"`
 	Loaded   int64    `json:"loaded_at"`
-	UID      uint32   `json:"uid"`
+	UID      int64    `json:"uid"`
 	RunTime  uint64   `json:"run_time_ns,omitempty"`
 	Runs     uint64   `json:"run_cnt,omitempty"`
 	Xlated   int      `json:"bytes_xlated"`
