@@ -88,7 +88,7 @@ func readBPF(ctx context.Context, a *analysis) (*BPF, []vmem.Gap, error) {
 		return nil, nil, err
 	}
 	opts := &bpf.Options{Tasks: a.tasks, Modules: modules}
-	r.network(opts, modules)
+	opts.Network = func() ([]*network.Configuration, []*socket.Socket) { return r.network(modules) }
 	if r.set, err = bpf.Open(ctx, a.kernel, opts); err != nil {
 		return nil, nil, err
 	}
@@ -113,22 +113,22 @@ func readBPF(ctx context.Context, a *analysis) (*BPF, []vmem.Gap, error) {
 
 // network gives what package network read of devices and sockets, for the programs that these have: what is in
 // the report, or else read now.
-func (r *bpfReader) network(opts *bpf.Options, modules *module.Set) {
+func (r *bpfReader) network(modules *module.Set) (configurations []*network.Configuration, sockets []*socket.Socket) {
 	if n := r.report.Network; n != nil {
 		for i := range n.Namespaces {
 			ns := &n.Namespaces[i]
 			c := ns.Configuration
 			c.Namespace = &ns.Namespace
-			opts.Network = append(opts.Network, &c)
+			configurations = append(configurations, &c)
 		}
 		for i := range n.Sockets {
-			opts.Sockets = append(opts.Sockets, &n.Sockets[i].Socket)
+			sockets = append(sockets, &n.Sockets[i].Socket)
 		}
-		return
+		return configurations, sockets
 	}
 	namespaces := collect(r, "network namespaces", network.Namespaces(r.ctx, r.kernel, r.tasks))
-	opts.Network = collect(r, "network devices", network.Configurations(r.ctx, r.kernel, namespaces, &network.Options{Types: modules.Types}))
-	opts.Sockets = collect(r, "sockets", socket.Sockets(r.ctx, r.kernel, &socket.Options{Tasks: r.tasks, Namespaces: namespaces}))
+	configurations = collect(r, "network devices", network.Configurations(r.ctx, r.kernel, namespaces, &network.Options{Types: modules.Types}))
+	return configurations, collect(r, "sockets", socket.Sockets(r.ctx, r.kernel, &socket.Options{Tasks: r.tasks, Namespaces: namespaces}))
 }
 
 // collect returns what a walk yields without an error, and loses the errors.

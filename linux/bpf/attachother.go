@@ -316,27 +316,6 @@ func (s *Set) readClassic(at vmem.VirtAddr) (*ClassicFilter, error) {
 	return f, nil
 }
 
-// readNetwork notes the programs of devices and sockets, as package network read them.
-func (s *Set) readNetwork() {
-	for _, c := range s.opts.Network {
-		var inum uint32
-		if c.Namespace != nil {
-			inum = c.Namespace.Inum
-		}
-		for _, d := range c.Devices {
-			s.readDeviceOf(d, inum)
-		}
-	}
-	for _, k := range s.opts.Sockets {
-		if f := k.Filter; f != nil && f.Kind == "ebpf" {
-			s.attach(f.Addr, Attachment{Kind: "socket", Type: "filter", Target: socketName(k), NetNS: k.NetNS, Address: k.Addr})
-		}
-		if f := k.ReusePort; f != nil && f.Kind == "ebpf" {
-			s.attach(f.Addr, Attachment{Kind: "socket", Type: "reuseport", Target: socketName(k), NetNS: k.NetNS, Address: k.Addr})
-		}
-	}
-}
-
 func cmpLink(links []*Link, id uint32) *Link {
 	i := slices.IndexFunc(links, func(l *Link) bool { return l.ID == cmp.Or(id, ^uint32(0)) })
 	if i < 0 {

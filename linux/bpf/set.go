@@ -23,10 +23,10 @@ type Options struct {
 	Modules *module.Set
 	// Symbols tells functions by their addresses. Nil: the kernel's symbols do, but not those of modules.
 	Symbols *module.Symbolizer
-	// Network and Sockets are what was read of devices and sockets, some of which have programs. Nil: nothing is
-	// told of these attachments.
-	Network []*network.Configuration
-	Sockets []*socket.Socket
+	// Network returns what package network read of devices and sockets, some of which have programs. It is asked only
+	// where there is a program of a type that these have, or a device says that it has one. Nil: nothing is told of
+	// such attachments.
+	Network func() ([]*network.Configuration, []*socket.Socket)
 }
 
 // A Set is what the kernel has of BPF. It is immutable and safe for concurrent use.
@@ -86,13 +86,14 @@ type views struct {
 	tramps  trampolineViews
 	trace   tracepointViews
 	others  otherViews
+	devices deviceViews
 }
 
 func bindViews(types *isf.File) *views {
 	return &views{
 		progs: bindPrograms(types), ksyms: bindKsyms(types), btf: bindBTF(types), maps: bindMaps(types), links: bindLinks(types),
 		holders: bindHolders(types), pins: bindPins(types), cgroups: bindCgroups(types), tramps: bindTrampolines(types),
-		trace: bindTracepoints(types), others: bindOthers(types),
+		trace: bindTracepoints(types), others: bindOthers(types), devices: bindDevices(types),
 	}
 }
 
