@@ -17,7 +17,8 @@ import (
 var errBytes = errors.New("the bytes are not those of the text")
 
 // Unmarshal sets the structure that v points to from JSON that Marshal gave. Fields without
-// a member become their zero value. Slices without elements become nil.
+// a member become their zero value. Slices without elements become nil, but those that would
+// be left out then.
 func Unmarshal(data []byte, v any) error {
 	value := reflect.ValueOf(v)
 	if value.Kind() != reflect.Pointer || value.Elem().Kind() != reflect.Struct {
@@ -108,6 +109,9 @@ func (f *field) set(m member, v reflect.Value) error {
 	if err := setValue(data, v); err != nil {
 		return err
 	}
+	if f.omitEmpty && v.Kind() == reflect.Slice && v.IsNil() {
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	}
 	if m.exact == nil {
 		return nil
 	}
@@ -157,7 +161,11 @@ func setDictBytes(data []byte, keys []string, values []reflect.Value) error {
 		if err := setBytes(exact[2*i], reflect.ValueOf(&keys[i]).Elem()); err != nil {
 			return err
 		}
-		if err := setBytes(exact[2*i+1], values[i]); err != nil {
+		value := reflect.Indirect(values[i])
+		if !value.IsValid() { // a nil pointer
+			continue
+		}
+		if err := setBytes(exact[2*i+1], value); err != nil {
 			return err
 		}
 	}

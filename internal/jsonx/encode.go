@@ -217,7 +217,7 @@ func hasBytes(v reflect.Value) bool {
 		return !utf8.ValidString(v.String())
 	case isDict(t):
 		for _, key := range keysOf(v) {
-			if hasBytes(key) || hasBytes(v.MapIndex(key)) {
+			if hasBytes(key) || hasBytes(textOf(v.MapIndex(key))) {
 				return true
 			}
 		}
@@ -231,10 +231,14 @@ func hasBytes(v reflect.Value) bool {
 	return false
 }
 
-// textOf returns v if it is a plain string, and else an empty one.
+// textOf returns v if it is a plain string, or the one that it points to, and else an empty
+// one.
 func textOf(v reflect.Value) reflect.Value {
-	if isText(v.Type()) {
+	switch t := v.Type(); {
+	case isText(t):
 		return v
+	case t.Kind() == reflect.Pointer && isText(t.Elem()) && !v.IsNil():
+		return v.Elem()
 	}
 	return reflect.ValueOf("")
 }

@@ -5,7 +5,7 @@
 // string that is not UTF-8 has U+FFFD for each byte that is not, and beside it, only then,
 // stand the exact bytes in base64, as a member of the same name with Bytes appended. Beside
 // an array of strings that array has the same length, and null for those that are text.
-// Beside a map it has the key and, if that is a string, the value of each member in turn.
+// Beside a map it has the key and, if that is a string or points to one, the value of each member in turn.
 //
 //	"comm": "d\ufffdfunt", "commBytes": "ZOlmdW50"
 //	"args": ["-x", "\ufffd"], "argsBytes": [null, "/w=="]
@@ -14,8 +14,9 @@
 // # Tags
 //
 // Every exported field of a structure needs a tag json:"name", or json:"-" to be left out;
-// json:"name,omitempty" and json:"name,omitzero" leave the zero value out. The fields of embedded structures without
-// a tag are those of the structure itself. A second tag, jsonx:"option,option", says more:
+// json:"name,omitempty" and json:"name,omitzero" leave the zero value out; a slice that is empty and not nil is none. The
+// fields of embedded structures without a tag are those of the structure itself, but for those whose names it has
+// itself. A second tag, jsonx:"option,option", says more:
 //
 //	null    the zero value is null
 //	null=N  the number N is null
@@ -80,6 +81,7 @@ func structureOf(t reflect.Type) (*structure, error) {
 	if !ok {
 		s := &structure{byName: map[string]int{}}
 		s.all, s.err = parseFields(t, nil)
+		s.all = visible(s.all)
 		for i, f := range s.all {
 			s.byName[f.name] = i
 		}
@@ -122,6 +124,17 @@ func parseFields(t reflect.Type, index []int) ([]field, error) {
 		}
 	}
 	return all, nil
+}
+
+// visible leaves out the fields that others of the same name hide, which are less deep.
+func visible(all []field) []field {
+	depth := map[string]int{}
+	for _, f := range all {
+		if d, ok := depth[f.name]; !ok || len(f.index) < d {
+			depth[f.name] = len(f.index)
+		}
+	}
+	return slices.DeleteFunc(all, func(f field) bool { return len(f.index) > depth[f.name] })
 }
 
 // parseInline returns the fields of what a pointer at index leads to.

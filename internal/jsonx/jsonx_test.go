@@ -284,6 +284,33 @@ type identity struct {
 	Name string `json:"name" jsonx:"null"`
 }
 
+// A hider has members of its own in the place of those that it embeds.
+type hider struct {
+	base
+	Parent map[string]*string `json:"parent"`
+	Names  []string           `json:"names,omitzero"`
+}
+
+func TestHidden(t *testing.T) {
+	text := "\xff"
+	for want, v := range map[string]hider{
+		`{"id":1,"parent":{"a":null,"b":"` + "\ufffd" + `"},"parentBytes":[null,null,null,"/w=="],"names":[]}`: {base: base{ID: 1}, Parent: map[string]*string{"a": nil, "b": &text}, Names: []string{}},
+		`{"id":1,"parent":{}}`: {base: base{ID: 1}},
+	} {
+		got, err := Marshal(v)
+		if err != nil || string(got) != want {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+		var back hider
+		if err := Unmarshal(got, &back); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(v, back, cmp.AllowUnexported(hider{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", got, diff)
+		}
+	}
+}
+
 type subject struct {
 	A     int       `json:"a"`
 	Inner *identity `json:"identity" jsonx:"inline"`
