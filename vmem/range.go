@@ -7,8 +7,8 @@ import "fmt"
 // so containment is computed by subtraction and Last is what to print. A Range
 // that goes on beyond the last address is not valid; [NormalizeRanges] cuts it.
 type Range[A Addr] struct {
-	Start A      // the first address
-	Size  uint64 // in bytes; 0 means empty
+	Start A      `json:"start"` // the first address
+	Size  uint64 `json:"size"`  // in bytes; 0 means empty
 }
 
 // Last returns the last address inside the range. It has no meaning for an empty

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -19,14 +21,14 @@ type Module struct {
 	State      State         `json:"state"`
 	Base       vmem.VirtAddr `json:"base"` // of its code, as /proc/modules has it
 	Areas      []Area        `json:"areas"`
-	Init       vmem.VirtAddr `json:"init"` // its functions; the first is freed after it ran
-	Exit       vmem.VirtAddr `json:"exit"`
+	Init       vmem.VirtAddr `json:"init" jsonx:"null"` // its functions; the first is freed after it ran
+	Exit       vmem.VirtAddr `json:"exit" jsonx:"null"`
 	Taints     Taints        `json:"taints"`
 	Parameters Parameters    `json:"parameters"`
-	Args       string        `json:"args"` // with which it was loaded
-	Version    string        `json:"version"`
-	SrcVersion string        `json:"srcversion"`
-	BuildID    string        `json:"buildID"` // in hexadecimal; empty where it has none
+	Args       string        `json:"args" jsonx:"null"` // with which it was loaded
+	Version    string        `json:"version" jsonx:"null"`
+	SrcVersion string        `json:"srcversion" jsonx:"null"`
+	BuildID    string        `json:"buildID" jsonx:"null"` // in hexadecimal; empty where it has none
 	Sections   []Section     `json:"sections"`
 	Sources    Sources       `json:"sources"`
 	Missing    Sources       `json:"missing"` // views that should have it and have not, though they are whole: it is hidden
@@ -60,6 +62,23 @@ func (s State) String() string {
 // MarshalText returns what String does.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText takes what MarshalText gives.
+func (s *State) UnmarshalText(b []byte) error { return parseName(stateNames[:], "state", b, s) }
+
+// parseName sets v to the value that has a name, or stands behind the word for those that have none.
+func parseName[T ~uint8](names []string, word string, text []byte, v *T) error {
+	if i := slices.Index(names, string(text)); i >= 0 {
+		*v = T(i)
+		return nil
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(string(text), word+" "), 10, 8)
+	if err != nil || n < uint64(len(names)) {
+		return fmt.Errorf("module: unknown %s %q", word, text)
+	}
+	*v = T(n)
+	return nil
+}
+
 // An AreaKind says what is in an area of a module: enum mod_mem_type of include/linux/module.h.
 type AreaKind uint8
 
@@ -86,6 +105,9 @@ func (a AreaKind) String() string {
 
 // MarshalText returns what String does.
 func (a AreaKind) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText takes what MarshalText gives.
+func (a *AreaKind) UnmarshalText(b []byte) error { return parseName(areaNames[:], "area", b, a) }
 
 // An Area is memory of a module.
 type Area struct {

@@ -3,6 +3,7 @@ package module
 import (
 	"fmt"
 	"math/bits"
+	"strconv"
 	"strings"
 )
 
@@ -29,3 +30,24 @@ func (t Taints) String() string {
 
 // MarshalText returns what String does.
 func (t Taints) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText takes what MarshalText gives.
+func (t *Taints) UnmarshalText(b []byte) error {
+	*t = 0
+	for rest := string(b); rest != ""; {
+		bit := strings.IndexByte(taintLetters, rest[0])
+		if number, more, ok := strings.Cut(rest[1:], ">"); rest[0] == '<' && ok {
+			n, err := strconv.ParseUint(number, 10, 6)
+			if err != nil {
+				return fmt.Errorf("module: taint %q: %w", number, err)
+			}
+			bit, rest = int(n), "<"+more
+		}
+		if bit < 0 {
+			return fmt.Errorf("module: unknown taint in %q", b)
+		}
+		*t |= 1 << bit
+		rest = rest[1:]
+	}
+	return nil
+}

@@ -168,6 +168,30 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// TestNames: each value is read back from its name, and nothing else is a name.
+func TestNames(t *testing.T) {
+	for n := range 256 {
+		f, l := Facility(n), Level(n)
+		if err := f.UnmarshalText([]byte(f.String())); err != nil || f != Facility(n) {
+			t.Errorf("facility %d is read back as %d: %v", n, f, err)
+		}
+		if err := l.UnmarshalText([]byte(l.String())); err != nil || l != Level(n) {
+			t.Errorf("level %d is read back as %d: %v", n, l, err)
+		}
+	}
+	for _, want := range []Caller{0, 1, 1<<31 - 1, 1 << 31, 1<<31 | 255} {
+		var got Caller
+		if err := got.UnmarshalText([]byte(want.String())); err != nil || got != want {
+			t.Errorf("%v is read back as %v: %v", want, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "KERN", "T", "X1", "T2147483648", "256", "-1"} {
+		if new(Facility).UnmarshalText([]byte(text)) == nil || new(Level).UnmarshalText([]byte(text)) == nil || new(Caller).UnmarshalText([]byte(text)) == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
 // damaged returns the kernel of the bundled node with the ring changed by a test.
 func damaged(t *testing.T, change func(m *smeartest.Memory, phys func(vmem.VirtAddr) vmem.PhysAddr, l *log)) *linux.Kernel {
 	t.Helper()

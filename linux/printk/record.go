@@ -2,6 +2,7 @@ package printk
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -64,6 +65,23 @@ func (f Facility) String() string {
 // MarshalText returns what String does.
 func (f Facility) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
+// UnmarshalText takes what MarshalText gives.
+func (f *Facility) UnmarshalText(b []byte) error { return parseName(facilityNames[:], b, f) }
+
+// parseName sets v to the value that has a name, or is the number.
+func parseName[T ~uint8](names []string, text []byte, v *T) error {
+	if i := slices.Index(names, string(text)); i >= 0 {
+		*v = T(i)
+		return nil
+	}
+	n, err := strconv.ParseUint(string(text), 10, 8)
+	if err != nil || n < uint64(len(names)) {
+		return fmt.Errorf("printk: unknown name %q", text)
+	}
+	*v = T(n)
+	return nil
+}
+
 // A Level says how grave a record is: KERN_EMERG and so on of include/linux/kern_levels.h.
 type Level uint8
 
@@ -79,6 +97,9 @@ func (l Level) String() string {
 
 // MarshalText returns what String does.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText takes what MarshalText gives.
+func (l *Level) UnmarshalText(b []byte) error { return parseName(levelNames[:], b, l) }
 
 // A Caller says in whose context a record was written: a task by its thread ID, or, in an interrupt, a CPU
 // (printk_caller_id of kernel/printk/printk.c).
@@ -100,3 +121,19 @@ func (c Caller) String() string {
 
 // MarshalText returns what String does.
 func (c Caller) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText takes what MarshalText gives.
+func (c *Caller) UnmarshalText(b []byte) error {
+	kind, number := b[:min(1, len(b))], string(b[min(1, len(b)):])
+	n, err := strconv.ParseUint(number, 10, 31)
+	switch {
+	case err != nil:
+		return fmt.Errorf("printk: caller %q: %w", b, err)
+	case string(kind) == "C":
+		n |= callerCPU
+	case string(kind) != "T":
+		return fmt.Errorf("printk: caller %q", b)
+	}
+	*c = Caller(n)
+	return nil
+}
