@@ -43,7 +43,9 @@ func TestBundledNode(t *testing.T) {
 		checkReport(t, node, r)
 		if opts != nil {
 			checkNetwork(t, img.Truth, node, r)
-		} else if r.Network != nil {
+			checkModules(t, img.Truth, r)
+			checkLog(t, img.Truth, r)
+		} else if r.Network != nil || r.Modules != nil || r.Log != nil {
 			t.Error("a section that was not asked for")
 		}
 		if !r.Whole() {

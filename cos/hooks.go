@@ -24,12 +24,16 @@ func (a *analysis) addHooks(ctx context.Context) error {
 		return err
 	}
 	a.report.Hooks = hooks
-	a.report.Gaps = append(a.report.Gaps, gaps...)
+	a.lose(gaps)
 	return nil
 }
 
 func readHooks(ctx context.Context, a *analysis) ([]integrity.Hook, []vmem.Gap, error) {
-	c, err := integrity.Open(ctx, a.kernel, &integrity.Options{Tasks: a.tasks})
+	modules, err := a.moduleSet(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := integrity.Open(ctx, a.kernel, &integrity.Options{Modules: modules, Tasks: a.tasks})
 	if err != nil {
 		return nil, nil, err
 	}

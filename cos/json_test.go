@@ -23,6 +23,7 @@ import (
 	"github.com/nodelens/nodelens/linux/bpf"
 	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/linux/integrity"
+	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/ipvs"
 	"github.com/nodelens/nodelens/linux/network/netfilter"
@@ -30,6 +31,7 @@ import (
 	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
 	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/linux/network/socket"
+	"github.com/nodelens/nodelens/linux/printk"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -69,8 +71,8 @@ func wholeReport() *NodeReport {
 			{Object: "pods", Err: ErrConflict},
 		},
 		Notes:   []string{"of \xff"},
-		Network: wholeNetwork(),
-		BPF:     wholeBPF(),
+		Network: wholeNetwork(), Modules: wholeModules(), Log: wholeLog(),
+		BPF: wholeBPF(),
 		Hooks: []integrity.Hook{
 			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
 			{},
@@ -105,6 +107,29 @@ func wholeBPF() *BPF {
 		Trampolines: []bpf.Trampoline{{Key: 0x100000001, Function: bpf.LinkTarget{Address: 0x160, Name: "f"}, Programs: []uint32{5}, Address: 0x170}},
 		Images:      []bpf.Image{{Name: "bpf_prog_00ff_p", Start: 0x180, Size: 16, Program: 5, Address: 0x190}},
 		Filters:     []bpf.ClassicFilter{{Kind: "seccomp", Instructions: 14, Original: 8, JITed: true, Tag: "00", PIDs: []int32{7}, Address: 0x1a0, Entry: 0x1b0}},
+	}
+}
+
+func wholeModules() []Module {
+	value := "Y\xff"
+	return []Module{
+		{
+			Module: module.Module{
+				Name: "veth\xff", Size: 16384, References: 1, UsedBy: []string{"other"}, Uses: []string{"core"}, State: module.Coming, Base: 0xffffffffc0000000,
+				Areas: []module.Area{{Kind: module.ReadOnly, Range: vmem.Range[vmem.VirtAddr]{Start: 0xffffffffc0001000, Size: 4096}}}, Init: 0x10, Exit: 0x20,
+				Taints: 1<<12 | 1<<13 | 1<<40, Args: "a=1", Version: "1.0", SrcVersion: "ABC", BuildID: "00ff", Sections: []module.Section{{Name: ".text", Address: 0x30}},
+				Sources: module.InTree | module.InMemory, Missing: module.InList, Address: 0xffffffffc0002000,
+			},
+			Parameters: map[string]*string{"known": &value, "unknown": nil},
+		},
+		{Module: module.Module{State: module.Unformed}},
+	}
+}
+
+func wholeLog() []printk.Record {
+	return []printk.Record{
+		{Sequence: 7, Time: 1234567890, Facility: 3, Level: 4, Caller: 1<<31 | 2, Comm: "a\xff", Text: "b\xff\nc", Dictionary: map[string]string{"DEVICE": "+pci:\xff", "SUBSYSTEM": "pci"}, Continues: true},
+		{Facility: 200, Level: 9, Caller: 1},
 	}
 }
 
@@ -257,6 +282,17 @@ const wholeJSON = `{
    {"name": "bpf_prog_00ff_p", "kind": "program", "start": "0x180", "size": 16, "programID": 5, "key": "0x0", "address": "0x190"}],
   "filters": [
    {"kind": "seccomp", "instructions": 14, "original": 8, "jited": true, "tag": "00", "pids": [7], "address": "0x1a0", "entry": "0x1b0"}]},
+ "modules": [
+  {"name": "veth�", "nameBytes": "dmV0aP8=", "size": 16384, "references": 1, "usedBy": ["other"], "uses": ["core"], "permanent": false, "state": "Loading", "base": "0xffffffffc0000000",
+   "areas": [{"kind": "rodata", "range": {"start": "0xffffffffc0001000", "size": 4096}}], "init": "0x10", "exit": "0x20", "taints": "OE\u003c40\u003e", "args": "a=1",
+   "version": "1.0", "srcversion": "ABC", "buildID": "00ff", "sections": [{"name": ".text", "address": "0x30"}], "sources": ["tree", "memory"], "missing": ["list"], "address": "0xffffffffc0002000",
+   "parameters": {"known": "Y�", "unknown": null}, "parametersBytes": [null, "Wf8=", null, null]},
+  {"name": "", "size": 0, "references": 0, "usedBy": [], "uses": [], "permanent": false, "state": "Unformed", "base": "0x0", "areas": [], "init": null, "exit": null, "taints": "", "args": null,
+   "version": null, "srcversion": null, "buildID": null, "sections": [], "sources": [], "missing": [], "address": "0x0", "parameters": {}}],
+ "log": [
+  {"sequence": 7, "seconds": 1.234567890, "facility": "daemon", "level": "warn", "caller": "C2", "comm": "a�", "commBytes": "Yf8=", "text": "b�\u000ac", "textBytes": "Yv8KYw==",
+   "dictionary": {"DEVICE": "+pci:�", "SUBSYSTEM": "pci"}, "dictionaryBytes": [null, "K3BjaTr/", null, null], "continues": true},
+  {"sequence": 0, "seconds": 0.000000000, "facility": "200", "level": "9", "caller": "T1", "text": "", "dictionary": {}}],
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},
@@ -353,6 +389,9 @@ func TestReportRoundTrip(t *testing.T) {
 	checkPart(t, want, want.Processes[0])
 	checkPart(t, want, want.Processes[1])
 	checkPart(t, want, want.Gaps[0])
+	for _, empty := range []*NodeReport{{Modules: []Module{}}, {Log: []printk.Record{}}} {
+		checkRoundTrip(t, empty) // a section that found nothing is there
+	}
 	checkPart(t, want, want.Consistency.Invariants[1])
 }
 
@@ -497,6 +536,12 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 	written[ofContainer] = true
+	for path := range maps.Clone(written) { // by any name
+		if strings.HasPrefix(path, "modules[].parameters.") {
+			delete(written, path)
+			written["modules[].parameters.NAME"] = true
+		}
+	}
 	for path := range maps.Clone(written) { // as those of services
 		if inner, ok := strings.CutPrefix(path, "network.pods[].hostPorts[]"); ok {
 			delete(written, path)
@@ -512,6 +557,7 @@ func TestDocumented(t *testing.T) {
 		"network.namespaces[].neighbours[]", "network.namespaces[].nftables[]", "network.namespaces[].hooks[]",
 		"bpf.programs[]", "bpf.maps[]", "bpf.links[]", "bpf.btf[]", "bpf.cgroups[]", "bpf.trampolines[]", "bpf.images[]", "bpf.filters[]",
 		"network.namespaces[].iptables[]", "network.namespaces[].ipsets[]", "network.namespaces[].ipvs[]", "network.sockets[]", "network.conntrack[]", "network.sockets[].filter",
+		"modules[]", "log[]",
 	} {
 		for path := range maps.Clone(written) {
 			if strings.HasPrefix(path, record+".") && !documented[path] {

@@ -118,6 +118,14 @@ func newShare[T any](of string, list *[]T, size func(*T) int, lose func(error)) 
 	return s
 }
 
+// limitSection bounds the list that a section is.
+func limitSection[T any](a *analysis, gaps *[]vmem.Gap, what string, list *[]T, size func(*T) int) {
+	most := a.kernel.Limits().ReportBytes
+	b := newBudget(most, "bytes of JSON")
+	b.add(newShare("the "+what, list, size, func(err error) { *gaps = append(*gaps, vmem.NewGap(what, vmem.Place{}, err)) }))
+	b.finish(most)
+}
+
 // budgets are what a report shares among processes.
 type budgets struct {
 	mu         sync.Mutex // guards the lists of all processes that were added, too

@@ -88,7 +88,7 @@ func (a *analysis) addNetwork(ctx context.Context) error {
 		return err
 	}
 	a.report.Network = net
-	a.report.Gaps = append(a.report.Gaps, gaps...)
+	a.lose(gaps)
 	return nil
 }
 
@@ -106,7 +106,7 @@ type netReader struct {
 func readNetwork(ctx context.Context, a *analysis) (*Network, []vmem.Gap, error) {
 	r := &netReader{analysis: a, ctx: ctx, pods: indexPods(a.report), net: new(Network)}
 	var err error
-	if r.modules, err = module.Open(ctx, a.kernel, nil); err != nil {
+	if r.modules, err = a.moduleSet(ctx); err != nil {
 		return nil, nil, err
 	}
 	r.gaps = append(r.gaps, r.modules.Gaps()...)

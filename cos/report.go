@@ -7,6 +7,7 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/linux/integrity"
+	"github.com/nodelens/nodelens/linux/printk"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -30,6 +31,8 @@ type NodeReport struct {
 	Network *Network         `json:"network,omitempty"`
 	Hooks   []integrity.Hook `json:"hooks,omitempty"` // table by table
 	BPF     *BPF             `json:"bpf,omitempty"`
+	Modules []Module         `json:"modules,omitzero"` // those of the kernel's list first, the newest before others
+	Log     []printk.Record  `json:"log,omitzero"`     // the oldest first
 
 	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
 	Notes []string   `json:"notes"` // what is not known although nothing was lost

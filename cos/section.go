@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/module"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // Sections are parts of a report beyond its processes and pods: a set, whose zero value is
@@ -24,6 +26,10 @@ const (
 	// SectionBPF is BPF: programs, what they are attached to, who has them, maps and links:
 	// [NodeReport].BPF, and [Node.BPF].
 	SectionBPF
+	// SectionModules are the modules of its kernel: [NodeReport].Modules, and [Node.Modules].
+	SectionModules
+	// SectionLog is the log of its kernel: [NodeReport].Log, and [Node.Log].
+	SectionLog
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -31,7 +37,7 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network", "hooks", "bpf"}
+var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
@@ -39,6 +45,8 @@ var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addNetwork,
 	(*analysis).addHooks,
 	(*analysis).addBPF,
+	(*analysis).addModules,
+	(*analysis).addLog,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.
@@ -81,6 +89,32 @@ type analysis struct {
 	kernel *linux.Kernel
 	tasks  []*linux.Task // of the report's processes, in their order
 	report *NodeReport
+
+	modules cached[*module.Set] // of the sections that need modules
+}
+
+// moduleSet returns the modules of the kernel, which are read once for all sections.
+func (a *analysis) moduleSet(ctx context.Context) (*module.Set, error) {
+	return a.modules.get(ctx, false, func(ctx context.Context) (*module.Set, error) { return module.Open(ctx, a.kernel, nil) })
+}
+
+// lose adds what a section lost to the report, but for what another has told.
+func (a *analysis) lose(gaps []vmem.Gap) {
+	type key struct {
+		object string
+		place  vmem.Place
+		reason string
+	}
+	told := map[key]bool{}
+	keyOf := func(g vmem.Gap) key { return key{g.Object, g.Place, g.Error()} }
+	for _, g := range a.report.Gaps {
+		told[keyOf(g)] = true
+	}
+	for _, g := range gaps {
+		if !told[keyOf(g)] {
+			a.report.Gaps = append(a.report.Gaps, g)
+		}
+	}
 }
 
 // add reads sections into the report.

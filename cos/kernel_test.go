@@ -1,0 +1,177 @@
+package cos
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/linux/printk"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// checkModules compares the modules of a report with /proc/modules, and their parameters with
+// /sys/module where the truth has that.
+func checkModules(t *testing.T, dir string, r *NodeReport) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "proc", "modules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for i := range r.Modules {
+		m := &r.Modules[i]
+		used := strings.Join(append(m.UsedBy, ""), ",")
+		if m.Permanent {
+			used += "[permanent],"
+		}
+		fmt.Fprintf(&got, "%s %d %d %s %v 0x%016x", m.Name, m.Size, m.References, cmp.Or(used, "-"), m.State, uint64(m.Base))
+		if m.Taints != 0 {
+			fmt.Fprintf(&got, " (%v)", m.Taints)
+		}
+		fmt.Fprintln(&got)
+		if m.Hidden() {
+			t.Errorf("%s is hidden from %v", m.Name, m.Missing)
+		}
+		checkParameters(t, filepath.Join(dir, "kernel", "module", m.Name, "parameters"), m)
+	}
+	if diff := gocmp.Diff(strings.ReplaceAll(string(text), "  ", " "), got.String()); diff != "" {
+		t.Errorf("modules (-truth +found):\n%s", diff)
+	}
+}
+
+// checkParameters compares the parameters of a module with those files of a directory that root can read.
+func checkParameters(t *testing.T, dir string, m *Module) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return // none, or not in this truth
+	}
+	for _, f := range files {
+		want, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		value, ok := m.Parameters[f.Name()]
+		if err != nil || !ok {
+			t.Errorf("parameter %s of %s is found: %v, %v", f.Name(), m.Name, ok, err)
+			continue
+		}
+		if value != nil && strings.TrimSuffix(*value, "\n") != strings.TrimSuffix(string(want), "\n") {
+			t.Errorf("parameter %s of %s is %q, found %q", f.Name(), m.Name, want, *value)
+		}
+	}
+}
+
+// checkLog compares the log of a report with what dmesg said, which later records follow.
+func checkLog(t *testing.T, dir string, r *NodeReport) {
+	t.Helper()
+	want, err := os.ReadFile(filepath.Join(dir, "dmesg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := bytes.HasPrefix(want, []byte("<"))
+	var got strings.Builder
+	for i := range r.Log {
+		if got.Len() < len(want) {
+			got.WriteString(dmesgRecord(&r.Log[i], raw))
+		}
+	}
+	if diff := gocmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("log (-truth +found):\n%s", diff)
+	}
+}
+
+// dmesgRecord returns a record as dmesg prints it: raw, as dmesg -r does, or with the lines after
+// the first indented.
+func dmesgRecord(r *printk.Record, raw bool) string {
+	prefix := fmt.Sprintf("[%5d.%06d] ", r.Time/1e9, r.Time%1e9/1e3)
+	next := strings.Repeat(" ", len(prefix))
+	if raw {
+		prefix = fmt.Sprintf("<%d>%s", int(r.Facility)<<3|int(r.Level), prefix)
+		next = prefix
+	}
+	return prefix + strings.ReplaceAll(r.Text, "\n", "\n"+next) + "\n"
+}
+
+// TestKernelNodes compares what is told of the kernels of nodes with what they said themselves.
+func TestKernelNodes(t *testing.T) {
+	for _, img := range testimages.All(t) {
+		t.Run(img.Name, func(t *testing.T) {
+			if _, err := os.Stat(filepath.Join(img.Truth, "kernel")); err != nil {
+				t.Skip("nothing to compare with:", err)
+			}
+			r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{Sections: SectionModules | SectionLog})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, g := range r.Gaps {
+				t.Logf("gap: %v", g)
+			}
+			checkModules(t, img.Truth, r)
+			checkLog(t, img.Truth, r)
+			checkRoundTrip(t, r)
+		})
+	}
+}
+
+// TestKernelOfNode: a node that stays open gives the sections that a report has.
+func TestKernelOfNode(t *testing.T) {
+	t.Parallel()
+	n := openBundledNode(t)
+	modules, gaps, err := n.Modules(t.Context())
+	if err != nil || len(gaps) > 0 {
+		t.Fatal(err, gaps)
+	}
+	log, gaps, err := n.Log(t.Context())
+	if err != nil || len(gaps) > 0 {
+		t.Fatal(err, gaps)
+	}
+	dir := bundled(t).Truth
+	checkModules(t, dir, &NodeReport{Modules: modules})
+	checkLog(t, dir, &NodeReport{Log: log})
+	n.sections = SectionNetwork | SectionModules | SectionLog
+	r, err := n.Report(t.Context())
+	if err != nil || !r.Whole() {
+		t.Fatal(err, r.Gaps)
+	}
+	if diff := gocmp.Diff(&NodeReport{Modules: modules, Log: log}, &NodeReport{Modules: r.Modules, Log: r.Log}, sameReport); diff != "" {
+		t.Errorf("of the node and of the report (-node +report):\n%s", diff)
+	}
+}
+
+// TestSectionTooLong: of a section that is over its limit the beginning is told, and a gap tells the rest.
+func TestSectionTooLong(t *testing.T) {
+	t.Parallel()
+	opts := &Options{Sections: SectionModules | SectionLog}
+	opts.Limits.ReportBytes = 20000
+	r, err := AnalyzeNode(t.Context(), File(bundled(t).Path), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, m := len(r.Log), len(r.Modules); n == 0 || n > 150 || m == 0 || m > 10 || r.Log[0].Sequence != 0 {
+		t.Errorf("%d records, %d modules", n, m)
+	}
+	told := map[string]bool{}
+	for _, g := range r.Gaps {
+		told[g.Object] = g.Reason() == "too-many"
+	}
+	if !told["modules"] || !told["records of the kernel log"] {
+		t.Error(r.Gaps)
+	}
+}
+
+// TestToldOnce: what two sections lost alike is told once.
+func TestToldOnce(t *testing.T) {
+	a := &analysis{report: new(NodeReport)}
+	first, other := vmem.NewGap("modules", vmem.Place{}, fs.ErrInvalid), vmem.NewGap("modules", vmem.Place{}, fs.ErrClosed)
+	a.lose([]vmem.Gap{first})
+	a.lose([]vmem.Gap{first, other})
+	if diff := gocmp.Diff([]vmem.Gap{first, other}, a.report.Gaps, gapsByCode); diff != "" {
+		t.Error(diff)
+	}
+}
