@@ -34,6 +34,8 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	if p.network != nil {
 		p.network.summary()
 	}
+	printModules(w, r)
+	printLog(w, r)
 	printHooks(w, r)
 	printBPF(w, r)
 	p.processes(r)
