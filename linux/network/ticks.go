@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
+	"github.com/nodelens/nodelens/linux/internal/jiffies"
 )
 
 // ticks are the kernel's jiffies: the unit in which it notes when something was used.

@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network"
-	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )

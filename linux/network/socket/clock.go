@@ -1,7 +1,7 @@
 package socket
 
 import (
-	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
+	"github.com/nodelens/nodelens/linux/internal/jiffies"
 	"github.com/nodelens/nodelens/vmem"
 )
 

@@ -14,8 +14,8 @@ import (
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/module"
-	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/vmem"
 	"github.com/nodelens/nodelens/vmem/x86"
 )

@@ -18,9 +18,9 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
-	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )

@@ -18,9 +18,9 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
-	"github.com/nodelens/nodelens/linux/network/internal/jiffies"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/vmem"
@@ -57,16 +57,16 @@ type Chain struct {
 
 // A Rule is a rule, struct nft_rule.
 type Rule struct {
-	Handle     uint64        `json:"handle"`
-	Text       string        `json:"text"` // as nft list ruleset has it, without the comment
-	Comment    string        `json:"comment,omitempty"`
-	Statements []any         `json:"expr,omitempty"`    // as the JSON of nft has them
-	Unknown    []Unknown     `json:"unknown,omitempty"` // expressions that are not known, or could not be read
+	Handle     uint64    `json:"handle"`
+	Text       string    `json:"text"` // as nft list ruleset has it, without the comment
+	Comment    string    `json:"comment,omitempty"`
+	Statements []any     `json:"expr,omitempty"`    // as the JSON of nft has them
+	Unknown    []Unknown `json:"unknown,omitempty"` // expressions that are not known, or could not be read
 	// Extensions are the matches and targets of iptables in the rule. IPTables is the rule as
 	// iptables-save writes it, where it can: in the tables that iptables makes.
 	Extensions []xtables.Extension `json:"extensions,omitempty"`
 	IPTables   string              `json:"iptables,omitempty"`
-	Addr       vmem.VirtAddr `json:"address"`           // of struct nft_rule
+	Addr       vmem.VirtAddr       `json:"address"` // of struct nft_rule
 }
 
 // An Unknown is an expression that this package does not know.
