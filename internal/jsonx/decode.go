@@ -115,7 +115,7 @@ func (f *field) set(m member, v reflect.Value) error {
 	if m.exact == nil {
 		return nil
 	}
-	return setBytes(m.exact, v)
+	return setBytes(m.exact, pointee(v))
 }
 
 // setDict sets a map from its member. Members whose keys are the same as text may have

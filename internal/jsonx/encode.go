@@ -54,9 +54,9 @@ func appendStruct(b []byte, v reflect.Value) ([]byte, error) {
 		if b, err = f.append(b, value); err != nil {
 			return nil, err
 		}
-		if hasBytes(value) {
+		if exact := pointee(value); hasBytes(exact) {
 			key(f.name, bytesSuffix)
-			b = appendBytes(b, value)
+			b = appendBytes(b, exact)
 		}
 	}
 	return append(b, '}'), nil
@@ -231,14 +231,19 @@ func hasBytes(v reflect.Value) bool {
 	return false
 }
 
+// pointee returns the plain string that v points to, if it does so, and else v.
+func pointee(v reflect.Value) reflect.Value {
+	if v.Kind() == reflect.Pointer && isText(v.Type().Elem()) && !v.IsNil() {
+		return v.Elem()
+	}
+	return v
+}
+
 // textOf returns v if it is a plain string, or the one that it points to, and else an empty
 // one.
 func textOf(v reflect.Value) reflect.Value {
-	switch t := v.Type(); {
-	case isText(t):
+	if v = pointee(v); isText(v.Type()) {
 		return v
-	case t.Kind() == reflect.Pointer && isText(t.Elem()) && !v.IsNil():
-		return v.Elem()
 	}
 	return reflect.ValueOf("")
 }

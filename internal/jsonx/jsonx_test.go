@@ -289,12 +289,13 @@ type hider struct {
 	base
 	Parent map[string]*string `json:"parent"`
 	Names  []string           `json:"names,omitzero"`
+	Text   *string            `json:"text,omitempty"`
 }
 
 func TestHidden(t *testing.T) {
 	text := "\xff"
 	for want, v := range map[string]hider{
-		`{"id":1,"parent":{"a":null,"b":"` + "\ufffd" + `"},"parentBytes":[null,null,null,"/w=="],"names":[]}`: {base: base{ID: 1}, Parent: map[string]*string{"a": nil, "b": &text}, Names: []string{}},
+		`{"id":1,"parent":{"a":null,"b":"` + "\ufffd" + `"},"parentBytes":[null,null,null,"/w=="],"names":[],"text":"` + "\ufffd" + `","textBytes":"/w=="}`: {base: base{ID: 1}, Parent: map[string]*string{"a": nil, "b": &text}, Names: []string{}, Text: &text},
 		`{"id":1,"parent":{}}`: {base: base{ID: 1}},
 	} {
 		got, err := Marshal(v)
