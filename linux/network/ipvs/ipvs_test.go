@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/linux/network/internal/nftest"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // sorted returns the lines of a text, for the order of services is that of a hash table.
@@ -109,4 +111,57 @@ func TestBundled(t *testing.T) {
 			t.Errorf("%v: %+v, %v", ns, c, err)
 		}
 	}
+}
+
+// Where the tables of services are is told by any service, as well as by their symbols.
+func TestTablesOf(t *testing.T) {
+	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		table, err := n.Mods.Symbol(vsModule, "ip_vs_svc_table")
+		if err != nil {
+			t.Skip("the kernel has no such table, or no symbol of it")
+		}
+		marks, err := n.Mods.Symbol(vsModule, "ip_vs_svc_fwm_table")
+		if err != nil {
+			t.Fatal(err)
+		}
+		compared := 0
+		var r0 *reader // of the node itself, which has one by a mark
+		for _, ns := range n.Namespaces {
+			r := &reader{ctx: t.Context(), src: &nfkit.Source{K: n.K, Mods: n.Mods}, ns: ns, lost: func(err error) bool {
+				t.Error(err)
+				return true
+			}}
+			if !r.bind() {
+				continue
+			}
+			r0 = first(r0, r)
+			r.services(func(at vmem.VirtAddr) {
+				s, err := r.service(at)
+				if err != nil || s == nil {
+					return
+				}
+				want := svcTables{services: table}
+				if s.Mark != 0 {
+					want = svcTables{marks: marks}
+				}
+				compared++
+				if got, err := r.tablesOf([]vmem.VirtAddr{at}); err != nil || got != want {
+					t.Errorf("%+v: %+v, %v, want %+v", s, got, err, want)
+				}
+			})
+		}
+		if compared == 0 {
+			t.Error("no service")
+		}
+		if got := r0.marksNear(table); got != marks {
+			t.Errorf("the table of marks is looked for at %v, it is at %v", got, marks)
+		}
+	})
+}
+
+func first(a, b *reader) *reader {
+	if a != nil {
+		return a
+	}
+	return b
 }

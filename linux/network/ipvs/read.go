@@ -126,35 +126,24 @@ func (r *reader) services(do func(vmem.VirtAddr)) {
 		r.resizable("svc_table", "ip_vs_service", "s_list", do)
 		return
 	}
-	const heads = 256 // IP_VS_SVC_TAB_SIZE, the same in all kernels
-	found := false
-	for _, t := range []struct{ symbol, node string }{{"ip_vs_svc_table", "s_list"}, {"ip_vs_svc_fwm_table", "f_list"}} {
-		at, err := r.src.Symbol(vsModule, t.symbol)
-		if err != nil {
-			continue
-		}
-		found = true
-		w := r.src.Walk(r.ctx, r.object(), maxObjects, vsModule)
-		for i := range heads {
-			for s, err := range w.Entries(w.HList(at+vmem.VirtAddr(8*i)), "ip_vs_service", t.node) {
-				if err != nil {
-					r.lose(s, err)
-				} else {
-					do(s)
-				}
-			}
-		}
-	}
-	if found {
-		return
-	}
+	var t svcTables
+	t.services, _ = r.src.Symbol(vsModule, "ip_vs_svc_table")
+	t.marks, _ = r.src.Symbol(vsModule, "ip_vs_svc_fwm_table")
 	seen := map[vmem.VirtAddr]bool{}
-	r.byServers(func(at vmem.VirtAddr) {
-		seen[at] = true
-		do(at)
-	})
-	if n := r.count("num_services") + r.count("num_services6"); uint64(len(seen)) < n {
-		r.lose(r.ipvs, fmt.Errorf("%w: ip_vs_svc_table has no symbol: of %d services, %d have no server that is masqueraded and are not found",
+	if t.services == 0 {
+		t = r.unnamed(seen, do)
+	}
+	once := func(at vmem.VirtAddr) {
+		if !seen[at] {
+			seen[at] = true
+			do(at)
+		}
+	}
+	r.chains(t.services, "s_list", once)
+	r.chains(t.marks, "f_list", once)
+	n := r.count("num_services") + r.count("num_services6")
+	if (t.services == 0 || t.marks == 0) && uint64(len(seen)) < n {
+		r.lose(r.ipvs, fmt.Errorf("%w: ip_vs_svc_table has no symbol: of %d services, %d are not found",
 			kstruct.ErrUnsupported, n, n-uint64(len(seen))))
 	}
 }
