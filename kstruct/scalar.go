@@ -46,6 +46,9 @@ func scalarOf(types *isf.File, t *isf.Type, big bool) (k scalar, note string) {
 		return k, note
 	}
 	size, err := types.SizeOf(t)
+	if size == 0 && t.Kind == isf.KindEnum {
+		size = 4 // it is declared there and no more, as that of a module can be in the kernel: an int
+	}
 	switch {
 	case err != nil:
 		return k, err.Error()

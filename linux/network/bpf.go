@@ -16,6 +16,8 @@ type Program struct {
 	Tag      string        `json:"tag"`           // hash of its instructions, as bpftool shows it
 	Length   uint32        `json:"length"`        // in instructions
 	LoadTime uint64        `json:"loadTime"`      // in nanoseconds since boot
+	UID      uint32        `json:"uid"`           // who loaded it
+	BTF      uint32        `json:"btf,omitempty"` // the number of its types; 0 for none
 	Addr     vmem.VirtAddr `json:"kernelAddress"` // of struct bpf_prog
 }
 
@@ -32,6 +34,8 @@ type bpfAux struct {
 	ID       uint32        `kernel:"id"`
 	Name     [16]byte      `kernel:"name"` // BPF_OBJ_NAME_LEN
 	LoadTime uint64        `kernel:"load_time"`
+	User     vmem.VirtAddr `kernel:"user,optional"` // struct user_struct
+	BTF      vmem.VirtAddr `kernel:"btf,optional"`
 }
 
 // An XDPProgram sees each packet of a device before the kernel does.
@@ -91,6 +95,8 @@ type bpfViews struct {
 	aux    *kstruct.View[bpfAux]
 	err    error
 
+	uid    *kstruct.Field[uint32] // of user_struct
+	btfID  *kstruct.Field[uint32] // of struct btf
 	link   *kstruct.View[bpfLink]
 	xdp    kstruct.Member // the link of bpf_xdp_link
 	entry  *kstruct.View[tcxEntry]
@@ -106,6 +112,8 @@ func bindBPF(types *isf.File) (v bpfViews) {
 	v.aux = kstruct.Bind[bpfAux](b, "bpf_prog_aux")
 	v.err = b.Err()
 	b = kstruct.NewBinder(types)
+	v.uid = kstruct.BindOptionalField[uint32](b, "user_struct", "uid.val")
+	v.btfID = kstruct.BindOptionalField[uint32](b, "btf", "id")
 	v.link = kstruct.BindOptional[bpfLink](b, "bpf_link")
 	v.xdp = kstruct.BindOptionalMember(b, "bpf_xdp_link", "link")
 	v.entry = kstruct.BindOptional[tcxEntry](b, "tcx_entry")
@@ -183,6 +191,18 @@ func (r *reader) program(what string, addr vmem.VirtAddr) *Program {
 		return p
 	}
 	p.ID, p.Name, p.LoadTime = a.ID, text(a.Name[:]), a.LoadTime
+	for _, of := range []struct {
+		at    vmem.VirtAddr
+		field *kstruct.Field[uint32]
+		to    *uint32
+	}{{a.User, v.uid, &p.UID}, {a.BTF, v.btfID, &p.BTF}} {
+		if of.at == 0 || !of.field.Ok() {
+			continue
+		}
+		if *of.to, err = of.field.Load(r.space, of.at); err != nil {
+			r.lose(what, of.at, err)
+		}
+	}
 	return p
 }
 

@@ -127,10 +127,11 @@ func ipLink(c *Configuration, d *Device) jsonObject {
 	}
 	var attached []any
 	for _, x := range d.XDP {
-		attached = append(attached, jsonObject{
-			"mode": map[string]int{"drv": 1, "skb": 2, "hw": 3}[x.Mode],
-			"prog": jsonObject{"id": x.Prog.ID, "name": x.Prog.Name, "tag": x.Prog.Tag, "jited": 1, "load_time": x.Prog.LoadTime, "created_by_uid": 0},
-		})
+		prog := jsonObject{"id": x.Prog.ID, "name": x.Prog.Name, "tag": x.Prog.Tag, "jited": 1, "load_time": x.Prog.LoadTime, "created_by_uid": x.Prog.UID}
+		if x.Prog.BTF != 0 {
+			prog["btf_id"] = x.Prog.BTF
+		}
+		attached = append(attached, jsonObject{"mode": map[string]int{"drv": 1, "skb": 2, "hw": 3}[x.Mode], "prog": prog})
 	}
 	if attached != nil {
 		o["xdp"] = attached
