@@ -199,7 +199,7 @@ func appendPlain[T any](r *netReader, object string, to []T, record *T) []T {
 }
 
 func (r *netReader) readSockets() {
-	opts := &socket.Options{Tasks: r.tasks, Namespaces: r.namespaces}
+	opts := &socket.Options{Tasks: r.tasks, Namespaces: r.namespaces, Modules: r.modules}
 	for s := range found(r, "sockets", socket.Sockets(r.ctx, r.kernel, opts)) {
 		r.net.Sockets = append(r.net.Sockets, Socket{Socket: *s})
 	}

@@ -84,32 +84,34 @@ func (c *crowd) direct(at vmem.VirtAddr) uint64 {
 	return uint64(at) - uint64(m.At(at))
 }
 
-// openAll gives a process a descriptor of each object.
+// openAll gives a process a descriptor of each object: a table of pointers, behind it the bitmaps of
+// what is open and of what is closed by exec, and what leads to them.
 func (c *crowd) openAll(direct uint64, n int, pid int32) vmem.Memory {
+	bits := (n + 63) / 64 * 64
+	open, last := 8*bits, 8*bits+bits/8
 	size := 1 << 12
-	for size < n*9 {
+	for size < last+bits/8+256 {
 		size *= 2
 	}
-	table := make([]byte, size) // of pointers, and from 8 n on of bits
-	bits := size / 9 / 64 * 64
-	for i := range bits {
-		if i < n {
-			binary.LittleEndian.PutUint64(table[8*i:], uint64(c.objects.Object(i)))
-			table[8*bits+i/8] |= 1 << (i % 8)
-		}
-	}
+	table := make([]byte, size)
 	tables := smeartest.NewArray(c.objects, direct, table, 1)
+	at := tables.Object(0)
+	put := func(member string, to int) {
+		binary.LittleEndian.PutUint64(table[size-256+int(c.offset("fdtable", member)):], uint64(at)+uint64(to))
+	}
+	put("fd", 0)
+	put("open_fds", open)
+	put("close_on_exec", last)
+	binary.LittleEndian.PutUint32(table[size-256+int(c.offset("fdtable", "max_fds")):], uint32(bits))
+	for i := range n {
+		binary.LittleEndian.PutUint64(table[8*i:], uint64(c.objects.Object(i)))
+		table[open+i/8] |= 1 << (i % 8)
+	}
 	for t, err := range c.n.k.Processes(c.tb.Context()) {
-		if err != nil || t.PID != pid {
-			continue
+		if err == nil && t.PID == pid {
+			files := vmem.VirtAddr(c.get(t.Addr + c.offset("task_struct", "files")))
+			c.put(files+c.offset("files_struct", "fdt"), uint64(at)+uint64(size-256))
 		}
-		files := vmem.VirtAddr(c.get(t.Addr + c.offset("task_struct", "files")))
-		fdt := vmem.VirtAddr(c.get(files + c.offset("files_struct", "fdt")))
-		at := uint64(tables.Object(0))
-		c.put(fdt+c.offset("fdtable", "max_fds"), c.get(fdt+c.offset("fdtable", "max_fds"))>>32<<32|uint64(bits))
-		c.put(fdt+c.offset("fdtable", "fd"), at)
-		c.put(fdt+c.offset("fdtable", "open_fds"), at+uint64(8*bits))
-		c.put(fdt+c.offset("fdtable", "close_on_exec"), at+uint64(8*bits+bits/8))
 	}
 	return tables
 }
