@@ -49,7 +49,15 @@ func (c *Checker) addBPF(ctx context.Context, set *bpf.Set) error {
 			return err
 		}
 	}
-	c.gaps = append(c.gaps, set.Gaps()...)
+	for _, gap := range set.Gaps() {
+		if !strings.HasPrefix(gap.Object, "map ") { // which is no code
+			c.gaps = append(c.gaps, gap)
+		}
+	}
+	c.programs = map[vmem.VirtAddr]uint32{}
+	for _, p := range set.Programs() {
+		c.programs[p.Address] = p.ID
+	}
 	c.add(bpfCode(set))
 	for i := range c.code {
 		if x := &c.code[i]; x.verdict.Kind == Trampoline {

@@ -47,7 +47,9 @@ type Checker struct {
 	code    []codeRange // by address
 	ftrace  *ftraceOps
 	probes  *probes
-	gaps    []vmem.Gap
+
+	programs map[vmem.VirtAddr]uint32 // the IDs of BPF programs
+	gaps     []vmem.Gap
 }
 
 // A codeRange is a range of addresses in which code may run.

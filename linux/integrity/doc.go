@@ -21,4 +21,12 @@
 //
 // Most tables are data that no module may use, so a kernel whose kallsyms has code alone does not name them. They are then found by
 // the code that uses them, which is disassembled. What can't be found is a gap.
+//
+// Where kernels have a switch in the place of the table of system calls (since 6.9, and in stable releases before), its code is
+// followed for every number.
+//
+// # Not supported
+//
+// Where the processor enters the kernel for a system call is in its registers (MSR_LSTAR and others), which images of memory do not
+// have. Handlers of FRED, and what fprobes call since 6.14, are not told; nor are single events of perf.
 package integrity

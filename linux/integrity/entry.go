@@ -18,6 +18,11 @@ func (r *reader) checkEntry(h *Hook, at vmem.VirtAddr) {
 		r.lost("code of "+h.Symbol, at, err)
 		return
 	}
+	r.scanEntry(h, f)
+}
+
+// scanEntry looks at the first instructions of code.
+func (r *reader) scanEntry(h *Hook, f *function) {
 	regs := map[x86asm.Reg]vmem.VirtAddr{}
 	var pushed vmem.VirtAddr
 	for off, i := 0, 0; i < 4 && off < len(f.text)-15; i++ {

@@ -57,8 +57,13 @@ func readFtrace(r *reader) {
 		return
 	}
 	for _, o := range f.list {
-		if !r.found(r.opsHook(o)) {
+		if !r.opsHooks(o) {
 			return
+		}
+		for _, sub := range o.subops {
+			if !r.opsHooks(sub) {
+				return
+			}
 		}
 	}
 	direct := r.directFunctions()
@@ -76,6 +81,35 @@ func readFtrace(r *reader) {
 	})
 }
 
+// opsHooks yields the hook of an ftrace_ops, and of the functions that it leads to where it is part of what has such.
+func (r *reader) opsHooks(o *ops) bool {
+	h := r.opsHook(o)
+	of := owner{}
+	switch v := &r.ftrace.views; {
+	case o.Flags&opsGraph != 0:
+		of = v.graph
+	case strings.HasPrefix(h.Symbol, "fprobe_") && v.fprobe.ops.Ok():
+		of = v.fprobe
+	}
+	if !r.found(h) || !of.ops.Ok() {
+		return !r.over
+	}
+	at := of.ops.Container(o.at)
+	for _, f := range []struct {
+		name  string
+		field *kstruct.Field[vmem.VirtAddr]
+	}{{" entry", of.enter}, {" return", of.leave}} {
+		target, err := f.field.Load(r.k.Space(), at)
+		if err != nil && !r.lost("ftrace_ops", at, err) {
+			return false
+		}
+		if target != 0 && !r.found(r.Hook("ftrace_ops", r.nameOf(o.at)+f.name, at+vmem.VirtAddr(f.field.Offset()), target)) {
+			return false
+		}
+	}
+	return true
+}
+
 // opsHook returns the hook of an ftrace_ops.
 func (r *reader) opsHook(o *ops) Hook {
 	h := r.Hook("ftrace_ops", r.nameOf(o.at), o.at, o.Func)
@@ -89,7 +123,16 @@ func (r *reader) opsHook(o *ops) Hook {
 		}
 	}
 	h.add("traces %s", r.names(o))
+	o.judge(&h)
 	return h
+}
+
+// judge says what of an ftrace_ops does not belong: that it sends functions elsewhere, as the kernel does itself for livepatch and
+// for probes, and nobody else.
+func (o *ops) judge(h *Hook) {
+	if o.Flags&opsIPModify != 0 && h.Verdict.Kind != Kernel && !h.Suspect {
+		h.suspect("it sends the functions that it traces elsewhere (ipmodify), and is not of the kernel")
+	}
 }
 
 // nameOf returns the name of an object of the kernel, or else its address.
@@ -278,6 +321,7 @@ func (r *reader) traced(t *traced) bool {
 		if o.Trampoline != 0 {
 			h.add("trampoline %v", o.Trampoline)
 		}
+		o.judge(&h)
 		if !r.found(h) {
 			return false
 		}

@@ -31,8 +31,9 @@ const (
 	opsSaveRegs = 1 << 2
 	opsStub     = 1 << 5
 	opsAlloc    = 1 << 11 // the kernel made the trampoline
+	opsIPModify = 1 << 12
 	opsSub      = 1 << 18
-	opsGraph    = 1 << 19
+	opsGraph    = 1 << 19 // it is that of a fgraph_ops
 )
 
 var opsFlags = [...]string{
@@ -67,6 +68,19 @@ type traceEntry struct {
 	Direct vmem.VirtAddr `kernel:"direct,optional"`
 }
 
+// An owner is a structure that has an ftrace_ops in it, and functions of its own that this leads to.
+type owner struct {
+	ops   kstruct.Member
+	enter *kstruct.Field[vmem.VirtAddr] // called where a function begins
+	leave *kstruct.Field[vmem.VirtAddr] // called where it ends
+}
+
+func bindOwner(b *kstruct.Binder, typ, enter, leave string) owner {
+	return owner{
+		kstruct.BindOptionalMember(b, typ, "ops"), kstruct.BindOptionalField[vmem.VirtAddr](b, typ, enter), kstruct.BindOptionalField[vmem.VirtAddr](b, typ, leave),
+	}
+}
+
 type ftraceViews struct {
 	ops    *kstruct.View[traceOps]
 	subop  kstruct.Member // ftrace_ops.list, by which it is in a subop_list
@@ -76,10 +90,9 @@ type ftraceViews struct {
 	node   kstruct.Member // ftrace_func_entry.hlist
 	page   *kstruct.View[tracePage]
 	rec    *kstruct.View[traceRecord]
-	graph  kstruct.Member                // fgraph_ops.ops
-	enter  *kstruct.Field[vmem.VirtAddr] // fgraph_ops.entryfunc
-	leave  *kstruct.Field[vmem.VirtAddr] // fgraph_ops.retfunc
-	count  uint64                        // the bits of dyn_ftrace.flags that count
+	graph  owner  // fgraph_ops
+	fprobe owner  // fprobe, until 6.13: later ones are no ftrace_ops
+	count  uint64 // the bits of dyn_ftrace.flags that count
 	err    error
 }
 
@@ -93,9 +106,8 @@ func bindFtrace(types *isf.File) (v ftraceViews) {
 	v.node = kstruct.BindMember(b, "ftrace_func_entry", "hlist")
 	v.page = kstruct.Bind[tracePage](b, "ftrace_page")
 	v.rec = kstruct.Bind[traceRecord](b, "dyn_ftrace")
-	v.graph = kstruct.BindOptionalMember(b, "fgraph_ops", "ops")
-	v.enter = kstruct.BindOptionalField[vmem.VirtAddr](b, "fgraph_ops", "entryfunc")
-	v.leave = kstruct.BindOptionalField[vmem.VirtAddr](b, "fgraph_ops", "retfunc")
+	v.graph = bindOwner(b, "fgraph_ops", "entryfunc", "retfunc")
+	v.fprobe = bindOwner(b, "fprobe", "entry_handler", "exit_handler")
 	v.count = countBits(types)
 	v.err = b.Err()
 	return v

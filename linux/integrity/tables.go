@@ -16,6 +16,9 @@ var tables = [...]func(*reader){
 	readFtrace,
 	readKprobes,
 	readTracepoints,
+	readUprobes,
+	readEvents,
+	readPerf,
 	readNetfilter,
 }
 
