@@ -134,8 +134,10 @@ func (s *Set) attachNetwork(p *network.Program, a Attachment) {
 	if p == nil {
 		return
 	}
-	if l := cmpLink(s.links, a.Link); l != nil {
-		s.attachedBy[l.Address] = true
+	for _, l := range s.links {
+		if a.Link != 0 && l.ID == a.Link {
+			s.attachedBy[l.Address] = true
+		}
 	}
 	s.attach(p.Addr, a)
 }

@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -314,12 +313,4 @@ func (s *Set) readClassic(at vmem.VirtAddr) (*ClassicFilter, error) {
 		f.Original = int(n)
 	}
 	return f, nil
-}
-
-func cmpLink(links []*Link, id uint32) *Link {
-	i := slices.IndexFunc(links, func(l *Link) bool { return l.ID == cmp.Or(id, ^uint32(0)) })
-	if i < 0 {
-		return nil
-	}
-	return links[i]
 }

@@ -102,7 +102,6 @@ type contentViews struct {
 	elem     kstruct.Member // key of htab_elem
 	elemNode kstruct.Member // hash_node
 	rounded  bool           // pointers to values of each CPU are aligned behind the key, since 6.1 with bpf_mem_alloc
-	bucket   kstruct.Member // head of bucket, for its size: the whole is what counts
 	trie     *kstruct.View[trieStruct]
 	trieNode *kstruct.View[trieNode]
 	queue    *kstruct.View[queueStruct]
@@ -144,7 +143,6 @@ func bindContent(types *isf.File) (v contentViews) {
 	v.elem = boundMember(types, "htab_elem", "key")
 	v.elemNode = boundMember(types, "htab_elem", "hash_node")
 	v.rounded = types.HasField("htab_elem", "ptr_to_pptr")
-	v.bucket = boundMember(types, "bucket", "head")
 	v.trie, v.trieNode = bound[trieStruct](types, "lpm_trie"), bound[trieNode](types, "lpm_trie_node")
 	v.queue = bound[queueStruct](types, "bpf_queue_stack")
 	v.stacks = boundMember(types, "bpf_stack_map", "buckets")

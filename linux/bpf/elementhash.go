@@ -16,11 +16,8 @@ const maxBuckets = 1 << 24
 func (r *elements) hash() {
 	v := &r.views.maps.content
 	h, err := v.htab.Load(r.mem, r.m.Address)
-	size := uint64(v.bucket.Size())
-	if t, err := r.k.Symbols().UserType("bucket"); err == nil {
-		size = t.Size
-	}
-	if err != nil || !v.elem.Ok() || !v.elemNode.Ok() {
+	bucket, err2 := r.k.Symbols().UserType("bucket")
+	if err != nil || err2 != nil || !v.elem.Ok() || !v.elemNode.Ok() {
 		r.lose(r.m.Address, cause(err, unsupported("no struct bpf_htab")))
 		return
 	}
@@ -31,7 +28,7 @@ func (r *elements) hash() {
 	r.seen = map[vmem.VirtAddr]bool{}
 	w := r.walk()
 	for i := range uint64(h.NumBuckets) {
-		head := h.Buckets + vmem.VirtAddr(i*size)
+		head := h.Buckets + vmem.VirtAddr(i*bucket.Size)
 		if first, err := r.ptr(head); err == nil && first&1 != 0 { // it is empty
 			continue
 		}

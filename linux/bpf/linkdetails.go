@@ -10,10 +10,9 @@ import (
 
 // detailViews say how the types of this kernel differ from others.
 type detailViews struct {
-	nested  bool   // bpf_tracing_link has a bpf_tramp_link, since 5.19 (f7e0beaf39d3)
-	event   string // the member of bpf_perf_link's file that is the event
-	flagBit uint   // of TRACE_EVENT_FL_TRACEPOINT
-	probe   uint   // of TRACE_EVENT_FL_KPROBE, before that of uprobes
+	nested  bool // bpf_tracing_link has a bpf_tramp_link, since 5.19 (f7e0beaf39d3)
+	flagBit uint // of TRACE_EVENT_FL_TRACEPOINT
+	probe   uint // of TRACE_EVENT_FL_KPROBE, before that of uprobes
 }
 
 func bindDetails(types *isf.File) (v detailViews) {

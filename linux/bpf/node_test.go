@@ -22,6 +22,7 @@ import (
 // A node is a booted node, and what it said of itself.
 type node struct {
 	name  string
+	mem   vmem.Memory
 	k     *linux.Kernel
 	tasks []*linux.Task
 	set   *Set
@@ -49,7 +50,7 @@ func openNode(img testimages.Image) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{name: img.Name, truth: img.Truth}
+	n := &node{name: img.Name, mem: mem, truth: img.Truth}
 	if n.k, err = linux.Open(context.Background(), mem, nil); err != nil {
 		return nil, err
 	}
