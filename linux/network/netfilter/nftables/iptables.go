@@ -13,6 +13,13 @@ func ofIPTables(t *Table) bool {
 	return (t.Family == "ip" || t.Family == "ip6") && slices.Contains([]string{"filter", "nat", "mangle", "raw", "security"}, t.Name)
 }
 
+// hookChains are the chains that iptables-save shows of a table whether or not they are there: the
+// kernel has them once they have a rule.
+var hookChains = map[string][]string{
+	"filter": {"INPUT", "FORWARD", "OUTPUT"}, "security": {"INPUT", "FORWARD", "OUTPUT"}, "raw": {"PREROUTING", "OUTPUT"},
+	"nat": {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}, "mangle": {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"},
+}
+
 // IPTables returns a table as iptables-save writes it, without counts; empty where iptables does not
 // make such tables. A rule that iptables can't write is left out.
 func (t *Table) IPTables() string {
@@ -33,6 +40,11 @@ func (t *Table) IPTables() string {
 	})
 	var b strings.Builder
 	b.WriteString("*" + t.Name + "\n")
+	for _, name := range hookChains[t.Name] {
+		if !slices.ContainsFunc(chains, func(c *Chain) bool { return c.Name == name }) {
+			b.WriteString(":" + name + " ACCEPT [0:0]\n")
+		}
+	}
 	for _, c := range chains {
 		policy := strings.ToUpper(c.Policy)
 		if c.Hook == "" {
