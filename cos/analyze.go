@@ -57,6 +57,14 @@ type Options struct {
 	// zero value is none of them. What is not asked for costs nothing.
 	Sections Sections
 
+	// Vmlinux names the kernel's vmlinux, an ELF file with symbols, with which SectionHooks compares the kernel's
+	// code: [NodeReport].Text. Empty: it is not compared.
+	Vmlinux string
+
+	// ModuleFiles names a directory that has the files of the kernel's modules somewhere below, such as
+	// /lib/modules/RELEASE, to compare their code likewise. Empty: that is not compared.
+	ModuleFiles string
+
 	// Limits bound the report, whatever memory holds. The zero value has safe defaults.
 	Limits linux.Limits
 

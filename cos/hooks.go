@@ -25,7 +25,7 @@ func (a *analysis) addHooks(ctx context.Context) error {
 	}
 	a.report.Hooks = hooks
 	a.lose(gaps)
-	return nil
+	return a.addText(ctx)
 }
 
 func readHooks(ctx context.Context, a *analysis) ([]integrity.Hook, []vmem.Gap, error) {

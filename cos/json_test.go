@@ -23,6 +23,7 @@ import (
 	"github.com/nodelens/nodelens/linux/bpf"
 	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/linux/integrity"
+	"github.com/nodelens/nodelens/linux/ktext"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/ipvs"
@@ -76,6 +77,14 @@ func wholeReport() *NodeReport {
 		Hooks: []integrity.Hook{
 			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
 			{},
+		},
+		Text: &ktext.Report{
+			BuildID: "ab", Areas: []ktext.Area{{Module: "m", Section: ".text", Range: vmem.Range[vmem.VirtAddr]{Start: 0x130, Size: 16}, Lost: 1}},
+			Patched: []ktext.Patched{{Kind: ktext.Ftrace, Count: 3}},
+			Modifications: []ktext.Modification{{
+				Address: 0x134, Symbol: "f+0x4", Module: "m", Section: ".text", Length: 1, Expected: "90", Found: "cc",
+				Was: []string{"nop"}, Is: []string{"int3"}, Site: ktext.Other, Meaning: "a breakpoint",
+			}},
 		},
 	}
 }
@@ -264,6 +273,9 @@ const wholeJSON = `{
  "hooks": [
   {"table": "kprobes", "entry": "kernel_clone", "address": "0xc0", "target": "0xd0", "symbol": "pre�", "symbolBytes": "cHJl/w==", "owner": "m", "verdict": "module m", "suspect": true, "evidence": ["hidden"]},
   {"table": "", "entry": "", "address": "0x0", "target": "0x0", "symbol": null, "owner": null, "verdict": "unknown", "suspect": false, "evidence": []}],
+ "text": {"buildID": "ab", "areas": [{"module": "m", "section": ".text", "range": {"start": "0x130", "size": 16}, "lost": 1}], "patched": [{"kind": "ftrace", "count": 3}],
+  "modifications": [{"address": "0x134", "symbol": "f+0x4", "module": "m", "section": ".text", "length": 1, "expected": "90", "found": "cc",
+   "was": ["nop"], "is": ["int3"], "site": "other", "meaning": "a breakpoint"}]},
  "bpf": {
   "programs": [
    {"id": 5, "type": "tracepoint", "name": "p�", "nameBytes": "cP8=", "fullName": "probe", "tag": "00ff", "attachType": "cgroup_inet_ingress", "gplCompatible": true, "loadTime": "2023-11-14T22:13:20.000000005Z", "uid": 1000, "runCount": 0, "runTimeNS": 0, "recursionMisses": 0, "verifiedInstructions": 0, "instructions": 0, "bytesXlated": 0, "jited": false, "bytesJITed": 0, "bytesMemlock": 0, "sleepable": false, "maps": [6], "btfID": null, "functions": [], "helpers": ["bpf_probe_write_user"], "owners": [{"pid": 7, "fd": 3}], "pins": ["/sys/fs/bpf/p"], "links": [8], "attachments": [{"kind": "perf_event", "type": "tracepoint", "target": "sys_enter", "linkID": 8, "address": "0xe0"}], "references": 2, "sources": ["kallsyms", "pins"], "hidden": true, "address": "0xf0", "entry": "0x0", "podUID": "u", "containerID": "i"},

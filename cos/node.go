@@ -18,7 +18,8 @@ type Node struct {
 	kernel *image.Kernel
 	owned  bool // the image is to be closed
 
-	sections Sections // of reports
+	sections             Sections // of reports
+	vmlinux, moduleFiles string   // what code is compared with
 
 	provenance Provenance // but for the kernel's clock
 	notes      []string   // on the provenance
@@ -42,7 +43,7 @@ func OpenNode(ctx context.Context, img Image, opts *Options) (*Node, error) {
 		opts = new(Options)
 	}
 	settings := opts.image()
-	n := &Node{owned: img.mem == nil, sections: opts.Sections}
+	n := &Node{owned: img.mem == nil, sections: opts.Sections, vmlinux: opts.Vmlinux, moduleFiles: opts.ModuleFiles}
 	var err error
 	if n.image, err = img.open(ctx, settings); err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
@@ -99,7 +100,11 @@ func (n *Node) Report(ctx context.Context) (*NodeReport, error) {
 }
 
 func (n *Node) analyze(ctx context.Context) (*analysis, error) {
-	return readNode(ctx, n.kernel.Kernel)
+	a, err := readNode(ctx, n.kernel.Kernel)
+	if err == nil {
+		a.vmlinux, a.moduleFiles = n.vmlinux, n.moduleFiles
+	}
+	return a, err
 }
 
 // analysis returns what sections are joined with. It is read once for all calls, but on the

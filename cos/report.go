@@ -7,6 +7,7 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/linux/integrity"
+	"github.com/nodelens/nodelens/linux/ktext"
 	"github.com/nodelens/nodelens/linux/printk"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -30,6 +31,7 @@ type NodeReport struct {
 	// What follows is there where Options.Sections asks for it, and else nil.
 	Network *Network         `json:"network,omitempty"`
 	Hooks   []integrity.Hook `json:"hooks,omitempty"` // table by table
+	Text    *ktext.Report    `json:"text,omitempty"`  // where Options.Vmlinux says with what to compare it
 	BPF     *BPF             `json:"bpf,omitempty"`
 	Modules []Module         `json:"modules,omitzero"` // those of the kernel's list first, the newest before others
 	Log     []printk.Record  `json:"log,omitzero"`     // the oldest first

@@ -90,6 +90,8 @@ type analysis struct {
 	tasks  []*linux.Task // of the report's processes, in their order
 	report *NodeReport
 
+	vmlinux, moduleFiles string // as Options says
+
 	modules cached[*module.Set] // of the sections that need modules
 }
 

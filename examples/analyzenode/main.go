@@ -55,6 +55,7 @@ type settings struct {
 	image    string
 	symbols  symbolFlags
 	sections sectionFlags
+	modules  string
 
 	json, raw, hash, scan, quiet, verbose, noCache bool
 }
@@ -82,6 +83,7 @@ func newCommand(s *settings) *command.Command {
 	f := c.Flags
 	s.symbols.register(f)
 	s.sections.register(f)
+	f.StringVar(&s.modules, "modules", "", "with -with hooks and -vmlinux, compare the code of modules with their files below `DIRECTORY`, too")
 	f.BoolVar(&s.json, "json", false, "print the whole report as JSON: docs/report.md describes it")
 	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
@@ -139,7 +141,7 @@ func (s *settings) check(rest []string) error {
 
 // options returns how to analyse the image.
 func (s *settings) options(args []string, progress func(stage string, done, total int64)) *cos.Options {
-	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections()}
+	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections(), Vmlinux: s.symbols.vmlinux, ModuleFiles: s.modules}
 	var store *symbols.Store // nil, too, where there is no directory for it
 	if !s.noCache {
 		opts.IndexDir = command.IndexDir()

@@ -37,6 +37,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	printModules(w, r)
 	printLog(w, r)
 	printHooks(w, r)
+	printText(w, r)
 	printBPF(w, r)
 	p.processes(r)
 	for _, note := range r.Notes {
