@@ -1,0 +1,360 @@
+package settings
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kcore"
+	"github.com/nodelens/nodelens/lime"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A node is a booted node, and what it said of itself.
+type node struct {
+	mem   vmem.Memory
+	k     *linux.Kernel
+	out   *Settings
+	gaps  []vmem.Gap
+	truth string
+}
+
+var bundled = sync.OnceValues(func() (*node, error) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		return nil, err
+	}
+	return openNode(img)
+})
+
+func openNode(img testimages.Image) (n *node, err error) {
+	n = &node{truth: img.Truth}
+	if filepath.Ext(img.Path) == ".elf" {
+		n.mem, err = kcore.Open(img.Path)
+	} else {
+		n.mem, err = lime.Open(img.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n.k, err = linux.Open(context.Background(), n.mem, nil); err != nil {
+		return nil, err
+	}
+	var tasks []*linux.Task
+	for t, err := range n.k.Processes(context.Background()) {
+		if err == nil {
+			tasks = append(tasks, t)
+		}
+	}
+	n.out, n.gaps, err = Read(context.Background(), n.k, &Options{Tasks: tasks})
+	return n, err
+}
+
+// eachNode tests the bundled node, and all others where NODELENS_IMAGES says where they are.
+func eachNode(t *testing.T, test func(*testing.T, *node)) {
+	t.Run("bundled", func(t *testing.T) {
+		n, err := bundled()
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, n)
+	})
+	if os.Getenv("NODELENS_IMAGES") == "" {
+		return
+	}
+	for _, img := range testimages.All(t) {
+		t.Run(img.Name, func(t *testing.T) {
+			n, err := openNode(img)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test(t, n)
+		})
+	}
+}
+
+// file reads a file of the truth, without the newline at its end.
+func (n *node) file(t *testing.T, name ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(append([]string{n.truth}, name...)...))
+	if errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(b), "\n")
+}
+
+// TestSettings compares what was read with what /proc and /sys said.
+func TestSettings(t *testing.T) {
+	eachNode(t, func(t *testing.T, n *node) {
+		for _, g := range n.gaps {
+			t.Error(g)
+		}
+		if diff := cmp.Diff(n.file(t, "proc", "cmdline"), n.out.CommandLine.Value); diff != "" {
+			t.Errorf("command line (-truth +found):\n%s", diff)
+		}
+		if _, err := os.Stat(filepath.Join(n.truth, "kernel")); err != nil {
+			return // it has no more
+		}
+		checkSysctls(t, n)
+		checkMisc(t, n)
+		if diff := cmp.Diff(n.file(t, "kernel", "lsm"), strings.Join(n.out.LSMs, ",")); diff != "" {
+			t.Errorf("security modules (-truth +found):\n%s", diff)
+		}
+		if want := n.file(t, "kernel", "lockdown"); want != "" && !strings.Contains(want, "["+n.out.Lockdown+"]") {
+			t.Errorf("lockdown is %s, found %q", want, n.out.Lockdown)
+		}
+		if want := n.file(t, "kernel", "clocksource"); want != n.out.ClockSource {
+			t.Errorf("clock source is %s, found %q", want, n.out.ClockSource)
+		}
+		for name, found := range map[string]vmem.VirtAddr{"kexec_loaded": n.out.KexecImage, "kexec_crash_loaded": n.out.KexecCrash} {
+			if want := n.file(t, "kernel", name); want != "" && (want == "1") != (found != 0) {
+				t.Errorf("%s is %s, found %v", name, want, found)
+			}
+		}
+		for name, found := range map[string]string{
+			"core_pattern": n.out.CorePattern.Value, "modprobe": n.out.ModprobePath.Value, "poweroff_cmd": n.out.PoweroffCmd.Value,
+			"tainted": strconv.FormatUint(n.out.Taint.Value, 10),
+		} {
+			if want := sysctlsOf(t, n)["kernel/"+name]; want != found {
+				t.Errorf("%s is %q, found %q", name, want, found)
+			}
+		}
+		checkConfiguration(t, n)
+	})
+}
+
+func checkConfiguration(t *testing.T, n *node) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(n.truth, "kernel", "config.gz"))
+	if errors.Is(err, os.ErrNotExist) {
+		if n.out.Configuration != "" {
+			t.Errorf("a configuration of %d bytes, which the kernel does not have", len(n.out.Configuration))
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), n.out.Configuration); diff != "" {
+		t.Errorf("configuration (-truth +found):\n%s", diff)
+	}
+}
+
+// sysctlsOf returns the sysctls of the truth.
+func sysctlsOf(t *testing.T, n *node) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for line := range strings.Lines(n.file(t, "kernel", "sysctl")) {
+		line = strings.TrimSuffix(line, "\n")
+		if name, value, ok := strings.Cut(line, " = "); ok {
+			all[name] = strings.NewReplacer(`\n`, "\n", `\\`, `\`).Replace(value)
+		} else if name, _, ok := strings.Cut(line, " ! "); ok {
+			all[name] = "!"
+		}
+	}
+	return all
+}
+
+// checkSysctls compares all sysctls of the kernel and of the initial namespaces, in both directions.
+func checkSysctls(t *testing.T, n *node) {
+	t.Helper()
+	want := sysctlsOf(t, n)
+	compared, unknown := 0, map[string]int{}
+	for i := range n.out.Sysctls {
+		s := &n.out.Sysctls[i]
+		if s.Namespace != "" || s.Mode&readable == 0 {
+			continue
+		}
+		value, ok := want[s.Name]
+		delete(want, s.Name)
+		switch {
+		case !ok:
+			t.Errorf("%s is found, and not there", s.Name)
+		case s.Value == nil && value == "!":
+			compared++
+		case s.Value == nil:
+			unknown[s.Handler]++
+			if s.Reason == "" {
+				t.Errorf("%s has no value, and it is not said why", s.Name)
+			}
+		case value == "!" || value != *s.Value && !moves.MatchString(s.Name):
+			t.Errorf("%s by %s is %q, found %q", s.Name, s.Handler, value, *s.Value)
+		default:
+			compared++
+		}
+	}
+	for name := range want {
+		t.Errorf("%s is not found", name)
+	}
+	t.Logf("%d compared; shown by others: %v", compared, unknown)
+	if compared < 900 {
+		t.Errorf("%d compared", compared)
+	}
+}
+
+// moves are what changes from one moment to the next.
+var moves = regexp.MustCompile(`^kernel/(random/entropy_avail|sched_domain/.*/max_newidle_lb_cost)$`)
+
+// checkMisc compares the formats of binfmt_misc with their files.
+func checkMisc(t *testing.T, n *node) {
+	t.Helper()
+	dir := filepath.Join(n.truth, "kernel", "binfmt_misc")
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return // not mounted
+	}
+	want, got := map[string]string{}, map[string]string{}
+	for _, f := range files {
+		if f.Name() != "status" && f.Name() != "register" {
+			want[f.Name()] = n.file(t, "kernel", "binfmt_misc", f.Name())
+		}
+	}
+	for _, f := range n.out.BinfmtMisc {
+		got[f.Name] = statusOf(&f)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("binfmt_misc (-truth +found):\n%s", diff)
+	}
+}
+
+// statusOf returns what the file of a format shows.
+func statusOf(f *MiscFormat) string {
+	status := "disabled"
+	if f.Enabled {
+		status = "enabled"
+	}
+	lines := []string{status, "interpreter " + f.Interpreter, "flags: " + f.Flags}
+	if f.Magic == "" {
+		return strings.Join(append(lines, "extension ."+f.Extension), "\n")
+	}
+	lines = append(lines, "offset "+strconv.Itoa(int(f.Offset)), "magic "+f.Magic)
+	if f.Mask != "" {
+		lines = append(lines, "mask "+f.Mask)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestBits shows the ranges of bitmaps.
+func TestBits(t *testing.T) {
+	for want, hexadecimal := range map[string]string{"": "0000", "0": "0100", "1-3,7-8,15": "8e81", "0-15": "ffff"} {
+		b, err := hex.DecodeString(hexadecimal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bitRanges(b, 16); got != want {
+			t.Errorf("%s is %q, want %q", hexadecimal, got, want)
+		}
+	}
+}
+
+// withoutData returns the symbols of a kernel whose kallsyms has none of data, as far as settings have some.
+func withoutData(t *testing.T, f *isf.File) *isf.File {
+	t.Helper()
+	drop := map[string]bool{}
+	for _, name := range []string{
+		"sysctl_table_root", "saved_command_line", "core_pattern", "modprobe_path", "poweroff_cmd", "uevent_helper", "tainted_mask", "kernel_locked_down", "lsm_names",
+		"lsm_idlist", "curr_clocksource", "kexec_image", "kexec_crash_image", "klp_patches", "formats", "entries", "kernel_config_data", "max_threads", "sysrq_enabled",
+		"default_qdisc_ops", "seccomp_actions_logged",
+	} {
+		drop[name] = true
+	}
+	c := isf.Contents{Metadata: f.Metadata()}
+	for b := range f.BaseTypes() {
+		c.Bases = append(c.Bases, *b)
+	}
+	for u := range f.UserTypes() {
+		c.Types = append(c.Types, *u)
+	}
+	for e := range f.Enums() {
+		c.Enums = append(c.Enums, *e)
+	}
+	for s := range f.Symbols() {
+		if !drop[s.Name] {
+			c.Symbols = append(c.Symbols, *s)
+		}
+	}
+	out, err := isf.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestWithoutDataSymbols finds the same where no symbol leads to it, and tells what it does not.
+func TestWithoutDataSymbols(t *testing.T) {
+	n, err := bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := linux.Open(t.Context(), n.mem, &linux.Options{Symbols: withoutData(t, n.k.Symbols())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, gaps, err := Read(t.Context(), k, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, s := range n.out.Sysctls {
+		if s.Namespace == "" && s.Value != nil {
+			want[s.Name] = *s.Value
+		}
+	}
+	same := 0
+	for _, s := range got.Sysctls {
+		value, ok := want[s.Name]
+		switch {
+		case s.Value == nil:
+		case !ok || value != *s.Value:
+			t.Errorf("%s is %q, without symbols %q", s.Name, value, *s.Value)
+		default:
+			same++
+		}
+	}
+	if same < len(want)-8 || same < 500 {
+		t.Errorf("%d of %d sysctls", same, len(want))
+	}
+	for name, pair := range map[string][2]Text{
+		"core pattern": {n.out.CorePattern, got.CorePattern}, "modprobe": {n.out.ModprobePath, got.ModprobePath}, "poweroff": {n.out.PoweroffCmd, got.PoweroffCmd},
+	} {
+		if pair[0] != pair[1] || pair[0].Value == "" {
+			t.Errorf("%s is %v, without symbols %v", name, pair[0], pair[1])
+		}
+	}
+	if diff := cmp.Diff(n.out.Taint, got.Taint); diff != "" || got.CommandLine.Value != n.out.CommandLine.Value {
+		t.Errorf("command line %q, taint (-with symbols +without):\n%s", got.CommandLine.Value, diff)
+	}
+	lost := map[string]bool{}
+	for _, g := range gaps {
+		lost[g.Object] = g.Reason() == "unsupported"
+	}
+	if want := map[string]bool{"security modules": true, "lockdown": true, "clock source": true, "kexec": true, "livepatches": true, "binary formats": true}; !cmp.Equal(want, lost) {
+		t.Errorf("lost: %v", gaps)
+	}
+}
