@@ -67,7 +67,7 @@ func (a *analysis) addBPF(ctx context.Context) error {
 		return err
 	}
 	a.report.BPF = b
-	a.report.Gaps = append(a.report.Gaps, gaps...)
+	a.lose(gaps)
 	return nil
 }
 
@@ -83,7 +83,7 @@ type bpfReader struct {
 
 func readBPF(ctx context.Context, a *analysis) (*BPF, []vmem.Gap, error) {
 	r := &bpfReader{analysis: a, ctx: ctx, pods: indexPods(a.report), out: new(BPF)}
-	modules, err := module.Open(ctx, a.kernel, nil)
+	modules, err := a.moduleSet(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

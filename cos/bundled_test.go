@@ -45,7 +45,8 @@ func TestBundledNode(t *testing.T) {
 			checkNetwork(t, img.Truth, node, r)
 			checkModules(t, img.Truth, r)
 			checkLog(t, img.Truth, r)
-		} else if r.Network != nil || r.Modules != nil || r.Log != nil {
+			checkSettings(t, img.Truth, r)
+		} else if r.Network != nil || r.Modules != nil || r.Log != nil || r.Kernel.Settings != nil {
 			t.Error("a section that was not asked for")
 		}
 		if !r.Whole() {

@@ -33,6 +33,7 @@ import (
 	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/linux/printk"
+	"github.com/nodelens/nodelens/linux/settings"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -44,7 +45,7 @@ func wholeReport() *NodeReport {
 			Image: "node\xff.lime", Size: 4096, Format: "LiME", Compression: "gzip", SHA256: "00ff", SHA256From: DigestOfManifest, ETag: `"1"`,
 			Captured: at, CapturedFrom: CapturedByManifest, Tool: "example.org/tool", Version: "v1.2.3", Arguments: []string{"-json", "node\xff.lime"},
 		},
-		Kernel:   Kernel{Release: "6.1.0", Banner: "Linux version 6.1.0", PageTableLevels: 5, KASLRShift: 0x18000000, PhysBase: -0xc00000, Root: 0x1000, FoundBy: "banner", Symbols: "vmlinux"},
+		Kernel:   Kernel{Release: "6.1.0", Banner: "Linux version 6.1.0", PageTableLevels: 5, KASLRShift: 0x18000000, PhysBase: -0xc00000, Root: 0x1000, FoundBy: "banner", Symbols: "vmlinux", Settings: wholeSettings()},
 		Hostname: "node", BootTime: at,
 		Pods: []Pod{
 			{UID: "u", QoS: Burstable, Namespace: "n", Name: "p", SandboxID: "s",
@@ -116,6 +117,18 @@ func wholeBPF() *BPF {
 		Trampolines: []bpf.Trampoline{{Key: 0x100000001, Function: bpf.LinkTarget{Address: 0x160, Name: "f"}, Programs: []uint32{5}, Address: 0x170}},
 		Images:      []bpf.Image{{Name: "bpf_prog_00ff_p", Start: 0x180, Size: 16, Program: 5, Address: 0x190}},
 		Filters:     []bpf.ClassicFilter{{Kind: "seccomp", Instructions: 14, Original: 8, JITed: true, Tag: "00", PIDs: []int32{7}, Address: 0x1a0, Entry: 0x1b0}},
+	}
+}
+
+func wholeSettings() *settings.Settings {
+	value := "a\xff"
+	text := settings.Text{Value: "x\xff", Address: 0x10, Source: "symbol"}
+	return &settings.Settings{
+		CommandLine: text, Configuration: "CONFIG_X=y\n", CorePattern: text, ModprobePath: text, PoweroffCmd: text, UeventHelper: text,
+		Taint: settings.Taint{Value: 1, Letters: "P", Meanings: []string{"proprietary module"}, Address: 0x20}, Lockdown: "integrity", LSMs: []string{"capability"},
+		ClockSource: "tsc", KexecImage: 0x30, KexecCrash: 0x40, Livepatches: []string{"patch"},
+		BinaryFormats: []settings.Format{{Name: "load_elf_binary", Load: 0x50, Address: 0x60}}, BinfmtMisc: []settings.MiscFormat{{Name: "m\xff", Enabled: true, Interpreter: "/i", Flags: "F", Magic: "00ff"}},
+		Sysctls: []settings.Sysctl{{Name: "a/b", Namespace: "net:[7]", Value: &value, Mode: 0o644, Handler: "proc_dostring", Data: 0x70, Address: 0x80}, {Name: "c", Reason: "computed", Handler: "f"}},
 	}
 }
 
@@ -207,7 +220,14 @@ const wholeJSON = `{
   "sha256": "00ff", "sha256From": "manifest", "etag": "\"1\"", "captured": "2026-11-21T00:49:10.000000005Z", "capturedFrom": "manifest",
   "tool": "example.org/tool", "version": "v1.2.3", "arguments": ["-json", "node�.lime"], "argumentsBytes": [null, "bm9kZf8ubGltZQ=="]},
  "kernel": {"release": "6.1.0", "banner": "Linux version 6.1.0", "pageTableLevels": 5, "kaslrShift": "0x18000000", "physBase": "-0xc00000",
-  "root": "0x1000", "foundBy": "banner", "symbols": "vmlinux"},
+  "root": "0x1000", "foundBy": "banner", "symbols": "vmlinux",
+  "settings": {"commandLine": {"value": "x�", "valueBytes": "eP8=", "address": "0x10", "source": "symbol"}, "configuration": "CONFIG_X=y\u000a",
+   "corePattern": {"value": "x�", "valueBytes": "eP8=", "address": "0x10", "source": "symbol"}, "modprobePath": {"value": "x�", "valueBytes": "eP8=", "address": "0x10", "source": "symbol"}, "poweroffCmd": {"value": "x�", "valueBytes": "eP8=", "address": "0x10", "source": "symbol"}, "ueventHelper": {"value": "x�", "valueBytes": "eP8=", "address": "0x10", "source": "symbol"},
+   "taint": {"value": 1, "letters": "P", "meanings": ["proprietary module"], "address": "0x20"}, "lockdown": "integrity", "lsms": ["capability"], "clockSource": "tsc",
+   "kexecImage": "0x30", "kexecCrashImage": "0x40", "livepatches": ["patch"], "binaryFormats": [{"name": "load_elf_binary", "load": "0x50", "address": "0x60"}],
+   "binfmtMisc": [{"name": "m�", "nameBytes": "bf8=", "enabled": true, "interpreter": "/i", "flags": "F", "extension": null, "offset": 0, "magic": "00ff", "mask": null, "address": "0x0"}],
+   "sysctls": [{"name": "a/b", "namespace": "net:[7]", "value": "a�", "valueBytes": "Yf8=", "reason": null, "mode": 420, "handler": "proc_dostring", "data": "0x70", "address": "0x80"},
+    {"name": "c", "namespace": null, "value": null, "reason": "computed", "mode": 0, "handler": "f", "data": null, "address": "0x0"}]}},
  "hostname": "node", "bootTime": "2026-11-21T00:49:10.000000005Z",
  "pods": [
   {"uid": "u", "qos": "burstable", "namespace": "n", "name": "p", "sandboxID": "s",
@@ -548,6 +568,11 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 	written[ofContainer] = true
+	for path := range maps.Clone(written) { // a text of the kernel's, as its command line
+		if inner, ok := strings.CutPrefix(path, "kernel.settings."); ok && (strings.HasSuffix(inner, ".address") || strings.HasSuffix(inner, ".source")) && !documented[path] {
+			delete(written, path)
+		}
+	}
 	for path := range maps.Clone(written) { // by any name
 		if strings.HasPrefix(path, "modules[].parameters.") {
 			delete(written, path)
@@ -569,7 +594,7 @@ func TestDocumented(t *testing.T) {
 		"network.namespaces[].neighbours[]", "network.namespaces[].nftables[]", "network.namespaces[].hooks[]",
 		"bpf.programs[]", "bpf.maps[]", "bpf.links[]", "bpf.btf[]", "bpf.cgroups[]", "bpf.trampolines[]", "bpf.images[]", "bpf.filters[]",
 		"network.namespaces[].iptables[]", "network.namespaces[].ipsets[]", "network.namespaces[].ipvs[]", "network.sockets[]", "network.conntrack[]", "network.sockets[].filter",
-		"modules[]", "log[]",
+		"modules[]", "log[]", "kernel.settings", "kernel.settings.binaryFormats[]", "kernel.settings.binfmtMisc[]",
 	} {
 		for path := range maps.Clone(written) {
 			if strings.HasPrefix(path, record+".") && !documented[path] {

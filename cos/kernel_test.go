@@ -98,6 +98,31 @@ func dmesgRecord(r *printk.Record, raw bool) string {
 	return prefix + strings.ReplaceAll(r.Text, "\n", "\n"+next) + "\n"
 }
 
+// checkSettings compares some of the settings of a report with /proc: package settings compares all.
+func checkSettings(t *testing.T, dir string, r *NodeReport) {
+	t.Helper()
+	if r.Kernel.Settings == nil {
+		t.Fatal("no settings")
+	}
+	line, err := os.ReadFile(filepath.Join(dir, "proc", "cmdline"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Kernel.Settings.CommandLine.Value; strings.TrimSuffix(string(line), "\n") != got {
+		t.Errorf("command line %q, found %q", line, got)
+	}
+	for i := range r.Kernel.Settings.Sysctls {
+		s := &r.Kernel.Settings.Sysctls[i]
+		want, err := os.ReadFile(filepath.Join(dir, "proc", "sys", s.Name))
+		if s.Namespace != "" || err != nil || s.Value == nil {
+			continue
+		}
+		if strings.TrimSuffix(string(want), "\n") != *s.Value {
+			t.Errorf("%s is %q, found %q", s.Name, want, *s.Value)
+		}
+	}
+}
+
 // TestKernelNodes compares what is told of the kernels of nodes with what they said themselves.
 func TestKernelNodes(t *testing.T) {
 	for _, img := range testimages.All(t) {
@@ -105,7 +130,7 @@ func TestKernelNodes(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(img.Truth, "kernel")); err != nil {
 				t.Skip("nothing to compare with:", err)
 			}
-			r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{Sections: SectionModules | SectionLog})
+			r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{Sections: SectionModules | SectionLog | SectionKernel})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,6 +139,7 @@ func TestKernelNodes(t *testing.T) {
 			}
 			checkModules(t, img.Truth, r)
 			checkLog(t, img.Truth, r)
+			checkSettings(t, img.Truth, r)
 			checkRoundTrip(t, r)
 		})
 	}

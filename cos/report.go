@@ -9,6 +9,7 @@ import (
 	"github.com/nodelens/nodelens/linux/integrity"
 	"github.com/nodelens/nodelens/linux/ktext"
 	"github.com/nodelens/nodelens/linux/printk"
+	"github.com/nodelens/nodelens/linux/settings"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -55,6 +56,9 @@ type Kernel struct {
 	Root            vmem.PhysAddr `json:"root"`                   // of the kernel's top page table
 	FoundBy         string        `json:"foundBy" jsonx:"null"`   // what led to the kernel
 	Symbols         string        `json:"symbols" jsonx:"null"`   // where types and symbols came from
+
+	// Settings are how it was set up; nil where Options.Sections does not ask for it.
+	Settings *settings.Settings `json:"settings,omitempty"`
 }
 
 // A Pod is a pod of which the node knew. Fields that no source tells are empty.

@@ -30,6 +30,8 @@ const (
 	SectionModules
 	// SectionLog is the log of its kernel: [NodeReport].Log, and [Node.Log].
 	SectionLog
+	// SectionKernel is how its kernel was set up: [Kernel].Settings, and [Node.Settings].
+	SectionKernel
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -37,7 +39,7 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log"}
+var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
@@ -47,6 +49,7 @@ var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addBPF,
 	(*analysis).addModules,
 	(*analysis).addLog,
+	(*analysis).addSettings,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.

@@ -36,6 +36,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	}
 	printModules(w, r)
 	printLog(w, r)
+	printSettings(w, r)
 	printHooks(w, r)
 	printText(w, r)
 	printBPF(w, r)
