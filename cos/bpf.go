@@ -145,7 +145,7 @@ func collect[T any](r *bpfReader, object string, walk iter.Seq2[T, error]) (all 
 
 // plain returns records as they are written: without what package bpf keeps to read more of them.
 func plain[T any](r *bpfReader, object string, all []*T) []T {
-	out := make([]T, 0, len(all))
+	var out []T
 	for _, record := range all {
 		var t T
 		text, err := jsonx.Marshal(record)

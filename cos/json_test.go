@@ -177,7 +177,7 @@ func wholeNetwork() *Network {
 					Neighbours: []*network.Neighbour{{Family: network.Inet, Dst: pod, Device: "veth\xff", LinkAddress: "02:00:00:00:00:01", State: 2}},
 				},
 				NFTables: []nftables.Table{{NetNS: 4026531840, Family: "ip", Name: "nat", Chains: []*nftables.Chain{{Name: "a", Rules: []*nftables.Rule{
-					{Handle: 4, Text: "dnat to 10.0.0.2:8080", Statements: []any{map[string]any{"dnat": map[string]any{"addr": "10.0.0.2", "port": int64(8080)}}}},
+					{Handle: 4, Text: "dnat to 10.0.0.2:8080", IPTables: "-j DNAT", Statements: []any{map[string]any{"dnat": map[string]any{"addr": "10.0.0.2", "port": int64(8080)}}}},
 				}}}}},
 				IPTables: []xtables.Table{{NetNS: 4026531840, Family: "ip", Name: "nat", Chains: []*xtables.Chain{{Name: "A"}}}},
 				IPSets:   []ipset.Set{{NetNS: 4026531840, Name: "s\xff", Type: "hash:ip", Elements: []ipset.Element{{Value: "10.0.0.2", Timeout: -1}}}},
@@ -209,7 +209,7 @@ func wholeNetwork() *Network {
 		}},
 		Pods: []PodNetwork{{
 			UID: "u", NetNS: 4026532000, Host: true, IPs: []string{"10.0.0.2"}, HostPorts: []PodRoute{{By: ByListener, TargetPort: 53}},
-			Services: []PodRoute{{Name: "n/s:http", Protocol: "tcp", Address: "10.96.0.1", Port: 80, TargetPort: 8080, By: ByNFTables, Chain: "a"}},
+			Services: []PodRoute{{Name: "n/s:http", Protocol: "tcp", Address: "10.96.0.1", Port: 80, LastPort: 81, TargetPort: 8080, By: ByNFTables, Chain: "a"}},
 		}},
 	}
 }
@@ -264,7 +264,7 @@ const wholeJSON = `{
     "routes": [{"family": "inet", "type": "unicast", "dst": "10.0.0.2", "table": "main", "dev": "veth�", "devBytes": "dmV0aP8=", "protocol": "unspec", "scope": "global", "metrics": {"mtu": 1400}, "flags": [], "kernelAddress": "0x0"}],
     "rules": [{"family": "inet", "priority": 32766, "src": "all", "table": "main", "action": "unspec", "protocol": "unspec", "kernelAddress": "0x0"}],
     "neighbours": [{"family": "inet", "dst": "10.0.0.2", "dev": "veth�", "devBytes": "dmV0aP8=", "lladdr": "02:00:00:00:00:01", "state": ["REACHABLE"], "flags": [], "protocol": "unspec", "kernelAddress": "0x0"}],
-    "nftables": [{"netns": 4026531840, "family": "ip", "name": "nat", "handle": 0, "chains": [{"name": "a", "handle": 0, "priority": 0, "rules": [{"handle": 4, "text": "dnat to 10.0.0.2:8080", "expr": [{"dnat": {"addr": "10.0.0.2", "port": 8080}}], "address": "0x0"}], "address": "0x0"}], "address": "0x0"}],
+    "nftables": [{"netns": 4026531840, "family": "ip", "name": "nat", "handle": 0, "chains": [{"name": "a", "handle": 0, "priority": 0, "rules": [{"handle": 4, "text": "dnat to 10.0.0.2:8080", "expr": [{"dnat": {"addr": "10.0.0.2", "port": 8080}}], "iptables": "-j DNAT", "address": "0x0"}], "address": "0x0"}], "address": "0x0"}],
     "iptables": [{"netns": 4026531840, "family": "ip", "name": "nat", "chains": [{"name": "A", "packets": 0, "bytes": 0}], "address": "0x0"}],
     "ipsets": [{"netns": 4026531840, "index": 0, "name": "s�", "nameBytes": "c/8=", "type": "hash:ip", "count": 0, "elements": [{"value": "10.0.0.2", "timeout": -1}], "address": "0x0"}],
     "ipvs": [{"netns": 4026531840, "protocol": "tcp", "address": "10.96.0.1", "port": 80, "family": "inet", "scheduler": "rr",
@@ -289,7 +289,7 @@ const wholeJSON = `{
     "reply": {"source": "10.0.0.2", "sourcePort": 8080, "destination": "10.0.0.1", "destinationPort": 40000}, "mark": 1, "timeout": 86400, "status": ["SEEN_REPLY", "DST_NAT"], "zone": 0, "counts": [{"packets": 1, "bytes": 60}, {"packets": 0, "bytes": 0}], "use": 0, "address": "0xb0", "sourcePodUID": "v", "destinationPodUID": "u"}],
   "pods": [
    {"uid": "u", "netns": 4026532000, "hostNetwork": true, "ips": ["10.0.0.2"], "hostPorts": [{"name": null, "protocol": null, "address": null, "port": null, "targetPort": 53, "by": "listener", "chain": null}],
-    "services": [{"name": "n/s:http", "protocol": "tcp", "address": "10.96.0.1", "port": 80, "targetPort": 8080, "by": "nftables", "chain": "a"}]}]},
+    "services": [{"name": "n/s:http", "protocol": "tcp", "address": "10.96.0.1", "port": 80, "lastPort": 81, "targetPort": 8080, "by": "nftables", "chain": "a"}]}]},
  "hooks": [
   {"table": "kprobes", "entry": "kernel_clone", "address": "0xc0", "target": "0xd0", "symbol": "pre�", "symbolBytes": "cHJl/w==", "owner": "m", "verdict": "module m", "suspect": true, "evidence": ["hidden"]},
   {"table": "", "entry": "", "address": "0x0", "target": "0x0", "symbol": null, "owner": null, "verdict": "unknown", "suspect": false, "evidence": []}],
@@ -594,7 +594,7 @@ func TestDocumented(t *testing.T) {
 		"network.namespaces[].neighbours[]", "network.namespaces[].nftables[]", "network.namespaces[].hooks[]",
 		"bpf.programs[]", "bpf.maps[]", "bpf.links[]", "bpf.btf[]", "bpf.cgroups[]", "bpf.trampolines[]", "bpf.images[]", "bpf.filters[]",
 		"network.namespaces[].iptables[]", "network.namespaces[].ipsets[]", "network.namespaces[].ipvs[]", "network.sockets[]", "network.conntrack[]", "network.sockets[].filter",
-		"modules[]", "log[]", "kernel.settings", "kernel.settings.binaryFormats[]", "kernel.settings.binfmtMisc[]",
+		"modules[]", "log[]", "network.namespaces[].nftables[].chains[].rules[].extensions[]", "kernel.settings", "kernel.settings.binaryFormats[]", "kernel.settings.binfmtMisc[]",
 	} {
 		for path := range maps.Clone(written) {
 			if strings.HasPrefix(path, record+".") && !documented[path] {
