@@ -92,5 +92,6 @@ func Conntrack(ctx context.Context, k *linux.Kernel, mods *module.Set, namespace
 		}
 		r.readTable()
 		r.readLists(namespaces)
+		r.tellRest()
 	}
 }

@@ -18,6 +18,10 @@ const (
 	ctObject = "connection tracking"
 	// maxBuckets bounds the table: a table of that many has 64 MiB.
 	maxBuckets = 1 << 23
+	// maxConnections bounds what is told: four times what the kernel allows of itself on the largest
+	// machines (nf_conntrack_max of 262,144). maxGaps bounds the losses that are told one by one.
+	maxConnections = 1 << 20
+	maxGaps        = 1000
 )
 
 type ctReader struct {
@@ -32,6 +36,8 @@ type ctReader struct {
 	timeErr error
 	// seen has, of each connection, by which of its tuples it was found.
 	seen map[vmem.VirtAddr]uint8
+	lost int // losses
+	over int // connections that are not told, for there are too many
 	// oddNets are what connections say is a namespace and is none that is known.
 	oddNets map[vmem.VirtAddr]bool
 }
@@ -42,7 +48,21 @@ func (r *ctReader) tell(c *Connection, err error) {
 	}
 }
 
-func (r *ctReader) lose(addr vmem.VirtAddr, err error) { r.tell(nil, nfkit.Gap(ctObject, addr, err)) }
+func (r *ctReader) lose(addr vmem.VirtAddr, err error) {
+	if r.lost++; r.lost <= maxGaps {
+		r.tell(nil, nfkit.Gap(ctObject, addr, err))
+	}
+}
+
+// tellRest tells how much there is beyond what was told.
+func (r *ctReader) tellRest() {
+	if r.lost > maxGaps {
+		r.tell(nil, nfkit.Gap(ctObject, 0, fmt.Errorf("%w: %d more losses", kstruct.ErrTooMany, r.lost-maxGaps)))
+	}
+	if r.over > 0 {
+		r.tell(nil, nfkit.Gap(ctObject, 0, fmt.Errorf("%w: %d connections more than the %d that are told", kstruct.ErrTooMany, r.over, maxConnections)))
+	}
+}
 
 // bind reports whether connections can be read.
 func (r *ctReader) bind() bool {
@@ -174,6 +194,10 @@ func (r *ctReader) addNode(node vmem.VirtAddr) {
 	known := r.seen[at]
 	if known&(1<<dir) != 0 {
 		r.lose(at, nfkit.Corrupt("connection %v is in the table twice by one tuple", at))
+		return
+	}
+	if known == 0 && len(r.seen) >= maxConnections {
+		r.over++
 		return
 	}
 	if known == 0 {

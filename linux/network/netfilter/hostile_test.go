@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/network/internal/nftest"
 	"github.com/nodelens/nodelens/linux/network/ipvs"
 	"github.com/nodelens/nodelens/linux/network/netfilter"
@@ -119,6 +120,66 @@ func TestCycle(t *testing.T) {
 		if lost <= none {
 			t.Error("a node that follows itself is not told")
 		}
+	})
+}
+
+// A chain of very many connections, each of which is as good as a real one, ends in bounded time and
+// memory, and its losses (none of them is in the table by its other tuple) are told one by one up to
+// a bound.
+func TestEndless(t *testing.T) {
+	const connections = 200_000
+	nftest.EachOnce(t, func(t *testing.T, n *nftest.Node) {
+		var first vmem.VirtAddr
+		for c, err := range netfilter.Conntrack(t.Context(), n.K, n.Mods, n.Namespaces) {
+			if err == nil && first == 0 {
+				first = c.Addr
+			}
+		}
+		types, err := n.Mods.Types("nf_conntrack")
+		if err != nil || first == 0 {
+			t.Skip(err)
+		}
+		f, err := types.Field("nf_conn", "tuplehash")
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := make([]byte, vmem.PageSize)
+		if _, err := n.K.Space().ReadVirt(object, first); err != nil {
+			t.Fatal(err)
+		}
+		node := first + vmem.VirtAddr(f.Offset)
+		at, err := n.K.Space().Translate(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		direct := uint64(node) - uint64(at.At(node))
+		mem := smeartest.New(n.Mem)
+		last, err := n.K.Space().Uint64(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := int(f.Offset)
+		chain := smeartest.NewArray(mem, direct, object, connections,
+			smeartest.Link{At: to, Next: 1, To: to, Last: last}, smeartest.Link{At: to + 8, Next: -1, To: to, Last: uint64(node)})
+		mem.PutUint64(at.At(node), uint64(chain.Object(0))+f.Offset)
+		bad, err := n.On(chain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		smeartest.BoundedPeak(t, func(ctx context.Context) {
+			found, lost, more := 0, 0, false
+			for _, err := range netfilter.Conntrack(ctx, bad.K, bad.Mods, bad.Namespaces) {
+				if err == nil {
+					found++
+					continue
+				}
+				lost++
+				more = more || errors.Is(err, kstruct.ErrTooMany)
+			}
+			if found < connections || lost > 2000 || !more {
+				t.Errorf("%d connections and %d losses; that there are more is told: %v", found, lost, more)
+			}
+		})
 	})
 }
 

@@ -242,3 +242,29 @@ func TestTrueIPTables(t *testing.T) {
 		}
 	})
 }
+
+// Whatever bytes a value has, it is written, and nothing that takes it apart reads beyond it.
+func FuzzValues(f *testing.F) {
+	f.Add([]byte{10, 0, 0, 1}, uint32(7), true)
+	f.Add([]byte{0, 80}, uint32(13), true)
+	f.Add([]byte("eth0\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), uint32(41), false)
+	f.Add([]byte{8, 0, 0, 0}, uint32(26), false)
+	f.Add([]byte{0, 5, 'w', 'e', 'b', 0, 2, 4, 1, 0, 0, 0}, uint32(7<<6|13), true)
+	f.Fuzz(func(t *testing.T, b []byte, number uint32, big bool) {
+		for _, dt := range append(splitTypes(number), typeInteger) {
+			if words, js := dt.format(b, big); words == "" && js == nil {
+				t.Errorf("%s of %x is nothing", dt.name, b)
+			}
+			(&prefix{&value{data: b, order: big, dt: dt}, 8}).text()
+		}
+		for _, v := range userData(b) {
+			if len(v) > len(b) {
+				t.Errorf("user data of %d bytes in %d", len(v), len(b))
+			}
+		}
+		if n, ok := prefixBits(b); ok && n > 8*len(b) {
+			t.Errorf("a prefix of %d bits", n)
+		}
+		before(b)
+	})
+}
