@@ -247,7 +247,7 @@ func checkFound(t *testing.T, r *Report, want map[string]uint64) {
 // Without VMCOREINFO the database is the same.
 func TestFromMemoryWithoutNotes(t *testing.T) {
 	t.Parallel()
-	eachImage(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
+	someImages(t, func(t *testing.T, image testimages.Image, mem vmem.Memory) {
 		want, wantReport := wholeDatabase(t, image)
 		got, r, err := newSearch(mem, nil, MemoryOptions{}).run(t.Context())
 		if err != nil {

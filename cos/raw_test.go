@@ -75,7 +75,7 @@ func (write aWriter) file(t *testing.T, source string) string {
 // machine, but for notes, of which one must say what is wanted.
 func checkSame(t *testing.T, want string, name, note string) {
 	t.Helper()
-	r, err := AnalyzeNode(t.Context(), File(name), nil)
+	r, err := AnalyzeNode(t.Context(), File(name), ownOrGiven(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +107,25 @@ func ofImages(t *testing.T) map[string]string {
 
 func analyze(t *testing.T, name string) *NodeReport {
 	t.Helper()
-	r, err := AnalyzeNode(t.Context(), File(name), nil)
+	r, err := AnalyzeNode(t.Context(), File(name), ownOrGiven(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// ownOrGiven takes the symbols from each image where there is time for it, and else gives those of
+// the bundled one.
+func ownOrGiven(t *testing.T) *Options {
+	t.Helper()
+	if testimages.Thorough() {
+		return nil
+	}
+	symbols, err := openISF(bundled(t).ISF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Options{Symbols: symbols}
 }
 
 // Whatever the form of an image, the report is the same.

@@ -11,18 +11,21 @@ import (
 	"github.com/nodelens/nodelens/internal/command"
 )
 
-var node = filepath.Join("..", "..", "lab", "node", "node.lime.lz4")
+var (
+	node    = filepath.Join("..", "..", "lab", "node", "node.lime.lz4")
+	symbols = filepath.Join("..", "..", "lab", "node", "node.isf.json.xz")
+)
 
 // call runs the command on the bundled image.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	t.Setenv("NODELENS_CACHE", t.TempDir())
 	var out, errs bytes.Buffer
 	status = run(t.Context(), append(args, node), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
 func TestKstruct(t *testing.T) {
+	t.Setenv("NODELENS_CACHE", t.TempDir())
 	tests := []struct {
 		name   string
 		args   []string
@@ -41,9 +44,13 @@ func TestKstruct(t *testing.T) {
 		{"no address", []string{"int", "xyz"}, command.Usage, "", `"xyz" is no hexadecimal address`},
 		{"both", []string{"-cpu", "1", "int", "1000"}, command.Usage, "", "-cpu is for variables"},
 	}
-	for _, tt := range tests {
+	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			status, stdout, stderr := call(t, tt.args...)
+			args := tt.args
+			if i > 0 { // the first takes the symbols from the image, which the others need not do again
+				args = append([]string{"-isf", symbols}, args...)
+			}
+			status, stdout, stderr := call(t, args...)
 			if status != tt.status || !strings.Contains(stderr, tt.stderr) || status == 0 && stderr != "" {
 				t.Errorf("exit status %d, want %d; standard error: %s", status, tt.status, stderr)
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/nodelens/nodelens/internal/inflate"
 	"github.com/nodelens/nodelens/internal/packtest"
 	"github.com/nodelens/nodelens/internal/seekable"
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/xzdec"
 	"github.com/nodelens/nodelens/internal/zstddec"
 	"github.com/nodelens/nodelens/vmem"
@@ -100,7 +101,11 @@ func packedAll(t testing.TB, content []byte) map[string]packed {
 
 func TestReader(t *testing.T) {
 	t.Parallel()
-	content := packtest.Memory(2<<20 + 12345)
+	size := 2<<20 + 12345
+	if !testimages.Thorough() {
+		size = 1<<20 + 12345
+	}
+	content := packtest.Memory(size)
 	for name, p := range packedAll(t, content) {
 		for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 2 << 20, PackedBytes: 1}, {CacheBytes: 1, PackedBytes: 500_000}, {CacheBytes: 1}} {
 			checkContent(t, open(t, p.format, p.file, opts), content)

@@ -87,7 +87,7 @@ func (m *Memory) leadOn(page vmem.PhysAddr, direct, step uint64) {
 
 // What one walk may take, whatever memory holds.
 const (
-	mostTime   = 30 * time.Second // of a machine that has much else to do
+	mostTime   = 2 * time.Minute // of a machine that has much else to do
 	mostMemory = 500 << 20
 )
 

@@ -39,7 +39,7 @@ func readAll(t *testing.T, name, dir string, content []byte) (decoded int64) {
 	if s.Size() != int64(len(content)) {
 		t.Errorf("size %d, want %d", s.Size(), len(content))
 	}
-	packtest.CheckRandomReads(t, s, content, rand.New(rand.NewPCG(1, 2)), 20, 90_000)
+	packtest.CheckRandomReads(t, s, content, rand.New(rand.NewPCG(1, 2)), 10, 90_000)
 	got := make([]byte, len(content))
 	if n, err := s.ReadAt(got, 0); n != len(got) || err != nil || !bytes.Equal(got, content) {
 		t.Errorf("read %d bytes, %v", n, err)
@@ -62,7 +62,7 @@ func indexes(t *testing.T, dir string) []string {
 // A file that was read once is not decoded first when it is opened again, unless it changed,
 // or its index did.
 func TestIndex(t *testing.T) {
-	content := packtest.Memory(70 << 20)
+	content := packtest.Memory(40 << 20) // more than there is between states that are kept
 	name, dir := zstdFile(t, content), filepath.Join(t.TempDir(), "cache", "index")
 	if readAll(t, name, dir, content) == 0 {
 		t.Fatal("the first time there was no pass")

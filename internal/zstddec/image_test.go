@@ -66,7 +66,11 @@ func TestImageFrames(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	want := stretch(t, 24<<20)
+	size := 24 << 20
+	if !testimages.Thorough() {
+		size = 8 << 20
+	}
+	want := stretch(t, size)
 	in := filepath.Join(t.TempDir(), "content")
 	writeFile(t, in, want)
 	file, err := exec.CommandContext(t.Context(), command, "-q", "-c", "-1", "-p", "4", in).Output()
