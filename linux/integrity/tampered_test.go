@@ -188,12 +188,12 @@ func TestTextOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		hooks, gaps := all(t, c)
-		lost := ""
+		var lost strings.Builder
 		for _, err := range gaps {
 			if !errors.Is(err, kstruct.ErrUnsupported) {
 				t.Error(err)
 			}
-			lost += err.Error() + "\n"
+			lost.WriteString(err.Error() + "\n")
 		}
 		count := func(hooks []Hook) map[string]int {
 			sum := map[string]int{}
@@ -206,10 +206,10 @@ func TestTextOnly(t *testing.T) {
 		for table, want := range count(n.hooks) {
 			tellsWhy := map[string]string{"uprobes": "uprobes_tree", "kprobe_events": "dyn_event_list", "uprobe_events": "dyn_event_list", "perf_events": "ftrace_events"}[table]
 			switch {
-			case got[table] == want, tellsWhy != "" && strings.Contains(lost, tellsWhy):
+			case got[table] == want, tellsWhy != "" && strings.Contains(lost.String(), tellsWhy):
 			case table == "sys_call_table" && len(n.of("x64_sys_call")) > 0: // no call goes through it
 			default:
-				t.Errorf("%s: %d of %d; lost:\n%s", table, got[table], want, lost)
+				t.Errorf("%s: %d of %d; lost:\n%s", table, got[table], want, lost.String())
 			}
 		}
 	})

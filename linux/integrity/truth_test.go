@@ -138,16 +138,17 @@ func testKprobesList(t *testing.T, n *node) {
 			kind = "r"
 		}
 		l, _ := n.c.symbols.Resolve(k.Addr)
-		line := fmt.Sprintf("%016x %s %s+%#x %s ", uint64(k.Addr), kind, l.Symbol, l.Offset, l.Owner)
+		var line strings.Builder
+		line.WriteString(fmt.Sprintf("%016x %s %s+%#x %s ", uint64(k.Addr), kind, l.Symbol, l.Offset, l.Owner))
 		for _, f := range []struct {
 			on   bool
 			name string
 		}{{k.Flags&probeGone != 0, "[GONE]"}, {k.Flags&(probeDisabled|probeGone) == probeDisabled, "[DISABLED]"}, {k.shared&probeOptimized != 0, "[OPTIMIZED]"}, {k.shared&probeFtrace != 0, "[FTRACE]"}} {
 			if f.on {
-				line += f.name
+				line.WriteString(f.name)
 			}
 		}
-		got = append(got, strings.Join(strings.Fields(line), " "))
+		got = append(got, strings.Join(strings.Fields(line.String()), " "))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-truth +found)\n%s", diff)
