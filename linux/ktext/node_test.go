@@ -186,6 +186,40 @@ func TestHooks(t *testing.T) {
 	}
 }
 
+// TestRoot: what a stand-in of a rootkit wrote into code is found, and which module it leads to; nothing else is.
+func TestRoot(t *testing.T) {
+	for _, n := range nodes(t) {
+		if !strings.Contains(n.name, "-root") {
+			continue
+		}
+		t.Run(n.name, func(t *testing.T) {
+			k := n.open(t, n.mem)
+			set, err := module.Open(t.Context(), k, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, _, err := ktext.Compare(t.Context(), k, n.build, &ktext.Options{Modules: set, File: n.file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			for _, m := range r.Modifications {
+				t.Logf("%v was %q is %q", m, m.Was, m.Is)
+				switch {
+				case strings.HasPrefix(m.Symbol, "__x64_sys_getp") && strings.HasPrefix(m.Meaning, "a jump to ") && strings.Contains(m.Meaning, "in module st_text"):
+					found = true
+				case m.Section == ".rodata" && strings.Contains(m.Meaning, "in module st_table"), m.Section == ".rodata" && strings.Contains(m.Meaning, "in module st_seq"):
+				default:
+					t.Errorf("no stand-in did this: %v", m)
+				}
+			}
+			if !found {
+				t.Error("the jump to st_text was not found")
+			}
+		})
+	}
+}
+
 func symbol(t testing.TB, k *linux.Kernel, name string) vmem.VirtAddr {
 	t.Helper()
 	a, err := k.Symbol(name)

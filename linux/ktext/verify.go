@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -218,6 +219,13 @@ func (v *verifier) traced(at uint64, got []byte) outcome {
 		if nopLen(got) == len(got) {
 			return outcome{ok: true}
 		}
+		// A module that is loaded once ftrace has disabled itself keeps what its file has.
+		if br, isBranch := decodeBranch(got, at); isBranch && !ok && br.kind == call && v.isNamed(br.target, "__fentry__") {
+			return good(true)
+		}
+		if v.dispatches(at, got) {
+			return good(true)
+		}
 		why := "ftrace says that the function is not traced"
 		if !v.ftrace.known {
 			why = "ftrace's records are not known"
@@ -242,6 +250,23 @@ func (v *verifier) traced(at uint64, got []byte) outcome {
 		target, _ = v.kernel.address("ftrace_caller")
 	}
 	return outcome{ok: target == br.target, want: gen(opCall, at, target), why: "ftrace calls something else here"}
+}
+
+// dispatches reports whether code jumps to what a dispatcher of BPF made, as the functions do from which it calls the
+// programs (bpf_dispatcher_update of kernel/bpf/dispatcher.c; they are in the table of ftrace, until 6.2).
+func (v *verifier) dispatches(at uint64, got []byte) bool {
+	n, ok := v.kernel.at(at)
+	name, isFunc := strings.CutSuffix(n.text, "_func")
+	if !ok || !isFunc || !strings.HasPrefix(name, "bpf_dispatcher_") {
+		return false
+	}
+	d, ok := v.kernel.address(name)
+	if !ok {
+		return false
+	}
+	image, err := v.k.Struct("bpf_dispatcher", vmem.VirtAddr(d)).At("image").Uint()
+	br, isBranch := decodeBranch(got, at)
+	return err == nil && isBranch && br.kind == jump && image != 0 && br.target-image < vmem.PageSize
 }
 
 // ftraceCall checks what ftrace's own code calls: ftrace_trace_function (ftrace_update_ftrace_func of
