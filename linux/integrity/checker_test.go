@@ -104,8 +104,15 @@ func TestEnds(t *testing.T) {
 	if steps == 0 || steps >= len(n.hooks) {
 		t.Errorf("%d steps of %d", steps, len(n.hooks))
 	}
-	for range n.c.Hooks(t.Context()) {
+	steps = 0
+	for _, err := range n.c.Hooks(t.Context()) {
+		if steps++; err != nil {
+			t.Error(err)
+		}
 		break
+	}
+	if steps != 1 {
+		t.Errorf("%d steps", steps)
 	}
 }
 

@@ -23,7 +23,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer mem.Close()
 	k, err := linux.Open(ctx, mem, nil)
 	if err != nil {
 		log.Fatal(err)

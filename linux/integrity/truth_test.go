@@ -139,7 +139,7 @@ func testKprobesList(t *testing.T, n *node) {
 		}
 		l, _ := n.c.symbols.Resolve(k.Addr)
 		var line strings.Builder
-		line.WriteString(fmt.Sprintf("%016x %s %s+%#x %s ", uint64(k.Addr), kind, l.Symbol, l.Offset, l.Owner))
+		fmt.Fprintf(&line, "%016x %s %s+%#x %s ", uint64(k.Addr), kind, l.Symbol, l.Offset, l.Owner)
 		for _, f := range []struct {
 			on   bool
 			name string
