@@ -47,7 +47,7 @@ var house = map[string]room{
 	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "layouts", "memmap", "vmcoreinfo", "vmem"}, foreign: []string{x86asm}},
 	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "layouts", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
 	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "layouts", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
-	"cos":        {rooms: []string{"image", "isf", "kstruct", "layouts", "linux", "vmem"}},
+	"cos":        {rooms: []string{"image", "isf", "kstruct", "layouts", "linux", "vmem"}, foreign: []string{compress}},
 	"examples":   {rooms: library, foreign: []string{xz}},
 	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }

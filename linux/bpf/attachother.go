@@ -51,7 +51,7 @@ func bindOthers(types *isf.File) (v otherViews) {
 // readMapPrograms notes the programs that maps have: of sockets, of devices, to call, and for functions of
 // structures; and the maps in maps.
 func (s *Set) readMapPrograms() {
-	for i := 0; i < len(s.maps); i++ { // which grows by maps in maps
+	for i := 0; i < len(s.maps); i++ { //nolint:intrange // it grows by maps in maps
 		if m := s.maps[i]; s.ctx.Err() == nil {
 			s.mapPrograms(m)
 		}
@@ -154,7 +154,7 @@ func (s *Set) readStructOps(m *Map) {
 	if !types.HasField("bpf_struct_ops_map", list) { // until 5.18
 		list, linked = "progs", false
 	}
-	n := uint64(0)
+	var n uint64
 	if types.HasField("bpf_struct_ops_map", "funcs_cnt") {
 		n = d.uint("funcs_cnt")
 	} else {

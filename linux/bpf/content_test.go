@@ -157,32 +157,34 @@ func TestElements(t *testing.T) {
 func compareElements(t *testing.T, n *node, m *Map, truth []map[string]any) {
 	var want, got []string
 	for _, e := range truth {
-		text := hexOf(e["key"]) + ":"
+		var text strings.Builder
+		text.WriteString(hexOf(e["key"]) + ":")
 		if v, ok := e["value"].(map[string]any); ok && v["error"] != nil {
 			continue // processes can't read it
 		}
 		if values, ok := e["values"].([]any); ok {
 			for _, v := range values {
-				text += " " + hexOf(v.(map[string]any)["value"])
+				text.WriteString(" " + hexOf(v.(map[string]any)["value"]))
 			}
 		} else {
-			text += " " + hexOf(e["value"])
+			text.WriteString(" " + hexOf(e["value"]))
 		}
-		want = append(want, text)
+		want = append(want, text.String())
 	}
 	for e, err := range n.set.Elements(context.Background(), m) {
 		if err != nil {
 			t.Errorf("%v: %v", m, err)
 			continue
 		}
-		text := hex.EncodeToString(e.Key) + ":"
+		var text strings.Builder
+		text.WriteString(hex.EncodeToString(e.Key) + ":")
 		for _, v := range e.PerCPU {
-			text += " " + hex.EncodeToString(v)
+			text.WriteString(" " + hex.EncodeToString(v))
 		}
 		if e.PerCPU == nil {
-			text += " " + hex.EncodeToString(e.Value)
+			text.WriteString(" " + hex.EncodeToString(e.Value))
 		}
-		got = append(got, text)
+		got = append(got, text.String())
 	}
 	switch m.Type {
 	case PerfEventArray, CgroupArray, XSKMap, SkStorage, InodeStorage, TaskStorage, CgrpStorage, Queue, Stack: // which bpftool can't read

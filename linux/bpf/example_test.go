@@ -25,11 +25,13 @@ func ExampleOpen() {
 	ctx := context.Background()
 	k, err := linux.Open(ctx, mem, nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	set, err := bpf.Open(ctx, k, nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, p := range set.Programs() {
 		if p.Name != "sd_fw_egress" {
@@ -38,7 +40,8 @@ func ExampleOpen() {
 		fmt.Println(p.ID, p.Type, p.Tag, p.Attachments[0].Type, p.Attachments[0].Target)
 		lines, err := set.Disassemble(p)
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 		for _, line := range lines {
 			fmt.Println(line)

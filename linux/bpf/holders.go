@@ -168,7 +168,7 @@ func sortedKeys[T any](m map[vmem.VirtAddr]T) []vmem.VirtAddr {
 	for k := range m {
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b vmem.VirtAddr) int { return cmp.Compare(a, b) })
+	slices.Sort(keys)
 	return keys
 }
 

@@ -219,7 +219,7 @@ const maxTargets = 1 << 20
 func (s *Set) targets(d *detailReader, member, typ string, read func(d *detailReader) LinkTarget) (all []LinkTarget) {
 	n, base := d.uint("cnt"), d.pointer(member)
 	if n > maxTargets {
-		d.err = cmp.Or(d.err, error(corrupt("%d functions", n)))
+		d.err = cmp.Or(d.err, corrupt("%d functions", n))
 	}
 	size := uint64(8)
 	if typ != "" {

@@ -10,7 +10,7 @@ import (
 
 // readUsed adds the maps that programs use, also those that the table of IDs lacks.
 func (s *Set) readUsed() {
-	for i := 0; i < len(s.programs); i++ {
+	for i := range s.programs {
 		for _, at := range s.programs[i].maps {
 			s.addMap(at, InPrograms)
 		}

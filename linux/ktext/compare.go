@@ -77,7 +77,7 @@ func Compare(ctx context.Context, k *linux.Kernel, b *Build, opts *Options) (*Re
 	if r.dropped > 0 {
 		r.lose("modifications of code", 0, fmt.Errorf("%w: %d more", kstruct.ErrTooMany, r.dropped))
 	}
-	return r.report, r.state.gaps, nil
+	return r.report, r.gaps, nil
 }
 
 // A run is one comparison.
@@ -201,7 +201,7 @@ func (a *area) read(r *run) (lost uint64) {
 	}
 	if gap != nil {
 		gap.Err = fmt.Errorf("%d bytes: %w", lost, gap.Err)
-		r.state.gaps = append(r.state.gaps, *gap)
+		r.gaps = append(r.gaps, *gap)
 	}
 	return lost
 }

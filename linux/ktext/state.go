@@ -150,7 +150,7 @@ func (s *state) readPatching() {
 			Off  int32 `kernel:"rel_addr"`
 			Size uint8 `kernel:"len"`
 		}{}
-		if err = loc.Read(s.mem, first+vmem.VirtAddr(uint64(i)*uint64(size.Size)), &v); err == nil {
+		if err = loc.Read(s.mem, first+vmem.VirtAddr(uint64(i)*size.Size), &v); err == nil {
 			s.patches = append(s.patches, patching{at: stext + uint64(int64(v.Off)), size: v.Size})
 		}
 	}

@@ -24,11 +24,13 @@ func Example() {
 	ctx := context.Background()
 	k, err := linux.Open(ctx, mem, nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	s, gaps, err := settings.Read(ctx, k, nil)
 	if err != nil || len(gaps) > 0 {
-		log.Fatal(err, gaps)
+		fmt.Println(err, gaps)
+		return
 	}
 	fmt.Println(s.ModprobePath.Value, "taint", s.Taint.Value)
 	for _, c := range s.Sysctls {
