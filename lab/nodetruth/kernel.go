@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 )
 
 // kernelFiles is what the kernel says of itself outside of /proc/PID: the file that it goes to, and the file or
@@ -111,29 +110,27 @@ func (a *archive) tree(to, from string) {
 func sysctls(dir string) []byte {
 	var out []byte
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(path, "/proc/sys/fs/binfmt_misc/") {
-			return nil // listed elsewhere, or not there
+		if err == nil && d.Type().IsRegular() && readable(d) && !strings.HasPrefix(path, "/proc/sys/fs/binfmt_misc/") {
+			out = append(out, sysctl(strings.TrimPrefix(path, dir+"/"), path)...)
 		}
-		info, err := d.Info()
-		if err != nil || info.Mode()&0o444 == 0 {
-			return nil // to be written only
-		}
-		name := strings.TrimPrefix(path, dir+"/")
-		value, err := os.ReadFile(path)
-		if err != nil {
-			var pathError *fs.PathError
-			if errors.As(err, &pathError) {
-				err = pathError.Err
-			}
-			out = fmt.Appendf(out, "%s ! %v\n", name, err)
-			return nil
-		}
-		text := strings.TrimSuffix(string(value), "\n")
-		if !utf8.ValidString(text) {
-			text = strings.ToValidUTF8(text, "\uFFFD")
-		}
-		out = fmt.Appendf(out, "%s = %s\n", name, strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(text))
-		return nil
+		return nil // what cannot be listed is not there
 	})
 	return out
+}
+
+func readable(d fs.DirEntry) bool {
+	info, err := d.Info()
+	return err == nil && info.Mode()&0o444 != 0
+}
+
+func sysctl(name, path string) string {
+	value, err := os.ReadFile(path)
+	if err != nil {
+		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathError.Err
+		}
+		return fmt.Sprintf("%s ! %v\n", name, err)
+	}
+	text := strings.ToValidUTF8(strings.TrimSuffix(string(value), "\n"), "\uFFFD")
+	return fmt.Sprintf("%s = %s\n", name, strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(text))
 }
