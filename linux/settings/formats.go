@@ -181,7 +181,6 @@ func text(r *reader, _ string, t *ctlTable) (string, error) {
 		return "", err
 	}
 	s, _, _ := strings.Cut(string(b), "\x00")
-	s, _, _ = strings.Cut(s, "\n")
 	return s, nil
 }
 

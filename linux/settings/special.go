@@ -195,12 +195,15 @@ func uuid(r *reader, _ string, t *ctlTable) (string, error) {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
 }
 
-// portRange is two numbers, since 6.8 in one.
+// portRange is two numbers. Since 6.8 they are in one, and the table has the namespace that holds it (net/ipv4/sysctl_net_ipv4.c).
 func portRange(r *reader, _ string, t *ctlTable) (string, error) {
 	if t.MaxLen == 8 {
 		return r.vector(t, 4, true, same)
 	}
-	v, err := r.k.Space().Uint32(t.Data)
+	if t.MaxLen != 0 {
+		return "", fmt.Errorf("%w: a range of ports of %d bytes", kstruct.ErrCorrupt, t.MaxLen)
+	}
+	v, err := r.k.Struct("net", t.Data).At("ipv4.ip_local_ports.range").Uint()
 	return fmt.Sprintf("%d\t%d", v&0xffff, v>>16), err
 }
 
