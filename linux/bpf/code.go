@@ -6,6 +6,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux/internal/x86code"
 	"github.com/nodelens/nodelens/vmem"
 	"github.com/nodelens/nodelens/vmem/x86"
 )
@@ -173,8 +174,8 @@ func codeAddresses(code []byte, at vmem.VirtAddr) (all []vmem.VirtAddr) {
 		if code[0] == 0xcc { // between functions
 			return all
 		}
-		inst, err := x86asm.Decode(code, 64)
-		if err != nil || inst.Len == 0 || inst.Len > len(code) {
+		inst, _, err := x86code.Decode(code)
+		if err != nil {
 			return all
 		}
 		next := at + vmem.VirtAddr(inst.Len)

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/nodelens/nodelens/linux/internal/x86code"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -288,9 +289,12 @@ func (s *Set) DisassembleJITed(ctx context.Context, c *Code) ([]string, error) {
 
 // machineText returns how long an instruction of the processor is, and what it is.
 func (s *Set) machineText(code []byte, at vmem.VirtAddr) (int, string) {
-	inst, err := x86asm.Decode(code, 64)
-	if err != nil || inst.Len == 0 || inst.Len > len(code) {
+	inst, name, err := x86code.Decode(code)
+	switch {
+	case err != nil:
 		return 1, "(bad)"
+	case name != "":
+		return inst.Len, name
 	}
 	return inst.Len, x86asm.IntelSyntax(inst, uint64(at), func(a uint64) (string, uint64) {
 		if i, ok := s.ImageAt(vmem.VirtAddr(a)); ok {

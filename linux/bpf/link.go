@@ -164,7 +164,7 @@ func (s *Set) settleLinks() {
 			continue
 		}
 		p.Attachments = append(p.Attachments, Attachment{
-			Kind: l.Type.String(), Type: cmp.Or(l.AttachType, l.Event), Target: cmp.Or(l.Path, l.Target), Link: l.ID, Index: l.Index, NetNS: l.NetNS, Address: l.object,
+			Kind: l.Type.String(), Type: cmp.Or(l.Event, l.AttachType), Target: cmp.Or(l.Path, l.Target), Link: l.ID, Index: l.Index, NetNS: l.NetNS, Address: l.object,
 		})
 	}
 	slices.SortStableFunc(s.links, func(a, b *Link) int {

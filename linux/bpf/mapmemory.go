@@ -124,10 +124,14 @@ func (s *Set) hashMemory(m *Map, usage uint64) uint64 {
 		usage += 4 * cpus * hashLocks
 	}
 	percpu, lru := m.Type.perCPU(), m.Type == LRUHash || m.Type == LRUPerCPUHash
+	extra, err := s.objects.Struct("bpf_htab", m.Address).At("extra_elems").Pointer() // hashes of maps have none since 6.15
+	if err != nil {
+		return 0
+	}
 	value := roundUp(uint64(m.ValueSize), 8)
 	if m.Flags&noPrealloc == 0 {
 		n := uint64(m.MaxEntries)
-		if !percpu && !lru {
+		if extra != 0 {
 			n += cpus
 		}
 		usage += uint64(h.ElemSize) * n

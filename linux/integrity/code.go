@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux/internal/x86code"
 	"github.com/nodelens/nodelens/vmem"
 	"github.com/nodelens/nodelens/vmem/x86"
 )
@@ -66,32 +67,14 @@ func (i *inst) target() (vmem.VirtAddr, bool) {
 	return i.next() + vmem.VirtAddr(int64(rel)), ok
 }
 
-// decode decodes the instruction at the offset. What is no instruction that the disassembler knows is one of the length of
-// those that the kernel uses, or of one byte.
+// decode decodes the instruction at the offset. What is no instruction that the disassembler knows is one of
+// one byte.
 func (f *function) decode(off int) inst {
-	in, err := x86asm.Decode(f.text[off:], 64)
-	if n := unknownLength(f.text[off:]); n > 0 || err != nil || in.Len == 0 {
-		in = x86asm.Inst{Len: max(n, 1), Op: x86asm.NOP}
-		if n == 0 {
-			in.Op = x86asm.UD2 // it stops what follows the code
-		}
+	in, _, err := x86code.Decode(f.text[off:])
+	if err != nil {
+		in = x86asm.Inst{Len: 1, Op: x86asm.UD2} // it stops what follows the code
 	}
 	return inst{in, f.at + vmem.VirtAddr(off)}
-}
-
-// unknownLength returns the length of instructions that the kernel uses and that the disassembler does not know, and that
-// matter no more than a NOP does for where code leads.
-func unknownLength(b []byte) int {
-	if len(b) >= 4 && b[0] == 0xf3 && b[1] == 0x0f && b[2] == 0x1e && (b[3] == 0xfa || b[3] == 0xfb) {
-		return 4 // endbr64, endbr32
-	}
-	if len(b) >= 3 && b[0] == 0x0f && b[1] == 0x01 {
-		switch b[2] {
-		case 0xca, 0xcb, 0xe8, 0xee, 0xef: // clac, stac, serialize, rdpkru, wrpkru
-			return 3
-		}
-	}
-	return 0
 }
 
 // each goes over the instructions of a function one after the other.

@@ -41,6 +41,9 @@ func testEnabledFunctions(t *testing.T, n *node) {
 	if want[0] == "" {
 		want = nil
 	}
+	for i := range want { // two names of one address, of which newer kernels take the other
+		want[i] = strings.ReplaceAll(want[i], "->arch_ftrace_ops_list_func+", "->ftrace_ops_list_func+")
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-truth +found)\n%s", diff)
 	}
@@ -234,7 +237,7 @@ func TestIDT(t *testing.T) {
 // rootkitHooks are where the stand-ins of rootkits are found, by what they do.
 var rootkitHooks = map[string]struct{ tables, entry string }{
 	"table":     {"sys_call_table", "140 getpriority"},
-	"text":      {"sys_call_table x64_sys_call", "140 getpriority"},
+	"text":      {"sys_call_table x64_sys_call", "121 getpgid"},
 	"ftrace":    {"ftrace", "__x64_sys_setpriority"},
 	"kprobe":    {"kprobes", "__x64_sys_getcpu"},
 	"netfilter": {"netfilter", " ip input"},

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/nodelens/nodelens/linux/internal/x86code"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -100,15 +101,20 @@ const maxInstructions = 12
 // disassemble returns the instructions of the first n bytes of b.
 func (r *run) disassemble(b []byte, at uint64, n int) (list []string) {
 	for i := 0; i < n && i < len(b) && len(list) < maxInstructions; {
-		in, err := x86asm.Decode(b[i:min(len(b), i+16)], 64)
+		in, name, err := x86code.Decode(b[i:min(len(b), i+16)])
 		if k := nopLen(b[i:]); k > 0 {
 			list = append(list, "nop")
 			i += k
 			continue
 		}
-		if err != nil || in.Len == 0 {
+		if err != nil {
 			list = append(list, fmt.Sprintf(".byte %#02x", b[i]))
 			i++
+			continue
+		}
+		if name != "" {
+			list = append(list, name)
+			i += in.Len
 			continue
 		}
 		list = append(list, x86asm.GNUSyntax(in, at+uint64(i), r.symbol))

@@ -3,7 +3,7 @@ package ktext
 import (
 	"encoding/binary"
 
-	"golang.org/x/arch/x86/x86asm"
+	"github.com/nodelens/nodelens/linux/internal/x86code"
 )
 
 // Opcodes that the kernel patches with.
@@ -22,8 +22,8 @@ const (
 
 // insnLen returns the length of the instruction that b begins with, 1 where it is not known.
 func insnLen(b []byte) int {
-	in, err := x86asm.Decode(b, 64)
-	if err != nil || in.Len == 0 || in.Len > len(b) {
+	in, _, err := x86code.Decode(b)
+	if err != nil {
 		return 1
 	}
 	return in.Len
@@ -205,7 +205,7 @@ func decodeIndirect(b []byte) (in indirect, ok bool) {
 // ripOperand returns where in an instruction the displacement of an operand is that is relative to the next instruction, and
 // the length of the instruction.
 func ripOperand(b []byte) (off, size int, ok bool) {
-	in, err := x86asm.Decode(b, 64)
+	in, _, err := x86code.Decode(b)
 	if err != nil || in.PCRel != 4 || in.PCRelOff+4 > in.Len || in.Len > len(b) {
 		return 0, 0, false
 	}
