@@ -334,7 +334,7 @@ func (s *state) readDirect(ctx context.Context, hash vmem.VirtAddr) {
 				IP     uint64 `kernel:"ip"`
 				Direct uint64 `kernel:"direct"`
 			}
-			if err == nil && entry.Read(s.mem, node.Container(at), &e) == nil && e.Direct != 0 {
+			if err == nil && entry.Read(s.mem, node.Container(at), &e) == nil && e.Direct != 0 && s.ftrace.direct[e.IP] == 0 { // that of an ops can be out of date
 				s.ftrace.direct[e.IP] = e.Direct
 			}
 		}

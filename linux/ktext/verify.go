@@ -232,6 +232,9 @@ func (v *verifier) traced(at uint64, got []byte) outcome {
 		}
 		return outcome{want: nop(5), why: why}
 	}
+	if to := v.ftrace.direct[at]; r.flags&ftraceDirect != 0 && to&1 != 0 { // since 6.19: ftrace_is_jmp of include/linux/ftrace.h
+		return is(got, gen(opJmp, at, to&^1), "ftrace has the function jump elsewhere")
+	}
 	br, ok := decodeBranch(got, at)
 	if !ok || br.kind != call || br.size != 5 {
 		return outcome{want: nop(5), why: "ftrace says that the function is traced, but it does not call it"}
