@@ -98,6 +98,14 @@ type ksymStruct struct {
 	Prog  bool          `kernel:"prog"`
 }
 
+// checked returns what is wrong with the range.
+func (k *ksymStruct) checked() error {
+	if k.End <= k.Start || uint64(k.End-k.Start) > maxImage || !x86.IsKernel(k.Start) {
+		return corrupt("code from %v to %v", k.Start, k.End)
+	}
+	return nil
+}
+
 type ksymViews struct {
 	ksym  *kstruct.View[ksymStruct]
 	node  kstruct.Member // lnode
@@ -165,12 +173,19 @@ func (s *Set) ksymHead() vmem.VirtAddr {
 		}
 		w := s.walk("list of BPF code")
 		for at, err := range w.List(node.Of(p.aux.KsymAt)) {
-			if err == nil && s.inImage(at) {
+			if err == nil && s.inImage(at) && !s.isCode(node.Container(at)) {
 				return at
 			}
 		}
 	}
 	return 0
+}
+
+// isCode reports whether there is the structure of code at an address: those of dispatchers are in the data of the
+// kernel's image, as the head of the list is.
+func (s *Set) isCode(at vmem.VirtAddr) bool {
+	k, err := s.views.ksyms.ksym.Load(s.mem, at)
+	return err == nil && k.checked() == nil && !s.inImage(k.Start) && strings.HasPrefix(cString(k.Name[:]), "bpf_")
 }
 
 // inImage reports whether an address is in the data of the kernel's image.
@@ -202,8 +217,8 @@ func (s *Set) readTree(seen map[vmem.VirtAddr]bool) {
 func (s *Set) addImage(at vmem.VirtAddr, source Sources, seen map[vmem.VirtAddr]bool) {
 	v := &s.views.ksyms
 	k, err := v.ksym.Load(s.mem, at)
-	if err == nil && (k.End <= k.Start || uint64(k.End-k.Start) > maxImage || !x86.IsKernel(k.Start)) {
-		err = corrupt("code from %v to %v", k.Start, k.End)
+	if err == nil {
+		err = k.checked()
 	}
 	if err != nil {
 		s.lose("code of BPF", at, err)
