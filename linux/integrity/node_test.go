@@ -2,6 +2,7 @@ package integrity
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -121,8 +123,11 @@ func TestClean(t *testing.T) {
 				t.Error(h)
 			}
 		}
+		_, noData := n.k.Symbol("sys_call_table")
 		for _, err := range append(n.gaps, gapErrors(n.c.Gaps())...) {
-			t.Error(err)
+			if noData == nil || !errors.Is(err, kstruct.ErrUnsupported) { // of variables that nothing else names
+				t.Error(err)
+			}
 		}
 		if len(n.hooks) == 0 {
 			t.Error("no hooks")
