@@ -220,7 +220,7 @@ func (t *sites) offsets(c *code, kind Kind, name, start string, size uint32) []s
 	list := make([]site, 0, len(places))
 	for _, at := range places {
 		s := site{at: at, size: size, kind: kind}
-		if kind == Retpoline {
+		if kind == Retpoline || kind == Return { // clang gives the jump to the thunk of returns a prefix
 			if br, ok := decodeBranch(c.at(at, min(16, c.left(at))), at); ok {
 				s.size = uint32(br.size)
 			}

@@ -144,7 +144,7 @@ func (v *verifier) ret(at uint64, want, got []byte) outcome {
 	if v.mustThunk(at) {
 		return outcome{want: gen(opJmp, at, v.thunk), why: "it should go to the return thunk"}
 	}
-	return outcome{want: []byte{opRet, opInt3, opInt3, opInt3, opInt3}[:len(got)], why: "it should return"}
+	return outcome{want: append([]byte{opRet}, bytes.Repeat([]byte{opInt3}, len(got)-1)...), why: "it should return"}
 }
 
 // staticCall checks the place of a static call (__static_call_transform of arch/x86/kernel/static_call.c).
