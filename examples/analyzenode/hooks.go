@@ -10,6 +10,7 @@ import (
 )
 
 // printHooks says how many places call whose code, which call other code than the kernel's, and last what does not belong.
+// The files of /proc that modules have call these modules: they are only counted.
 func printHooks(w *bufio.Writer, r *cos.NodeReport) {
 	if r.Hooks == nil {
 		return
@@ -33,7 +34,7 @@ func printHooks(w *bufio.Writer, r *cos.NodeReport) {
 	}
 	fmt.Fprintln(w)
 	for i := range r.Hooks {
-		if h := &r.Hooks[i]; !h.Suspect && h.Verdict.Kind != integrity.Kernel {
+		if h := &r.Hooks[i]; !h.Suspect && h.Verdict.Kind != integrity.Kernel && h.Table != integrity.ProcTable {
 			fmt.Fprintf(w, "  %s\n", text.Line(h.String()))
 		}
 	}

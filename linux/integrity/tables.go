@@ -20,6 +20,7 @@ var tables = [...]func(*reader){
 	readEvents,
 	readPerf,
 	readNetfilter,
+	readProc,
 }
 
 // A reader reads tables.

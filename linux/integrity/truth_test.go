@@ -241,6 +241,7 @@ var rootkitHooks = map[string]struct{ tables, entry string }{
 	"ftrace":    {"ftrace", "__x64_sys_setpriority"},
 	"kprobe":    {"kprobes", "__x64_sys_getcpu"},
 	"netfilter": {"netfilter", " ip input"},
+	"seq":       {"proc", "net/tcp show"},
 }
 
 // TestRootkits: each stand-in is found where it is, and named with its module.
