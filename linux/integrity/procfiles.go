@@ -95,7 +95,7 @@ func readProc(r *reader) {
 		}
 		net, lost := p.v.net.Load(r.k.Space(), ns.Addr)
 		if lost != nil || net == 0 {
-			r.lost("/proc/net of "+ns.String(), ns.Addr, cmp.Or(lost, error(kstruct.ErrCorrupt)))
+			r.lost("/proc/net of "+ns.String(), ns.Addr, cmp.Or(lost, kstruct.ErrCorrupt))
 			continue
 		}
 		if e, lost := p.entry(net); err != nil && lost == nil && e.Parent != 0 {
