@@ -21,6 +21,7 @@ var tables = [...]func(*reader){
 	readPerf,
 	readNetfilter,
 	readProc,
+	readLSM,
 }
 
 // A reader reads tables.

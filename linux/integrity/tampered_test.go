@@ -98,6 +98,11 @@ func TestTampered(t *testing.T) {
 		return true
 	})
 
+	for table, entry := range map[string]string{"proc": "net/tcp show", "lsm": "file_open apparmor"} {
+		hooks := n.of(table)
+		p.pointer(t, hooks[slices.IndexFunc(hooks, func(h Hook) bool { return h.Entry == entry })].Address, code)
+	}
+
 	got := p.differences(t)
 	want := []string{
 		"syscall_entry do_syscall_64 calls SYMBOL: module vsock",
@@ -107,6 +112,8 @@ func TestTampered(t *testing.T) {
 		"sys_call_table 105 setuid: kernel", "sys_call_table 106 setgid: kernel", "sys_call_table 114 setregid: kernel", "sys_call_table 165 mount: kernel",
 		"idt 13 #GP: module vsock",
 		"ftrace __x64_sys_setuid: module vsock",
+		"proc net/tcp show: module vsock",
+		"lsm file_open apparmor: module vsock",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +found)\n%s", diff)

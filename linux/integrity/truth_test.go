@@ -267,3 +267,21 @@ func TestRootkits(t *testing.T) {
 		}
 	})
 }
+
+// TestSecurityModules: those that have hooks are those in force, as securityfs lists them.
+func TestSecurityModules(t *testing.T) {
+	eachNode(t, func(t *testing.T, n *node) {
+		want := strings.Split(n.lines(t, "kernel", "lsm")[0], ",")
+		var got []string
+		for _, h := range n.of("lsm") {
+			if words := strings.Fields(h.Entry); len(words) == 2 && !slices.Contains(got, words[1]) {
+				got = append(got, words[1])
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-truth +found)\n%s", diff)
+		}
+	})
+}
