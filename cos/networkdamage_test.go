@@ -242,7 +242,7 @@ func TestNetworkAllLost(t *testing.T) {
 
 // networkTrials is how often each node is damaged in each way.
 func networkTrials() int {
-	if testimages.Thorough() {
+	if testimages.Thorough() && !testing.Short() {
 		return 40
 	}
 	return 2
