@@ -75,7 +75,12 @@ func (write aWriter) file(t *testing.T, source string) string {
 // machine, but for notes, of which one must say what is wanted.
 func checkSame(t *testing.T, want string, name, note string) {
 	t.Helper()
-	r, err := AnalyzeNode(t.Context(), File(name), ownOrGiven(t))
+	checkSameWith(t, ownOrGiven(t), want, name, note)
+}
+
+func checkSameWith(t *testing.T, opts *Options, want, name, note string) {
+	t.Helper()
+	r, err := AnalyzeNode(t.Context(), File(name), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
