@@ -10,5 +10,9 @@ import (
 func TestMakedumpfile(t *testing.T) {
 	image := testimages.Named(t, "s-6.12-la57")
 	small := testimages.Makedumpfile(t, image, "-E", "-d", "1")
-	checkSameWith(t, nil, withoutNotes(t, analyze(t, image.Path)), small, "the image leaves out")
+	r, err := AnalyzeNode(t.Context(), File(image.Path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSameWith(t, nil, withoutNotes(t, r), small, "the image leaves out")
 }
