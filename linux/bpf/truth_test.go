@@ -354,8 +354,11 @@ func forgetStale(n *node, want, got []toolMap) {
 	if len(want) != len(got) {
 		return
 	}
+	shown := uint32(0)
 	for i := range want {
-		if i > 0 && got[i].BTF == 0 && n.k.Symbols().HasField("bpf_map", "sha") {
+		stale := want[i].BTF == shown // what is not that of the map before is the map's own
+		shown = want[i].BTF
+		if stale && got[i].BTF == 0 && n.k.Symbols().HasField("bpf_map", "sha") {
 			want[i].BTF = 0
 		}
 		if got[i].Type == "struct_ops" && got[i].Memlock == 0 {
