@@ -142,15 +142,22 @@ func (s *Set) readCgroups() {
 		s.lose("cgroups with BPF programs", 0, unsupported("%w", err))
 		return
 	}
-	left := maxCgroups
+	seen := map[vmem.VirtAddr]bool{}
+	full := false
 	var visit func(at vmem.VirtAddr, above *[maxAttachTypes][]vmem.VirtAddr)
 	visit = func(at vmem.VirtAddr, above *[maxAttachTypes][]vmem.VirtAddr) {
-		if left--; left < 0 || s.ctx.Err() != nil {
-			if left == -1 {
-				s.lose("cgroups with BPF programs", at, kstruct.ErrTooMany)
-			}
+		switch {
+		case full || s.ctx.Err() != nil:
+			return
+		case seen[at]:
+			s.lose("cgroups with BPF programs", at, kstruct.ErrCycle)
+			return
+		case len(seen) >= maxCgroups:
+			full = true
+			s.lose("cgroups with BPF programs", at, kstruct.ErrTooMany)
 			return
 		}
+		seen[at] = true
 		effective, children := s.readCgroup(at, above)
 		for _, child := range children {
 			visit(child, effective)

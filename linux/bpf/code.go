@@ -48,7 +48,7 @@ func (s *Set) symbol(name string) (vmem.VirtAddr, bool) {
 }
 
 // findInCode returns the address of a variable that the code of its users has and that looks as
-// what it is, 0 for none.
+// what it is, 0 for none. A table with objects goes before one that is empty, which may be any.
 func (s *Set) findInCode(name string) vmem.VirtAddr {
 	check := s.checks()[name]
 	if check == nil {
@@ -59,38 +59,48 @@ func (s *Set) findInCode(name string) vmem.VirtAddr {
 		if err != nil {
 			continue
 		}
+		var empty vmem.VirtAddr
 		for _, a := range s.references(at) {
-			if check(a) {
+			switch is, sure := check(a); {
+			case is && sure:
 				return a
+			case is && empty == 0:
+				empty = a
 			}
+		}
+		if empty != 0 {
+			return empty
 		}
 	}
 	return 0
 }
 
-// checks are what tells a variable from others.
-func (s *Set) checks() map[string]func(vmem.VirtAddr) bool {
+// checks are what tells a variable from others. sure says that it is no other, as what is empty may be.
+func (s *Set) checks() map[string]func(vmem.VirtAddr) (is, sure bool) {
 	isProgram := func(at vmem.VirtAddr, id uint32) bool {
 		p, err := s.readProgram(at)
 		return err == nil && p.ID == id
 	}
-	return map[string]func(vmem.VirtAddr) bool{
-		progIDR: func(a vmem.VirtAddr) bool { return s.isIDR(a, isProgram) },
-		mapIDR: func(a vmem.VirtAddr) bool {
+	certain := func(is func(vmem.VirtAddr) bool) func(vmem.VirtAddr) (bool, bool) {
+		return func(a vmem.VirtAddr) (bool, bool) { return is(a), true }
+	}
+	return map[string]func(vmem.VirtAddr) (is, sure bool){
+		progIDR: func(a vmem.VirtAddr) (is, sure bool) { return s.isIDR(a, isProgram) },
+		mapIDR: func(a vmem.VirtAddr) (is, sure bool) {
 			return s.isIDR(a, func(at vmem.VirtAddr, id uint32) bool { m, err := s.readMap(at); return err == nil && m.ID == id })
 		},
-		linkIDR: func(a vmem.VirtAddr) bool {
+		linkIDR: func(a vmem.VirtAddr) (is, sure bool) {
 			return s.isIDR(a, func(at vmem.VirtAddr, id uint32) bool { l, err := s.readLink(at); return err == nil && l.ID == id })
 		},
-		"ftrace_events": s.isEventList,
-		rawStart:        s.isRawEvent,
+		"ftrace_events": certain(s.isEventList),
+		rawStart:        certain(s.isRawEvent),
 		// The end has no sign of its own, but follows what has: the last entry.
-		rawStop: func(a vmem.VirtAddr) bool {
+		rawStop: certain(func(a vmem.VirtAddr) bool {
 			return s.isRawEvent(a-vmem.VirtAddr(s.views.trace.raw.Size())) && !s.isRawEvent(a)
-		},
-		"trampoline_table":     s.isTrampolineTable,
-		"trampoline_key_table": s.isTrampolineTable,
-		btfIDR: func(a vmem.VirtAddr) bool {
+		}),
+		"trampoline_table":     certain(s.isTrampolineTable),
+		"trampoline_key_table": certain(s.isTrampolineTable),
+		btfIDR: func(a vmem.VirtAddr) (is, sure bool) {
 			return s.isIDR(a, func(at vmem.VirtAddr, id uint32) bool { b, err := s.readBTF(at); return err == nil && b.ID == id })
 		},
 	}
@@ -100,16 +110,16 @@ func (s *Set) checks() map[string]func(vmem.VirtAddr) bool {
 const idrMarker = 4
 
 // isIDR reports whether a table of IDs is at an address, all of whose objects have theirs. One
-// that is empty tells itself by its flags alone.
-func (s *Set) isIDR(a vmem.VirtAddr, object func(at vmem.VirtAddr, id uint32) bool) bool {
+// that is empty tells itself by its flags alone, which is not sure.
+func (s *Set) isIDR(a vmem.VirtAddr, object func(at vmem.VirtAddr, id uint32) bool) (is, sure bool) {
 	if !s.inImage(a) {
-		return false
+		return false, false
 	}
 	idr := s.objects.Struct("idr", a)
 	flags, err := idr.At("idr_rt.xa_flags").Uint()
 	base, err2 := idr.At("idr_base").Uint()
 	if err != nil || err2 != nil || flags&idrMarker == 0 || base > 1 {
-		return false
+		return false, false
 	}
 	good, bad := 0, 0
 	for e, err := range s.walk("IDR").IDR(a) {
@@ -123,7 +133,7 @@ func (s *Set) isIDR(a vmem.VirtAddr, object func(at vmem.VirtAddr, id uint32) bo
 			bad++
 		}
 	}
-	return good > bad || good+bad == 0
+	return good > bad || good+bad == 0, good > bad
 }
 
 // isEventList reports whether a list of trace_event_call is at an address: of which the first has a name of

@@ -222,12 +222,17 @@ type elements struct {
 
 // give yields an element, and reports whether to go on.
 func (r *elements) give(e Element) bool {
-	if r.n++; r.n%1024 == 0 && r.ctx.Err() != nil {
+	if r.alive() && !r.yield(e, nil) {
+		r.over = true
+	}
+	return !r.over
+}
+
+// alive reports whether to go on; where the context is done, it yields its error.
+func (r *elements) alive() bool {
+	if r.n++; r.n%1024 == 0 && !r.over && r.ctx.Err() != nil {
 		r.over = true
 		r.yield(Element{}, r.ctx.Err())
-	}
-	if !r.over && !r.yield(e, nil) {
-		r.over = true
 	}
 	return !r.over
 }

@@ -13,7 +13,7 @@ const chunk = 512
 func (r *elements) array() {
 	v := &r.views.maps.content
 	size, err := v.elemSize.Load(r.mem, r.m.Address)
-	if err == nil && (size < r.m.ValueSize || size > maxElement+8) {
+	if err == nil && (size == 0 || size < r.m.ValueSize || size > maxElement+8) {
 		err = corrupt("elements of %d bytes for values of %d", size, r.m.ValueSize)
 	}
 	if err != nil || !v.array.Ok() {
@@ -21,23 +21,65 @@ func (r *elements) array() {
 		return
 	}
 	base := v.array.Of(r.m.Address)
-	for i := range r.m.MaxEntries {
-		at := base + vmem.VirtAddr(uint64(i)*uint64(size))
-		value, err := r.bytes(at, r.m.ValueSize)
+	if !r.fits(base, r.m.MaxEntries, uint64(size)) {
+		return
+	}
+	var run hole
+	for i := uint64(0); i < uint64(r.m.MaxEntries); i++ {
+		at := base + vmem.VirtAddr(i*uint64(size))
+		value := make([]byte, r.m.ValueSize)
+		n, err := r.mem.ReadVirt(value, at)
 		if err != nil {
-			if !r.lose(at, err) {
+			if !run.add(r, at, err) {
 				return
+			}
+			if n == 0 { // nor can what begins in the same page
+				rest := vmem.PageSize - uint64(at)%vmem.PageSize
+				i += max((rest+uint64(size)-1)/uint64(size), 1) - 1
 			}
 			continue
 		}
-		if !r.give(Element{Key: number(i), Value: value}) {
+		run = hole{}
+		if !r.give(Element{Key: number(uint32(i)), Value: value}) {
 			return
 		}
 	}
 }
 
+// minLimit is how many bytes an array may always have, whatever is left of the memory that it was in.
+const minLimit = 16 << 30
+
+// fits reports whether n elements of a size can be in the memory of the machine; if not, that is lost.
+func (r *elements) fits(base vmem.VirtAddr, n uint32, size uint64) bool {
+	limit := uint64(0)
+	for _, m := range r.k.Physical().Ranges() {
+		limit += m.Size
+	}
+	if limit = max(limit, minLimit); uint64(n)*size > limit {
+		r.lose(base, corrupt("%d elements of %d bytes, more than the memory of %d", n, size, limit))
+		return false
+	}
+	return true
+}
+
+// A hole is a run of elements that are lost one after the other, which is one loss.
+type hole struct{ open bool }
+
+// add adds an element to the run, and reports whether to go on.
+func (h *hole) add(r *elements, at vmem.VirtAddr, err error) bool {
+	if h.open {
+		return r.alive()
+	}
+	h.open = true
+	return r.lose(at, err)
+}
+
 // slots walks an array of pointers, those that are set.
 func (r *elements) slots(base vmem.VirtAddr, n uint32, each func(i uint32, p vmem.VirtAddr) bool) {
+	if !r.fits(base, n, 8) {
+		return
+	}
+	var run hole
 	for i := uint32(0); i < n; i += chunk {
 		at := base + vmem.VirtAddr(i)*8
 		all, err := r.Set.pointers(at, int(min(chunk, n-i)))
@@ -46,7 +88,9 @@ func (r *elements) slots(base vmem.VirtAddr, n uint32, each func(i uint32, p vme
 				return
 			}
 		}
-		if err != nil && !r.lose(at, err) {
+		if err == nil {
+			run = hole{}
+		} else if !run.add(r, at, err) {
 			return
 		}
 	}
@@ -115,6 +159,10 @@ func (r *elements) queue() {
 		return
 	}
 	n := (q.Head + q.Size - q.Tail) % q.Size
+	if !r.fits(q.Elems, q.Size, uint64(r.m.ValueSize)) {
+		return
+	}
+	var run hole
 	for i := range n {
 		at := (q.Tail + i) % q.Size
 		if r.m.Type == Stack {
@@ -122,11 +170,12 @@ func (r *elements) queue() {
 		}
 		value, err := r.bytes(q.Elems+vmem.VirtAddr(uint64(at)*uint64(r.m.ValueSize)), r.m.ValueSize)
 		if err != nil {
-			if !r.lose(q.Elems, err) {
+			if !run.add(r, q.Elems, err) {
 				return
 			}
 			continue
 		}
+		run = hole{}
 		if !r.give(Element{Value: value}) {
 			return
 		}

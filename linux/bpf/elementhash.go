@@ -25,11 +25,22 @@ func (r *elements) hash() {
 		r.lose(r.m.Address, corrupt("a hash of %d chains", h.NumBuckets))
 		return
 	}
+	if !r.fits(h.Buckets, h.NumBuckets, bucket.Size) {
+		return
+	}
 	r.seen = map[vmem.VirtAddr]bool{}
 	w := r.walk()
+	var run hole
 	for i := range uint64(h.NumBuckets) {
 		head := h.Buckets + vmem.VirtAddr(i*bucket.Size)
-		if first, err := r.ptr(head); err == nil && first&1 != 0 { // it is empty
+		first, err := r.ptr(head)
+		if err != nil {
+			if !run.add(r, head, err) {
+				return
+			}
+			continue
+		}
+		if run = (hole{}); first&1 != 0 { // it is empty
 			continue
 		}
 		for node, err := range w.HListNulls(head, i) {
@@ -96,6 +107,10 @@ func (r *elements) deleted(h *htabStruct) {
 	if r.m.Flags&noPrealloc != 0 || h.Elems == 0 || r.m.Type != Hash && r.m.Type != LRUHash {
 		return
 	}
+	if !r.fits(h.Elems, r.m.MaxEntries, uint64(h.ElemSize)) {
+		return
+	}
+	var run hole
 	for i := range uint64(r.m.MaxEntries) {
 		at := h.Elems + vmem.VirtAddr(i*uint64(h.ElemSize))
 		if r.seen[at] {
@@ -103,11 +118,12 @@ func (r *elements) deleted(h *htabStruct) {
 		}
 		b, err := r.bytes(v.elem.Of(at), roundUp(r.m.KeySize, 8)+r.m.ValueSize)
 		if err != nil {
-			if !r.lose(at, err) {
+			if !run.add(r, at, err) {
 				return
 			}
 			continue
 		}
+		run = hole{}
 		if isZero(b) {
 			continue
 		}

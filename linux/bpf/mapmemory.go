@@ -1,6 +1,8 @@
 package bpf
 
-import "github.com/nodelens/nodelens/vmem"
+import (
+	"github.com/nodelens/nodelens/vmem"
+)
 
 // mmapable is BPF_F_MMAPABLE of include/uapi/linux/bpf.h.
 const mmapable = 1 << 10
@@ -36,17 +38,34 @@ func (s *Set) memoryOf(m *Map) uint64 {
 	if !types.HasField("bpf_map_ops", "map_mem_usage") { // since 6.4 (90a5527d7686)
 		return s.footprint(m)
 	}
-	entries, value := uint64(m.MaxEntries), uint64(m.ValueSize)
+	var lost error                    // of any part: a sum without it would be wrong
 	size := func(typ string) uint64 { // of a structure
-		if t, err := types.UserType(typ); err == nil {
-			return t.Size
+		t, err := types.UserType(typ)
+		if err != nil {
+			lost = err
+			return 0
 		}
-		return 0
+		return t.Size
 	}
 	number := func(typ, member string) uint64 {
-		n, _ := s.objects.Struct(typ, m.Address).At(member).Uint()
+		n, err := s.objects.Struct(typ, m.Address).At(member).Uint()
+		if err != nil {
+			lost = err
+		}
 		return n
 	}
+	n := s.usage(m, size, number)
+	if lost != nil {
+		s.lose("memory of map "+m.String(), m.Address, lost)
+		return 0
+	}
+	return n
+}
+
+// usage is map_mem_usage of the operations of each kind of map. size returns the size of a structure, number a
+// member of the map's own.
+func (s *Set) usage(m *Map, size func(typ string) uint64, number func(typ, member string) uint64) uint64 {
+	entries, value := uint64(m.MaxEntries), uint64(m.ValueSize)
 	switch m.Type {
 	case Array, PerCPUArray, ProgArray, PerfEventArray, CgroupArray, ArrayOfMaps:
 		elem := number("bpf_array", "elem_size")
