@@ -55,7 +55,8 @@ type Options struct {
 	IndexDir string
 
 	// TaskScan says when all of memory is searched for tasks: see [linux.TaskScan]. Of an
-	// image on a server that is done only where it is asked for.
+	// image on a server that is done only where it is asked for: where it would have been due,
+	// [linux.Kernel.Processes] has a Gap with [linux.ErrNotSearched].
 	TaskScan linux.TaskScan
 
 	// Limits bound what is told of the kernel in the image. The zero value has safe defaults.

@@ -123,6 +123,36 @@ func TestEachPage(t *testing.T) {
 	}
 }
 
+// Where memory is not searched that should be, that is told; where the lists have all tasks it
+// is not, for nothing was to be searched for.
+func TestNotSearched(t *testing.T) {
+	n := openBundled(t)
+	whole, _ := walk(t, n.k)
+	page := n.phys(t, n.k.views.core.list.Of(whole[pids(whole)[20]].Addr)) &^ (vmem.PageSize - 1)
+	for _, tt := range []struct {
+		when    TaskScan
+		damaged bool
+		want    int
+	}{{ScanNever, false, 0}, {ScanNever, true, 1}, {ScanIfNeeded, true, 0}, {ScanAlways, false, 0}} {
+		m := smeartest.New(n.mem)
+		if tt.damaged {
+			m.Write(page, make([]byte, vmem.PageSize))
+		}
+		k := n.over(t, m)
+		k.scanWhen = tt.when
+		_, gaps := walk(t, k)
+		told := 0
+		for _, g := range gaps {
+			if errors.Is(g, ErrNotSearched) && g.Reason() == "not-searched" {
+				told++
+			}
+		}
+		if told != tt.want {
+			t.Errorf("scan %d, damaged %v: told %d times, want %d: %v", tt.when, tt.damaged, told, tt.want, gaps)
+		}
+	}
+}
+
 // idrHead returns where the head of the IDR is in a pid_namespace.
 func (n *node) idrHead(t *testing.T) vmem.VirtAddr {
 	t.Helper()
@@ -269,7 +299,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 	b.SetBytes(size)
 	for b.Loop() {
-		if hits, ok := n.k.scan(b.Context(), base); !ok || len(hits.tasks) < 200 {
+		if hits, ok := n.k.scan(b.Context(), n.k.newScanner(base)); !ok || len(hits.tasks) < 200 {
 			b.Fatalf("%d tasks", len(hits.tasks))
 		}
 	}

@@ -87,12 +87,7 @@ func (k *Kernel) union(ctx context.Context, thorough bool) ([]*Task, []vmem.Gap)
 	c.taskList()
 	c.pidIDR()
 	c.closure()
-	counts := c.countGaps()
-	if c.wantsScan(counts) {
-		c.scan()
-		c.run()
-		counts = c.countGaps()
-	}
+	counts := c.search(c.countGaps())
 	if c.ended() {
 		return nil, nil
 	}

@@ -17,25 +17,39 @@ type TaskScan uint8
 const (
 	// ScanIfNeeded searches where views of the tasks disagree, where parts of them are lost,
 	// or where the kernel's counts do not fit what was found. It does not on a running
-	// machine.
+	// machine, where that is a Gap.
 	ScanIfNeeded TaskScan = iota
 	// ScanAlways searches always.
 	ScanAlways
-	// ScanNever searches never.
+	// ScanNever searches never. Where a search would have been due that is a Gap, with
+	// ErrNotSearched.
 	ScanNever
 )
 
-// wantsScan reports whether memory is to be searched for tasks, given what the kernel's counts
-// and what was found do not agree on.
-func (c *census) wantsScan(counts []vmem.Gap) bool {
+// ErrNotSearched says that memory was not searched for what is missing.
+var ErrNotSearched = vmem.NewReason("not-searched", "memory was not searched")
+
+// search takes what is found in memory where that is to be searched, given what the kernel's
+// counts and what was found do not agree on. It returns what they do not agree on after that.
+// Where a search would be due that was not made, that is a Gap of its own: tasks may be missing
+// that are in memory.
+func (c *census) search(counts []vmem.Gap) []vmem.Gap {
+	needed := c.k.scanWhen == ScanAlways || c.missing(counts)
 	switch {
-	case c.ended() || c.k.scanWhen == ScanNever:
-		return false
-	case c.k.scanWhen == ScanAlways:
-		return true
-	case c.k.phys.Live():
-		return false
+	case c.ended() || !needed:
+		return counts
+	case c.k.scanWhen == ScanNever || c.k.scanWhen == ScanIfNeeded && c.k.phys.Live() || !c.scan():
+		c.gaps = append(c.gaps, gapf("tasks", 0, ErrNotSearched,
+			"the lists of tasks and the kernel's counts do not agree, and what they lack may be elsewhere in memory"))
+		return counts
 	}
+	c.run()
+	return c.countGaps()
+}
+
+// missing reports whether tasks may be missing: views of them do not agree, parts of these are
+// lost, or the kernel counts others.
+func (c *census) missing(counts []vmem.Gap) bool {
 	if len(c.gaps)+len(c.lost)+len(counts) > 0 {
 		return true
 	}
@@ -56,15 +70,17 @@ func (c *census) wantsScan(counts []vmem.Gap) bool {
 //     of its parent: what points to the task, and what it points to itself with, is another
 //     address.
 //
-// A struct pid that no task has any more has none in its lists.
-func (c *census) scan() {
+// A struct pid that no task has any more has none in its lists. It reports false where memory
+// was not searched, for it is not known how.
+func (c *census) scan() bool {
 	base, ok := c.directMap()
-	if !ok {
-		return
+	s := c.k.newScanner(base)
+	if !ok || s == nil {
+		return false
 	}
-	hits, ok := c.k.scanned.get(func() (scanHits, bool) { return c.k.scan(c.ctx, base) })
+	hits, ok := c.k.scanned.get(func() (scanHits, bool) { return c.k.scan(c.ctx, s) })
 	if !ok {
-		return
+		return true
 	}
 	for _, addr := range hits.tasks {
 		_, _ = c.take(addr, InScan)
@@ -72,6 +88,7 @@ func (c *census) scan() {
 	for _, addr := range hits.pids {
 		c.scannedPID(addr)
 	}
+	return true
 }
 
 // scannedPID takes the task of a struct pid that was found in memory, if the task has it, or
@@ -137,11 +154,7 @@ func (s *scanCache) get(scan func() (scanHits, bool)) (scanHits, bool) {
 const searchChunk = 1 << 20
 
 // scan searches all of memory. It reports whether it came to the end.
-func (k *Kernel) scan(ctx context.Context, base vmem.VirtAddr) (hits scanHits, ok bool) {
-	s := k.newScanner(base)
-	if s == nil {
-		return scanHits{}, true
-	}
+func (k *Kernel) scan(ctx context.Context, s *scanner) (hits scanHits, ok bool) {
 	chunks := s.chunks(k.phys.Ranges())
 	var mu sync.Mutex // guards hits
 	var next atomic.Int64

@@ -26,6 +26,7 @@ import (
 //	per-cpu         a per-CPU variable was asked for as if it were one
 //	disagree        two views of the same set differ
 //	hidden          a task is in none of the views that every process is in
+//	not-searched    memory was not searched for what is missing
 //	borrowed        what was lost was taken from elsewhere, and verified
 //	conflict        sources that should say the same do not
 //	ambiguous       there are several answers, and none is better than the others
