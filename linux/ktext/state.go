@@ -192,10 +192,11 @@ type ftracePage struct {
 	Index   int32         `kernel:"index"`
 }
 
-// maxFtracePages and maxFtraceRecords are how much of ftrace's records is read: 100,000 functions are on 500 pages.
+// maxFtracePages and maxFtraceRecords are how much of ftrace's records is read: a kernel has some 50,000 functions, and all its
+// modules as many again, 256 to a page.
 const (
 	maxFtracePages   = 1 << 16
-	maxFtraceRecords = 1 << 16 // of a page
+	maxFtraceRecords = 1 << 20
 )
 
 // readFtrace reads the records of all functions (kernel/trace/ftrace.c).
@@ -216,15 +217,26 @@ func (s *state) readFtrace(ctx context.Context) {
 		s.lose("ftrace records", at, err)
 		return
 	}
-	next, err := s.mem.Uint64(vmem.VirtAddr(at))
-	for n := 0; err == nil && next != 0 && n < maxFtracePages && ctx.Err() == nil; n++ {
+	first, err := s.mem.Uint64(vmem.VirtAddr(at))
+	if err != nil {
+		s.lose("ftrace records", at, err)
+	}
+	next, _ := page.Offset("Next")
+	w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: "ftrace records", Nodes: maxFtracePages, Gaps: 100})
+	for at, err := range w.Chain(vmem.VirtAddr(first), next) {
 		var p ftracePage
-		if err = page.Read(s.mem, vmem.VirtAddr(next), &p); err != nil {
-			break
+		if err == nil {
+			err = page.Read(s.mem, at, &p)
 		}
-		buf := make([]byte, int(min(max(p.Index, 0), maxFtraceRecords))*int(rec.Size))
-		var got int
-		got, err = s.mem.ReadVirt(buf, p.Records)
+		if err == nil && (p.Index < 0 || len(s.ftrace.records)+int(p.Index) > maxFtraceRecords) {
+			err = fmt.Errorf("%w: %d records on a page", kstruct.ErrTooMany, p.Index)
+		}
+		if err != nil {
+			s.lose("ftrace records", uint64(at), err)
+			continue
+		}
+		buf := make([]byte, int(p.Index)*int(rec.Size))
+		got, err := s.mem.ReadVirt(buf, p.Records)
 		for i := 0; i+int(rec.Size) <= got; i += int(rec.Size) {
 			s.ftrace.records = append(s.ftrace.records, record{
 				ip: binary.LittleEndian.Uint64(buf[i+int(ip.Offset()):]), flags: binary.LittleEndian.Uint64(buf[i+int(flags.Offset()):]),
@@ -232,12 +244,7 @@ func (s *state) readFtrace(ctx context.Context) {
 		}
 		if err != nil {
 			s.lose("ftrace records", uint64(p.Records), err)
-			err = nil
 		}
-		next = uint64(p.Next)
-	}
-	if err != nil {
-		s.lose("ftrace records", next, err)
 	}
 	slices.SortFunc(s.ftrace.records, func(a, b record) int {
 		switch {
@@ -292,25 +299,38 @@ func (s *state) readTrampolines(ctx context.Context) {
 		s.lose("ftrace trampolines", at, kstruct.ErrUnsupported)
 		return
 	}
+	first, err := s.mem.Uint64(vmem.VirtAddr(at))
+	if err != nil {
+		s.lose("ftrace trampolines", at, err)
+	}
 	end, _ := s.names.address("ftrace_list_end")
-	next, err := s.mem.Uint64(vmem.VirtAddr(at))
-	for n := 0; err == nil && next != 0 && next != end && n < 1<<16; n++ {
-		var o ftraceOps
-		if err = ops.Read(s.mem, vmem.VirtAddr(next), &o); err != nil {
+	next, _ := ops.Offset("Next")
+	w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: "ftrace trampolines", Nodes: maxFtraceOps, Gaps: 100})
+	hashes := map[vmem.VirtAddr]bool{}
+	for at, err := range w.Chain(vmem.VirtAddr(first), next) {
+		if uint64(at) == end {
 			break
 		}
-		if o.Trampoline != 0 {
-			s.ftrace.tramps[o.Trampoline] = next
+		var o ftraceOps
+		if err == nil {
+			err = ops.Read(s.mem, at, &o)
 		}
-		if h, err := filter.Load(s.mem, o.Filter); err == nil && h != 0 {
+		if err != nil {
+			s.lose("ftrace trampolines", uint64(at), err)
+			continue
+		}
+		if o.Trampoline != 0 {
+			s.ftrace.tramps[o.Trampoline] = uint64(at)
+		}
+		if h, err := filter.Load(s.mem, o.Filter); err == nil && h != 0 && !hashes[h] { // many share the empty one
+			hashes[h] = true
 			s.readDirect(ctx, h)
 		}
-		next = uint64(o.Next)
-	}
-	if err != nil {
-		s.lose("ftrace trampolines", next, err)
 	}
 }
+
+// maxFtraceOps is how many ftrace_ops are looked at.
+const maxFtraceOps = 1 << 12
 
 // readDirect reads from a hash what functions call directly (struct ftrace_func_entry.direct).
 func (s *state) readDirect(ctx context.Context, hash vmem.VirtAddr) {
@@ -324,11 +344,14 @@ func (s *state) readDirect(ctx context.Context, hash vmem.VirtAddr) {
 	node := kstruct.BindMember(b, "ftrace_func_entry", "hlist")
 	n, err := bits.Load(s.mem, hash)
 	first, err2 := buckets.Load(s.mem, hash)
-	if b.Err() != nil || err != nil || err2 != nil || n > 20 || first == 0 {
+	if b.Err() != nil || err != nil || err2 != nil || n > maxHashBits || first == 0 {
 		return
 	}
 	w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: "ftrace hash", Nodes: 1 << 20})
 	for i := range vmem.VirtAddr(1) << n {
+		if ctx.Err() != nil {
+			return
+		}
 		for at, err := range w.HList(first + 8*i) {
 			var e struct {
 				IP     uint64 `kernel:"ip"`
@@ -340,6 +363,9 @@ func (s *state) readDirect(ctx context.Context, hash vmem.VirtAddr) {
 		}
 	}
 }
+
+// maxHashBits is FTRACE_HASH_MAX_BITS of kernel/trace/ftrace.c.
+const maxHashBits = 12
 
 // pvOps returns what an element of pv_ops leads to.
 func (s *state) pvOps(slot uint64) (uint64, error) {
