@@ -60,6 +60,12 @@ static void __maybe_unused not_by_table(void)
 /* By patching text: a jump at the function's first instruction that may be one. */
 static u8 saved[5], *patched;
 
+/* The instruction that stands where a tracer is called; until 5.12 it depended on the processor. */
+static bool __maybe_unused is_nop(const u8 *code)
+{
+	return !memcmp(code, "\x0f\x1f\x44\x00\x00", 5) || !memcmp(code, "\x66\x66\x66\x66\x90", 5) || !memcmp(code, "\x3e\x8d\x74\x26\x00", 5);
+}
+
 static int __maybe_unused by_text(void)
 {
 	u8 jump[5] = {0xe9}, *start = (u8 *)lookup(PATCHED);
@@ -69,7 +75,7 @@ static int __maybe_unused by_text(void)
 		return -ENOENT;
 	if (!memcmp(start, "\xf3\x0f\x1e\xfa", 4))
 		start += 4; /* endbr64 */
-	if (memcmp(start, "\x0f\x1f\x44\x00\x00", 5))
+	if (!is_nop(start))
 		return -EBUSY; /* traced, or not made to be */
 	patched = start;
 	original = (call)(start + 5);
