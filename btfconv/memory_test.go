@@ -39,7 +39,7 @@ func eachImage(t *testing.T, test func(t *testing.T, image testimages.Image, mem
 // someImages is eachImage for tests that make many databases of each.
 func someImages(t *testing.T, test func(t *testing.T, image testimages.Image, mem vmem.Memory)) {
 	t.Helper()
-	for _, image := range testimages.Some(t) {
+	for _, image := range testimages.All(t) {
 		t.Run(image.Name, func(t *testing.T) { test(t, image, openImage(t, image)) })
 	}
 }

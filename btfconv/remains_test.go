@@ -79,7 +79,7 @@ func tableRanges(s *search) map[string]vmem.Range[vmem.PhysAddr] {
 // out is right, and what does not is told.
 func TestFromMemoryDamagedKallsyms(t *testing.T) {
 	t.Parallel()
-	image := testimages.Some(t)[0]
+	image := testimages.All(t)[0]
 	mem := openImage(t, image)
 	whole := finished(t, image)
 	right := map[string][]uint64{} // all that have a name, of which the database has one
@@ -203,7 +203,7 @@ func checkSymbols(t *testing.T, what string, got *symbolTable, right map[string]
 // With pages all over damaged, there is a database, and what is in it is right.
 func TestFromMemoryDamagedEverywhere(t *testing.T) {
 	t.Parallel()
-	image := testimages.Some(t)[0]
+	image := testimages.All(t)[0]
 	mem := openImage(t, image)
 	whole := finished(t, image)
 	want := map[string]uint64{}

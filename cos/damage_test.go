@@ -126,7 +126,7 @@ func openUndamaged(t *testing.T, img testimages.Image) *undamaged {
 // anyUndamaged opens the first image that has symbols.
 func anyUndamaged(t *testing.T) *undamaged {
 	t.Helper()
-	for _, img := range testimages.Some(t) {
+	for _, img := range testimages.All(t) {
 		if img.ISF != "" {
 			return openUndamaged(t, img)
 		}
@@ -180,7 +180,7 @@ func (u *undamaged) checkLoss(t *testing.T, r *NodeReport, err error) {
 // can't be read must stand in the gaps; what was overwritten may go unnoticed, but
 // must do no harm.
 func TestDamagedImages(t *testing.T) {
-	for _, img := range testimages.Some(t) {
+	for _, img := range testimages.All(t) {
 		t.Run(img.Name, func(t *testing.T) {
 			if img.ISF == "" {
 				t.Skip("no symbols")

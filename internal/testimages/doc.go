@@ -15,18 +15,17 @@
 //
 // [Bundled] gives the one image that is in the repository and needs no unpacking.
 //
-// Images are looked for in the directory that NODELENS_IMAGES names, or else in
-// ../shared/images relative to the root of the repository. It holds, for each
-// image, either form of
+// Images are looked for in the directory that NODELENS_IMAGES names, and nowhere else:
+// whole nodes take minutes, so that a plain go test ./... is fast wherever it runs. The
+// directory holds, for each image, either form of
 //
 //	NAME.lime, NAME.elf      NAME.lime.zst, NAME.elf.zst     the image
 //	NAME/                    NAME.truth.tar.zst              the truth
 //	NAME.isf.json.xz                                         its symbols (ISF)
 //
-// Truth and symbols may be missing. Foreign results, among them symbols for
-// images that have none beside them, are looked for in NODELENS_GOLDEN or
-// ../shared/golden. A variable that names a directory which isn't there fails
-// the test, for that is a mistake and not a lack.
+// Truth and symbols may be missing. Foreign results, among them symbols for images
+// that have none beside them, are looked for in NODELENS_GOLDEN. A variable that names
+// a directory which isn't there fails the test, for that is a mistake and not a lack.
 //
 // What is compressed is unpacked once, into a directory under [os.TempDir] that
 // all test processes of one user share.

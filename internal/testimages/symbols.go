@@ -17,7 +17,7 @@ func SymbolFiles(t testing.TB) map[string]string {
 		t.Fatal(err)
 	}
 	files := map[string]string{"6.1.0-56": bundled.ISF}
-	dir, err := locate("NODELENS_GOLDEN", "golden")
+	dir, err := locate("NODELENS_GOLDEN")
 	if err != nil || testing.Short() {
 		return files
 	}

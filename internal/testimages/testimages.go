@@ -56,18 +56,6 @@ func All(t testing.TB) []Image {
 	return images
 }
 
-// Some returns the images for tests that read each many times: all that there are if
-// NODELENS_IMAGES names where, as checks that have the time for it do, and the first alone if
-// they were only found. It skips t where there is none.
-func Some(t testing.TB) []Image {
-	t.Helper()
-	images := All(t)
-	if !Thorough() {
-		images = images[:1]
-	}
-	return images
-}
-
 // Network returns the images of nodes with cases of the network: those whose truth has what
 // tools said in each network namespace, as the lab makes them with NET=1. It skips t where
 // there is none.
@@ -107,10 +95,10 @@ func require(t testing.TB, err error) {
 	}
 }
 
-func imagesDir() (string, error) { return locate("NODELENS_IMAGES", "images") }
+func imagesDir() (string, error) { return locate("NODELENS_IMAGES") }
 
 func golden(name string) (string, error) {
-	dir, err := locate("NODELENS_GOLDEN", "golden")
+	dir, err := locate("NODELENS_GOLDEN")
 	if err != nil {
 		return "", err
 	}
@@ -121,22 +109,14 @@ func golden(name string) (string, error) {
 	return path, nil
 }
 
-// locate returns the directory that the environment variable names, or the one of
-// that name in ../shared.
-func locate(env, name string) (string, error) {
-	if dir := os.Getenv(env); dir != "" {
-		if !exists(dir) {
-			return "", fmt.Errorf("testimages: %s names %s, which does not exist", env, dir)
-		}
-		return dir, nil
+// locate returns the directory that the environment variable names.
+func locate(env string) (string, error) {
+	dir := os.Getenv(env)
+	if dir == "" {
+		return "", fmt.Errorf("testimages: %s is not set: %w", env, errAbsent)
 	}
-	root, err := repository()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(root, "..", "shared", name)
 	if !exists(dir) {
-		return "", fmt.Errorf("testimages: %s is not set and %s: %w", env, dir, errAbsent)
+		return "", fmt.Errorf("testimages: %s names %s, which does not exist", env, dir)
 	}
 	return dir, nil
 }

@@ -187,21 +187,23 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
-func TestDefaultDirectory(t *testing.T) {
+func TestFoundOnlyWhereNamed(t *testing.T) {
 	top := t.TempDir()
-	want := filepath.Join(top, "shared", "images")
 	put(t, nil, top, "clone", "go.mod")
-	put(t, nil, want, "README.md")
-	put(t, nil, top, "clone", "linux", "task.go")
+	put(t, nil, top, "shared", "images", "a.lime")
+	put(t, nil, top, "shared", "golden", "a.json")
 	t.Setenv("NODELENS_IMAGES", "")
-	t.Chdir(filepath.Join(top, "clone", "linux"))
+	t.Setenv("NODELENS_GOLDEN", "")
+	t.Chdir(filepath.Join(top, "clone"))
 
-	got, err := imagesDir()
-	if err != nil {
-		t.Fatal(err)
+	if got, err := load("*"); !errors.Is(err, errAbsent) {
+		t.Errorf("load without NODELENS_IMAGES = %v, %v, want %v", got, err, errAbsent)
 	}
-	if same, err := filepath.EvalSymlinks(want); err != nil || got != want && got != same {
-		t.Errorf("imagesDir = %s, want %s (%v)", got, want, err)
+	if got, err := golden("a.json"); !errors.Is(err, errAbsent) {
+		t.Errorf("golden without NODELENS_GOLDEN = %s, %v, want %v", got, err, errAbsent)
+	}
+	if Thorough() {
+		t.Error("Thorough without NODELENS_IMAGES")
 	}
 }
 

@@ -97,7 +97,7 @@ func openBundled(t testing.TB) *node {
 func eachNode(t *testing.T, test func(*testing.T, *node)) {
 	t.Run("bundled", func(t *testing.T) { test(t, openBundled(t)) })
 	t.Run("images", func(t *testing.T) {
-		for _, img := range testimages.Some(t) {
+		for _, img := range testimages.All(t) {
 			t.Run(img.Name, func(t *testing.T) {
 				img.EachSymbols(t, func(t *testing.T, isf string) {
 					of := img

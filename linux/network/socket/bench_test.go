@@ -50,7 +50,7 @@ func BenchmarkSockets(b *testing.B) {
 		b.ReportMetric(float64(n), "sockets")
 	}
 	b.Run("bundled", func(b *testing.B) { run(b, openBundled(b).k) })
-	for _, img := range testimages.Some(b) {
+	for _, img := range testimages.All(b) {
 		b.Run(img.Name, func(b *testing.B) {
 			file, err := image.Open(b.Context(), img.Path, nil)
 			if err != nil {

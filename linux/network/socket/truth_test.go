@@ -193,7 +193,7 @@ func TestTruth(t *testing.T) {
 // TestTruthOfImages compares the sockets of other nodes, with symbols from their images and from
 // their symbol files.
 func TestTruthOfImages(t *testing.T) {
-	for _, img := range testimages.Some(t) {
+	for _, img := range testimages.All(t) {
 		t.Run(img.Name, func(t *testing.T) {
 			img.EachSymbols(t, func(t *testing.T, isf string) {
 				t.Parallel()
