@@ -6,6 +6,7 @@
 # and adds the cases of the network, with SOCKETS sockets in one process, 2800 if it
 # is empty. NET needs a ROOTFS made with NET, and so does KERNEL, which adds the cases of
 # BPF, probes and settings; it needs clang, libbpf-dev and zlib1g-dev.
+# FILES takes the pods of guest/files.json instead, and adds the cases of files.
 # ROOTKIT, with KERNEL, names a directory of the modules of guest/rootkit, built for the kernel.
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 ROOTFS KERNEL OUT.img" >&2; exit 2; }
@@ -56,6 +57,21 @@ if [ "${NET:-}" ]; then
 	cp -r "$lab/guest/netrules" "$root/opt/lab/"
 	echo "SOCKETS=${SOCKETS:-}" >"$root/opt/lab/net.env"
 	"$work/mkimage" -name registry.example/lab/net:1.0 "$images/net.tar" "$root/usr/local/bin/net=bin/net"
+fi
+
+rm -rf "$root/opt/lab/files" "$root/var/files"
+if [ "${FILES:-}" ]; then
+	pods=$lab/guest/files.json
+	compile "$root/usr/local/bin/files" "$lab"/guest/files/*.c
+	install "$lab/guest/filesnode" "$root/usr/local/sbin/"
+	mkdir -p "$root/opt/lab/files"
+	head -c 100000 /bin/busybox >"$work/large"
+	set -- "$@" "$work/large=lib/lower.large"
+	for lower in etc/lower.conf etc/doomed.conf etc/kept.conf srv/tree/one srv/tree/two; do
+		echo "$lower" >"$work/$(basename $lower)"
+		set -- "$@" "$work/$(basename $lower)=$lower"
+	done
+	"$work/mkimage" -name registry.example/lab/files:1.0 "$images/files.tar" "$@"
 fi
 
 if [ "${KERNEL:-}" ]; then

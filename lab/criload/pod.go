@@ -17,7 +17,18 @@ type pod struct {
 	HostPID         bool
 	HostNet         bool
 	Privileged      bool
+	Sysctls         map[string]string
+	Volumes         []volume
 	Containers      []container
+}
+
+// volume describes a volume of a pod.
+type volume struct {
+	Name  string
+	Kind  string            // the plugin's directory after "kubernetes.io~", such as "empty-dir" or "secret", or "host-path"
+	Path  string            // of a host-path
+	Files map[string]string // what is in it at first, by name
+	Tmpfs bool              // an empty-dir in memory; a secret or projected volume always is
 }
 
 // container describes one container of a pod.
@@ -27,6 +38,27 @@ type container struct {
 	Env         map[string]string
 	User        int64 // user and group ID to run as
 	Privileged  bool
+
+	Kind         string // "init", "ephemeral", or a container of the usual kind
+	Attempt      uint32 // how often it was restarted: so many runs end before this one
+	Ends         bool   // it ends by itself, and is waited for
+	Mounts       []mount
+	Add, Drop    []string // capabilities
+	ReadOnlyRoot bool
+	NoNewPrivs   bool
+	Seccomp      string // "runtime/default", or none
+	Memory       int64  // limit in bytes
+	CPU          int64  // limit in thousandths
+	Groups       []int64
+	Unmasked     bool // procMount: Unmasked
+}
+
+// mount says where a volume is in a container.
+type mount struct {
+	Volume, Path string
+	SubPath      string // a file or directory of the volume
+	ReadOnly     bool
+	Shared       bool // mountPropagation: Bidirectional
 }
 
 // created says what came of a pod.

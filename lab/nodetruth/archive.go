@@ -62,6 +62,9 @@ func (a *archive) more(parts parts) {
 	if parts.network {
 		a.network()
 	}
+	if parts.files {
+		a.files()
+	}
 }
 
 func (a *archive) node() {
