@@ -23,6 +23,7 @@ func Needs(types *isf.File) *isf.Usage {
 	rec := types.Recorded(&u)
 	newViews(rec)
 	_, _ = bindPages(rec)
+	bindFolio(rec)
 	_, _ = newPageFlags(rec)
 	newPageTypes(rec)
 	swapTypes(rec)

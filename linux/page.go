@@ -137,6 +137,7 @@ type Pages struct {
 	phys     *vmem.Physical // of space
 	space    *vmem.AddressSpace
 	views    pageViews
+	folios   folioViews
 	size     uint64 // of a struct page
 	hasIndex bool
 	flags    pageFlags
@@ -153,7 +154,7 @@ func (k *Kernel) Pages() (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}
-	p := &Pages{phys: k.phys, space: k.space, views: v, size: v.page.Size(), hasIndex: v.page.Has("Index"), types: newPageTypes(k.symbols), base: vmemmap4}
+	p := &Pages{phys: k.phys, space: k.space, views: v, folios: bindFolio(k.symbols), size: v.page.Size(), hasIndex: v.page.Has("Index"), types: newPageTypes(k.symbols), base: vmemmap4}
 	if p.flags, err = newPageFlags(k.symbols); err != nil {
 		return nil, fmt.Errorf("linux: %w", err)
 	}

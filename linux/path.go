@@ -22,3 +22,29 @@ func (k *Kernel) DentryPath(dentry vmem.VirtAddr) (string, error) {
 	}
 	return s, nil
 }
+
+// A PathRef is struct path: a dentry as seen through a mount.
+type PathRef struct {
+	Mount  vmem.VirtAddr // of struct vfsmount, which is in a struct mount
+	Dentry vmem.VirtAddr
+}
+
+// RootRef returns the root directory as the kernel has it. The errors are those of [Task.Root].
+func (t *Task) RootRef() (PathRef, error) {
+	return t.directoryRef("root directory", func(fs *fsStruct) path { return fs.Root })
+}
+
+// CwdRef returns the working directory as the kernel has it. The errors are those of [Task.Cwd].
+func (t *Task) CwdRef() (PathRef, error) {
+	return t.directoryRef("working directory", func(fs *fsStruct) path { return fs.Pwd })
+}
+
+func (t *Task) directoryRef(what string, which func(*fsStruct) path) (PathRef, error) {
+	t.k.refresh()
+	fs, err := t.k.dirs(t.Addr)
+	if err != nil {
+		return PathRef{}, t.lost(what, t.Addr, err)
+	}
+	p := which(&fs)
+	return PathRef{p.Mnt, p.Dentry}, nil
+}

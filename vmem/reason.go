@@ -16,6 +16,7 @@ import (
 //	not-present     no page is mapped at the address
 //	non-canonical   the address is none that page tables could translate
 //	swapped         the page was swapped out
+//	not-cached      a part of a file is on its disk only, or swapped out
 //	migrating       the page was being migrated
 //	special-entry   the page is none in the memory of the CPU
 //	bad-entry       a page-table entry is malformed

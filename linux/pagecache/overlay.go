@@ -1,0 +1,240 @@
+package pagecache
+
+import (
+	"fmt"
+
+	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// An ovlInode is struct ovl_inode (fs/overlayfs/ovl_entry.h). The layer below was an inode until 5.17, then a path
+// (ffa5723c6d25), and is a stack of paths since 6.5 (0af950f57fef).
+type ovlInode struct {
+	Flags     uint64        `kernel:"flags"`
+	Upper     vmem.VirtAddr `kernel:"__upperdentry"`
+	Lower     vmem.VirtAddr `kernel:"lower,optional"`              // inode
+	LowerPath vmem.VirtAddr `kernel:"lowerpath.dentry,optional"`   // dentry
+	LowerData vmem.VirtAddr `kernel:"lowerdata,optional"`          // inode, of a regular file
+	Entry     vmem.VirtAddr `kernel:"oe,optional"`                 // ovl_entry
+	Redirect  vmem.VirtAddr `kernel:"lowerdata_redirect,optional"` // of a file whose data was not looked up yet
+}
+
+// overlayViews read overlayfs.
+type overlayViews struct {
+	ovl       *kstruct.View[ovlInode]
+	inode     kstruct.Member // vfs_inode of ovl_inode
+	count     *kstruct.Field[uint32]
+	stack     kstruct.Member
+	layerPath kstruct.Member // dentry of ovl_path
+	size      vmem.VirtAddr  // of ovl_path
+	upperData uint64         // the flag that says that the upper file has the data
+	layers    *kstruct.Field[vmem.VirtAddr]
+	layerMnt  *kstruct.Field[vmem.VirtAddr]
+	layerSize vmem.VirtAddr
+	numLayer  *kstruct.Field[uint32]
+	err       error
+}
+
+// bindOverlay binds the types of overlayfs: those of its module, or of the kernel.
+func (s *Set) bindOverlay() *overlayViews {
+	used := false
+	for _, f := range s.supers {
+		used = used || f.FSType == "overlay"
+	}
+	if !used {
+		return nil
+	}
+	v := new(overlayViews)
+	types, err := s.opts.Modules.Types("overlay")
+	if err != nil {
+		types = s.k.Symbols()
+	}
+	b := kstruct.NewBinder(types)
+	v.ovl = kstruct.Bind[ovlInode](b, "ovl_inode")
+	v.inode = kstruct.BindMember(b, "ovl_inode", "vfs_inode")
+	v.layerPath = kstruct.BindMember(b, "ovl_path", "dentry")
+	if v.ovl.Has("Entry") {
+		v.count = kstruct.BindField[uint32](b, "ovl_entry", "__numlower")
+		v.stack = kstruct.BindMember(b, "ovl_entry", "__lowerstack")
+	}
+	if u, err := types.UserType("ovl_path"); err == nil {
+		v.size = vmem.VirtAddr(u.Size)
+	}
+	v.layers = kstruct.BindOptionalField[vmem.VirtAddr](b, "ovl_fs", "layers")
+	v.numLayer = kstruct.BindOptionalField[uint32](b, "ovl_fs", "numlayer")
+	v.layerMnt = kstruct.BindOptionalField[vmem.VirtAddr](b, "ovl_layer", "mnt")
+	if u, err := types.UserType("ovl_layer"); err == nil {
+		v.layerSize = vmem.VirtAddr(u.Size)
+	}
+	bit, err := types.Constant("ovl_inode_flag", "OVL_UPPERDATA")
+	if err != nil || bit < 0 || bit > 63 {
+		bit = 3 // where it is since it was added in 4.19 (0c2888749363)
+	}
+	v.upperData = 1 << bit
+	if v.err = b.Err(); v.err != nil {
+		s.lose("overlayfs", 0, v.err)
+	}
+	return v
+}
+
+// throughOverlay gives n, an inode of an overlay, the attributes of the file in its layers, and finds its contents.
+func (s *Set) throughOverlay(n *Inode) error {
+	if s.overlay == nil || s.overlay.err != nil {
+		return fmt.Errorf("overlayfs: %w", kstruct.ErrUnsupported)
+	}
+	v := s.overlay
+	o, err := v.ovl.Load(s.mem, v.inode.Container(n.Addr))
+	if err != nil {
+		return err
+	}
+	upper, err := s.inodeOfDentry(o.Upper)
+	if err != nil {
+		return err
+	}
+	lower, data, err := s.lower(&o, n)
+	if err != nil {
+		return err
+	}
+	shown := upper
+	if upper == nil {
+		shown = lower
+	}
+	if shown == nil && n.IsDir() {
+		return nil // it only keeps a layer from being used twice (ovl_get_trap_inode of fs/overlayfs/util.c)
+	}
+	if shown == nil || shown.Mode&modeType != n.Mode&modeType {
+		return corrupt("inode %v of an overlay, of no layer", n.Addr)
+	}
+	number, device, addr, super, mapping := n.Number, n.Device, n.Addr, n.Super, n.mapping
+	links := n.Links
+	*n = *shown
+	n.Number, n.Device, n.Addr, n.Super, n.superAddr, n.mapping, n.links = number, device, addr, super, super.Addr, mapping, shown
+	if n.IsDir() && upper != nil && lower != nil {
+		n.Links = 1 // a merged directory (ovl_getattr of fs/overlayfs/inode.c)
+	} else if !n.IsDir() {
+		n.Links = links
+	}
+	n.over = shown
+	if n.IsRegular() && upper != nil && o.Flags&v.upperData == 0 {
+		n.over = data // only its attributes were copied up
+		if data != nil {
+			n.Blocks = data.Blocks
+		}
+	} else if upper == nil && data != nil {
+		n.over = data
+	}
+	return nil
+}
+
+// lower returns the file in the first layer below, and that which has the data; nil where there is none.
+func (s *Set) lower(o *ovlInode, n *Inode) (lower, data *Inode, err error) {
+	v := s.overlay
+	switch {
+	case v.ovl.Has("Entry"):
+		return s.stack(o.Entry)
+	case v.ovl.Has("LowerPath"):
+		lower, err = s.inodeOfDentry(o.LowerPath)
+	case o.Lower != 0:
+		lower, err = s.plainInode(o.Lower)
+	}
+	data = lower
+	if err == nil && n.IsRegular() && o.LowerData != 0 {
+		data, err = s.plainInode(o.LowerData)
+	}
+	return lower, data, err
+}
+
+// maxLayers is how many layers an overlay can have (OVL_MAX_STACK of fs/overlayfs/params.h).
+const maxLayers = 500
+
+// stack reads the first and the last path of a struct ovl_entry.
+func (s *Set) stack(entry vmem.VirtAddr) (lower, data *Inode, err error) {
+	v := s.overlay
+	if entry == 0 {
+		return nil, nil, nil
+	}
+	count, err := v.count.Load(s.mem, entry)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case count == 0:
+		return nil, nil, nil
+	case count > maxLayers:
+		return nil, nil, corrupt("%d layers", count)
+	}
+	at := func(i uint32) (*Inode, error) {
+		d, err := s.mem.Uint64(v.layerPath.Of(v.stack.Of(entry) + vmem.VirtAddr(i)*v.size))
+		if err != nil {
+			return nil, err
+		}
+		return s.inodeOfDentry(vmem.VirtAddr(d))
+	}
+	if lower, err = at(0); err != nil || count == 1 {
+		return lower, lower, err
+	}
+	data, err = at(count - 1)
+	return lower, data, err
+}
+
+// inodeOfDentry reads the inode of a dentry, which is nil where there is none.
+func (s *Set) inodeOfDentry(dentry vmem.VirtAddr) (*Inode, error) {
+	if dentry == 0 {
+		return nil, nil
+	}
+	d, err := s.v.dentry.Load(s.mem, dentry)
+	if err != nil || d.Inode == 0 {
+		return nil, err
+	}
+	n, err := s.inode(d.Inode)
+	if err == nil && n.superAddr != d.Super {
+		err = corrupt("dentry %v of super_block %v, inode of %v", dentry, d.Super, n.superAddr)
+	}
+	return n, err
+}
+
+// A Layer is one of the directories that an overlay is made of.
+type Layer struct {
+	Upper bool   `json:"upper"` // what is written goes there
+	Path  string `json:"path"`  // in the file system that has it
+	Super *Super `json:"-"`
+}
+
+// Layers returns the layers of an overlay, the upper one first where there is one, then from the topmost down. The error is
+// [kstruct.ErrUnsupported] where the types lack what it needs, or the first loss.
+func (s *Set) Layers(f *Super) ([]Layer, error) {
+	v := s.overlay
+	if v == nil || !v.layers.Ok() || !v.numLayer.Ok() || !v.layerMnt.Ok() || f.FSType != "overlay" {
+		return nil, kstruct.ErrUnsupported
+	}
+	array, err := v.layers.Load(s.mem, f.info)
+	if err != nil {
+		return nil, err
+	}
+	count, err := v.numLayer.Load(s.mem, f.info)
+	if err != nil {
+		return nil, err
+	}
+	if count > maxLayers+1 {
+		return nil, corrupt("%d layers", count)
+	}
+	var all []Layer
+	for i := range count {
+		mnt, err := v.layerMnt.Load(s.mem, array+vmem.VirtAddr(i)*v.layerSize)
+		if err != nil {
+			return all, err
+		}
+		if mnt == 0 { // there is no upper layer
+			continue
+		}
+		m, err := s.v.mount.Load(s.mem, s.v.vfs.Container(mnt))
+		if err != nil {
+			return all, err
+		}
+		path, err := s.k.DentryPath(m.Root)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, Layer{Upper: i == 0, Path: path, Super: s.superAt[m.Super]})
+	}
+	return all, nil
+}
