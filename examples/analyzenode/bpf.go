@@ -22,7 +22,8 @@ func printBPF(w *bufio.Writer, r *cos.NodeReport) {
 			order = append(order, kind)
 		}
 	}
-	fmt.Fprintf(w, "BPF: %d programs, %d maps, %d links, %d filters of system calls", len(r.BPF.Programs), len(r.BPF.Maps), len(r.BPF.Links), len(r.BPF.Filters))
+	fmt.Fprintf(w, "BPF: %s, %s, %s, %s of system calls", counted(len(r.BPF.Programs), "program", "programs"), counted(len(r.BPF.Maps), "map", "maps"),
+		counted(len(r.BPF.Links), "link", "links"), counted(len(r.BPF.Filters), "filter", "filters"))
 	for i, kind := range order {
 		separator := ", "
 		if i == 0 {

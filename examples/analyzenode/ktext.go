@@ -28,7 +28,7 @@ func printText(w *bufio.Writer, r *cos.NodeReport) {
 		fmt.Fprintln(w, ", no modification")
 		return
 	}
-	fmt.Fprintf(w, ", %d modifications:\n", len(r.Text.Modifications))
+	fmt.Fprintf(w, ", %s:\n", counted(len(r.Text.Modifications), "modification", "modifications"))
 	for i := range r.Text.Modifications {
 		if i == maxTold {
 			fmt.Fprintf(w, "    and %d more\n", len(r.Text.Modifications)-maxTold)
