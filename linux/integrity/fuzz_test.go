@@ -3,6 +3,7 @@ package integrity
 import (
 	"testing"
 
+	"github.com/nodelens/nodelens/linux/internal/syscalls"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -30,7 +31,7 @@ func FuzzSwitch(f *testing.F) {
 				t.Errorf("%+v", ref)
 			}
 		}
-		_, count := arrayIn(code, abi64)
+		_, count := arrayIn(code, syscalls.ABI64)
 		if count < 0 {
 			t.Error(count)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux/internal/syscalls"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -25,17 +26,17 @@ type syscallTable struct {
 // syscallTables are the arrays of pointers (arch/x86/entry/syscall_64.c and the like). In kernels with a switch, the first is
 // what tracing of system calls takes their addresses from, and no call goes through it.
 var syscallTables = []syscallTable{
-	{"sys_call_table", abi64, []string{"__x64_"}, []string{"do_syscall_64"}},
-	{"x32_sys_call_table", abiX32, []string{"__x32_", "__x64_"}, []string{"do_syscall_64"}},
-	{"ia32_sys_call_table", abi32, []string{"__ia32_"}, []string{"do_int80_syscall_32", "__do_fast_syscall_32", "do_fast_syscall_32", "do_syscall_32_irqs_on"}},
+	{"sys_call_table", syscalls.ABI64, []string{"__x64_"}, []string{"do_syscall_64"}},
+	{"x32_sys_call_table", syscalls.ABIX32, []string{"__x32_", "__x64_"}, []string{"do_syscall_64"}},
+	{"ia32_sys_call_table", syscalls.ABI32, []string{"__ia32_"}, []string{"do_int80_syscall_32", "__do_fast_syscall_32", "do_fast_syscall_32", "do_syscall_32_irqs_on"}},
 }
 
 // syscallSwitches are the functions that have taken their place since 6.9 ("x86/syscall: Don't force use of indirect calls for
 // system calls"), and in stable releases before it.
 var syscallSwitches = []syscallTable{
-	{"x64_sys_call", abi64, []string{"__x64_"}, nil},
-	{"x32_sys_call", abiX32, []string{"__x64_", "__x32_"}, nil},
-	{"ia32_sys_call", abi32, []string{"__ia32_"}, nil},
+	{"x64_sys_call", syscalls.ABI64, []string{"__x64_"}, nil},
+	{"x32_sys_call", syscalls.ABIX32, []string{"__x64_", "__x32_"}, nil},
+	{"ia32_sys_call", syscalls.ABI32, []string{"__ia32_"}, nil},
 }
 
 // x32First is the first number of the system calls that x32 has of its own.
@@ -61,7 +62,7 @@ func readSyscalls(r *reader) {
 			return
 		}
 		at, n, err := r.findSyscalls(t)
-		if err != nil && !switched && t.abi != abiX32 { // there is none else; few kernels have x32
+		if err != nil && !switched && t.abi != syscalls.ABIX32 { // there is none else; few kernels have x32
 			r.lost(t.name, 0, err)
 		}
 		r.readSyscallTable(t, at, n)
@@ -137,7 +138,7 @@ func arrayIn(f *function, abi int) (at vmem.VirtAddr, n int) {
 		return true
 	})
 	i := 0
-	if abi == abiX32 {
+	if abi == syscalls.ABIX32 {
 		i = 1
 	}
 	if i >= len(arrays) {
@@ -155,13 +156,13 @@ func (r *reader) readSwitch(t syscallTable, f *function) {
 		r.lost(t.name, none.at, err)
 		return
 	}
-	names := syscallNames()[t.abi]
+	names := syscalls.Names()[t.abi]
 	for nr := range maxSyscalls {
 		to, err := m.run(uint64(nr))
 		switch {
 		case err != nil:
 			r.lost(fmt.Sprintf("%s %d", t.name, nr), cmp.Or(to.at, f.at), err)
-		case to.target != none.target || names[nr].name != "":
+		case to.target != none.target || names[nr].Name != "":
 			r.syscall(t, nr, 0, to.target)
 		}
 		if r.over {
@@ -172,12 +173,12 @@ func (r *reader) readSwitch(t syscallTable, f *function) {
 
 // syscall yields what serves a system call.
 func (r *reader) syscall(t syscallTable, nr int, at, target vmem.VirtAddr) bool {
-	known := syscallNames()[t.abi][nr]
-	if t.abi == abiX32 && nr < x32First { // as for 64-bit programs
-		known = syscallNames()[abi64][nr]
+	known := syscalls.Names()[t.abi][nr]
+	if t.abi == syscalls.ABIX32 && nr < x32First { // as for 64-bit programs
+		known = syscalls.Names()[syscalls.ABI64][nr]
 	}
 	symbol, ok := r.servedBy(t, known, target)
-	name := known.name
+	name := known.Name
 	if name == "" {
 		name = syscallOf(symbol, t)
 	}
@@ -185,8 +186,8 @@ func (r *reader) syscall(t syscallTable, nr int, at, target vmem.VirtAddr) bool 
 	switch {
 	case ok:
 		h.Symbol = symbol
-	case !h.Suspect && known.name != "":
-		h.suspect("it is not %s that serves this number", strings.Join(known.functions, " or "))
+	case !h.Suspect && known.Name != "":
+		h.suspect("it is not %s that serves this number", strings.Join(known.Functions, " or "))
 	case !h.Suspect:
 		h.suspect("it is no function that serves system calls")
 	}
@@ -198,9 +199,9 @@ func (r *reader) syscall(t syscallTable, nr int, at, target vmem.VirtAddr) bool 
 
 // servedBy returns the symbol of what serves a system call, and whether it is a function that may: one of those known for
 // it, or the one for numbers that are not used. For numbers that are not known it is any function that serves system calls.
-func (r *reader) servedBy(t syscallTable, known syscallName, target vmem.VirtAddr) (string, bool) {
+func (r *reader) servedBy(t syscallTable, known syscalls.Call, target vmem.VirtAddr) (string, bool) {
 	for _, prefix := range t.prefixes {
-		for _, function := range slices.Concat(known.functions, []string{"sys_ni_syscall"}) {
+		for _, function := range slices.Concat(known.Functions, []string{"sys_ni_syscall"}) {
 			if at, err := r.k.Symbol(prefix + function); err == nil && at == target {
 				return prefix + function, true
 			}
@@ -210,7 +211,7 @@ func (r *reader) servedBy(t syscallTable, known syscallName, target vmem.VirtAdd
 		return "sys_ni_syscall", true
 	}
 	l, _ := r.symbols.Resolve(target)
-	if known.name == "" && l.Owner == "" && l.Offset == 0 && syscallOf(l.Symbol, t) != "" {
+	if known.Name == "" && l.Owner == "" && l.Offset == 0 && syscallOf(l.Symbol, t) != "" {
 		return l.Symbol, true
 	}
 	return l.Symbol, false
