@@ -2,6 +2,7 @@ package pagecache
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -136,4 +137,35 @@ func readAll(ctx context.Context, f *FS) {
 			c.Missing()
 		}
 	}
+}
+
+// An overlay that is its own layer is a gap.
+func TestOverlayOfItself(t *testing.T) {
+	n := openBundled(t)
+	for _, task := range n.tasks {
+		f, err := n.set.FS(t.Context(), task)
+		if err != nil {
+			continue
+		}
+		root, err := f.Find(".", true)
+		if err != nil || root.Super.FSType != "overlay" {
+			continue
+		}
+		v := n.set.overlay
+		upper, ok := v.ovl.Offset("Upper")
+		if !ok {
+			t.Fatal("no upper dentry")
+		}
+		m := smeartest.New(n.mem)
+		put(t, n, m, v.inode.Container(root.Addr)+vmem.VirtAddr(upper), binary.LittleEndian.AppendUint64(nil, uint64(root.place.dentry)))
+		damaged, err := reopen(t.Context(), n, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := damaged.set.inode(root.Addr); !errors.Is(err, kstruct.ErrCorrupt) {
+			t.Errorf("%v, want %v", err, kstruct.ErrCorrupt)
+		}
+		return
+	}
+	t.Error("no process has an overlay for its root")
 }

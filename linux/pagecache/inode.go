@@ -46,10 +46,19 @@ type Inode struct {
 }
 
 // inode reads the inode at addr, and of an overlay what it stands for.
-func (s *Set) inode(addr vmem.VirtAddr) (*Inode, error) {
+func (s *Set) inode(addr vmem.VirtAddr) (*Inode, error) { return s.inodeBelow(addr, 0) }
+
+// maxStacked is how many overlays are on each other at most: FILESYSTEM_MAX_STACK_DEPTH of include/linux/fs.h.
+const maxStacked = 2
+
+// inodeBelow is inode for one that so many overlays are above of.
+func (s *Set) inodeBelow(addr vmem.VirtAddr, overlays int) (*Inode, error) {
 	n, err := s.plainInode(addr)
 	if err == nil && n.Super.FSType == "overlay" {
-		err = s.throughOverlay(n)
+		if overlays >= maxStacked {
+			return nil, corrupt("inode %v of an overlay below %d others", addr, overlays)
+		}
+		err = s.throughOverlay(n, overlays+1)
 	}
 	return n, err
 }

@@ -88,10 +88,11 @@ func (h *hoard) task(t *linux.Task) {
 		}
 		h.file(object, fd.Addr, Holder{PID: t.PID, How: "fd", FD: fd.FD})
 	}
-	for how, ref := range map[string]func() (linux.PathRef, error){"cwd": t.CwdRef, "root": t.RootRef} {
-		if r, err := ref(); err == nil {
-			h.hold(object, r.Mount, r.Dentry, Holder{PID: t.PID, How: how, FD: -1})
-		}
+	if r, err := t.CwdRef(); err == nil {
+		h.hold(object, r.Mount, r.Dentry, Holder{PID: t.PID, How: "cwd", FD: -1})
+	}
+	if r, err := t.RootRef(); err == nil {
+		h.hold(object, r.Mount, r.Dentry, Holder{PID: t.PID, How: "root", FD: -1})
 	}
 	if t.KernelThread {
 		return

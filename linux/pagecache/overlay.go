@@ -77,8 +77,9 @@ func (s *Set) bindOverlay() *overlayViews {
 	return v
 }
 
-// throughOverlay gives n, an inode of an overlay, the attributes of the file in its layers, and finds its contents.
-func (s *Set) throughOverlay(n *Inode) error {
+// throughOverlay gives n, an inode of an overlay, the attributes of the file in its layers, and finds its contents. overlays
+// counts it and those above of it.
+func (s *Set) throughOverlay(n *Inode, overlays int) error {
 	if s.overlay == nil || s.overlay.err != nil {
 		return fmt.Errorf("overlayfs: %w", kstruct.ErrUnsupported)
 	}
@@ -87,11 +88,11 @@ func (s *Set) throughOverlay(n *Inode) error {
 	if err != nil {
 		return err
 	}
-	upper, err := s.inodeOfDentry(o.Upper)
+	upper, err := s.inodeUnder(o.Upper, overlays)
 	if err != nil {
 		return err
 	}
-	lower, data, err := s.lower(&o, n)
+	lower, data, err := s.lower(&o, n, overlays)
 	if err != nil {
 		return err
 	}
@@ -127,13 +128,13 @@ func (s *Set) throughOverlay(n *Inode) error {
 }
 
 // lower returns the file in the first layer below, and that which has the data; nil where there is none.
-func (s *Set) lower(o *ovlInode, n *Inode) (lower, data *Inode, err error) {
+func (s *Set) lower(o *ovlInode, n *Inode, overlays int) (lower, data *Inode, err error) {
 	v := s.overlay
 	switch {
 	case v.ovl.Has("Entry"):
-		return s.stack(o.Entry)
+		return s.stack(o.Entry, overlays)
 	case v.ovl.Has("LowerPath"):
-		lower, err = s.inodeOfDentry(o.LowerPath)
+		lower, err = s.inodeUnder(o.LowerPath, overlays)
 	case o.Lower != 0:
 		lower, err = s.plainInode(o.Lower)
 	}
@@ -148,7 +149,7 @@ func (s *Set) lower(o *ovlInode, n *Inode) (lower, data *Inode, err error) {
 const maxLayers = 500
 
 // stack reads the first and the last path of a struct ovl_entry.
-func (s *Set) stack(entry vmem.VirtAddr) (lower, data *Inode, err error) {
+func (s *Set) stack(entry vmem.VirtAddr, overlays int) (lower, data *Inode, err error) {
 	v := s.overlay
 	if entry == 0 {
 		return nil, nil, nil
@@ -167,7 +168,7 @@ func (s *Set) stack(entry vmem.VirtAddr) (lower, data *Inode, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.inodeOfDentry(vmem.VirtAddr(d))
+		return s.inodeUnder(vmem.VirtAddr(d), overlays)
 	}
 	if lower, err = at(0); err != nil || count == 1 {
 		return lower, lower, err
@@ -177,7 +178,10 @@ func (s *Set) stack(entry vmem.VirtAddr) (lower, data *Inode, err error) {
 }
 
 // inodeOfDentry reads the inode of a dentry, which is nil where there is none.
-func (s *Set) inodeOfDentry(dentry vmem.VirtAddr) (*Inode, error) {
+func (s *Set) inodeOfDentry(dentry vmem.VirtAddr) (*Inode, error) { return s.inodeUnder(dentry, 0) }
+
+// inodeUnder is inodeOfDentry for one that so many overlays are above of.
+func (s *Set) inodeUnder(dentry vmem.VirtAddr, overlays int) (*Inode, error) {
 	if dentry == 0 {
 		return nil, nil
 	}
@@ -185,7 +189,7 @@ func (s *Set) inodeOfDentry(dentry vmem.VirtAddr) (*Inode, error) {
 	if err != nil || d.Inode == 0 {
 		return nil, err
 	}
-	n, err := s.inode(d.Inode)
+	n, err := s.inodeBelow(d.Inode, overlays)
 	if err == nil && n.superAddr != d.Super {
 		err = corrupt("dentry %v of super_block %v, inode of %v", dentry, d.Super, n.superAddr)
 	}
