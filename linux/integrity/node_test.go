@@ -20,6 +20,7 @@ import (
 type node struct {
 	name  string
 	truth string
+	isf   string
 	mem   vmem.Memory
 	k     *linux.Kernel
 	c     *Checker
@@ -44,7 +45,7 @@ func openNode(t testing.TB, img testimages.Image) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{name: img.Name, truth: img.Truth, mem: mem}
+	n := &node{name: img.Name, truth: img.Truth, isf: img.ISF, mem: mem}
 	if n.k, err = linux.Open(context.Background(), mem, nil); err != nil {
 		t.Fatal(err)
 	}

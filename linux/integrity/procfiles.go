@@ -8,7 +8,6 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/vmem"
-	"github.com/nodelens/nodelens/vmem/x86"
 )
 
 // A procEntry is struct proc_dir_entry (fs/proc/internal.h): a file or directory of /proc, but for those of processes and
@@ -156,7 +155,7 @@ func (p *procReader) file(at vmem.VirtAddr, dir string, depth int) {
 		case open == "proc_single_open", open == "single_open_net":
 			if !p.seen[e.Seq] { // each namespace has a file of it
 				p.seen[e.Seq] = true
-				p.call(dir+name+" show", p.v.single.Of(at), at, e.Seq)
+				p.call(ProcTable, dir+name+" show", p.v.single.Of(at), at, e.Seq)
 			}
 		}
 	}
@@ -183,23 +182,8 @@ func (p *procReader) operations(at vmem.VirtAddr, path string, members []procMem
 			}
 		}
 		if target != 0 && !told {
-			p.call(path+" "+strings.TrimPrefix(m.name, "proc_"), m.at.Of(at), at, target)
+			p.call(ProcTable, path+" "+strings.TrimPrefix(m.name, "proc_"), m.at.Of(at), at, target)
 		}
 	}
 	return first
-}
-
-// call yields one function. It belongs to whom the structure with the pointer belongs to, or to the kernel.
-func (p *procReader) call(entry string, at, structure, target vmem.VirtAddr) {
-	h := p.Hook(ProcTable, entry, at, target)
-	home := "the kernel"
-	if m := p.modules.At(structure); m != nil {
-		home = m.Name
-	} else if plausible(structure) && structure < x86.StartKernelMap {
-		home = "" // of the heap, as entries are
-	}
-	if !h.Suspect && h.Verdict.Kind != Kernel && home != "" && home != h.Verdict.Name {
-		h.suspect("the operations are of %s, and this is not", home)
-	}
-	p.found(h)
 }

@@ -22,6 +22,16 @@ var tables = [...]func(*reader){
 	readNetfilter,
 	readProc,
 	readLSM,
+	readRegistries,
+	readNotifiers,
+	readSingles,
+	readPackets,
+	readIRQs,
+	readTimers,
+	readHRTimers,
+	readKthreads,
+	readBranches,
+	readPerfHandlers,
 }
 
 // A reader reads tables.
@@ -30,6 +40,10 @@ type reader struct {
 	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	yield func(Hook, error) bool
 	over  bool // nothing more is to be yielded
+
+	types map[string][]slot      // pointers to functions, by the type that has them
+	home  string                 // whose code alone is to be called, as far as that is known
+	told  map[vmem.VirtAddr]bool // structures of functions that were yielded
 }
 
 // found yields a hook, and reports whether to go on.
