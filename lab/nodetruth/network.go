@@ -42,6 +42,9 @@ var netCommands = [][]string{
 	{"nft", "nft", "-a", "list", "ruleset"},
 	{"conntrack", "conntrack", "-L", "-f", "ipv4", "-o", "extended,id,labels,ktimestamp"},
 	{"conntrack6", "conntrack", "-L", "-f", "ipv6", "-o", "extended,id,labels,ktimestamp"},
+	{"conntrack_expect", "conntrack", "-L", "expect"},
+	{"conntrack_dying", "conntrack", "-L", "dying", "-o", "extended,id"},
+	{"conntrack_unconfirmed", "conntrack", "-L", "unconfirmed", "-o", "extended,id"},
 	{"iptables-save", "iptables-nft-save", "-c"},
 	{"ip6tables-save", "ip6tables-nft-save", "-c"},
 	{"iptables-legacy-save", "iptables-legacy-save", "-c"},
@@ -127,6 +130,7 @@ func (a *archive) namespace(n *netNamespace) {
 		return
 	}
 	a.cookie(dir)
+	a.routing(dir)
 	const proc = "/proc/thread-self/net"
 	_ = filepath.WalkDir(proc, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
@@ -161,6 +165,8 @@ func (a *archive) classes(dir string, qdiscs []byte) {
 	_ = json.Unmarshal(qdiscs, &all) // what is no JSON has no classes
 	for _, q := range all {
 		switch q.Kind {
+		case "mq":
+			a.run(dir, []string{"tc_class." + q.Dev, "tc", "-d", "-s", "class", "show", "dev", q.Dev})
 		case "htb", "prio":
 			a.run(dir, []string{"tc_class." + q.Dev, "tc", "-d", "-s", "class", "show", "dev", q.Dev})
 			a.run(dir, []string{"tc_filter." + q.Dev + ".json", "tc", "-d", "-s", "-j", "filter", "show", "dev", q.Dev})

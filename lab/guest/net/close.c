@@ -50,8 +50,7 @@ static void fin_wait_1(void) {
 	ready("tcp-fin-wait-1");
 }
 
-/* The rest passes soon, so it begins only with SIGUSR1, which nodetruth sends before it takes the truth. */
-static void await_signal(void) {
+void await_signal(void) {
 	sigset_t set;
 	int got;
 	sigemptyset(&set);
@@ -59,8 +58,7 @@ static void await_signal(void) {
 	need(sigwait(&set, &got) == 0, "signal");
 }
 
-/* block_signal is for before the fork, so that no process dies of it. */
-static void block_signal(void) {
+void block_signal(void) {
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);

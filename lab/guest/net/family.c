@@ -126,6 +126,8 @@ static void links(void) {
 	int wire = if_nametoindex(WIRE);
 	link_to("lab_tcx_in", BPF_PROG_TYPE_SCHED_CLS, 46 /* BPF_TCX_INGRESS */, -1, wire, 0);
 	link_to("lab_tcx_out", BPF_PROG_TYPE_SCHED_CLS, 47, -1, wire, 0);
+	link_to("lab_nk", BPF_PROG_TYPE_SCHED_CLS, 54 /* BPF_NETKIT_PRIMARY */, -1, if_nametoindex("labnk0"), 0);
+	link_to("lab_nk_peer", BPF_PROG_TYPE_SCHED_CLS, 55, -1, if_nametoindex("labnk0"), 0);
 	link_to("lab_nf", 32 /* BPF_PROG_TYPE_NETFILTER */, 45, 1 /* NF_ACCEPT */, 0, PF_INET);
 	link_to("lab_cgroup", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, 1, open("/sys/fs/cgroup/system.slice", O_RDONLY), 0);
 	link_to("lab_lookup", BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP, 1, open("/proc/self/ns/net", O_RDONLY), 0);
@@ -166,10 +168,21 @@ static void mptcp(void) {
 	ready("mptcp");
 }
 
+/* An association of all addresses of both ends. */
+static void dial_many(void) {
+	enter("lab-a");
+	int s = socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP);
+	connect_to(s, place(NODE6, 7311));
+	need(write(s, "unread", 6) == 6, "write");
+}
+
 static void sctp(void) {
 	if (meet_other(IPPROTO_SCTP, 7310) < 0) return ready("sctp-none");
 	int s = bound(SOCK_SEQPACKET, IPPROTO_SCTP, "::", 7311);
 	need(listen(s, 3) == 0, "one to many");
+	child(dial_many);
+	char data[8];
+	need(recv(s, data, sizeof data, MSG_PEEK) > 0, "association");
 	ready("sctp");
 }
 

@@ -128,16 +128,17 @@ int pin(const char *type, const char *path) {
 	return note(f >= 0, "BPF program") && note(syscall(SYS_bpf, BPF_OBJ_PIN, &a, sizeof a) == 0, path) ? 0 : 1;
 }
 
-/* Usage: net OUT, net pin TYPE PATH, net server|client .... The first starts every case, writes "NAME PID" lines to OUT when
+/* Usage: net OUT, net pin TYPE PATH, net rule 4|6 PRIORITY TYPE=HEX..., net server|client .... The first starts every case, writes "NAME PID" lines to OUT when
  * all are in place, and stays as their parent. */
 int main(int argc, char **argv) {
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 4 && strcmp(argv[1], "pin") == 0) return pin(argv[2], argv[3]);
+	if (argc > 4 && strcmp(argv[1], "rule") == 0) return rule(atoi(argv[2]), atoi(argv[3]), argv + 4);
 	if (argc > 2) return pod(argc - 1, argv + 1);
 	if (argc != 2) return 2;
 	mkdir(DIR, 0755);
 	open_report();
-	const struct edge_case *all[] = {tcp_cases, close_cases, datagram_cases, unix_cases, family_cases, holder_cases};
+	const struct edge_case *all[] = {tcp_cases, close_cases, datagram_cases, unix_cases, family_cases, holder_cases, track_cases};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) start(all[i]);
 	collect(argv[1]);
 	stay();

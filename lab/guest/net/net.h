@@ -62,4 +62,12 @@ void pass(int over, int fd);
 int pod(int argc, char **argv);
 int pin(const char *type, const char *path);
 
-extern const struct edge_case tcp_cases[], close_cases[], datagram_cases[], unix_cases[], family_cases[], holder_cases[];
+/* block_signal and await_signal are of what passes soon, so that it begins only with SIGUSR1, which nodetruth sends before it takes
+ * the truth. The first is for before the fork, so that no process dies of the signal. */
+void block_signal(void);
+void await_signal(void);
+
+/* rule adds a rule of routing with attributes TYPE=HEX of linux/fib_rules.h. */
+int rule(int family, uint32_t priority, char **attributes);
+
+extern const struct edge_case tcp_cases[], close_cases[], datagram_cases[], unix_cases[], family_cases[], holder_cases[], track_cases[];
