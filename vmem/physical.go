@@ -24,11 +24,20 @@ type Physical struct {
 	live   bool
 	epoch  atomic.Uint32 // how often frames were dropped: only those of this epoch count
 
-	// The cache, set-associative. A slot changes only by a whole frame taking the
-	// place of another.
-	sets   [frameSets][frameWays]atomic.Pointer[frame]
+	sets   [frameSets]frameSet
 	victim atomic.Uint32 // the way that the next frame displaces
 }
+
+// A frameSet is one set of the cache, and one line of the processor's. A slot changes only by a
+// whole frame taking the place of another. Its tag says which frame that is, so that a look-up does
+// not touch those it is not for; a tag that is not yet, or no longer, true costs a miss and nothing else.
+type frameSet struct {
+	tags   [frameWays]atomic.Uint64 // physical address, and frameTag
+	frames [frameWays]atomic.Pointer[frame]
+}
+
+// frameTag tells the frame at address 0 from an empty slot.
+const frameTag = 1
 
 var (
 	_ Live    = (*Physical)(nil)
@@ -200,8 +209,11 @@ func (p *Physical) frame(addr PhysAddr) (*frame, error) {
 // cached returns the frame at addr if it is in the cache, or nil.
 func (p *Physical) cached(addr PhysAddr) *frame {
 	set := &p.sets[addr/PageSize%frameSets]
-	for i := range set {
-		if f := set[i].Load(); f != nil && f.addr == addr && f.epoch == p.epoch.Load() {
+	for i := range set.tags {
+		if set.tags[i].Load() != uint64(addr|frameTag) {
+			continue
+		}
+		if f := set.frames[i].Load(); f != nil && f.addr == addr && f.epoch == p.epoch.Load() {
 			return f
 		}
 	}
@@ -218,13 +230,16 @@ func (p *Physical) load(addr PhysAddr) (*frame, error) {
 	f := &frame{addr: addr, epoch: p.epoch.Load()} // before it is read
 	f.load(p.mem, p.ranges[i:])
 	set := &p.sets[addr/PageSize%frameSets]
-	for i := range set {
-		old := set[i].Load()
-		if (old == nil || old.epoch != f.epoch) && set[i].CompareAndSwap(old, f) {
+	for i := range set.frames {
+		old := set.frames[i].Load()
+		if (old == nil || old.epoch != f.epoch) && set.frames[i].CompareAndSwap(old, f) {
+			set.tags[i].Store(uint64(addr | frameTag))
 			return f, nil
 		}
 	}
-	set[p.victim.Add(1)%frameWays].Store(f)
+	victim := p.victim.Add(1) % frameWays
+	set.frames[victim].Store(f)
+	set.tags[victim].Store(uint64(addr | frameTag))
 	return f, nil
 }
 

@@ -44,7 +44,7 @@ func (as *AddressSpace) Uint64(va VirtAddr) (uint64, error) {
 // cached returns the size bytes at va, or nil unless they lie in one page and all
 // there is to reading them is cached.
 func (as *AddressSpace) cached(va VirtAddr, size uint64) []byte {
-	addr, ok := as.tlb.lookup(va)
+	addr, ok := as.known(va)
 	if !ok {
 		return nil
 	}
@@ -144,14 +144,19 @@ func (as *AddressSpace) chunk(va VirtAddr, n, size int) ([]byte, error) {
 	return data, nil
 }
 
+// known returns the frame of the page that va is in, where no table need be read for it: in a
+// linear map, which is not worth a place among the translations that are kept, or as one of these.
+func (as *AddressSpace) known(va VirtAddr) (PhysAddr, bool) {
+	if pa, ok := as.arithmetic(va); ok {
+		return pa &^ (PageSize - 1), true
+	}
+	return as.tlb.lookup(va)
+}
+
 // resolve returns the physical address of va. The error is a *Fault.
 func (as *AddressSpace) resolve(va VirtAddr) (PhysAddr, error) {
-	if frame, ok := as.tlb.lookup(va); ok {
+	if frame, ok := as.known(va); ok {
 		return frame + PhysAddr(va%PageSize), nil
-	}
-	if pa, ok := as.arithmetic(va); ok {
-		as.tlb.store(va, pa&^(PageSize-1))
-		return pa, nil
 	}
 	l, err := as.tables.Walk(va)
 	if err != nil {

@@ -11,7 +11,7 @@ func (as *AddressSpace) View(va VirtAddr, size int) ([]byte, error) {
 	if size <= 0 {
 		return nil, nil
 	}
-	if addr, ok := as.tlb.lookup(va); ok {
+	if addr, ok := as.known(va); ok {
 		if f := as.phys.cached(addr); f != nil && f.holes == nil {
 			off := va % PageSize
 			end := off + VirtAddr(min(uint64(size), pageRest(va)))

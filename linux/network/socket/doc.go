@@ -17,13 +17,14 @@
 //	packet, XDP         net.packet.sklist, net.xdp.list
 //	vsock               vsock_bind_table, vsock_connected_table
 //	MPTCP               the subflows in TCP's table; token_hash
+//	SCTP                sctp_globals, with its associations
 //
 // Symbols among them are exported to modules, so that kernels without data in kallsyms have
-// them too. Two are not: the table of ping sockets is found from one of its sockets where its
-// symbol is not known, and token_hash is done without. Other families, such as SCTP, come from
+// them too. Three are not: the table of ping sockets is found from one of its sockets where its
+// symbol is not known; token_hash is done without, and sctp_globals, which is a gap. Other families come from
 // descriptors, with what is common to all sockets; so does what an image has no types for.
 //
-// vsock may be a module. Its types are then those that package module has of it.
+// vsock and SCTP may be modules. Their types are then those that package module has of them.
 //
 // Strings are the bytes that were found. Errors and damage are as in package linux.
 package socket

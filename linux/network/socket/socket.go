@@ -51,6 +51,8 @@ type Socket struct {
 	Netlink *NetlinkInfo `json:"netlink,omitempty"`
 	Packet  *PacketInfo  `json:"packet,omitempty"`
 	XDP     *XDPInfo     `json:"xdp,omitempty"`
+	// Associations are those of an SCTP socket, in the kernel's order.
+	Associations []*Association `json:"associations,omitempty"`
 
 	Filter    *Filter `json:"filter"`                    // what looks at each packet for it; nil if nothing does
 	ReusePort *Filter `json:"reuseportFilter,omitempty"` // what chooses among sockets of the same port

@@ -33,7 +33,7 @@ type Options struct {
 const defaultLimit = 1 << 18
 
 // Sockets yields the sockets of the machine: those of the tables of TCP, UDP, raw, ping, unix,
-// netlink, packet, XDP and vsock, in that order, then those that only descriptors lead to.
+// netlink, packet, XDP, vsock and SCTP, in that order, then those that only descriptors lead to.
 //
 // Each is verified: its family, its protocol and its namespace must be such. Errors are
 // [vmem.Gap], come before the sockets, and do not end the walk, but for the context's own. No
@@ -146,7 +146,7 @@ func (f *finder) find() {
 	f.readClock()
 	f.readDescriptors()
 	for _, walk := range []func(){
-		f.walkTCP, f.walkMPTCP, f.walkUDP, f.walkRaw, f.walkPing, f.walkUnix, f.walkNetlink, f.walkPacket, f.walkXDP, f.walkVsock,
+		f.walkTCP, f.walkMPTCP, f.walkUDP, f.walkRaw, f.walkPing, f.walkUnix, f.walkNetlink, f.walkPacket, f.walkXDP, f.walkVsock, f.walkSCTP,
 	} {
 		if f.ctx.Err() != nil {
 			return

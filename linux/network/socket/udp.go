@@ -101,6 +101,8 @@ func (f *finder) fillInet(s *Socket) {
 		f.fillTCP(s)
 	case s.Number == protoMPTCP:
 		f.fillMPTCP(s)
+	case s.Number == protoSCTP && s.Type != Raw:
+		f.fillSCTP(s)
 	case s.Type == Dgram && (s.Number == protoUDP || s.Number == protoUDPLite):
 		// udp_diag_get_info of net/ipv4/udp_diag.c.
 		n, err := f.v.udp.deficit.Load(f.mem, s.Addr)

@@ -133,6 +133,7 @@ type views struct {
 	flight  flightViews
 	mptcp   mptcpViews
 	vsock   vsockViews
+	sctp    sctpViews
 }
 
 func bind(types *isf.File) *views {

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"fmt"
+
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/module"
@@ -41,21 +43,26 @@ const vsockModule = "vsock"
 
 var vsockTable = table{object: "vsock sockets", families: []Family{Vsock}, protos: []string{"AF_VSOCK"}}
 
-// vsockSymbol returns where a table of vsock is (exported): in the kernel, or in the module.
-// It returns false where there is no vsock.
-func (f *finder) vsockSymbol(name string) (vmem.VirtAddr, bool) {
-	if at, err := f.k.Symbol(name); err == nil {
+// moduleSymbol returns where a table is that a module has, or the kernel itself, whose object it is. It
+// returns false where there is no such module.
+func (f *finder) moduleSymbol(name, object, symbol string) (vmem.VirtAddr, bool) {
+	if at, err := f.k.Symbol(symbol); err == nil {
 		return at, true
 	}
 	set := f.moduleSet()
-	if set == nil || set.Find(vsockModule) == nil {
+	if set == nil || set.Find(name) == nil {
 		return 0, false
 	}
-	at, err := set.Symbol(vsockModule, name)
+	at, err := set.Symbol(name, symbol)
 	if err != nil {
-		f.lose(vsockTable.object, err)
+		f.lose(object, fmt.Errorf("%w: %w", kstruct.ErrUnsupported, err))
 	}
 	return at, err == nil
+}
+
+// vsockSymbol returns where a table of vsock is (exported).
+func (f *finder) vsockSymbol(name string) (vmem.VirtAddr, bool) {
+	return f.moduleSymbol(vsockModule, vsockTable.object, name)
 }
 
 // moduleSet returns the modules of the kernel, nil where they can't be read.
@@ -76,17 +83,24 @@ func (f *finder) vsock() *vsockViews {
 		return v // it is the kernel's own, or was bound before
 	}
 	f.hasVsock = true
-	set := f.moduleSet()
-	if set == nil || set.Find(vsockModule) == nil {
+	types, err := f.typesOf(vsockModule)
+	if types == nil {
 		return v
 	}
-	space, err := set.Space(vsockModule)
-	if err != nil {
+	if *v = bindVsock(types); err != nil && v.err != nil {
 		v.err = err
-		return v
 	}
-	*v = bindVsock(space.Types())
 	return v
+}
+
+// typesOf returns the types of a module over those of the kernel, nil where there is no such
+// module. What there is without its types comes beside the error.
+func (f *finder) typesOf(name string) (*isf.File, error) {
+	set := f.moduleSet()
+	if set == nil || set.Find(name) == nil {
+		return nil, nil
+	}
+	return set.Types(name)
 }
 
 // walkVsock adds the vsock sockets: those that are bound, or were made to be, and those that
