@@ -23,6 +23,7 @@ type dataType struct {
 
 var (
 	typeInteger  = &dataType{name: "integer"}
+	typeNetwork  = &dataType{name: "integer", big: true}
 	typeString   = &dataType{name: "string", write: writeString}
 	typeVerdict  = &dataType{name: "verdict"}
 	typeIP       = &dataType{name: "ipv4_addr", size: 4, big: true, write: writeAddr}

@@ -9,7 +9,8 @@ type header struct {
 	next map[uint64]*header
 }
 
-// A field is some bits of a header.
+// A field is some bits of a header. Those of a header are in nft's order, and where two are the same bits,
+// the first gives the name.
 type field struct {
 	name   string
 	offset int // in bits
@@ -41,10 +42,10 @@ var (
 	}}
 	headICMP6 = &header{name: "icmpv6", fields: []field{
 		{"type", 0, 8, typeICMP6}, {"code", 8, 8, typeICMP6Code}, {"checksum", 16, 16, typeInteger}, {"parameter-problem", 32, 32, typeInteger},
-		{"id", 32, 16, typeInteger}, {"sequence", 48, 16, typeInteger}, {"mtu", 32, 32, typeInteger}, {"max-delay", 32, 16, typeInteger},
+		{"mtu", 32, 32, typeInteger}, {"id", 32, 16, typeInteger}, {"sequence", 48, 16, typeInteger}, {"max-delay", 32, 16, typeInteger},
 	}}
 	headIGMP = &header{name: "igmp", fields: []field{
-		{"type", 0, 8, typeIGMP}, {"mrt", 8, 8, typeInteger}, {"checksum", 16, 16, typeInteger}, {"group", 32, 32, typeIP},
+		{"type", 0, 8, typeIGMP}, {"checksum", 16, 16, typeInteger}, {"mrt", 8, 8, typeInteger}, {"group", 32, 32, typeIP},
 	}}
 	headESP = &header{name: "esp", fields: []field{{"spi", 0, 32, typeInteger}, {"sequence", 32, 32, typeInteger}}}
 	headAH  = &header{name: "ah", fields: []field{
@@ -74,7 +75,7 @@ var (
 	}}
 	networks = map[uint64]*header{0x0800: headIP, 0x86dd: headIP6, 0x0806: headARP, 0x8100: headVLAN}
 	headVLAN = &header{name: "vlan", key: "type", fields: []field{
-		{"pcp", 0, 3, typeInteger}, {"dei", 3, 1, typeInteger}, {"id", 4, 12, typeInteger}, {"type", 16, 16, typeEtherTyp},
+		{"pcp", 0, 3, typeInteger}, {"dei", 3, 1, typeInteger}, {"cfi", 3, 1, typeInteger}, {"id", 4, 12, typeInteger}, {"type", 16, 16, typeEtherTyp},
 	}}
 	headEther = &header{name: "ether", key: "type", fields: []field{
 		{"daddr", 0, 48, typeEther}, {"saddr", 48, 48, typeEther}, {"type", 96, 16, typeEtherTyp},

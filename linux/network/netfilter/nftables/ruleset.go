@@ -77,17 +77,21 @@ type Unknown struct {
 
 // A Set is a set or a map, struct nft_set.
 type Set struct {
-	Name    string   `json:"name"`
-	Handle  uint64   `json:"handle"`
-	Map     bool     `json:"map"`
-	Type    string   `json:"type"`           // of keys, such as ipv4_addr . inet_service
-	Data    string   `json:"data,omitempty"` // of a map: the type of values, verdict, or the kind of object
-	Flags   []string `json:"flags,omitempty"`
-	Size    uint32   `json:"size,omitempty"`
-	Timeout int64    `json:"timeout,omitempty"` // ms
-	GC      uint32   `json:"gcInterval,omitempty"`
-	Policy  string   `json:"policy,omitempty"`
-	Comment string   `json:"comment,omitempty"`
+	Name   string `json:"name"`
+	Handle uint64 `json:"handle"`
+	Map    bool   `json:"map"`
+	Type   string `json:"type"`           // of keys, such as ipv4_addr . inet_service
+	Data   string `json:"data,omitempty"` // of a map: the type of values, verdict, or the kind of object
+	// Typeof is what nft was given for a type, such as ip saddr . vlan id, and DataTypeof the same of values.
+	// It is empty where a set was declared by types, or by what is not known.
+	Typeof     string   `json:"typeof,omitempty"`
+	DataTypeof string   `json:"dataTypeof,omitempty"`
+	Flags      []string `json:"flags,omitempty"`
+	Size       uint32   `json:"size,omitempty"`
+	Timeout    int64    `json:"timeout,omitempty"` // ms
+	GC         uint32   `json:"gcInterval,omitempty"`
+	Policy     string   `json:"policy,omitempty"`
+	Comment    string   `json:"comment,omitempty"`
 	// AutoMerge says that nft joins intervals that are next to each other.
 	AutoMerge bool          `json:"autoMerge,omitempty"`
 	Backend   string        `json:"backend"` // how the kernel keeps it: rhash, hash, bitmap, rbtree, pipapo

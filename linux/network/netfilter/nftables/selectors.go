@@ -38,7 +38,7 @@ var metaKeys = []keyInfo{
 	{"nftrace", typeSwitch, 1, false}, {"rtclassid", typeRealm, 4, false}, {"secmark", typeInteger, 4, false}, {"nfproto", typeFamily, 1, false},
 	{"l4proto", typeProto, 1, false}, {"ibrname", typeIfname, 16, false}, {"obrname", typeIfname, 16, false}, {"pkttype", typePkt, 1, false},
 	{"cpu", typeInteger, 4, false}, {"iifgroup", typeDevgroup, 4, true}, {"oifgroup", typeDevgroup, 4, true}, {"cgroup", typeInteger, 4, false},
-	{"random", typeInteger, 4, false}, {"ipsec", typeBool, 1, false}, {"iifkind", typeIfname, 16, false}, {"oifkind", typeIfname, 16, false},
+	{"random", typeNetwork, 4, false}, {"ipsec", typeBool, 1, false}, {"iifkind", typeIfname, 16, false}, {"oifkind", typeIfname, 16, false},
 	{"ibrpvid", typeInteger, 2, false}, {"ibrvproto", typeEtherTyp, 2, false}, {"time", typeDate, 8, false}, {"day", typeDay, 1, false},
 	{"hour", typeHour, 4, false}, {"sdif", typeIfindex, 4, false}, {"sdifname", typeIfname, 16, false}, {"broute", typeSwitch, 1, false},
 	{"iiftype", typeARPHRD, 2, false}, {"ibrhwaddr", typeEther, 6, false},
@@ -51,8 +51,14 @@ var ctKeys = []keyInfo{
 	{"saddr", typeIP, 4, false}, {"daddr", typeIP, 4, false}, {"protocol", typeProto, 1, false}, {"proto-src", typeService, 2, false},
 	{"proto-dst", typeService, 2, false}, {"label", typeLabel, 16, false}, {"packets", typeInteger, 8, false}, {"bytes", typeInteger, 8, false},
 	{"avgpkt", typeInteger, 8, false}, {"zone", typeInteger, 2, false}, {"event", typeCTEvent, 4, false}, {"ip saddr", typeIP, 4, false},
-	{"ip daddr", typeIP, 4, false}, {"ip6 saddr", typeIP6, 16, false}, {"ip6 daddr", typeIP6, 16, false}, {"id", typeInteger, 4, false},
+	{"ip daddr", typeIP, 4, false}, {"ip6 saddr", typeIP6, 16, false}, {"ip6 daddr", typeIP6, 16, false}, {"id", typeNetwork, 4, false},
 }
+
+// socketKeys and rtKeys are those of socket and rt (enum nft_socket_keys, nft_rt_keys).
+var (
+	socketKeys = []keyInfo{{"transparent", typeSwitch, 1, false}, {"mark", typeMark, 4, false}, {"wildcard", typeSwitch, 1, false}, {"cgroupv2", typeCgroup2, 8, false}}
+	rtKeys     = []keyInfo{{"classid", typeRealm, 4, false}, {"nexthop", typeIP, 4, false}, {"nexthop", typeIP6, 16, false}, {"mtu", typeInteger, 2, false}, {"ipsec", typeBool, 1, false}}
+)
 
 type payloadPriv struct {
 	Base   uint8  `kernel:"base"`
@@ -222,11 +228,10 @@ func onSocket(d *decoder, _ *opsInfo, private vmem.VirtAddr) error {
 	if err != nil {
 		return err
 	}
-	keys := []keyInfo{{"transparent", typeSwitch, 1, false}, {"mark", typeMark, 4, false}, {"wildcard", typeSwitch, 1, false}, {"cgroupv2", typeCgroup2, 8, false}}
-	if int(s.Key) >= len(keys) {
+	if int(s.Key) >= len(socketKeys) {
 		return fmt.Errorf("key %d of socket", s.Key)
 	}
-	k := keys[s.Key]
+	k := socketKeys[s.Key]
 	words := "socket " + k.name
 	if k.dt == typeCgroup2 {
 		words += fmt.Sprint(" level ", s.Level)
@@ -245,11 +250,10 @@ func onRT(d *decoder, _ *opsInfo, private vmem.VirtAddr) error {
 	if err != nil {
 		return err
 	}
-	keys := []keyInfo{{"classid", typeRealm, 4, false}, {"nexthop", typeIP, 4, false}, {"nexthop", typeIP6, 16, false}, {"mtu", typeInteger, 2, false}, {"ipsec", typeBool, 1, false}}
-	if int(s.Key) >= len(keys) {
+	if int(s.Key) >= len(rtKeys) {
 		return fmt.Errorf("key %d of rt", s.Key)
 	}
-	k := keys[s.Key]
+	k := rtKeys[s.Key]
 	words, js := "rt ", object{"key": k.name}
 	if k.name == "nexthop" && d.table.Family == "inet" {
 		family := map[*dataType]string{typeIP: "ip", typeIP6: "ip6"}[k.dt]

@@ -121,6 +121,10 @@ func (r *reader) describe(t *Table, s *Set) {
 	s.AutoMerge = len(data[2]) == 4 && !isZero(data[2])
 	s.keys = ordered(s.keys, data[0])
 	s.datas = ordered(s.datas, data[1])
+	s.keys, s.Typeof = declare(s.keys, typeofs(data[3]))
+	if s.Data != typeVerdict.name && raw.Flags&setObject == 0 {
+		s.datas, s.DataTypeof = declare(s.datas, typeofs(data[4]))
+	}
 	s.stmts = r.setStmts(t, s)
 }
 

@@ -1,6 +1,7 @@
 package nftables
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,11 +54,14 @@ func (o *Object) text() []string {
 }
 
 func (s *Set) text() []string {
-	kind, typ := "set", s.Type
-	if s.Map {
-		kind, typ = "map", s.Type+" : "+s.Data
+	kind, typ := "set", "type "+s.Type
+	if s.Typeof != "" {
+		typ = "typeof " + s.Typeof
 	}
-	lines := []string{kind + " " + s.Name + " {", "\ttype " + typ}
+	if s.Map {
+		kind, typ = "map", typ+" : "+cmp.Or(s.DataTypeof, s.Data)
+	}
+	lines := []string{kind + " " + s.Name + " {", "\t" + typ}
 	if s.Policy != "" {
 		lines = append(lines, "\tpolicy "+s.Policy)
 	}
