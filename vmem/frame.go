@@ -11,7 +11,8 @@ type frame struct {
 	addr  PhysAddr
 	epoch uint32 // of the Physical, when it was read
 	holes []hole // ascending; nil if all of the frame is readable
-	data  [PageSize]byte
+	// Apart from the rest, so that the garbage collector need not look through it.
+	data *[PageSize]byte
 }
 
 // A hole is a part of a frame that can't be read.

@@ -9,7 +9,6 @@ import (
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
-	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -74,7 +73,9 @@ type Connection struct {
 //
 // Its anchors are nf_conntrack_hash and nf_conntrack_htable_size, which are exported and so
 // known in every kernel. Kernels before 5.19 (1397af5bfd7d) keep what is not yet, or no longer, in the
-// table in lists of each CPU (struct net.ct.pcpu_lists); what is there comes behind the rest.
+// table in lists of each CPU (struct net.ct.pcpu_lists). Later ones keep those alone that have ended
+// and whose end could not be told to who wants to know (struct nf_conntrack_net_ecache); what is not yet in the table is then in no list.
+// What is in lists comes behind the rest.
 //
 // Each connection is in the table twice, by both tuples, and comes once. A node of the table
 // that is not in a connection that leads back to it, a chain that ends with the number of
@@ -83,15 +84,14 @@ type Connection struct {
 func Conntrack(ctx context.Context, k *linux.Kernel, mods *module.Set, namespaces []*network.Namespace) iter.Seq2[*Connection, error] {
 	return func(yield func(*Connection, error) bool) {
 		k.Physical().Refresh()
-		r := &ctReader{ctx: ctx, src: nfkit.Source{K: k, Mods: mods}, nets: map[vmem.VirtAddr]*network.Namespace{}, yield: yield}
-		for _, ns := range namespaces {
-			r.nets[ns.Addr] = ns
-		}
+		r := newCTReader(ctx, k, mods, namespaces)
+		r.yield = yield
 		if !r.bind() {
 			return
 		}
 		r.readTable()
 		r.readLists(namespaces)
+		r.readDying(namespaces)
 		r.tellRest()
 	}
 }

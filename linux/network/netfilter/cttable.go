@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
+	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
+	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/internal/jiffies"
+	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/internal/nfkit"
 	"github.com/nodelens/nodelens/vmem"
@@ -28,6 +32,7 @@ type ctReader struct {
 	ctx   context.Context //nolint:containedctx // it lives as long as one call
 	src   nfkit.Source
 	nets  map[vmem.VirtAddr]*network.Namespace
+	types *isf.File
 	views ctViews
 	yield func(*Connection, error) bool
 	ended bool
@@ -40,6 +45,14 @@ type ctReader struct {
 	over int // connections that are not told, for there are too many
 	// oddNets are what connections say is a namespace and is none that is known.
 	oddNets map[vmem.VirtAddr]bool
+}
+
+func newCTReader(ctx context.Context, k *linux.Kernel, mods *module.Set, namespaces []*network.Namespace) *ctReader {
+	r := &ctReader{ctx: ctx, src: nfkit.Source{K: k, Mods: mods}, nets: map[vmem.VirtAddr]*network.Namespace{}}
+	for _, ns := range namespaces {
+		r.nets[ns.Addr] = ns
+	}
+	return r
 }
 
 func (r *ctReader) tell(c *Connection, err error) {
@@ -72,7 +85,7 @@ func (r *ctReader) bind() bool {
 		// The kernel has no connection tracking, or its module is not loaded.
 		return false
 	}
-	r.views = bindConntrack(types)
+	r.types, r.views = types, bindConntrack(types)
 	if r.views.err != nil {
 		if lost == nil {
 			lost = r.views.err
@@ -86,13 +99,13 @@ func (r *ctReader) bind() bool {
 	return true
 }
 
-// table returns where the table is, and how many buckets it has.
-func (r *ctReader) table() (vmem.VirtAddr, uint32, error) {
-	hash, err := r.src.Symbol(ctModule, "nf_conntrack_hash")
+// array returns where a table is, and how many buckets it has: what two variables have.
+func (r *ctReader) array(first, count string) (vmem.VirtAddr, uint32, error) {
+	hash, err := r.src.Symbol(ctModule, first)
 	if err != nil {
 		return 0, 0, fmt.Errorf("%w: %w", kstruct.ErrUnsupported, err)
 	}
-	size, err := r.src.Symbol(ctModule, "nf_conntrack_htable_size")
+	size, err := r.src.Symbol(ctModule, count)
 	if err != nil {
 		return 0, 0, fmt.Errorf("%w: %w", kstruct.ErrUnsupported, err)
 	}
@@ -105,9 +118,9 @@ func (r *ctReader) table() (vmem.VirtAddr, uint32, error) {
 	case err != nil:
 		return 0, 0, err
 	case !nfkit.Plausible(vmem.VirtAddr(at)):
-		return 0, 0, nfkit.Pointer("nf_conntrack_hash", vmem.VirtAddr(at))
+		return 0, 0, nfkit.Pointer(first, vmem.VirtAddr(at))
 	case n == 0 || n > maxBuckets:
-		return 0, 0, nfkit.Corrupt("nf_conntrack_htable_size of %d", n)
+		return 0, 0, nfkit.Corrupt("%s of %d", count, n)
 	}
 	return vmem.VirtAddr(at), n, nil
 }
@@ -117,7 +130,7 @@ const chunk = 512
 
 // readTable yields the connections of the table.
 func (r *ctReader) readTable() {
-	table, n, err := r.table()
+	table, n, err := r.array("nf_conntrack_hash", "nf_conntrack_htable_size")
 	if err != nil {
 		r.lose(0, err)
 		return
@@ -370,14 +383,50 @@ func (r *ctReader) readLists(namespaces []*network.Namespace) {
 				r.lose(lists, err)
 				continue
 			}
-			r.readList(w, "unconfirmed", v.unconfirmed.Of(at))
-			r.readList(w, "dying", v.dying.Of(at))
+			r.readList("unconfirmed", w.HListNulls(v.unconfirmed.Of(at)))
+			r.readList("dying", w.HListNulls(v.dying.Of(at)))
 		}
 	}
 }
 
-func (r *ctReader) readList(w *kstruct.Walk, list string, head vmem.VirtAddr) {
-	for node, err := range w.HListNulls(head) {
+// endOfDying is what the list of connections that have ended has for an end: DYING_NULLS_VAL of
+// net/netfilter/nf_conntrack_ecache.c.
+const endOfDying = 1<<30 + 1
+
+// readDying yields the connections that have ended and whose end nobody could be told: since 5.19,
+// what nf_conntrack keeps for each namespace has a list of them.
+func (r *ctReader) readDying(namespaces []*network.Namespace) {
+	v := &r.views
+	if !v.ended.Ok() || r.ended {
+		return
+	}
+	w := r.src.Walk(r.ctx, ctObject, 0, ctModule)
+	for _, ns := range namespaces {
+		at, err := r.src.Generic(ns.Addr, ctModule, "nf_conntrack_net_id", r.isConntrackNet)
+		if err != nil {
+			r.lose(ns.Addr, err)
+			continue
+		}
+		if at != 0 {
+			r.readList("dying", w.HListNulls(v.ended.Of(at), endOfDying))
+		}
+	}
+}
+
+// isConntrackNet tells struct nf_conntrack_net from others by its list, which ends as no other does.
+func (r *ctReader) isConntrackNet(at vmem.VirtAddr) bool {
+	w := r.src.Walk(r.ctx, ctObject, maxConnections, ctModule)
+	for _, err := range w.HListNulls(r.views.ended.Of(at), endOfDying) {
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// readList yields the connections of a list, which are in it by their original tuples.
+func (r *ctReader) readList(list string, nodes iter.Seq2[vmem.VirtAddr, error]) {
+	for node, err := range nodes {
 		if r.ended {
 			return
 		}

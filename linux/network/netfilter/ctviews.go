@@ -82,6 +82,7 @@ type ctViews struct {
 	acct, tstamp, label, help ctExt
 	dying, unconfirmed        kstruct.Member // of ct_pcpu
 	lists                     *kstruct.Field[vmem.VirtAddr]
+	ended                     kstruct.Member // ecache.dying_list of nf_conntrack_net
 }
 
 func bindConntrack(types *isf.File) (v ctViews) {
@@ -111,6 +112,7 @@ func (v *ctViews) bindExts(types *isf.File) {
 	v.unconfirmed = kstruct.BindOptionalMember(b, "ct_pcpu", "unconfirmed")
 	v.dying = kstruct.BindOptionalMember(b, "ct_pcpu", "dying")
 	v.lists = kstruct.BindOptionalField[vmem.VirtAddr](b, "net", "ct.pcpu_lists")
+	v.ended = kstruct.BindOptionalMember(b, "nf_conntrack_net", "ecache.dying_list")
 	v.acct = extOf(types, "NF_CT_EXT_ACCT")
 	v.tstamp = extOf(types, "NF_CT_EXT_TSTAMP")
 	v.label = extOf(types, "NF_CT_EXT_LABELS")
@@ -230,9 +232,17 @@ func (r *ctReader) addHelper(c *Connection, conn *ctConn) error {
 	if err != nil || helper == 0 {
 		return err
 	}
-	if !nfkit.Plausible(helper) {
-		return nfkit.Pointer("nf_conntrack_helper", helper)
-	}
-	c.Helper, err = mem.CString(v.name.Of(helper), 16)
+	c.Helper, err = r.helperName(helper)
 	return err
+}
+
+// helperName returns the name of the nf_conntrack_helper at an address.
+func (r *ctReader) helperName(helper vmem.VirtAddr) (string, error) {
+	if !nfkit.Plausible(helper) {
+		return "", nfkit.Pointer("nf_conntrack_helper", helper)
+	}
+	if !r.views.name.Ok() {
+		return "", nil
+	}
+	return r.src.Mem().CString(r.views.name.Of(helper), 16)
 }
