@@ -18,6 +18,7 @@ func (r *netReader) limit() {
 	b.add(
 		netShare(r, "sockets", &r.net.Sockets, sizeOfSocket),
 		netShare(r, "connection tracking", &r.net.Conntrack, func(*Connection) int { return 900 }),
+		netShare(r, "expected connections", &r.net.Expectations, func(*netfilter.Expectation) int { return 800 }),
 	)
 	for i := range r.net.Namespaces {
 		ns := &r.net.Namespaces[i]
@@ -57,6 +58,9 @@ func netShare[T any](r *netReader, what string, list *[]T, size func(*T) int) sh
 // sizeOfSocket is about how long a socket is as JSON.
 func sizeOfSocket(s *Socket) int {
 	n := 1300 + jsonSize(s.Path) + jsonSize(s.Cgroup) + 2*len(s.Name) + 40*len(s.Owners)
+	for _, a := range s.Associations {
+		n += 350 + 40*(len(a.LocalAddresses)+len(a.RemoteAddresses))
+	}
 	if s.TCP != nil {
 		n += 900
 	}

@@ -22,7 +22,9 @@ type Network struct {
 	Namespaces []NetworkNamespace `json:"namespaces"` // the initial one first, the others by ascending inum
 	Sockets    []Socket           `json:"sockets"`    // by namespace, then in the order of package socket
 	Conntrack  []Connection       `json:"conntrack"`  // in the order of the kernel's table
-	Pods       []PodNetwork       `json:"pods"`       // in the order of the report's
+	// Expectations are connections that others announced, in the order of the kernel's table.
+	Expectations []netfilter.Expectation `json:"expectations"`
+	Pods         []PodNetwork            `json:"pods"` // in the order of the report's
 }
 
 // A NetworkNamespace is a network namespace, and what ip, tc and nft would have said in it.
@@ -208,5 +210,8 @@ func (r *netReader) readSockets() {
 func (r *netReader) readConntrack() {
 	for c := range found(r, "connection tracking", netfilter.Conntrack(r.ctx, r.kernel, r.modules, r.namespaces)) {
 		r.net.Conntrack = append(r.net.Conntrack, Connection{Connection: *c})
+	}
+	for e := range found(r, "expected connections", netfilter.Expectations(r.ctx, r.kernel, r.modules, r.namespaces)) {
+		r.net.Expectations = append(r.net.Expectations, *e)
 	}
 }

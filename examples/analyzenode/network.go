@@ -85,6 +85,9 @@ func (n *netPrinter) summary() {
 		}
 	}
 	fmt.Fprintf(n.w, "network: %d namespaces, %d sockets, %d tracked connections", len(n.net.Namespaces), len(n.net.Sockets), len(n.net.Conntrack))
+	if expected := len(n.net.Expectations); expected > 0 {
+		fmt.Fprintf(n.w, ", %d expected", expected)
+	}
 	for i, what := range words {
 		separator := ", "
 		if i == 0 {

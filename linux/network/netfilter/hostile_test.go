@@ -30,6 +30,9 @@ func all(ctx context.Context, n *nftest.Node) (found, lost int) {
 	for _, err := range netfilter.Conntrack(ctx, n.K, n.Mods, n.Namespaces) {
 		count(err)
 	}
+	for _, err := range netfilter.Expectations(ctx, n.K, n.Mods, n.Namespaces) {
+		count(err)
+	}
 	for _, ns := range n.Namespaces {
 		for _, err := range nftables.Tables(ctx, n.K, n.Mods, ns) {
 			count(err)
