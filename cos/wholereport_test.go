@@ -194,6 +194,11 @@ func wholeNetwork() *Network {
 			},
 			SourcePodUID: "v", DestinationPodUID: "u",
 		}},
+		Expectations: []netfilter.Expectation{{
+			NetNS: 4026531840, Family: "ipv4", Protocol: "tcp", Expected: netfilter.Tuple{Source: local, Destination: pod, DestinationPort: 7000},
+			Mask: netfilter.Tuple{Source: pod, Destination: pod, DestinationPort: 65535}, Master: netfilter.Tuple{Source: local, SourcePort: 40000, Destination: pod, DestinationPort: 21},
+			Timeout: 300, Flags: []string{"PERMANENT"}, Class: 1, Helper: "ftp", Of: 0xb0, Addr: 0xb8,
+		}},
 		Pods: []PodNetwork{{
 			UID: "u", NetNS: 4026532000, Host: true, IPs: []string{"10.0.0.2"}, HostPorts: []PodRoute{{By: ByListener, TargetPort: 53}},
 			Services: []PodRoute{{Name: "n/s:http", Protocol: "tcp", Address: "10.96.0.1", Port: 80, LastPort: 81, TargetPort: 8080, By: ByNFTables, Chain: "a"}},
@@ -274,6 +279,10 @@ const wholeJSON = `{
   "conntrack": [
    {"netns": 4026531840, "family": "ipv4", "protocol": "tcp", "state": "ESTABLISHED", "original": {"source": "10.0.0.1", "sourcePort": 40000, "destination": "10.96.0.1", "destinationPort": 80},
     "reply": {"source": "10.0.0.2", "sourcePort": 8080, "destination": "10.0.0.1", "destinationPort": 40000}, "mark": 1, "timeout": 86400, "status": ["SEEN_REPLY", "DST_NAT"], "zone": 0, "counts": [{"packets": 1, "bytes": 60}, {"packets": 0, "bytes": 0}], "use": 0, "address": "0xb0", "sourcePodUID": "v", "destinationPodUID": "u"}],
+  "expectations": [
+   {"netns": 4026531840, "family": "ipv4", "protocol": "tcp", "expected": {"source": "10.0.0.1", "sourcePort": 0, "destination": "10.0.0.2", "destinationPort": 7000},
+    "mask": {"source": "10.0.0.2", "sourcePort": 0, "destination": "10.0.0.2", "destinationPort": 65535}, "master": {"source": "10.0.0.1", "sourcePort": 40000, "destination": "10.0.0.2", "destinationPort": 21},
+    "timeout": 300, "flags": ["PERMANENT"], "class": 1, "helper": "ftp", "of": "0xb0", "address": "0xb8"}],
   "pods": [
    {"uid": "u", "netns": 4026532000, "hostNetwork": true, "ips": ["10.0.0.2"], "hostPorts": [{"name": null, "protocol": null, "address": null, "port": null, "targetPort": 53, "by": "listener", "chain": null}],
     "services": [{"name": "n/s:http", "protocol": "tcp", "address": "10.96.0.1", "port": 80, "lastPort": 81, "targetPort": 8080, "by": "nftables", "chain": "a"}]}]},
