@@ -42,6 +42,9 @@ type Set struct {
 	btf     func() (*btfList, error)
 	more    func() (*isf.File, error) // the kernel's types and those of Layouts
 
+	symbolizing sync.Mutex  // guards symbolizer
+	symbolizer  *Symbolizer // without regions; nil until it was needed
+
 	mu    sync.Mutex // guards all below
 	parts map[*Module]*parts
 }

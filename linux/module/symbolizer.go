@@ -74,14 +74,25 @@ const maxKernel = 1 << 30
 
 // NewSymbolizer makes a Symbolizer of the symbols of a kernel and its modules, and of regions.
 // It reads all of kallsyms, in which several symbols may have one name, and the symbols of all
-// modules. Where kallsyms is damaged, the symbols that the kernel is read with are what there is.
-// The error is the context's own.
+// modules: once for each Set. Where kallsyms is damaged, the symbols that the kernel is read with
+// are what there is. The error is the context's own.
 func NewSymbolizer(ctx context.Context, s *Set, regions []Region) (*Symbolizer, error) {
-	z := new(Symbolizer)
-	z.addKernel(z.kernelSymbols(ctx, s.k))
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	s.symbolizing.Lock()
+	defer s.symbolizing.Unlock()
+	if s.symbolizer == nil {
+		z := new(Symbolizer)
+		z.addKernel(z.kernelSymbols(ctx, s.k))
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		z.addModules(s)
+		s.symbolizer = z
 	}
+	return s.symbolizer.With(regions), nil
+}
+
+// addModules adds the symbols of all modules.
+func (z *Symbolizer) addModules(s *Set) {
 	for _, m := range s.modules {
 		symbols, gaps := s.partsOf(m).symbols()
 		z.gaps = append(z.gaps, gaps...)
@@ -96,8 +107,6 @@ func NewSymbolizer(ctx context.Context, s *Set, regions []Region) (*Symbolizer, 
 			z.areas = append(z.areas, owned{area: a.Range, owner: m.Name, symbols: entries})
 		}
 	}
-	z.addRegions(regions)
-	return z, nil
 }
 
 // linkedText is where _text is linked on x86-64, if no symbol says it.
