@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 )
@@ -27,6 +28,11 @@ func TestMain(m *testing.M) {
 // The first interrupt ends the context, the second the program.
 func TestInterrupts(t *testing.T) {
 	t.Parallel()
+	// In the background of a shell an interrupt is ignored, which a command inherits but where its
+	// parent takes it.
+	taken := make(chan os.Signal, 1)
+	signal.Notify(taken, os.Interrupt)
+	defer signal.Stop(taken)
 	c := exec.CommandContext(t.Context(), os.Args[0])
 	c.Env = append(os.Environ(), "INTERRUPTED_COMMAND=1")
 	out, err := c.StdoutPipe()
