@@ -31,12 +31,16 @@ func bundled(tb testing.TB) testimages.Image {
 // on it, and the report must be whole.
 func TestBundledNode(t *testing.T) {
 	img := bundled(t)
+	packed, err := testimages.BundledPacked()
+	if err != nil {
+		t.Fatal(err)
+	}
 	node, err := truth.Read(img.Truth)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, opts := range []*Options{{SymbolFile: img.ISF, Sections: AllSections}, nil} {
-		r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
+	for path, opts := range map[string]*Options{img.Path: {SymbolFile: img.ISF, Sections: AllSections}, packed.Path: nil} {
+		r, err := AnalyzeNode(t.Context(), File(path), opts)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ func BenchmarkFormats(b *testing.B) {
 	if testing.Short() {
 		b.Skip("packing takes long")
 	}
-	plain := plainLiME(b)
+	plain := bundled(b).Path
 	b.Run("copy", func(b *testing.B) {
 		from, to := make([]byte, 64<<20), make([]byte, 64<<20)
 		b.SetBytes(int64(len(from)))
@@ -92,7 +92,7 @@ func BenchmarkOpenAVML4GiB(b *testing.B) {
 	packed := filepath.Join(b.TempDir(), "packed")
 	for _, p := range packingsOfLiME {
 		if p.name == "avml" {
-			run(b, p, plainLiME(b), packed)
+			run(b, p, bundled(b).Path, packed)
 		}
 	}
 	image, err := os.ReadFile(packed)

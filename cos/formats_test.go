@@ -81,7 +81,7 @@ func TestOneMemory(t *testing.T) {
 	t.Parallel()
 	t.Run("LiME", func(t *testing.T) {
 		t.Parallel()
-		testPackings(t, originalOf(t, plainLiME(t), bundled(t).ISF), packingsOfLiME)
+		testPackings(t, originalOf(t, bundled(t).Path, bundled(t).ISF), packingsOfLiME)
 	})
 	t.Run("ELF", func(t *testing.T) {
 		t.Parallel()
@@ -127,14 +127,6 @@ func TestOneMemoryDumped(t *testing.T) {
 	if !found {
 		t.Skip("there are no dumps of QEMU in two formats")
 	}
-}
-
-// plainLiME returns the name of the bundled image without its compression.
-func plainLiME(t testing.TB) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "node.lime")
-	run(t, packing{command: `lz4 -q -d -c "$in" > "$out"`}, bundled(t).Path, name)
-	return name
 }
 
 // run runs the command of a packing, and skips the test where the tool is not there.

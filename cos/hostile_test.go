@@ -12,6 +12,7 @@ import (
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/internal/smeartest"
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -46,12 +47,16 @@ type victim struct {
 
 // theVictim is opened once for all attacks.
 var theVictim = sync.OnceValue(func() *victim {
-	img, err := image.Open(context.Background(), bundledPath, nil)
+	bundled, err := testimages.Bundled()
+	if err != nil {
+		panic(err)
+	}
+	img, err := image.Open(context.Background(), bundled.Path, nil)
 	if err != nil {
 		panic(err)
 	}
 	v := &victim{mem: withExtra{img.Memory}, tasks: map[int32]*linux.Task{}}
-	if v.types, err = openISF(bundledISF); err != nil {
+	if v.types, err = openISF(bundled.ISF); err != nil {
 		panic(err)
 	}
 	if v.k, err = linux.Open(context.Background(), v.mem, &linux.Options{Symbols: v.types}); err != nil {
@@ -69,8 +74,6 @@ var theVictim = sync.OnceValue(func() *victim {
 	v.report = read.report
 	return v
 })
-
-const bundledPath, bundledISF = "../lab/node/node.lime.lz4", "../lab/node/node.isf.json.xz"
 
 // An attack is the victim with structures overwritten as an attacker would.
 type attack struct {

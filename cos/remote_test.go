@@ -2,7 +2,6 @@ package cos
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/image"
-	files "github.com/nodelens/nodelens/internal/source"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/linux"
 )
@@ -35,30 +33,10 @@ func serveImage(t testing.TB, name string) string {
 	return s.URL + "/" + filepath.Base(name) + "?X-Signature=secret"
 }
 
-// unpacked returns the name of a file with the content of the bundled image.
-func unpacked(t testing.TB) string {
-	t.Helper()
-	s, err := files.Open(t.Context(), bundled(t).Path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	name := filepath.Join(t.TempDir(), "node.lime")
-	w, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if _, err := io.Copy(w, io.NewSectionReader(s, 0, s.Size())); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
 // remoteImages returns the images that are read behind a server, with how many requests and
 // bytes that takes at most: docs/remote.md has what it took.
 func remoteImages(t testing.TB) map[string]remoteCost {
-	images := map[string]remoteCost{unpacked(t): {100, 122 << 20}}
+	images := map[string]remoteCost{bundled(t).Path: {100, 122 << 20}}
 	if os.Getenv("NODELENS_IMAGES") != "" {
 		images[testimages.Named(t, "s-6.12-la57").Path] = remoteCost{125, 152 << 20}
 		images[testimages.Named(t, "s-6.1").Path] = remoteCost{125, 180 << 20}

@@ -11,7 +11,7 @@ import (
 
 // The kernel of an image in any format, and what the image was found to be.
 func Example() {
-	img, err := testimages.Bundled() // any image would do
+	img, err := testimages.BundledPacked() // any image would do
 	if err != nil {
 		log.Fatal(err)
 	}

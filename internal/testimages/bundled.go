@@ -2,9 +2,19 @@ package testimages
 
 import "path/filepath"
 
-// Bundled returns the node image that is in the repository: compressed as it is there,
-// with its symbols and its truth. It is always there, so its absence is an error.
+// Bundled returns the node image that is in the repository, uncompressed, with its symbols
+// and its truth. It is always there, so its absence is an error.
 func Bundled() (Image, error) {
+	img, err := BundledPacked()
+	if err == nil {
+		img.Path, err = unpacked(img.Path, writeFile)
+	}
+	return img, err
+}
+
+// BundledPacked returns what Bundled does, with the image compressed by LZ4 as it is in the
+// repository, for tests of reading it so.
+func BundledPacked() (Image, error) {
 	root, err := repository()
 	if err != nil {
 		return Image{}, err
@@ -13,7 +23,7 @@ func Bundled() (Image, error) {
 	truth, err := unpacked(filepath.Join(dir, "node.truth.tar"+compressedXZ), writeTree)
 	return Image{
 		Name:  "node",
-		Path:  filepath.Join(dir, "node.lime.lz4"),
+		Path:  filepath.Join(dir, "node.lime"+compressedLZ4),
 		Truth: truth,
 		ISF:   filepath.Join(dir, "node.isf.json.xz"),
 	}, err

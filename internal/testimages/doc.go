@@ -13,7 +13,7 @@
 // looked for, where there is none; so the tests of a clone that has nothing but
 // the repository pass.
 //
-// [Bundled] gives the one image that is in the repository and needs no unpacking.
+// [Bundled] gives the one image that is in the repository, which is always there.
 //
 // Images are looked for in the directory that NODELENS_IMAGES names, and nowhere else:
 // whole nodes take minutes, so that a plain go test ./... is fast wherever it runs. The

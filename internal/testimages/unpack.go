@@ -11,14 +11,16 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 )
 
-// compressed is the name extension of what has to be unpacked, compressedXZ that of the
-// bundled image's truth.
+// compressed is the name extension of what has to be unpacked, compressedLZ4 and compressedXZ
+// those of the bundled image and its truth.
 const (
-	compressed   = ".zst"
-	compressedXZ = ".xz"
+	compressed    = ".zst"
+	compressedLZ4 = ".lz4"
+	compressedXZ  = ".xz"
 )
 
 // unpacking serialises the work of one process: its parallel tests want the same
@@ -63,7 +65,10 @@ func unpacked(path string, write func(dst string, r io.Reader) error) (string, e
 // cachedAs returns where the unpacked form of the file that info describes is in
 // the cache: files are told apart by name, size and modification time.
 func cachedAs(cache string, info os.FileInfo) string {
-	name := strings.TrimSuffix(strings.TrimSuffix(info.Name(), compressed), compressedXZ)
+	name := info.Name()
+	for _, end := range []string{compressed, compressedLZ4, compressedXZ} {
+		name = strings.TrimSuffix(name, end)
+	}
 	return filepath.Join(cache, fmt.Sprintf("%x-%x-%s", info.Size(), info.ModTime().UnixNano(), name))
 }
 
@@ -73,12 +78,15 @@ func decompress(path, dst string, write func(dst string, r io.Reader) error) err
 		return err
 	}
 	defer f.Close()
-	if strings.HasSuffix(path, compressedXZ) {
+	switch filepath.Ext(path) {
+	case compressedXZ:
 		r, err := xz.NewReader(bufio.NewReader(f))
 		if err != nil {
 			return err
 		}
 		return write(dst, r)
+	case compressedLZ4:
+		return write(dst, lz4.NewReader(f))
 	}
 	r, err := zstd.NewReader(f)
 	if err != nil {
