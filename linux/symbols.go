@@ -8,7 +8,9 @@ import (
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/layouts"
+	"github.com/nodelens/nodelens/linux/internal/taskshape"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -58,7 +60,17 @@ func (o *Options) each(ctx context.Context, mem vmem.Memory, open func(symbolSet
 		}
 		failed = append(failed, err)
 	}
-	return errors.Join(failed...)
+	s, err := inferred(ctx, mem, own)
+	if s.file != nil {
+		err = open(s)
+		if err == nil {
+			return nil
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(append(failed, err)...)
 }
 
 // completed returns what to try where the image's own symbols are not whole. ownErr says why
@@ -152,6 +164,29 @@ func alone(l layoutCandidate, own *isf.File, ownErr error) symbolSet {
 	f, _ := empty.Complete(l.file, &isf.CompleteOptions{From: l.String(), Symbols: true})
 	text := "all types and symbols from " + l.describe()
 	return symbolSet{f.WithLost(fmt.Errorf("%w: %s", ErrBorrowed, text)), text, !l.exact}
+}
+
+// inferred returns the symbols of a kernel that has lost its types, and of which no layout is
+// known, with those types that lead to its tasks, as the tasks in memory have them. It is for
+// where nothing else is left.
+func inferred(ctx context.Context, mem vmem.Memory, own symbolSet) (symbolSet, error) {
+	if own.file == nil {
+		return symbolSet{}, nil
+	}
+	if _, err := own.file.UserType("task_struct"); err == nil {
+		return symbolSet{}, nil
+	}
+	shape, err := taskshape.Infer(ctx, mem)
+	if err != nil {
+		return symbolSet{}, fmt.Errorf("a layout inferred from memory: %w", err)
+	}
+	text := fmt.Sprintf("the layout of tasks from %d processes in memory", shape.Tasks)
+	f, _ := own.file.Complete(shape.Types, &isf.CompleteOptions{From: text})
+	lost := []error{fmt.Errorf("%w: %s, and no other types", ErrBorrowed, text)}
+	for _, what := range shape.Failed {
+		lost = append(lost, fmt.Errorf("%w: not inferred from memory: %s", kstruct.ErrUnsupported, what))
+	}
+	return symbolSet{f.WithLost(lost...), joinText(own.from, text), true}, nil
 }
 
 // sharedTypes returns how many types two databases have in common, by name.

@@ -115,14 +115,57 @@ func TestForeignLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, err := Open(t.Context(), wiped(t, true, false), &Options{Layouts: set})
-	if !isMissingTypes(err) || !errors.Is(err, ErrNoKernel) {
-		t.Errorf("%+v, %v", k, err)
+	if err != nil || strings.Contains(k.Info().Symbols, "known layout") || !borrowed(k) {
+		t.Fatalf("%+v, %v", k, err)
 	}
+	checkInferred(t, k)
 }
 
-func isMissingTypes(err error) bool {
-	e, ok := errors.AsType[*btfconv.MissingError](err)
-	return ok && e.Part == btfconv.PartBTF
+// TestInferredLayout: a node that has lost its types, and of which no layout is known, has all its
+// processes all the same; and says what they were read with.
+func TestInferredLayout(t *testing.T) {
+	t.Parallel()
+	none, err := layouts.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := Open(t.Context(), wiped(t, true, false), &Options{Layouts: none})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if from := k.Info().Symbols; !strings.Contains(from, "the layout of tasks from 148 processes in memory") || !borrowed(k) {
+		t.Errorf("symbols from %q, lost %v", from, k.Symbols().Lost())
+	}
+	checkInferred(t, k)
+}
+
+// checkInferred compares the processes of the bundled node, read with a layout that was inferred,
+// with what they are.
+func checkInferred(t *testing.T, k *Kernel) {
+	t.Helper()
+	want, _ := walk(t, openBundled(t).k)
+	got, gaps := walk(t, k)
+	for pid, task := range got {
+		whole := want[pid]
+		if whole == nil {
+			continue
+		}
+		have, err := task.Cred()
+		if is, _ := whole.Cred(); err != nil || have != is {
+			t.Errorf("%v: %+v, %v; want %+v", task, have, err, is)
+		}
+		short := task.Comm != whole.Comm && task.KernelThread && strings.HasPrefix(whole.Comm, task.Comm)
+		if short && naming(gaps, pid) { // the rest is in structures that are not inferred
+			task.Comm = whole.Comm
+		}
+	}
+	// The clock and the IDR are not inferred.
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Task{}), cmpopts.IgnoreFields(Task{}, "StartTime", "Sources")); diff != "" {
+		t.Errorf("processes (-want +got):\n%s", diff)
+	}
+	if len(gaps) == 0 {
+		t.Error("there are no gaps: that names are not whole is not told")
+	}
 }
 
 // disguised returns a layout that says it is of the kernel with that banner.

@@ -77,7 +77,11 @@ func (k *Kernel) settled(ctx context.Context, thorough bool) ([]*Task, []vmem.Ga
 }
 
 func (k *Kernel) union(ctx context.Context, thorough bool) ([]*Task, []vmem.Gap) {
-	if err := cmp.Or(k.views.core.err, k.views.task.err); err != nil {
+	err := k.views.core.err
+	if !k.views.task.id.Ok() { // what else is lacking each task loses by itself
+		err = cmp.Or(err, k.views.task.err)
+	}
+	if err != nil {
 		return nil, []vmem.Gap{newGap("tasks", k.initTask, err)}
 	}
 	if tasks, ok := k.agreed(ctx, thorough); ok {
