@@ -28,6 +28,11 @@ func OpenKernel(ctx context.Context, mem vmem.Memory, opts *Options) (*Kernel, e
 	if opts == nil {
 		opts = new(Options)
 	}
+	if f, ok := vmem.As[*File](mem); ok && f.Info.Compression != "" && f.symbols.file == nil {
+		if err := findSignIn(ctx, mem, f.Info.Size); err != nil {
+			return nil, fmt.Errorf("image: %w", explainKernel(mem, err))
+		}
+	}
 	s, err := opts.symbolsOf(ctx, mem)
 	if err != nil {
 		return nil, fmt.Errorf("image: symbols: %w", explainKernel(mem, err))

@@ -21,10 +21,8 @@ func (o *Options) openRaw(ctx context.Context, s *source.Source, byWord bool) (*
 	image := &File{Memory: file, Info: Info{Format: "raw memory"}}
 	layout := "from address 0, for no kernel tells more"
 	var placed string
-	if image.symbols, err = o.ask(ctx, file); err == nil {
-		placed, err = image.arrange(ctx, file, o)
-	} else {
-		err = &symbolsError{err}
+	if err = findSignIn(ctx, file, s.Stored()); err == nil {
+		placed, err = image.place(ctx, file, o)
 	}
 	switch {
 	case err == nil:
@@ -36,6 +34,15 @@ func (o *Options) openRaw(ctx context.Context, s *source.Source, byWord bool) (*
 	}
 	image.Info.Notes = []string{"the image says no addresses; it is read as memory " + layout}
 	return image, nil
+}
+
+// place asks for the symbols of the kernel in a raw file, and finds out with them which memory
+// it has where.
+func (f *File) place(ctx context.Context, file *raw.File, o *Options) (placed string, err error) {
+	if f.symbols, err = o.ask(ctx, file); err != nil {
+		return "", &symbolsError{err}
+	}
+	return f.arrange(ctx, file, o)
 }
 
 // A symbolsError is an error of the symbols that were to place a raw image, and not of the
