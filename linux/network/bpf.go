@@ -45,9 +45,9 @@ type XDPProgram struct {
 	Prog *Program `json:"prog"`
 }
 
-// A TCXProgram sees packets of a device on their way in or out, since 6.6.
+// A TCXProgram sees packets of a device on their way in or out, since 6.6, or those that an end of a netkit pair sends, since 6.7.
 type TCXProgram struct {
-	Direction string   `json:"direction"` // ingress or egress
+	Direction string   `json:"direction"` // ingress or egress; of netkit the end: primary or peer
 	Link      uint32   `json:"link,omitempty"`
 	Prog      *Program `json:"prog"`
 }
@@ -230,17 +230,24 @@ func (r *reader) readTCX(d *device, direction string, active vmem.VirtAddr) (min
 		r.lose(what, active, err)
 		return 0
 	}
+	d.TCX = append(d.TCX, r.mprog(what, direction, active, e.Links)...)
+	return e.MiniQ
+}
+
+// mprog reads the programs of a struct bpf_mprog_entry, which are side by side, and the links that they are attached by.
+func (r *reader) mprog(what, direction string, active, links vmem.VirtAddr) (all []TCXProgram) {
+	v := &r.views.bpf
 	for i := range vmem.VirtAddr(maxTCX) {
 		prog, err := r.space.Uint64(v.items.Of(active) + i*8)
 		if err != nil {
 			r.lose(what, active, err)
-			return e.MiniQ
+			return all
 		}
 		if prog == 0 {
 			break
 		}
 		p := TCXProgram{Direction: direction, Prog: r.program(what, vmem.VirtAddr(prog))}
-		link, err := r.space.Uint64(e.Links + i*8)
+		link, err := r.space.Uint64(links + i*8)
 		if err == nil && link != 0 && v.link.Ok() {
 			var l bpfLink
 			if l, err = v.link.Load(r.space, vmem.VirtAddr(link)); err == nil {
@@ -248,9 +255,44 @@ func (r *reader) readTCX(d *device, direction string, active vmem.VirtAddr) (min
 			}
 		}
 		if err != nil {
-			r.lose(what, e.Links, err)
+			r.lose(what, links, err)
 		}
-		d.TCX = append(d.TCX, p)
+		all = append(all, p)
 	}
-	return e.MiniQ
+	return all
+}
+
+// A netkitDev is struct netkit of drivers/net/netkit.c, since 6.7.
+type netkitDev struct {
+	Active  vmem.VirtAddr `kernel:"active"`
+	A       vmem.VirtAddr `kernel:"&bundle.a"`
+	B       vmem.VirtAddr `kernel:"&bundle.b"`
+	Links   vmem.VirtAddr `kernel:"&bundle.cp_items"`
+	Mode    uint32        `kernel:"mode"`
+	Primary bool          `kernel:"primary"`
+}
+
+// netkitModes are enum netkit_mode of include/uapi/linux/if_link.h.
+var netkitModes = map[uint32]string{0: "l2", 1: "l3"}
+
+// readNetkit reads the mode of a netkit device, and the programs that see what it sends.
+func (r *reader) readNetkit(d *device) {
+	s, ok := private[netkitDev](r, d, "netkit", "netkit")
+	if !ok {
+		return
+	}
+	d.info().Mode = nameOf(netkitModes, s.Mode)
+	if s.Active == 0 {
+		return
+	}
+	what := "netkit programs of " + d.text()
+	switch {
+	case !r.views.bpf.items.Ok():
+		r.lose(what, s.Active, fmt.Errorf("%w: no types of programs in a row", kstruct.ErrUnsupported))
+	case s.Active != s.A && s.Active != s.B:
+		r.lose(what, s.Active, corrupt("bpf_mprog_entry %v of another device", s.Active))
+	default:
+		end := map[bool]string{true: "primary", false: "peer"}[s.Primary]
+		d.Netkit = r.mprog(what, end, s.Active, s.Links)
+	}
 }

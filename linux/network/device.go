@@ -36,6 +36,7 @@ type Device struct {
 	Info        *LinkInfo     `json:"info,omitempty"`     // of its kind
 	XDP         []XDPProgram  `json:"xdp,omitempty"`
 	TCX         []TCXProgram  `json:"tcx,omitempty"`
+	Netkit      []TCXProgram  `json:"netkit,omitempty"` // that see what a netkit device sends
 	Qdiscs      []*Qdisc      `json:"qdiscs,omitempty"`
 	Driver      string        `json:"driver,omitempty"` // of the hardware, such as virtio_net
 	Stats       *Stats        `json:"stats,omitempty"`  // nil where its driver's counters are not known

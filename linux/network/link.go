@@ -8,7 +8,7 @@ import (
 
 // LinkInfo is what only devices of some kinds have.
 type LinkInfo struct {
-	Mode         string     `json:"mode,omitempty"`         // of macvlan, ipvlan and bond
+	Mode         string     `json:"mode,omitempty"`         // of macvlan, ipvlan, bond and netkit
 	VLAN         uint16     `json:"vlanId,omitempty"`       // of vlan
 	VLANProtocol string     `json:"vlanProtocol,omitempty"` // of vlan: 802.1Q or 802.1ad
 	VNI          uint32     `json:"vni,omitempty"`          // of vxlan
@@ -68,8 +68,11 @@ func (r *reader) readLinks(c *Configuration) {
 		d := r.devices[dev.Addr]
 		r.readMaster(d)
 		switch d.Kind {
-		case "veth", "netkit":
+		case "veth":
 			r.readPair(d)
+		case "netkit":
+			r.readPair(d)
+			r.readNetkit(d)
 		case "macvlan", "macvtap":
 			r.readMacvlan(d)
 		case "ipvlan", "ipvtap":

@@ -151,6 +151,7 @@ type qdiscViews struct {
 	device *kstruct.View[qdiscDevice]
 	qdisc  *kstruct.View[qdisc]
 	queue  *kstruct.View[netdevQueue]
+	queues *kstruct.View[deviceQueues]
 	basic  *kstruct.View[basicStats]
 	stats  *kstruct.View[queueStats]
 	node   kstruct.Member // of Qdisc
@@ -164,6 +165,7 @@ func bindQdisc(types *isf.File) (v qdiscViews) {
 	v.device = kstruct.Bind[qdiscDevice](b, "net_device")
 	v.qdisc = kstruct.Bind[qdisc](b, "Qdisc")
 	v.queue = kstruct.Bind[netdevQueue](b, "netdev_queue")
+	v.queues = kstruct.Bind[deviceQueues](b, "net_device")
 	v.basic = kstruct.Bind[basicStats](b, "gnet_stats_basic_sync", "gnet_stats_basic_cpu")
 	v.stats = kstruct.Bind[queueStats](b, "gnet_stats_queue")
 	v.node = kstruct.BindMember(b, "Qdisc", "hash")
@@ -172,6 +174,56 @@ func bindQdisc(types *isf.File) (v qdiscViews) {
 	b = kstruct.NewBinder(types)
 	v.filter = bindFilter(b)
 	return v
+}
+
+// A deviceQueues is what struct net_device has of queues to send by.
+type deviceQueues struct {
+	Queues vmem.VirtAddr `kernel:"_tx"`
+	Count  uint32        `kernel:"num_tx_queues"`
+}
+
+// mqStats sums what the qdiscs of all queues count, as mq_dump of net/sched/sch_mq.c does: the one above them counts
+// nothing itself.
+func (r *reader) mqStats(d *device, q *Qdisc) {
+	v := &r.views.qdisc
+	what := "counters of the queues of " + d.text()
+	s, err := v.queues.Load(r.space, d.Addr)
+	if err == nil && s.Count > maxQdiscs {
+		err = corrupt("%d queues", s.Count)
+	}
+	if err != nil {
+		r.lose(what, d.Addr, err)
+		return
+	}
+	for i := range vmem.VirtAddr(s.Count) {
+		if r.done() {
+			return
+		}
+		at := s.Queues + i*vmem.VirtAddr(v.queue.Size())
+		queue, err := v.queue.Load(r.space, at)
+		if err == nil && queue.Dev != d.Addr {
+			err = corrupt("netdev_queue %v of another device, %v", at, queue.Dev)
+		}
+		var one *Qdisc
+		var raw *qdisc
+		if err == nil {
+			one, raw, err = r.qdisc(d, queue.Sleeping)
+		}
+		if err == nil {
+			err = r.qdiscStats(one, raw)
+		}
+		if err != nil {
+			r.lose(what, at, err)
+			continue
+		}
+		q.Bytes += one.Bytes
+		q.Packets += one.Packets
+		q.Drops += one.Drops
+		q.Overlimits += one.Overlimits
+		q.Requeues += one.Requeues
+		q.Backlog += one.Backlog
+		q.QLen += one.QLen
+	}
 }
 
 // maxQdiscs is how many qdiscs of one device are told: a handle has 16 bits.
@@ -237,6 +289,9 @@ func (r *reader) addQdisc(d *device, addr vmem.VirtAddr, parent TCHandle) {
 	}
 	if err := r.qdiscStats(q, s); err != nil {
 		r.lose("counters of a qdisc of "+d.text(), addr, err)
+	}
+	if q.Kind == "mq" {
+		r.mqStats(d, q)
 	}
 	r.qdiscOptions(d, q, s)
 	r.qdiscFilters(d, q, s)

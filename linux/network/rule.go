@@ -26,6 +26,12 @@ type Rule struct {
 	IPProtocol        uint8         `json:"ipproto,omitempty"`
 	SourcePorts       *Span         `json:"sport,omitempty"`
 	DestinationPorts  *Span         `json:"dport,omitempty"`
+	SourcePortMask    uint16        `json:"sportMask,omitempty"`     // of a single port; 0xffff, and 0 before 6.15: as a whole
+	DestinationMask   uint16        `json:"dportMask,omitempty"`     // likewise
+	DSCP              *uint8        `json:"dscp,omitempty"`          // in place of TOS
+	DSCPMask          uint8         `json:"dscpMask,omitempty"`      // of it
+	FlowLabel         uint32        `json:"flowlabel,omitempty"`     // of IPv6
+	FlowLabelMask     uint32        `json:"flowlabelMask,omitempty"` // 0: none is asked for
 	TunnelID          uint64        `json:"tunId,omitempty"`
 	Table             Table         `json:"table,omitempty"`
 	Action            RuleAction    `json:"action"`
@@ -87,6 +93,8 @@ type fibRule struct {
 	SportLast   uint16        `kernel:"sport_range.end"`
 	DportFirst  uint16        `kernel:"dport_range.start"`
 	DportLast   uint16        `kernel:"dport_range.end"`
+	SportMask   uint16        `kernel:"sport_mask,optional"` // since 6.15
+	DportMask   uint16        `kernel:"dport_mask,optional"`
 }
 
 // ruleInvert is FIB_RULE_INVERT of include/uapi/linux/fib_rules.h.
@@ -98,14 +106,20 @@ type fib4Rule struct {
 	SrcLen uint8   `kernel:"src_len"`
 	Dst    [4]byte `kernel:"dst"`
 	DstLen uint8   `kernel:"dst_len"`
-	TOS    uint8   `kernel:"dscp|tos"` // since 5.18 (563f8e97e054), and before
+	TOS    uint8   `kernel:"dscp|tos"`           // since 5.18 (563f8e97e054), and before
+	Mask   uint8   `kernel:"dscp_mask,optional"` // since 6.15
+	DSCP   bool    `kernel:"dscp_full,optional"` // since 6.13: it is a DSCP and no TOS
 }
 
 // A fib6Rule is struct fib6_rule of net/ipv6/fib6_rules.c.
 type fib6Rule struct {
-	Src rt6Key `kernel:"src"`
-	Dst rt6Key `kernel:"dst"`
-	TOS uint8  `kernel:"dscp|tclass"`
+	Src       rt6Key `kernel:"src"`
+	Dst       rt6Key `kernel:"dst"`
+	TOS       uint8  `kernel:"dscp|tclass"`
+	Mask      uint8  `kernel:"dscp_mask,optional"`
+	DSCP      bool   `kernel:"dscp_full,optional"`
+	Label     uint32 `kernel:"flowlabel,be,optional"` // since 6.14
+	LabelMask uint32 `kernel:"flowlabel_mask,be,optional"`
 }
 
 // A ruleOps is struct fib_rules_ops: the rules of one family.
@@ -215,6 +229,12 @@ func newRule(addr vmem.VirtAddr, family Family, s *fibRule) *Rule {
 	if s.DportFirst != 0 {
 		t.DestinationPorts = &Span{uint32(s.DportFirst), uint32(s.DportLast)}
 	}
+	if t.SourcePorts != nil {
+		t.SourcePortMask = s.SportMask
+	}
+	if t.DestinationPorts != nil {
+		t.DestinationMask = s.DportMask
+	}
 	if s.SuppressLen != -1 {
 		t.SuppressPrefixLen = &s.SuppressLen
 	}
@@ -233,7 +253,7 @@ func (r *reader) selectors(t *Rule) error {
 		if err != nil {
 			return err
 		}
-		t.TOS = s.TOS
+		t.service(s.TOS, s.Mask, s.DSCP)
 		return t.networks(netip.PrefixFrom(netip.AddrFrom4(s.Src), int(s.SrcLen)), netip.PrefixFrom(netip.AddrFrom4(s.Dst), int(s.DstLen)))
 	case t.Family == Inet6 && v.rule6.Ok():
 		s, err := v.rule6.Load(r.space, t.Addr)
@@ -242,13 +262,26 @@ func (r *reader) selectors(t *Rule) error {
 		}
 		src, _ := s.Src.prefix()
 		dst, _ := s.Dst.prefix()
-		t.TOS = s.TOS
+		t.service(s.TOS, s.Mask, s.DSCP)
+		if s.LabelMask != 0 {
+			t.FlowLabel, t.FlowLabelMask = s.Label, s.LabelMask
+		}
 		return t.networks(src, dst)
 	case t.Family == Inet || t.Family == Inet6:
 		t.Src = ""
 		return fmt.Errorf("%w: no type of the rules of %v", kstruct.ErrUnsupported, t.Family)
 	}
 	return nil
+}
+
+// service sets which type of service a rule is for: as a byte, or as the six upper bits of it.
+func (t *Rule) service(tos, mask uint8, dscp bool) {
+	if !dscp {
+		t.TOS = tos
+		return
+	}
+	tos >>= 2
+	t.DSCP, t.DSCPMask = &tos, mask>>2
 }
 
 func (t *Rule) networks(src, dst netip.Prefix) error {
