@@ -88,13 +88,14 @@ type finder struct {
 	open      map[vmem.VirtAddr]*held // by struct sock
 	openList  []vmem.VirtAddr         // its keys, as they were found
 
-	all    []*Socket
-	byAddr map[vmem.VirtAddr]*Socket
-	over   int // sockets that are not told, for there are too many
-	gaps   []error
-	lost   map[string]*losses
-	lacks  map[string]bool // objects that types lack something for
-	order  []string        // of lost
+	all     []*Socket
+	byAddr  map[vmem.VirtAddr]*Socket
+	singles int // chains of one node
+	over    int // sockets that are not told, for there are too many
+	gaps    []error
+	lost    map[string]*losses
+	lacks   map[string]bool // objects that types lack something for
+	order   []string        // of lost
 
 	slab   slab[Socket]
 	helds  slab[held]

@@ -117,6 +117,39 @@ func (f *finder) chain(t *table, nodes iter.Seq2[vmem.VirtAddr, error], offset u
 	}
 }
 
+// hchain is chain for the list of the head at an address, of hlist_nodes or, with nulls, of hlist_nulls_nodes that end with
+// one of the values, if there are any. Most chains of a large table have one node: for these no walk is begun, which would cost
+// more than what it finds.
+func (f *finder) hchain(t *table, w *kstruct.Walk, head vmem.VirtAddr, nulls bool, offset uint64, from Sources, also func(*Socket), end ...uint64) {
+	if node, ok := f.single(head, nulls, end...); ok && f.singles < 4*f.opts.Limit {
+		f.singles++
+		c := chainWalk{f: f, t: t, offset: vmem.VirtAddr(offset), from: from, also: also}
+		c.visit(node, nil)
+		return
+	}
+	if nulls {
+		f.chain(t, w.HListNulls(head, end...), offset, from, also)
+	} else {
+		f.chain(t, w.HList(head), offset, from, also)
+	}
+}
+
+// single returns the only node of a list, and whether it is that: it points back to the head, and nothing comes behind it.
+// Nodes begin with the pointer to the next, and the one back follows (include/linux/types.h, list_nulls.h).
+func (f *finder) single(head vmem.VirtAddr, nulls bool, end ...uint64) (vmem.VirtAddr, bool) {
+	first, err := f.mem.Uint64(head)
+	node := vmem.VirtAddr(first)
+	if err != nil || !plausible(node) {
+		return 0, false
+	}
+	next, err := f.mem.Uint64(node)
+	if err != nil || nulls && (next&1 == 0 || len(end) > 0 && next>>1 != end[0]) || !nulls && next != 0 {
+		return 0, false
+	}
+	back, err := f.mem.Uint64(node + 8)
+	return node, err == nil && vmem.VirtAddr(back) == head
+}
+
 // visit adds the socket of a node, and reports whether to go on.
 func (c *chainWalk) visit(node vmem.VirtAddr, err error) bool {
 	if err != nil {

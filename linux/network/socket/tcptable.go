@@ -52,20 +52,24 @@ func (f *finder) walkHashInfo(at vmem.VirtAddr) {
 	}
 	f.tables.tcp = true
 	w := f.walk(tcpTable.object)
+	readQueue := f.readQueue // one value for all chains
 	listening := hashTable{at: v.listenHead.Of(h.Lhash2), n: uint64(h.LMask) + 1, stride: v.listen.Size(), nulls: !v.listenNode.Ok()}
 	f.buckets(tcpTable.object, listening, func(_ uint64, head vmem.VirtAddr) {
 		if !v.listenNode.Ok() {
-			f.chain(&tcpTable, w.HListNulls(head), f.v.node.Offset(), InTable, f.readQueue)
+			f.hchain(&tcpTable, w, head, true, f.v.node.Offset(), InTable, readQueue)
 		} else { // until 5.18
-			f.chain(&tcpTable, w.HList(head), v.listenNode.Offset(), InTable, f.readQueue)
+			f.hchain(&tcpTable, w, head, false, v.listenNode.Offset(), InTable, readQueue)
 		}
 	})
+	var place uint32
+	inPlace := func(s *Socket) {
+		if f.hashOf(s.Addr)&h.Mask != place {
+			s.Anomalies |= WrongBucket
+		}
+	}
 	f.buckets(tcpTable.object, hashTable{at: h.Ehash, n: uint64(h.Mask) + 1, stride: 8, nulls: true}, func(i uint64, head vmem.VirtAddr) {
-		f.chain(&tcpTable, w.HListNulls(head, i), f.v.node.Offset(), InTable, func(s *Socket) {
-			if f.hashOf(s.Addr)&h.Mask != uint32(i) {
-				s.Anomalies |= WrongBucket
-			}
-		})
+		place = uint32(i)
+		f.hchain(&tcpTable, w, head, true, f.v.node.Offset(), InTable, inPlace, i)
 	})
 	f.walkBound(w, &h)
 }
@@ -85,6 +89,10 @@ func (f *finder) walkBound(w *kstruct.Walk, h *hashInfo) {
 	v := &f.v.tcp
 	ports := hashTable{at: v.bindHead.Of(h.Bhash), n: uint64(h.BhashSize), stride: v.bind.Size()}
 	f.buckets(tcpTable.object, ports, func(_ uint64, head vmem.VirtAddr) {
+		if node, ok := f.single(head, false); ok {
+			f.walkPort(w, v.bindNode.Container(node))
+			return
+		}
 		for node, err := range w.HList(head) {
 			if err != nil {
 				f.lose(tcpTable.object, err)
@@ -99,14 +107,18 @@ func (f *finder) walkBound(w *kstruct.Walk, h *hashInfo) {
 func (f *finder) walkPort(w *kstruct.Walk, bucket vmem.VirtAddr) {
 	v := &f.v.tcp
 	if v.owners.Ok() {
-		f.chain(&tcpTable, w.HList(v.owners.Of(bucket)), f.v.bindNode.Offset(), InBound, nil)
+		f.hchain(&tcpTable, w, v.owners.Of(bucket), false, f.v.bindNode.Offset(), InBound, nil)
+		return
+	}
+	if node, ok := f.single(v.byAddress.Of(bucket), false); ok { // nearly always
+		f.hchain(&tcpTable, w, v.owners2.Of(v.bind2Node.Container(node)), false, f.v.bindNode.Offset(), InBound, nil)
 		return
 	}
 	for node, err := range w.HList(v.byAddress.Of(bucket)) {
 		if err != nil {
 			f.lose(tcpTable.object, err)
 		} else {
-			f.chain(&tcpTable, w.HList(v.owners2.Of(v.bind2Node.Container(node))), f.v.bindNode.Offset(), InBound, nil)
+			f.hchain(&tcpTable, w, v.owners2.Of(v.bind2Node.Container(node)), false, f.v.bindNode.Offset(), InBound, nil)
 		}
 	}
 }

@@ -71,12 +71,15 @@ func (f *finder) walkUDPTable(t *table, at vmem.VirtAddr) bool {
 	}
 	w := f.walk(t.object)
 	slots := hashTable{at: v.head.Of(h.Hash), n: uint64(h.Mask) + 1, stride: v.slot.Size()}
+	var place uint32
+	inPlace := func(s *Socket) {
+		if n := f.mixOf(s); n != nil && (s.LocalPort+n.Mix)&h.Mask != place {
+			s.Anomalies |= WrongBucket
+		}
+	}
 	f.buckets(t.object, slots, func(i uint64, head vmem.VirtAddr) {
-		f.chain(t, w.HList(head), f.v.node.Offset(), InTable, func(s *Socket) {
-			if n := f.mixOf(s); n != nil && (s.LocalPort+n.Mix)&h.Mask != uint32(i) {
-				s.Anomalies |= WrongBucket
-			}
-		})
+		place = uint32(i)
+		f.hchain(t, w, head, false, f.v.node.Offset(), InTable, inPlace)
 	})
 	return true
 }
