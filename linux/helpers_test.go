@@ -121,16 +121,18 @@ var pointer = &isf.Type{Kind: isf.KindPointer, Elem: &isf.Type{Kind: isf.KindVoi
 // the given names. What change makes of a structure without a name is added.
 func changed(t testing.TB, types *isf.File, change func(*isf.UserType), names ...string) *isf.File {
 	t.Helper()
-	c := contents(types)
+	var c isf.Contents
 	for _, name := range names {
-		i := slices.IndexFunc(c.Types, func(u isf.UserType) bool { return u.Name == name })
-		if i < 0 {
-			t.Fatalf("no type %s", name)
+		u, err := types.UserType(name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		c.Types[i].Fields = slices.Clone(c.Types[i].Fields)
-		change(&c.Types[i])
+		with := *u
+		with.Fields = slices.Clone(u.Fields)
+		change(&with)
+		c.Types = append(c.Types, with)
 	}
-	f, err := isf.New(c)
+	f, err := isf.NewOver(types, c)
 	if err != nil {
 		t.Fatal(err)
 	}
