@@ -135,6 +135,9 @@ func ownOrGiven(t *testing.T) *Options {
 
 // Whatever the form of an image, the report is the same.
 func TestRawImages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	for name, image := range ofImages(t) {
 		t.Run(name, func(t *testing.T) {
 			want := withoutNotes(t, analyze(t, image))
@@ -160,6 +163,9 @@ func checkSameMemory(t *testing.T, image, other string) {
 
 // A raw image that is cut off has what precedes the cut, and says so.
 func TestRawImageCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole images take long")
+	}
 	for name, write := range map[string]aWriter{"padded": padded, "ranges": concatenated} {
 		t.Run(name, func(t *testing.T) {
 			file := write.file(t, bundled(t).Path)
