@@ -341,3 +341,49 @@ func FuzzRemains(f *testing.F) {
 		}
 	})
 }
+
+// Where all tokens are lost, the names of exported symbols tell most of them: most symbols are
+// there, and each is right.
+func TestTokensInferred(t *testing.T) {
+	t.Parallel()
+	image, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem := openImage(t, image)
+	whole := finished(t, image)
+	right := map[string][]uint64{}
+	all, _, err := whole.table.decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range slices.Concat(all, whole.symbols.sorted) {
+		right[k.name] = append(right[k.name], k.addr)
+	}
+	ranges := tableRanges(whole)
+	pages := map[vmem.PhysAddr][]byte{}
+	for _, table := range []string{"tokens", "index"} {
+		for at := ranges[table].Start &^ (vmem.PageSize - 1); at <= ranges[table].Last(); at += vmem.PageSize {
+			pages[at] = make([]byte, vmem.PageSize)
+		}
+	}
+	got := newSearch(&repaged{mem, pages}, whole.notes, MemoryOptions{})
+	if err := errors.Join(got.findTables(t.Context()), got.decode(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	wrong := 0
+	for _, k := range got.symbols.sorted {
+		if !slices.Contains(right[k.name], k.addr) {
+			wrong++
+			t.Errorf("%s at %#x, and it is at %#x", k.name, k.addr, right[k.name])
+			if wrong == 10 {
+				break
+			}
+		}
+	}
+	if n := len(got.symbols.sorted); n < len(whole.symbols.sorted)/2 {
+		t.Errorf("%d of %d symbols; %v", n, len(whole.symbols.sorted), got.symbolsLost)
+	} else {
+		t.Logf("%d of %d symbols", n, len(whole.symbols.sorted))
+	}
+}

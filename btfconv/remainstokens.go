@@ -106,7 +106,7 @@ func (r *remains) checkTokens() bool {
 		}
 	}
 	if known < 256 {
-		r.lose("kallsyms_token_table", r.tokens, r.index+512, "parts of names", 256-known)
+		r.lose(tokenTableName, r.tokens, r.index+512, "parts of names", 256-known)
 	}
 	return known >= minTokens && wrong <= right/8
 }

@@ -19,7 +19,7 @@ func (s *search) salvage(exports []kernelSymbol, why error) error {
 		return why
 	}
 	if !r.readable {
-		return fmt.Errorf("%w; and too few of the %d parts of names are left", why, len(r.tokens256))
+		r.assumeLetters()
 	}
 	if !r.decode(s.image.text) {
 		s.unshifted = true
@@ -27,8 +27,13 @@ func (s *search) salvage(exports []kernelSymbol, why error) error {
 	if err := s.placeRemains(r, exports); err != nil {
 		return errors.Join(why, err)
 	}
-	r.check(shifted(exports, s.image.text-uint64(s.image.phys)))
+	moved := shifted(exports, s.image.text-uint64(s.image.phys))
+	r.inferTokens(moved)
+	r.check(moved)
 	found := r.result()
+	if !r.readable && len(found) < minSymbols {
+		return fmt.Errorf("%w; and too few of the %d parts of names are left", why, len(r.tokens256))
+	}
 	if len(found) < minSymbols {
 		return fmt.Errorf("%w; %d of %d symbols are left", why, len(found), r.num)
 	}
@@ -37,7 +42,7 @@ func (s *search) salvage(exports []kernelSymbol, why error) error {
 		Addr: r.phys + vmem.PhysAddr(r.names), Size: uint64(r.index + 512 - r.names), Count: len(found), FoundBy: s.report.Kallsyms.FoundBy,
 	}
 	s.symbolsLost = append(s.symbolsLost, r.gaps(s.mem)...)
-	s.reconcile(shifted(exports, s.image.text-uint64(s.image.phys)))
+	s.reconcile(moved)
 	return nil
 }
 
