@@ -185,6 +185,9 @@ func TestLinks(t *testing.T) {
 
 // normalizeLink puts into one form what versions of bpftool write in several.
 func normalizeLink(l map[string]any) {
+	if number, ok := l["type"].(float64); ok { // newer than bpftool 7.1 is: enum bpf_link_type
+		l["type"] = map[float64]string{10: "netfilter", 11: "tcx"}[number]
+	}
 	delete(l, "flags")  // of netfilter and probes, by name in some
 	delete(l, "missed") // which go on
 	delete(l, "pids")

@@ -27,6 +27,9 @@ func testWriteELF(t *testing.T, n *node) {
 		if err != nil {
 			t.Fatalf("%s: %v", m.Name, err)
 		}
+		if m.Name == "unlist" && n.standIns(t)[m.Name] != "" {
+			continue // all of its code is freed
+		}
 		checkELF(t, n, m, f)
 	}
 }
@@ -71,7 +74,7 @@ func checkELF(t *testing.T, n *node, m *Module, f *elf.File) {
 	if note := f.Section(".note.gnu.build-id"); note == nil || note.Type != elf.SHT_NOTE {
 		t.Errorf("%s: no note of the build id", m.Name)
 	}
-	if f.Section(".BTF") == nil && n.set.views.btf.err == nil {
+	if f.Section(".BTF") == nil && n.set.views.btf.err == nil && n.standIns(t)[m.Name] == "" {
 		t.Errorf("%s: no types", m.Name)
 	}
 }

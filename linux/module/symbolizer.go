@@ -86,6 +86,10 @@ func NewSymbolizer(ctx context.Context, s *Set, regions []Region) (*Symbolizer, 
 			return nil, err
 		}
 		z.addModules(s)
+		z.addFreed(ctx, s)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		s.symbolizer = z
 	}
 	return s.symbolizer.With(regions), nil
@@ -105,6 +109,21 @@ func (z *Symbolizer) addModules(s *Set) {
 		entries = distinct(entries)
 		for _, a := range m.Areas {
 			z.areas = append(z.areas, owned{area: a.Range, owner: m.Name, symbols: entries})
+		}
+	}
+}
+
+// addFreed adds the functions of modules that were freed, where nothing else is by now.
+func (z *Symbolizer) addFreed(ctx context.Context, s *Set) {
+	freed, _ := s.Freed(ctx) // that they are not known is told by who asks for them
+	for m, functions := range freed {
+		for _, f := range functions {
+			if s.At(f.Addr) == nil {
+				z.areas = append(z.areas, owned{
+					area:  vmem.Range[vmem.VirtAddr]{Start: f.Addr, Size: max(f.Size, 1)},
+					owner: m.Name, symbols: []entry{{uint64(f.Addr), f.Name}},
+				})
+			}
 		}
 	}
 }

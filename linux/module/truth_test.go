@@ -3,6 +3,8 @@ package module
 import (
 	"cmp"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,10 +20,20 @@ func testProcModules(t *testing.T, n *node) {
 	for _, l := range n.lines(t, "proc", "modules") {
 		want = append(want, strings.Join(l, " "))
 	}
+	standIns := n.standIns(t)
 	for _, m := range n.set.Modules() {
+		if standIns[m.Name] == "vanish" {
+			if !m.Hidden() {
+				t.Errorf("%s is not hidden", m.Name)
+			}
+			continue
+		}
 		got = append(got, procLine(m))
 		if m.Hidden() {
 			t.Errorf("%s is hidden from %v", m.Name, m.Missing)
+		}
+		if standIns[m.Name] != "" { // which are built without types
+			continue
 		}
 		if all := ExpectedSources | InBTF; m.Sources&ExpectedSources != ExpectedSources || n.set.views.btf.err == nil && m.Sources&all != all {
 			t.Errorf("%s is in %v alone", m.Name, m.Sources)
@@ -74,9 +86,36 @@ func testKallsyms(t *testing.T, n *node) {
 			t.Error(gap)
 		}
 	}
+	got = slices.DeleteFunc(got, func(l string) bool {
+		return n.standIns(t)[strings.Trim(l[strings.LastIndexByte(l, '['):], "[]")] == "vanish"
+	})
+	freed, _ := n.set.Freed(t.Context()) // a kernel that does not name the list is another test's
+	for m, functions := range freed {
+		// The file shows the first for the numbers 0 and 1, and so the last of several not at all.
+		for i := range functions {
+			f := functions[max(i-1, 0)]
+			got = append(got, fmt.Sprintf("%016x T %s [%s]", uint64(f.Addr), f.Name, m.Name))
+		}
+	}
 	slices.Sort(want)
 	slices.Sort(got)
 	if diff := gocmp.Diff(want, got); diff != "" || len(want) < 1000 && len(n.set.Modules()) > 0 {
 		t.Errorf("%d in truth, %d found (-truth +found)\n%s", len(want), len(got), diff)
 	}
+}
+
+// standIns returns the modules that stand for rootkits, with what each does.
+func (n *node) standIns(t testing.TB) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	if _, err := os.Stat(filepath.Join(n.truth, "rootkit.list")); err != nil {
+		return all
+	}
+	for _, l := range n.lines(t, "rootkit.list") {
+		if len(l) == 2 {
+			all[l[1]] = l[0]
+		}
+	}
+	all["unlist"] = "unlist" // whose line has the program
+	return all
 }

@@ -57,11 +57,18 @@ func TestEveryModuleHasTypes(t *testing.T) { eachNode(t, testEveryModuleHasTypes
 
 func testEveryModuleHasTypes(t *testing.T, n *node) {
 	if n.set.views.btf.err != nil {
+		if len(n.standIns(t)) > 0 {
+			t.Skip("it has not the modules of the network")
+		}
 		testLayout(t, n)
 		return
 	}
 	own := 0
 	for _, m := range n.set.Modules() {
+		if n.standIns(t)[m.Name] != "" { // built without types
+			own++
+			continue
+		}
 		f, err := n.set.Types(m.Name)
 		if err != nil {
 			t.Errorf("%s: %v", m.Name, err)
