@@ -52,32 +52,44 @@ type resource struct {
 // [memmap.SystemRAM] selects the memory. An error is a [vmem.Gap]: a part of the tree that
 // can't be read or contradicts itself, and is left out. The context's own error ends it.
 func (k *Kernel) IOMem(ctx context.Context) iter.Seq2[memmap.Resource, error] {
+	return k.resources(ctx, "iomem", "iomem_resource")
+}
+
+// IOPorts walks the kernel's map of I/O ports (ioport_resource of kernel/resource.c), in the order and with the names
+// of /proc/ioports. The ranges are of ports and not of memory. Errors are as of [Kernel.IOMem].
+func (k *Kernel) IOPorts(ctx context.Context) iter.Seq2[memmap.Resource, error] {
+	return k.resources(ctx, "ioports", "ioport_resource")
+}
+
+// resources walks the tree of resources whose root a symbol names.
+func (k *Kernel) resources(ctx context.Context, object, symbol string) iter.Seq2[memmap.Resource, error] {
 	return func(yield func(memmap.Resource, error) bool) {
 		k.refresh()
-		root, err := k.Symbol("iomem_resource")
+		root, err := k.Symbol(symbol)
 		if err == nil {
 			err = k.views.resource.err
 		}
 		if err != nil {
-			yield(memmap.Resource{}, newGap("iomem", root, err))
+			yield(memmap.Resource{}, newGap(object, root, err))
 			return
 		}
 		r, err := k.views.resource.resource.Load(k.space, root)
 		if err != nil {
-			yield(memmap.Resource{}, newGap("iomem", root, err))
+			yield(memmap.Resource{}, newGap(object, root, err))
 			return
 		}
-		w := resourceWalk{k: k, ctx: ctx, seen: map[vmem.VirtAddr]bool{root: true}, yield: yield}
+		w := resourceWalk{k: k, ctx: ctx, object: object, seen: map[vmem.VirtAddr]bool{root: true}, yield: yield}
 		w.siblings(root, r.Child, 0)
 	}
 }
 
 // A resourceWalk goes through the tree, each child before the next sibling.
 type resourceWalk struct {
-	k     *Kernel
-	ctx   context.Context //nolint:containedctx // it lives as long as one call
-	seen  map[vmem.VirtAddr]bool
-	yield func(memmap.Resource, error) bool
+	k      *Kernel
+	ctx    context.Context //nolint:containedctx // it lives as long as one call
+	object string
+	seen   map[vmem.VirtAddr]bool
+	yield  func(memmap.Resource, error) bool
 }
 
 // siblings yields the resource at addr and those that follow it, with all that lie in
@@ -91,12 +103,12 @@ func (w *resourceWalk) siblings(parent, addr vmem.VirtAddr, depth int) bool {
 		if gap := w.step(addr, depth); gap != nil {
 			return w.yield(memmap.Resource{}, gap)
 		}
-		r, err := w.k.resource(addr)
+		r, err := w.k.resource(w.object, addr)
 		if err == nil && r.parent != parent {
 			err = errPointer("parent", r.parent)
 		}
 		if err != nil {
-			return w.yield(memmap.Resource{}, newGap("iomem", addr, err))
+			return w.yield(memmap.Resource{}, newGap(w.object, addr, err))
 		}
 		r.Depth = depth
 		if !w.yield(r.Resource, nil) || !w.siblings(addr, r.child, depth+1) {
@@ -111,18 +123,18 @@ func (w *resourceWalk) siblings(parent, addr vmem.VirtAddr, depth int) bool {
 func (w *resourceWalk) step(addr vmem.VirtAddr, depth int) error {
 	switch {
 	case !plausible(addr):
-		return newGap("iomem", addr, errPointer("resource", addr))
+		return newGap(w.object, addr, errPointer("resource", addr))
 	case w.seen[addr]:
-		return newGap("iomem", addr, kstruct.ErrCycle)
+		return newGap(w.object, addr, kstruct.ErrCycle)
 	case len(w.seen) > maxResources || depth > maxResourceDepth:
-		return newGap("iomem", addr, kstruct.ErrTooLong)
+		return newGap(w.object, addr, kstruct.ErrTooLong)
 	}
 	w.seen[addr] = true
 	return nil
 }
 
 // resource reads the resource at addr.
-func (k *Kernel) resource(addr vmem.VirtAddr) (resource, error) {
+func (k *Kernel) resource(object string, addr vmem.VirtAddr) (resource, error) {
 	s, err := k.views.resource.resource.Load(k.space, addr)
 	if err != nil {
 		return resource{}, err
@@ -135,7 +147,7 @@ func (k *Kernel) resource(addr vmem.VirtAddr) (resource, error) {
 		}
 	}
 	if s.End < s.Start || s.End-s.Start == ^uint64(0) {
-		return n, gapf("iomem", addr, kstruct.ErrCorrupt, "a resource from %#x to %#x", s.Start, s.End)
+		return n, gapf(object, addr, kstruct.ErrCorrupt, "a resource from %#x to %#x", s.Start, s.End)
 	}
 	return n, nil
 }

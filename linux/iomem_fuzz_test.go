@@ -19,13 +19,13 @@ func resourceNodes(t testing.TB, n *node) []vmem.VirtAddr {
 	}
 	nodes := []vmem.VirtAddr{root}
 	for i := 0; i < len(nodes); i++ {
-		r, err := n.k.resource(nodes[i])
+		r, err := n.k.resource("iomem", nodes[i])
 		if err != nil {
 			t.Fatal(err)
 		}
 		for c := r.child; c != 0; {
 			nodes = append(nodes, c)
-			if r, err = n.k.resource(c); err != nil {
+			if r, err = n.k.resource("iomem", c); err != nil {
 				t.Fatal(err)
 			}
 			c = r.sibling

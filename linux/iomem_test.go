@@ -76,6 +76,30 @@ func TestIOMemOfImages(t *testing.T) {
 	}
 }
 
+// TestIOPorts compares the map of ports with /proc/ioports.
+func TestIOPorts(t *testing.T) {
+	for _, img := range testimages.All(t) {
+		t.Run(img.Name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(img.Truth, "kernel", "ioports"))
+			if err != nil {
+				t.Skip("no truth:", err)
+			}
+			want, err := memmap.ParseIOMem(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, err := Open(t.Context(), openImage(t, img.Path), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, errs := collect(k.IOPorts(t.Context()))
+			if diff := cmp.Diff(want, got); diff != "" || len(errs) > 0 {
+				t.Errorf("errors %v; /proc/ioports (-want +got):\n%s", errs, diff)
+			}
+		})
+	}
+}
+
 // openImage opens an image by the end of its name.
 func openImage(t testing.TB, name string) vmem.Memory {
 	t.Helper()

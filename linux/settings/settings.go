@@ -44,6 +44,9 @@ type Settings struct {
 	Livepatches   []string      `json:"livepatches"`
 	BinaryFormats []Format      `json:"binaryFormats"` // that exec tries, in their order
 	BinfmtMisc    []MiscFormat  `json:"binfmtMisc"`    // of /proc/sys/fs/binfmt_misc
+	IOMem         []Resource    `json:"iomem"`         // as /proc/iomem shows it
+	IOPorts       []Resource    `json:"ioports"`       // as /proc/ioports shows it; the addresses are of ports
+	CPUBugs       []string      `json:"cpuBugs"`       // what the kernel knows the processor to be open to, as /proc/cpuinfo names it; that it does something against it is not told
 	Sysctls       []Sysctl      `json:"sysctls"`       // the kernel's own and those of the initial namespaces by name, then other namespaces'
 }
 
@@ -119,6 +122,7 @@ func Read(ctx context.Context, k *linux.Kernel, opts *Options) (*Settings, []vme
 	for _, read := range []func(){
 		r.readCommandLine, r.readConfiguration, r.readSysctls, r.readPrograms, r.readTaint, r.readLockdown, r.readLSMs, r.readClockSource,
 		r.readKexec, r.readLivepatches, r.readFormats, r.readMiscFormats,
+		r.readResources, r.readBugs,
 	} {
 		read()
 		if err := ctx.Err(); err != nil {
