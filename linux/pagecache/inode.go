@@ -89,6 +89,12 @@ func (s *Set) plainInode(addr vmem.VirtAddr) (*Inode, error) {
 		return nil, corrupt("inode %v of size %d", addr, n.Size)
 	case super.FSType == "tmpfs":
 		n.Btime = s.born(s.v.shmem.inode.Container(addr), s.v.shmem.sec, s.v.shmem.nsec)
+	case super.FSType == "ramfs" && n.IsRegular(): // it counts no blocks: simple_getattr of fs/libfs.c
+		m, err := s.v.mapping.Load(s.mem, n.mapping)
+		if err != nil {
+			return nil, err
+		}
+		n.Blocks = m.Pages * (vmem.PageSize / 512)
 	case super.FSType == "ext4" && s.v.ext4.inode.Ok():
 		n.Btime = s.born(s.v.ext4.inode.Container(addr), s.v.ext4.sec, s.v.ext4.nsec)
 	}

@@ -118,3 +118,12 @@ func (s *Set) up(m *tree, p, root place) (place, error) {
 	}
 	return p, fmt.Errorf("%w: mounts on each other", kstruct.ErrCycle)
 }
+
+// mountReadOnly is MNT_READONLY of include/linux/mount.h.
+const mountReadOnly = 0x40
+
+// ReadOnly reports whether a file is seen through a mount that is read-only. The file system itself may be, too.
+func (f *FS) ReadOnly(file *File) bool {
+	m := f.tree.mounts[file.place.mount]
+	return m != nil && m.Flags&mountReadOnly != 0
+}

@@ -25,9 +25,12 @@ type overlayViews struct {
 	inode     kstruct.Member // vfs_inode of ovl_inode
 	count     *kstruct.Field[uint32]
 	stack     kstruct.Member
-	layerPath kstruct.Member // dentry of ovl_path
-	size      vmem.VirtAddr  // of ovl_path
-	upperData uint64         // the flag that says that the upper file has the data
+	layerPath kstruct.Member                // dentry of ovl_path
+	size      vmem.VirtAddr                 // of ovl_path
+	first     *kstruct.Field[vmem.VirtAddr] // i_dentry of inode: its names
+	alias     kstruct.Member                // d_alias of dentry, which is in that list
+	data      *kstruct.Field[vmem.VirtAddr] // d_fsdata of dentry: its ovl_entry, until 6.5
+	upperData uint64                        // the flag that says that the upper file has the data
 	layers    *kstruct.Field[vmem.VirtAddr]
 	layerMnt  *kstruct.Field[vmem.VirtAddr]
 	layerSize vmem.VirtAddr
@@ -56,6 +59,11 @@ func (s *Set) bindOverlay() *overlayViews {
 	if v.ovl.Has("Entry") {
 		v.count = kstruct.BindField[uint32](b, "ovl_entry", "__numlower")
 		v.stack = kstruct.BindMember(b, "ovl_entry", "__lowerstack")
+	} else {
+		v.count = kstruct.BindField[uint32](b, "ovl_entry", "numlower")
+		v.first = kstruct.BindField[vmem.VirtAddr](b, "inode", "i_dentry.first")
+		v.alias = kstruct.BindMember(b, "dentry", "d_u.d_alias")
+		v.data = kstruct.BindField[vmem.VirtAddr](b, "dentry", "d_fsdata")
 	}
 	if u, err := types.UserType("ovl_path"); err == nil {
 		v.size = vmem.VirtAddr(u.Size)
@@ -110,8 +118,8 @@ func (s *Set) throughOverlay(n *Inode, overlays int) error {
 	links := n.Links
 	*n = *shown
 	n.Number, n.Device, n.Addr, n.Super, n.superAddr, n.mapping, n.links = number, device, addr, super, super.Addr, mapping, shown
-	if n.IsDir() && upper != nil && lower != nil {
-		n.Links = 1 // a merged directory (ovl_getattr of fs/overlayfs/inode.c)
+	if n.IsDir() && s.merged(&o, addr, upper != nil) {
+		n.Links = 1 // ovl_getattr of fs/overlayfs/inode.c
 	} else if !n.IsDir() {
 		n.Links = links
 	}
@@ -125,6 +133,26 @@ func (s *Set) throughOverlay(n *Inode, overlays int) error {
 		n.over = data
 	}
 	return nil
+}
+
+// merged reports whether a directory is more than one in the layers: OVL_TYPE_MERGE of fs/overlayfs/overlayfs.h.
+func (s *Set) merged(o *ovlInode, inode vmem.VirtAddr, upper bool) bool {
+	v := s.overlay
+	entry := o.Entry
+	if !v.ovl.Has("Entry") {
+		first, err := v.first.Load(s.mem, inode)
+		if err != nil || first == 0 {
+			return upper && (o.Lower != 0 || o.LowerPath != 0)
+		}
+		if entry, err = v.data.Load(s.mem, v.alias.Container(first)); err != nil {
+			return false
+		}
+	}
+	if entry == 0 {
+		return false
+	}
+	count, err := v.count.Load(s.mem, entry)
+	return err == nil && (upper && count > 0 || count > 1)
 }
 
 // lower returns the file in the first layer below, and that which has the data; nil where there is none.

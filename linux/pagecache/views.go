@@ -59,6 +59,7 @@ type mountStruct struct {
 	Point  vmem.VirtAddr `kernel:"mnt_mountpoint"`
 	Root   vmem.VirtAddr `kernel:"mnt.mnt_root"`
 	Super  vmem.VirtAddr `kernel:"mnt.mnt_sb"`
+	Flags  int32         `kernel:"mnt.mnt_flags"`
 }
 
 // A mappingStruct is struct address_space.
