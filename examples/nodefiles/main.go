@@ -1,0 +1,202 @@
+// Nodefiles lists and extracts files out of a memory image: of the node, or as a container sees them.
+//
+//	nodefiles [-container ID | -pid PID] [-tar FILE | -to DIR] IMAGE [PATH...]
+//
+// Without -tar and -to it lists what is in memory below each PATH (the root, if none is named): mode, owner, size, time, the SHA-256 of what is
+// whole, or how much of the rest is there, and the path. With -tar it writes a tar archive, with -to the files below a directory,
+// which nothing leaves. A part of a file that is not in memory is never written as zeros: of such a file its parts are written, each under the name
+// PATH.part-OFFSET, and the file is told on standard error. In a directory there are no links, devices or setuid bits;
+// those are told, too.
+//
+// It exits with 0 if all went well, with 1 if there was an error, with 2 if it was called wrongly, with 3 if something was lost or is not whole, and with
+// 130 if it was interrupted.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/internal/text"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/pagecache"
+)
+
+func main() { command.Main(run, os.Interrupt) }
+
+// exitPartial is the status where something was lost or is not whole.
+const exitPartial = 3
+
+// settings are what the command line says.
+type settings struct {
+	container, tar, to string
+	pid                int
+	quiet              bool
+}
+
+func newCommand(s *settings) *command.Command {
+	c := command.New("nodefiles", "IMAGE [PATH...]")
+	c.About = "Lists and extracts files out of a memory image, as the node or a container sees them.\n" +
+		"What is not in memory is never written as zeros: of a file that is not whole its parts are written, as PATH.part-OFFSET."
+	c.Examples = []string{"nodefiles node.lime run/containerd", "nodefiles -container 5bf670424bc7 -tar root.tar node.lime"}
+	c.Statuses = []string{"0  all went well", "1  there was an error: standard error says which", "3  something was lost or is not whole"}
+	c.Flags.StringVar(&s.container, "container", "", "the files as the container sees them whose ID begins with `ID`")
+	c.Flags.IntVar(&s.pid, "pid", 0, "the files as the process `PID` sees them; without, those of process 1")
+	c.Flags.StringVar(&s.tar, "tar", "", "write an archive to `FILE`, which must not exist; - for standard output")
+	c.Flags.StringVar(&s.to, "to", "", "write the files below directory `DIR`, which is made if it is missing")
+	c.Flags.BoolVar(&s.quiet, "q", false, "show no progress")
+	return c
+}
+
+func (s *settings) check(args []string) error {
+	switch {
+	case len(args) == 0:
+		return errors.New("name an image")
+	case s.container != "" && s.pid != 0:
+		return errors.New("-container and -pid contradict each other")
+	case s.tar != "" && s.to != "":
+		return errors.New("-tar and -to contradict each other")
+	case s.container != "" && len(s.container) < 8:
+		return errors.New("name at least eight digits of a container's ID")
+	}
+	return nil
+}
+
+// run is main with its surroundings as arguments; it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var s settings
+	c := newCommand(&s)
+	rest, status, end := c.Parse(args, stdout, stderr)
+	if end {
+		return status
+	}
+	if err := s.check(rest); err != nil {
+		return c.Refuse(stderr, err)
+	}
+	meter := command.NewMeter(stderr, s.quiet)
+	defer meter.Clear()
+	mem, err := image.Open(ctx, rest[0], &image.Options{Progress: meter.Show})
+	if err != nil {
+		meter.Clear()
+		return c.Fail(stderr, err)
+	}
+	defer mem.Close()
+	files, err := s.open(ctx, mem, meter)
+	meter.Clear()
+	if err != nil {
+		return c.Fail(stderr, err)
+	}
+	w := &work{ctx: ctx, files: files, stderr: stderr}
+	if err := s.work(w, rest[1:], stdout); err != nil {
+		return c.Fail(stderr, err)
+	}
+	if w.lost {
+		return exitPartial
+	}
+	return command.OK
+}
+
+// open finds the process whose files are asked for, and opens them.
+func (s *settings) open(ctx context.Context, mem *image.File, meter *command.Meter) (*pagecache.FS, error) {
+	kernel, err := image.OpenKernel(ctx, mem, &image.Options{Progress: meter.Show})
+	if err != nil {
+		return nil, err
+	}
+	set, err := pagecache.Open(ctx, kernel.Kernel, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range set.Tasks() {
+		if s.container == "" && t.PID == int32(cmp.Or(s.pid, 1)) || s.container != "" && s.within(ctx, t) {
+			return set.FS(ctx, t)
+		}
+	}
+	return nil, errors.New("no such process in the image")
+}
+
+// within reports whether a process is in the container that is asked for, by its cgroup.
+func (s *settings) within(ctx context.Context, t *linux.Task) bool {
+	for c, err := range t.CgroupPaths(ctx) {
+		if err != nil {
+			continue
+		}
+		last := c.Path[strings.LastIndexByte(c.Path, '/')+1:]
+		if i := strings.LastIndexAny(last, "-:"); i >= 0 {
+			last = last[i+1:]
+		}
+		if strings.HasPrefix(last, s.container) {
+			return true
+		}
+	}
+	return false
+}
+
+// work does what is asked for with each path.
+func (s *settings) work(w *work, paths []string, stdout io.Writer) (err error) {
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	var out sink
+	switch {
+	case s.tar == "-":
+		out = newTar(stdout)
+	case s.tar != "":
+		f, err := os.OpenFile(s.tar, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = newTar(f)
+	case s.to != "":
+		if out, err = newDirectory(s.to); err != nil {
+			return err
+		}
+	default:
+		out = &listing{bufio.NewWriter(stdout)}
+	}
+	for _, p := range paths {
+		if err := w.all(p, out); err != nil {
+			return errors.Join(err, out.Close())
+		}
+	}
+	return out.Close()
+}
+
+// A work is one run of the command.
+type work struct {
+	ctx    context.Context //nolint:containedctx // it lives as long as the run
+	files  *pagecache.FS
+	stderr io.Writer
+	lost   bool // something was, or is not whole
+}
+
+// say tells what is not written, or not as it is.
+func (w *work) say(path, what string) {
+	w.lost = true
+	fmt.Fprintf(w.stderr, "%s: %s\n", text.Line(path), text.Line(what))
+}
+
+// all takes what is below a path.
+func (w *work) all(path string, out sink) error {
+	for f, err := range w.files.Walk(w.ctx, path) {
+		switch {
+		case w.ctx.Err() != nil:
+			return w.ctx.Err()
+		case f == nil && err != nil:
+			w.say(path, err.Error())
+		case f.Path == "" || f.Path == "." || f.Path == "/":
+		default:
+			if err := out.put(w, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"archive/tar"
+	"bufio"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nodelens/nodelens/internal/text"
+	"github.com/nodelens/nodelens/linux/pagecache"
+)
+
+// A sink is where files go.
+type sink interface {
+	// put takes a file. The error is that of the sink itself, which ends the work.
+	put(w *work, f *pagecache.File) error
+	Close() error
+}
+
+// clean is the path of a file without a slash or dots at its beginning.
+func clean(path string) string { return strings.TrimPrefix(filepath.Clean("/"+path), "/") }
+
+// A part is a piece of a file, or the whole.
+type part struct {
+	name string
+	r    io.Reader
+	size int64
+}
+
+// parts returns what there is of a regular file: one part with its own name if it is whole. What is not, it tells.
+func parts(w *work, f *pagecache.File) []part {
+	c, err := f.Content()
+	if err != nil {
+		w.say(f.Path, err.Error())
+		return nil
+	}
+	if c.Whole() {
+		return []part{{clean(f.Path), io.NewSectionReader(c, 0, c.Size), c.Size}}
+	}
+	var all []part
+	sum := int64(0)
+	for _, e := range c.Cached() {
+		all = append(all, part{fmt.Sprintf("%s.part-%d", clean(f.Path), e.Offset), io.NewSectionReader(c, e.Offset, e.Size), e.Size})
+		sum += e.Size
+	}
+	w.say(f.Path, fmt.Sprintf("not whole: %d of %d bytes are in memory", sum, c.Size))
+	return all
+}
+
+// A listing prints a line for each file.
+type listing struct{ w *bufio.Writer }
+
+func (l *listing) Close() error { return l.w.Flush() }
+
+func (l *listing) put(w *work, f *pagecache.File) error {
+	what := "-"
+	switch {
+	case f.IsRegular():
+		what = digest(w, f)
+	case f.IsLink():
+		target, err := f.Target()
+		if err != nil {
+			w.say(f.Path, err.Error())
+		}
+		what = "-> " + text.Word(target)
+	}
+	_, err := fmt.Fprintf(l.w, "%v %d:%d %d %s %s %s\n", f.FileMode(), f.UID, f.GID, f.Size, f.Mtime.Format("2006-01-02T15:04:05.999999999Z"), text.Word(clean(f.Path)), what)
+	return err
+}
+
+// digest is that of a file that is whole; of another how much of it there is.
+func digest(w *work, f *pagecache.File) string {
+	c, err := f.Content()
+	if err != nil {
+		w.say(f.Path, err.Error())
+		return "lost"
+	}
+	if !c.Whole() {
+		sum := int64(0)
+		for _, e := range c.Cached() {
+			sum += e.Size
+		}
+		return fmt.Sprintf("not whole: %d bytes are in memory", sum)
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(c, 0, c.Size)); err != nil {
+		w.say(f.Path, err.Error())
+		return "lost"
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// An archive writes a tar.
+type archive struct{ t *tar.Writer }
+
+func newTar(w io.Writer) *archive { return &archive{tar.NewWriter(w)} }
+
+func (a *archive) Close() error { return a.t.Close() }
+
+func (a *archive) put(w *work, f *pagecache.File) error {
+	h := &tar.Header{
+		Name: clean(f.Path), Mode: int64(f.Mode & 0o7777), Uid: int(f.UID), Gid: int(f.GID), ModTime: f.Mtime, AccessTime: f.Atime, ChangeTime: f.Ctime, Format: tar.FormatPAX,
+	}
+	switch mode := f.FileMode(); {
+	case mode.IsDir():
+		h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
+	case f.IsLink():
+		target, err := f.Target()
+		if err != nil {
+			w.say(f.Path, err.Error())
+			return nil
+		}
+		h.Typeflag, h.Linkname = tar.TypeSymlink, target
+	case mode.IsRegular():
+		h.Typeflag = tar.TypeReg
+		h.PAXRecords = attributes(w, f)
+		for _, p := range parts(w, f) {
+			if err := a.part(w, *h, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	case mode&fs.ModeNamedPipe != 0:
+		h.Typeflag = tar.TypeFifo
+	case mode&fs.ModeDevice != 0:
+		h.Typeflag, h.Devmajor, h.Devminor = tar.TypeBlock, int64(f.Rdev.Major()), int64(f.Rdev.Minor())
+		if mode&fs.ModeCharDevice != 0 {
+			h.Typeflag = tar.TypeChar
+		}
+	default: // sockets: an archive has none
+		return nil
+	}
+	return a.t.WriteHeader(h)
+}
+
+// attributes are the extended attributes that are in memory, as tar programs keep them.
+func attributes(w *work, f *pagecache.File) map[string]string {
+	all, err := f.Xattrs()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		w.say(f.Path, err.Error())
+	}
+	var records map[string]string
+	for name, value := range all {
+		if records == nil {
+			records = map[string]string{}
+		}
+		if !strings.ContainsAny(name, "=\x00") && !strings.Contains(string(value), "\x00") {
+			records["SCHILY.xattr."+name] = string(value)
+		}
+	}
+	return records
+}
+
+// part writes a part of a file. What the image has not captured of it is told, and the part ends there: so it is read before its header is
+// written.
+func (a *archive) part(w *work, h tar.Header, p part) error {
+	const most = 1 << 20
+	b := make([]byte, min(p.size, most))
+	n, err := io.ReadFull(p.r, b)
+	if int64(n) == p.size {
+		h.Name, h.Size = p.name, p.size
+		if err := a.t.WriteHeader(&h); err != nil {
+			return err
+		}
+		_, err = a.t.Write(b)
+		return err
+	}
+	if err != nil && n < len(b) {
+		w.say(p.name, err.Error())
+		h.Name, h.Size = fmt.Sprintf("%s.first-%d", p.name, n), int64(n)
+		if err := a.t.WriteHeader(&h); err != nil {
+			return err
+		}
+		_, err = a.t.Write(b[:n])
+		return err
+	}
+	return a.long(w, h, p, b)
+}
+
+// long writes a part that is longer than what is held in memory. Where it can't be read to its end, the rest
+// goes on with a mark of its own, for its size stands in the header.
+func (a *archive) long(w *work, h tar.Header, p part, first []byte) error {
+	f, err := os.CreateTemp("", "nodefiles")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.Write(first); err != nil {
+		return err
+	}
+	n, lost := io.Copy(f, p.r)
+	h.Name, h.Size = p.name, n+int64(len(first))
+	if lost != nil || h.Size != p.size {
+		w.say(p.name, fmt.Sprintf("not whole: %d of %d bytes: %v", h.Size, p.size, lost))
+		h.Name = fmt.Sprintf("%s.first-%d", p.name, h.Size)
+	}
+	if err := a.t.WriteHeader(&h); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err = io.Copy(a.t, f)
+	return err
+}
+
+// A directory writes files below a directory, which no name leaves.
+type directory struct{ root *os.Root }
+
+func newDirectory(name string) (*directory, error) {
+	if err := os.MkdirAll(name, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(name)
+	return &directory{root}, err
+}
+
+func (d *directory) Close() error { return d.root.Close() }
+
+func (d *directory) put(w *work, f *pagecache.File) error {
+	name := clean(f.Path)
+	switch {
+	case f.IsDir():
+		if err := d.root.MkdirAll(name, 0o700); err != nil {
+			w.say(f.Path, err.Error())
+		}
+	case !f.IsRegular():
+		w.say(f.Path, fmt.Sprintf("not written: %v", f.FileMode()))
+	default:
+		for _, p := range parts(w, f) {
+			if err := d.write(p, f); err != nil {
+				w.say(p.name, err.Error())
+			}
+		}
+	}
+	return w.ctx.Err()
+}
+
+func (d *directory) write(p part, f *pagecache.File) (err error) {
+	if dir := filepath.Dir(p.name); dir != "." {
+		if err := d.root.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	out, err := d.root.OpenFile(p.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(out, p.r)
+	if err == nil && n != p.size {
+		err = fmt.Errorf("%d of %d bytes", n, p.size)
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	return d.root.Chtimes(p.name, f.Atime, f.Mtime)
+}
