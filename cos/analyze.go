@@ -65,6 +65,9 @@ type Options struct {
 	// /lib/modules/RELEASE, to compare their code likewise. Empty: that is not compared.
 	ModuleFiles string
 
+	// Secrets has the section SectionContainers show the values of environments, which are else hidden: see [Secret].
+	Secrets bool
+
 	// Limits bound the report, whatever memory holds. The zero value has safe defaults.
 	Limits linux.Limits
 

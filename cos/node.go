@@ -20,6 +20,7 @@ type Node struct {
 
 	sections             Sections // of reports
 	vmlinux, moduleFiles string   // what code is compared with
+	secrets              bool     // whether values are shown
 
 	provenance Provenance // but for the kernel's clock
 	notes      []string   // on the provenance
@@ -43,7 +44,7 @@ func OpenNode(ctx context.Context, img Image, opts *Options) (*Node, error) {
 		opts = new(Options)
 	}
 	settings := opts.image()
-	n := &Node{owned: img.mem == nil, sections: opts.Sections, vmlinux: opts.Vmlinux, moduleFiles: opts.ModuleFiles}
+	n := &Node{owned: img.mem == nil, sections: opts.Sections, vmlinux: opts.Vmlinux, moduleFiles: opts.ModuleFiles, secrets: opts.Secrets}
 	var err error
 	if n.image, err = img.open(ctx, settings); err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
@@ -102,7 +103,7 @@ func (n *Node) Report(ctx context.Context) (*NodeReport, error) {
 func (n *Node) analyze(ctx context.Context) (*analysis, error) {
 	a, err := readNode(ctx, n.kernel.Kernel)
 	if err == nil {
-		a.vmlinux, a.moduleFiles = n.vmlinux, n.moduleFiles
+		a.vmlinux, a.moduleFiles, a.secrets = n.vmlinux, n.moduleFiles, n.secrets
 	}
 	return a, err
 }

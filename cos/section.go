@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/module"
+	"github.com/nodelens/nodelens/linux/pagecache"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -32,6 +33,8 @@ const (
 	SectionLog
 	// SectionKernel is how its kernel was set up: [Kernel].Settings, and [Node.Settings].
 	SectionKernel
+	// SectionContainers are its containers in depth: [NodeReport].Containers, and [Node.Containers].
+	SectionContainers
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -39,7 +42,7 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel"}
+var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
@@ -50,6 +53,7 @@ var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addModules,
 	(*analysis).addLog,
 	(*analysis).addSettings,
+	(*analysis).addContainers,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.
@@ -94,8 +98,10 @@ type analysis struct {
 	report *NodeReport
 
 	vmlinux, moduleFiles string // as Options says
+	secrets              bool   // likewise
 
-	modules cached[*module.Set] // of the sections that need modules
+	modules cached[*module.Set]    // of the sections that need modules
+	files   cached[*pagecache.Set] // of those that need files
 }
 
 // moduleSet returns the modules of the kernel, which are read once for all sections.

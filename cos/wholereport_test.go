@@ -61,7 +61,7 @@ func wholeReport() *NodeReport {
 		},
 		Notes:   []string{"of \xff"},
 		Network: wholeNetwork(), Modules: wholeModules(), Log: wholeLog(),
-		BPF: wholeBPF(),
+		BPF: wholeBPF(), Containers: wholeContainers(),
 		Hooks: []integrity.Hook{
 			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
 			{},
@@ -139,6 +139,26 @@ func wholeLog() []printk.Record {
 	return []printk.Record{
 		{Sequence: 7, Time: 1234567890, Facility: 3, Level: 4, Caller: 1<<31 | 2, Comm: "a\xff", Text: "b\xff\nc", Dictionary: map[string]string{"DEVICE": "+pci:\xff", "SUBSYSTEM": "pci"}, Continues: true},
 		{Facility: 200, Level: 9, Caller: 1},
+	}
+}
+
+func wholeContainers() []ContainerDetail {
+	shown := "v\xff"
+	sets := CapabilityNames{Bounding: []string{"CAP_CHOWN"}, Effective: []string{"CAP_KILL"}, Inheritable: []string{"CAP_BPF"}, Permitted: []string{"CAP_40"}, Ambient: []string{"CAP_MKNOD"}}
+	return []ContainerDetail{
+		{
+			ID: "1c", PodUID: "u", Namespace: "n", Pod: "p", Name: "c", Image: "i", Bundle: "/b", Shim: "/s", Runtime: "/r", InitPID: 7, Running: true,
+			Spec: &ContainerSpec{
+				Args: []string{"a\xff"}, Env: []Secret{{Name: "N", Length: 2, Digest: "d", Value: &shown}, {Name: "M"}}, Cwd: "/", UID: 1, GID: 2, Groups: []uint32{3},
+				Capabilities: &sets, NoNewPrivileges: true, AppArmor: "x", SELinux: "y", Seccomp: "z", Terminal: true, ReadOnlyRoot: true, Hostname: "h",
+				Namespaces: []SpecNamespace{{"pid", "/p"}}, Mounts: []SpecMount{{"/d", "bind", "/s", []string{"ro"}, "secret", "v"}}, Devices: []string{"/dev/x"},
+				MaskedPaths: []string{"/m"}, ReadOnlyPaths: []string{"/o"}, Sysctls: []KeyValue{{"k", "1"}}, Annotations: []KeyValue{{"a", "2"}}, CgroupsPath: "g",
+				MemoryLimit: 4, CPUShares: 5, CPUQuota: 6, CPUPeriod: 7, PidsLimit: 8, OOMScoreAdj: -9,
+			},
+			Actual:      &Posture{PID: 7, Cred: linux.Cred{UID: 1}, Capabilities: sets, NoNewPrivileges: true, Seccomp: "filter", ReadOnlyRoot: true, HostNamespaces: []string{"network"}},
+			Differences: []Difference{{"uid", "1", "0"}}, Violations: []Violation{{"baseline", "hostNamespaces", "e"}},
+		},
+		{ID: "2d", Sandbox: true},
 	}
 }
 
@@ -321,6 +341,18 @@ const wholeJSON = `{
   {"sequence": 7, "seconds": 1.234567890, "facility": "daemon", "level": "warn", "caller": "C2", "comm": "a�", "commBytes": "Yf8=", "text": "b�\u000ac", "textBytes": "Yv8KYw==",
    "dictionary": {"DEVICE": "+pci:�", "SUBSYSTEM": "pci"}, "dictionaryBytes": [null, "K3BjaTr/", null, null], "continues": true},
   {"sequence": 0, "seconds": 0.000000000, "facility": "200", "level": "9", "caller": "T1", "text": "", "dictionary": {}}],
+ "containers": [
+  {"id": "1c", "podUID": "u", "namespace": "n", "pod": "p", "name": "c", "sandbox": false, "image": "i", "bundle": "/b", "shim": "/s", "runtime": "/r", "initPID": 7, "running": true,
+   "spec": {"args": ["a�"], "argsBytes": ["Yf8="], "env": [{"name": "N", "length": 2, "digest": "d", "value": "v�", "valueBytes": "dv8="}, {"name": "M", "length": 0, "digest": null, "value": null}],
+    "cwd": "/", "uid": 1, "gid": 2, "groups": [3], "capabilities": {"bounding": ["CAP_CHOWN"], "effective": ["CAP_KILL"], "inheritable": ["CAP_BPF"], "permitted": ["CAP_40"], "ambient": ["CAP_MKNOD"]},
+    "noNewPrivileges": true, "appArmor": "x", "selinux": "y", "seccomp": "z", "terminal": true, "readOnlyRoot": true, "hostname": "h", "namespaces": [{"type": "pid", "path": "/p"}],
+    "mounts": [{"destination": "/d", "type": "bind", "source": "/s", "options": ["ro"], "kind": "secret", "volume": "v"}], "devices": ["/dev/x"], "maskedPaths": ["/m"], "readOnlyPaths": ["/o"],
+    "sysctls": [{"key": "k", "value": "1"}], "annotations": [{"key": "a", "value": "2"}], "cgroupsPath": "g", "memoryLimit": 4, "cpuShares": 5, "cpuQuota": 6, "cpuPeriod": 7, "pidsLimit": 8, "oomScoreAdj": -9},
+   "actual": {"pid": 7, "cred": {"uid": 1, "euid": 0, "suid": 0, "fsuid": 0, "gid": 0, "egid": 0, "sgid": 0, "fsgid": 0}, "capabilities": {"bounding": ["CAP_CHOWN"], "effective": ["CAP_KILL"], "inheritable": ["CAP_BPF"], "permitted": ["CAP_40"], "ambient": ["CAP_MKNOD"]},
+    "noNewPrivileges": true, "seccomp": "filter", "readOnlyRoot": true, "hostNamespaces": ["network"]},
+   "differences": [{"what": "uid", "asked": "1", "actual": "0"}], "violations": [{"level": "baseline", "check": "hostNamespaces", "evidence": "e"}]},
+  {"id": "2d", "podUID": null, "namespace": null, "pod": null, "name": null, "sandbox": true, "image": null, "bundle": null, "shim": null, "runtime": null, "initPID": null, "running": false,
+   "spec": null, "actual": null, "differences": [], "violations": []}],
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},

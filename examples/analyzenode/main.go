@@ -57,7 +57,7 @@ type settings struct {
 	sections sectionFlags
 	modules  string
 
-	json, raw, hash, scan, quiet, verbose, noCache bool
+	json, raw, hash, scan, quiet, verbose, noCache, secrets bool
 }
 
 // newCommand returns the command, which sets s when it is parsed.
@@ -88,6 +88,7 @@ func newCommand(s *settings) *command.Command {
 	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
 	f.BoolVar(&s.scan, "scan", false, "search all of memory for processes that the kernel's lists lack, also where the lists agree")
+	f.BoolVar(&s.secrets, "show-secrets", false, "with -with containers, show the values of their environments, which are else hidden")
 	f.BoolVar(&s.noCache, "no-cache", false, "keep nothing that makes the next run faster: no index of a compressed image, no symbols that were converted")
 	f.BoolVar(&s.quiet, "q", false, "show no progress")
 	f.BoolVar(&s.verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")
@@ -141,7 +142,7 @@ func (s *settings) check(rest []string) error {
 
 // options returns how to analyse the image.
 func (s *settings) options(args []string, progress func(stage string, done, total int64)) *cos.Options {
-	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections(), Vmlinux: s.symbols.vmlinux, ModuleFiles: s.modules}
+	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections(), Vmlinux: s.symbols.vmlinux, ModuleFiles: s.modules, Secrets: s.secrets}
 	var store *symbols.Store // nil, too, where there is no directory for it
 	if !s.noCache {
 		opts.IndexDir = command.IndexDir()

@@ -40,6 +40,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	printHooks(w, r)
 	printText(w, r)
 	printBPF(w, r)
+	printContainers(w, r)
 	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))

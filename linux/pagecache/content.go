@@ -1,6 +1,7 @@
 package pagecache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -109,7 +110,7 @@ func (c *Content) find(n *Inode) {
 	if len(c.Gaps) > 0 {
 		c.holes = false
 	}
-	slices.SortFunc(c.runs, func(a, b run) int { return int(int64(a.first) - int64(b.first)) })
+	slices.SortFunc(c.runs, func(a, b run) int { return cmp.Compare(a.first, b.first) })
 }
 
 func (c *Content) lose(object string, addr vmem.VirtAddr, err error) {

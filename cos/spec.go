@@ -1,0 +1,219 @@
+package cos
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxSpec bounds a container's config.json, in bytes.
+const maxSpec = 8 << 20
+
+// ociSpec is what is read of config.json of the Open Container Initiative's runtime specification.
+type ociSpec struct {
+	Process *struct {
+		Args []string
+		Env  []string
+		Cwd  string
+		User struct {
+			UID, GID       uint32
+			AdditionalGids []uint32
+		}
+		Capabilities    *CapabilityNames
+		NoNewPrivileges bool
+		ApparmorProfile string
+		SelinuxLabel    string
+		OOMScoreAdj     *int
+		Terminal        bool
+	}
+	Root *struct {
+		Path     string
+		Readonly bool
+	}
+	Hostname    string
+	Annotations map[string]string
+	Mounts      []struct {
+		Destination, Type, Source string
+		Options                   []string
+	}
+	Linux *struct {
+		Namespaces                 []SpecNamespace
+		CgroupsPath                string
+		Devices                    []struct{ Path, Type string }
+		Seccomp                    *struct{ DefaultAction string }
+		MaskedPaths, ReadonlyPaths []string
+		Sysctl                     map[string]string
+		Resources                  *struct {
+			Memory *struct{ Limit *int64 }
+			CPU    *struct {
+				Shares *uint64
+				Quota  *int64
+				Period *uint64
+			}
+			Pids *struct{ Limit int64 }
+		}
+	}
+}
+
+// A ContainerSpec is what a container was asked to be: config.json of its bundle, as the runtime was given it.
+type ContainerSpec struct {
+	Args            []string         `json:"args"`
+	Env             []Secret         `json:"env"`
+	Cwd             string           `json:"cwd"`
+	UID             uint32           `json:"uid"`
+	GID             uint32           `json:"gid"`
+	Groups          []uint32         `json:"groups"`
+	Capabilities    *CapabilityNames `json:"capabilities"`
+	NoNewPrivileges bool             `json:"noNewPrivileges"`
+	AppArmor        string           `json:"appArmor" jsonx:"null"`
+	SELinux         string           `json:"selinux" jsonx:"null"`
+	Seccomp         string           `json:"seccomp" jsonx:"null"` // the default action of the filter; empty: none
+	Terminal        bool             `json:"terminal"`
+	ReadOnlyRoot    bool             `json:"readOnlyRoot"`
+	Hostname        string           `json:"hostname" jsonx:"null"`
+	Namespaces      []SpecNamespace  `json:"namespaces"`
+	Mounts          []SpecMount      `json:"mounts"`
+	Devices         []string         `json:"devices"`
+	MaskedPaths     []string         `json:"maskedPaths"`
+	ReadOnlyPaths   []string         `json:"readOnlyPaths"`
+	Sysctls         []KeyValue       `json:"sysctls"`
+	Annotations     []KeyValue       `json:"annotations"`
+	CgroupsPath     string           `json:"cgroupsPath" jsonx:"null"`
+	MemoryLimit     int64            `json:"memoryLimit"` // in bytes; 0: none
+	CPUShares       uint64           `json:"cpuShares"`
+	CPUQuota        int64            `json:"cpuQuota"` // in microseconds of each CPUPeriod; 0: none
+	CPUPeriod       uint64           `json:"cpuPeriod"`
+	PidsLimit       int64            `json:"pidsLimit"`
+	OOMScoreAdj     int              `json:"oomScoreAdj"`
+}
+
+// CapabilityNames are sets of capabilities by name, such as CAP_NET_ADMIN.
+type CapabilityNames struct {
+	Bounding    []string `json:"bounding"`
+	Effective   []string `json:"effective"`
+	Inheritable []string `json:"inheritable"`
+	Permitted   []string `json:"permitted"`
+	Ambient     []string `json:"ambient"`
+}
+
+// A SpecNamespace is a namespace that a container has for itself, or joins by its path.
+type SpecNamespace struct {
+	Type string `json:"type"`
+	Path string `json:"path" jsonx:"null"`
+}
+
+// A KeyValue is a setting of a container.
+type KeyValue struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// A SpecMount is a mount that a container was asked to have.
+type SpecMount struct {
+	Destination string   `json:"destination"`
+	Type        string   `json:"type"`
+	Source      string   `json:"source" jsonx:"null"`
+	Options     []string `json:"options"`
+	// Kind is what a bind mount is from: the plugin of a pod's volume, such as secret, configmap, projected, empty-dir or csi, with the Volume's
+	// name; kubelet or runtime for what these mount into each container; host-path for any other part of the node.
+	// Empty for what is no bind mount.
+	Kind   string `json:"kind" jsonx:"null"`
+	Volume string `json:"volume" jsonx:"null"`
+}
+
+// parseSpec reads config.json. Values of the environment are hidden by s.
+func parseSpec(b []byte, s *sealer) (*ContainerSpec, error) {
+	var o ociSpec
+	if err := json.Unmarshal(b, &o); err != nil {
+		return nil, fmt.Errorf("config.json: %w", err)
+	}
+	c := &ContainerSpec{Hostname: o.Hostname, Annotations: sortedPairs(o.Annotations)}
+	if p := o.Process; p != nil {
+		c.Args, c.Cwd, c.UID, c.GID, c.Groups, c.Capabilities = p.Args, p.Cwd, p.User.UID, p.User.GID, p.User.AdditionalGids, p.Capabilities
+		c.NoNewPrivileges, c.AppArmor, c.SELinux, c.Terminal = p.NoNewPrivileges, p.ApparmorProfile, p.SelinuxLabel, p.Terminal
+		for _, e := range p.Env {
+			c.Env = append(c.Env, s.variable(e))
+		}
+		if p.OOMScoreAdj != nil {
+			c.OOMScoreAdj = *p.OOMScoreAdj
+		}
+	}
+	if o.Root != nil {
+		c.ReadOnlyRoot = o.Root.Readonly
+	}
+	for _, m := range o.Mounts {
+		k := SpecMount{Destination: m.Destination, Type: m.Type, Source: m.Source, Options: m.Options}
+		if m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind") {
+			k.Kind, k.Volume = volumeOf(m.Source)
+		}
+		c.Mounts = append(c.Mounts, k)
+	}
+	o.fill(c)
+	return c, nil
+}
+
+// fill takes what is of Linux alone.
+func (o *ociSpec) fill(c *ContainerSpec) {
+	l := o.Linux
+	if l == nil {
+		return
+	}
+	c.Namespaces, c.CgroupsPath, c.MaskedPaths, c.ReadOnlyPaths, c.Sysctls = l.Namespaces, l.CgroupsPath, l.MaskedPaths, l.ReadonlyPaths, sortedPairs(l.Sysctl)
+	if l.Seccomp != nil {
+		c.Seccomp = l.Seccomp.DefaultAction
+	}
+	for _, d := range l.Devices {
+		c.Devices = append(c.Devices, d.Path)
+	}
+	r := l.Resources
+	if r == nil {
+		return
+	}
+	if r.Memory != nil && r.Memory.Limit != nil {
+		c.MemoryLimit = *r.Memory.Limit
+	}
+	if r.Pids != nil {
+		c.PidsLimit = r.Pids.Limit
+	}
+	if u := r.CPU; u != nil {
+		c.CPUShares, c.CPUQuota, c.CPUPeriod = value(u.Shares), value(u.Quota), value(u.Period)
+	}
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func sortedPairs(m map[string]string) []KeyValue {
+	var all []KeyValue
+	for k, v := range m {
+		all = append(all, KeyValue{k, v})
+	}
+	slices.SortFunc(all, func(a, b KeyValue) int { return strings.Compare(a.Key, b.Key) })
+	return all
+}
+
+// volumeOf tells what a bind mount is from, by the directories of the kubelet and of containerd.
+func volumeOf(source string) (kind, volume string) {
+	if _, rest, ok := strings.Cut(source, "/pods/"); ok && strings.Contains(source, "kubelet") {
+		parts := strings.Split(rest, "/") // UID, and what is in the pod's directory
+		switch {
+		case len(parts) >= 4 && parts[1] == "volumes" || len(parts) >= 4 && parts[1] == "volume-subpaths":
+			plugin := parts[2]
+			if _, name, ok := strings.Cut(plugin, "~"); ok {
+				return name, parts[3]
+			}
+			return "subpath", plugin
+		case len(parts) >= 2 && (parts[1] == "etc-hosts" || parts[1] == "containers"):
+			return "kubelet", ""
+		}
+	}
+	if strings.Contains(source, "/io.containerd.grpc.v1.cri/") {
+		return "runtime", ""
+	}
+	return "host-path", ""
+}
