@@ -38,6 +38,7 @@ type NodeReport struct {
 	Log     []printk.Record  `json:"log,omitzero"`     // the oldest first
 
 	Containers []ContainerDetail `json:"containers,omitzero"` // by namespace, pod and name, a pod's sandbox first
+	Files      *Files            `json:"files,omitempty"`
 
 	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
 	Notes []string   `json:"notes"` // what is not known although nothing was lost

@@ -35,6 +35,8 @@ const (
 	SectionKernel
 	// SectionContainers are its containers in depth: [NodeReport].Containers, and [Node.Containers].
 	SectionContainers
+	// SectionFiles are its file systems, and what in them has no name: [NodeReport].Files, and [Node.Files].
+	SectionFiles
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -42,7 +44,7 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers"}
+var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers", "files"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
@@ -54,6 +56,7 @@ var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addLog,
 	(*analysis).addSettings,
 	(*analysis).addContainers,
+	(*analysis).addFiles,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.

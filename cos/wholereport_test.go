@@ -19,6 +19,7 @@ import (
 	"github.com/nodelens/nodelens/linux/network/netfilter/nftables"
 	"github.com/nodelens/nodelens/linux/network/netfilter/xtables"
 	"github.com/nodelens/nodelens/linux/network/socket"
+	"github.com/nodelens/nodelens/linux/pagecache"
 	"github.com/nodelens/nodelens/linux/printk"
 	"github.com/nodelens/nodelens/linux/settings"
 	"github.com/nodelens/nodelens/vmem"
@@ -61,7 +62,7 @@ func wholeReport() *NodeReport {
 		},
 		Notes:   []string{"of \xff"},
 		Network: wholeNetwork(), Modules: wholeModules(), Log: wholeLog(),
-		BPF: wholeBPF(), Containers: wholeContainers(),
+		BPF: wholeBPF(), Containers: wholeContainers(), Files: wholeFiles(),
 		Hooks: []integrity.Hook{
 			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
 			{},
@@ -159,6 +160,18 @@ func wholeContainers() []ContainerDetail {
 			Differences: []Difference{{"uid", "1", "0"}}, Violations: []Violation{{"baseline", "hostNamespaces", "e"}},
 		},
 		{ID: "2d", Sandbox: true},
+	}
+}
+
+func wholeFiles() *Files {
+	at := time.Date(2026, 11, 30, 8, 0, 0, 5, time.UTC)
+	file := pagecache.Inode{Addr: 0x40, Number: 5, Device: 3<<20 | 1, Mode: 0o100644, Links: 1, UID: 2, GID: 3, Rdev: 4, Size: 6, Blocks: 7, Atime: at, Mtime: at, Ctime: at, Btime: at}
+	return &Files{
+		FileSystems: []FileSystem{{pagecache.Super{Addr: 0x50, FSType: "ext4", Device: 3<<20 | 1, Name: "d", Magic: 8}, 9}},
+		Nameless: []NamelessFile{{
+			Nameless: pagecache.Nameless{Inode: file, FSType: "ext4", Path: "/x (deleted)", Holders: []pagecache.Holder{{PID: 7, How: "fd", FD: 3}}},
+			PodUID:   "u", ContainerID: "c", Cached: []pagecache.Extent{{Offset: 0, Size: 4}}, Missing: []pagecache.Extent{{Offset: 4, Size: 2}},
+		}},
 	}
 }
 
@@ -353,6 +366,11 @@ const wholeJSON = `{
    "differences": [{"what": "uid", "asked": "1", "actual": "0"}], "violations": [{"level": "baseline", "check": "hostNamespaces", "evidence": "e"}]},
   {"id": "2d", "podUID": null, "namespace": null, "pod": null, "name": null, "sandbox": true, "image": null, "bundle": null, "shim": null, "runtime": null, "initPID": null, "running": false,
    "spec": null, "actual": null, "differences": [], "violations": []}],
+ "files": {
+  "fileSystems": [{"address": "0x50", "fsType": "ext4", "device": "3:1", "name": "d", "magic": 8, "inodes": 9}],
+  "nameless": [{"address": "0x40", "inode": 5, "device": "3:1", "mode": 33188, "links": 1, "uid": 2, "gid": 3, "rdev": "0:4", "size": 6, "blocks": 7,
+   "atime": "2026-11-30T08:00:00.000000005Z", "mtime": "2026-11-30T08:00:00.000000005Z", "ctime": "2026-11-30T08:00:00.000000005Z", "btime": "2026-11-30T08:00:00.000000005Z", "fsType": "ext4", "path": "/x (deleted)",
+   "holders": [{"pid": 7, "how": "fd", "fd": 3, "range": {"start": "0x0", "size": 0}}], "podUID": "u", "containerID": "c", "cached": [{"offset": 0, "size": 4}], "missing": [{"offset": 4, "size": 2}]}]},
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},

@@ -41,6 +41,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	printText(w, r)
 	printBPF(w, r)
 	printContainers(w, r)
+	printFiles(w, r)
 	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))

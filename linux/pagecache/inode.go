@@ -54,7 +54,8 @@ const maxStacked = 2
 // inodeBelow is inode for one that so many overlays are above of.
 func (s *Set) inodeBelow(addr vmem.VirtAddr, overlays int) (*Inode, error) {
 	n, err := s.plainInode(addr)
-	if err == nil && n.Super.FSType == "overlay" {
+	// Without its types, what an overlay's inode itself has is shown: its mode, owner, times and size are copies of the layer's.
+	if err == nil && n.Super.FSType == "overlay" && s.overlay != nil && s.overlay.err == nil {
 		if overlays >= maxStacked {
 			return nil, corrupt("inode %v of an overlay below %d others", addr, overlays)
 		}

@@ -29,7 +29,11 @@ var bundled = sync.OnceValues(func() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openNode(img)
+	n, err := openNode(img)
+	if err == nil {
+		n.name = "bundled"
+	}
+	return n, err
 })
 
 // openNode opens the image of a node, with the symbols that it gives itself.

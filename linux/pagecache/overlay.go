@@ -1,8 +1,6 @@
 package pagecache
 
 import (
-	"fmt"
-
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -88,9 +86,6 @@ func (s *Set) bindOverlay() *overlayViews {
 // throughOverlay gives n, an inode of an overlay, the attributes of the file in its layers, and finds its contents. overlays
 // counts it and those above of it.
 func (s *Set) throughOverlay(n *Inode, overlays int) error {
-	if s.overlay == nil || s.overlay.err != nil {
-		return fmt.Errorf("overlayfs: %w", kstruct.ErrUnsupported)
-	}
 	v := s.overlay
 	o, err := v.ovl.Load(s.mem, v.inode.Container(n.Addr))
 	if err != nil {
