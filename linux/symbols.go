@@ -1,9 +1,11 @@
 package linux
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nodelens/nodelens/btfconv"
@@ -19,6 +21,14 @@ type symbolSet struct {
 	file    *isf.File
 	from    string
 	foreign bool // types are those of another build, that may be otherwise
+}
+
+// lacks returns 1 if no task can be read with the types, else 0.
+func (s *symbolSet) lacks() int {
+	if bindCore(s.file).err != nil || !bindTask(s.file).id.Ok() {
+		return 1
+	}
+	return 0
 }
 
 // ownSymbols takes the symbols of a kernel from its image, and says how.
@@ -52,6 +62,9 @@ func (o *Options) each(ctx context.Context, mem vmem.Memory, open func(symbolSet
 	if err != nil {
 		return err
 	}
+	// Types that are of this build as far as they are left can lack what no other can add to
+	// them, such as the name of a type that others are of.
+	slices.SortStableFunc(sets, func(a, b symbolSet) int { return cmp.Compare(a.lacks(), b.lacks()) })
 	failed := []error{ownErr}
 	for _, s := range sets {
 		err := open(s)

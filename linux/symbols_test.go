@@ -89,6 +89,45 @@ func TestLayoutWithoutInitTask(t *testing.T) {
 	}
 }
 
+// TestLayoutOfLostName: where types have lost a member that nothing can add, for the name of its
+// structure is lost, too, the layout of the build is taken as a whole.
+func TestLayoutOfLostName(t *testing.T) {
+	t.Parallel()
+	n := openBundled(t)
+	want, _ := walk(t, n.k)
+	c := contents(small(t, n.symbols))
+	const lost = "unnamed_struct_99"
+	node := isf.UserType{Name: lost, Kind: isf.KindStruct, Size: 16}
+	for i := range c.Types {
+		u := &c.Types[i]
+		if u.Name == "hlist_node" {
+			for _, f := range u.Fields {
+				if f.Name == "next" {
+					node.Fields = append(node.Fields, f)
+				}
+			}
+		}
+		for j := range u.Fields {
+			if f := &u.Fields[j]; u.Name == "task_struct" && f.Name == "pid_links" {
+				f.Type = &isf.Type{Kind: isf.KindArray, Count: f.Type.Count, Elem: &isf.Type{Kind: isf.KindStruct, Name: lost}}
+			}
+		}
+	}
+	c.Types = append(c.Types, node)
+	f, err := isf.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := Open(t.Context(), n.mem, &Options{Symbols: f.WithLost(errors.New("a page"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, gaps := walk(t, k)
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Task{})); diff != "" || len(gaps) > 0 || !borrowed(k) {
+		t.Errorf("gaps %v; processes (-want +got):\n%.3000s", gaps, diff)
+	}
+}
+
 // borrowed reports whether a kernel says that it is read with what is not its own.
 func borrowed(k *Kernel) bool {
 	return errors.Is(errors.Join(k.Symbols().Lost()...), ErrBorrowed)

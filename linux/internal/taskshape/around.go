@@ -208,11 +208,12 @@ func (l *layout) creds() {
 		}
 		all++
 		short, long := isIDs(b[4:]), isIDs(b[8:])
-		if short != long && short {
+		switch {
+		case short && !long:
 			fits[0]++
-		} else if short != long {
+		case long && !short:
 			fits[1]++
-		} else if !short {
+		case !short:
 			all--
 		}
 	}
