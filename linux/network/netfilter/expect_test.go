@@ -18,16 +18,16 @@ import (
 // expectLine writes an expectation as conntrack -L expect does, without its timeout.
 func expectLine(e *Expectation) string {
 	var s strings.Builder
-	s.WriteString(fmt.Sprintf("proto=%d", map[string]int{"tcp": 6, "udp": 17}[e.Protocol]) + tupleText(e.Protocol, &e.Expected))
+	fmt.Fprintf(&s, "proto=%d%s", map[string]int{"tcp": 6, "udp": 17}[e.Protocol], tupleText(e.Protocol, &e.Expected))
 	if e.Expected.SourcePort == 0 && e.Expected.DestinationPort == 0 {
 		s.WriteString(" sport=0 dport=0")
 	}
-	s.WriteString(fmt.Sprintf(" mask-src=%v mask-dst=%v sport=%d dport=%d", e.Mask.Source, e.Mask.Destination, e.Mask.SourcePort, e.Mask.DestinationPort))
-	s.WriteString(fmt.Sprintf(" master-src=%v master-dst=%v sport=%d dport=%d", e.Master.Source, e.Master.Destination, e.Master.SourcePort, e.Master.DestinationPort))
+	fmt.Fprintf(&s, " mask-src=%v mask-dst=%v sport=%d dport=%d", e.Mask.Source, e.Mask.Destination, e.Mask.SourcePort, e.Mask.DestinationPort)
+	fmt.Fprintf(&s, " master-src=%v master-dst=%v sport=%d dport=%d", e.Master.Source, e.Master.Destination, e.Master.SourcePort, e.Master.DestinationPort)
 	for _, f := range e.Flags {
 		s.WriteString(" " + f)
 	}
-	s.WriteString(fmt.Sprintf(" class=%d", e.Class))
+	fmt.Fprintf(&s, " class=%d", e.Class)
 	if e.Helper != "" {
 		s.WriteString(" helper=" + e.Helper)
 	}

@@ -24,9 +24,9 @@ func firstElement(t *testing.T, n *nftest.Node) (of *network.Namespace, node vme
 		t.Fatal(err)
 	}
 	for _, ns := range n.Namespaces {
-		for table := range Tables(t.Context(), n.K, n.Mods, ns) {
-			if table == nil {
-				continue
+		for table, err := range Tables(t.Context(), n.K, n.Mods, ns) {
+			if err != nil {
+				continue // which others tell
 			}
 			for _, s := range table.Sets {
 				if s.Backend != "rhash" || len(s.Elements) == 0 {
