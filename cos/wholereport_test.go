@@ -116,6 +116,8 @@ func wholeSettings() *settings.Settings {
 		Taint: settings.Taint{Value: 1, Letters: "P", Meanings: []string{"proprietary module"}, Address: 0x20}, Lockdown: "integrity", LSMs: []string{"capability"},
 		ClockSource: "tsc", KexecImage: 0x30, KexecCrash: 0x40, Livepatches: []string{"patch"},
 		BinaryFormats: []settings.Format{{Name: "load_elf_binary", Load: 0x50, Address: 0x60}}, BinfmtMisc: []settings.MiscFormat{{Name: "m\xff", Enabled: true, Interpreter: "/i", Flags: "F", Magic: "00ff"}},
+		IOMem:   []settings.Resource{{Start: 0x1000, End: 0x1fff, Name: "System RAM", Depth: 1}},
+		IOPorts: []settings.Resource{{Start: 0x20, End: 0x21, Name: "pic1"}}, CPUBugs: []string{"spectre_v1"},
 		Sysctls: []settings.Sysctl{{Name: "a/b", Namespace: "net:[7]", Value: &value, Mode: 0o644, Handler: "proc_dostring", Data: 0x70, Address: 0x80}, {Name: "c", Reason: "computed", Handler: "f"}},
 	}
 }
@@ -251,6 +253,8 @@ const wholeJSON = `{
    "taint": {"value": 1, "letters": "P", "meanings": ["proprietary module"], "address": "0x20"}, "lockdown": "integrity", "lsms": ["capability"], "clockSource": "tsc",
    "kexecImage": "0x30", "kexecCrashImage": "0x40", "livepatches": ["patch"], "binaryFormats": [{"name": "load_elf_binary", "load": "0x50", "address": "0x60"}],
    "binfmtMisc": [{"name": "m�", "nameBytes": "bf8=", "enabled": true, "interpreter": "/i", "flags": "F", "extension": null, "offset": 0, "magic": "00ff", "mask": null, "address": "0x0"}],
+   "iomem": [{"start": "0x1000", "end": "0x1fff", "name": "System RAM", "depth": 1}],
+   "ioports": [{"start": "0x20", "end": "0x21", "name": "pic1", "depth": 0}], "cpuBugs": ["spectre_v1"],
    "sysctls": [{"name": "a/b", "namespace": "net:[7]", "value": "a�", "valueBytes": "Yf8=", "reason": null, "mode": 420, "handler": "proc_dostring", "data": "0x70", "address": "0x80"},
     {"name": "c", "namespace": null, "value": null, "reason": "computed", "mode": 0, "handler": "f", "data": null, "address": "0x0"}]}},
  "hostname": "node", "bootTime": "2026-11-21T00:49:10.000000005Z",
