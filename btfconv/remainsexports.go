@@ -49,7 +49,11 @@ func findDamagedExports(mem vmem.Memory, within vmem.Range[vmem.PhysAddr]) (symb
 			continue
 		}
 		b, _ := readHoles(mem, start, 2*step)
-		at, ok := searchDamagedExports(b)
+		till := step // the next window begins there
+		if off+step >= within.Size {
+			till = len(b)
+		}
+		at, ok := searchDamagedExports(b, till)
 		if !ok {
 			if len(b) < step {
 				break
@@ -80,10 +84,17 @@ func anyIn(ranges []vmem.Range[vmem.PhysAddr], r vmem.Range[vmem.PhysAddr]) bool
 	return i < len(ranges) && ranges[i].Start <= r.Last()
 }
 
-// searchDamagedExports finds a place where most of minExports entries in a row can be those of
-// exported symbols.
-func searchDamagedExports(window []byte) (int, bool) {
-	for at := 0; at+ksymSize*minExports <= len(window); at += 4 {
+// noPage is a page of zeros, as of what was not captured.
+var noPage [vmem.PageSize]byte
+
+// searchDamagedExports finds a place before till where most of minExports entries in a row can be
+// those of exported symbols.
+func searchDamagedExports(window []byte, till int) (int, bool) {
+	for at := 0; at < till && at+ksymSize*minExports <= len(window); at += 4 {
+		if at%vmem.PageSize == 0 && bytes.Equal(window[at:min(at+vmem.PageSize, len(window))], noPage[:min(vmem.PageSize, len(window)-at)]) {
+			at += vmem.PageSize - 4 // none of its words is of an entry
+			continue
+		}
 		if !looksExported(window, at) {
 			continue
 		}
