@@ -101,7 +101,7 @@ func (v *postureViews) read(k *linux.Kernel, t *linux.Task, node linux.Namespace
 	if p.Cred, err = t.Cred(); err != nil {
 		return nil, err
 	}
-	ok := false
+	var ok bool
 	if p.Seccomp, ok = seccompModes[s.Seccomp]; !ok {
 		return nil, fmt.Errorf("%w: seccomp mode %d", kstruct.ErrCorrupt, s.Seccomp)
 	}

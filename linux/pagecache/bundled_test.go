@@ -214,7 +214,7 @@ func TestLinks(t *testing.T) {
 			continue
 		}
 		b, err := f.Find(c.same, true)
-		if err != nil || a.Inode.Addr != b.Inode.Addr {
+		if err != nil || a.Addr != b.Addr {
 			t.Errorf("%s and %s: %v", c.path, c.same, err)
 		}
 	}
