@@ -61,7 +61,7 @@ if not run("linux.proc.Maps", "--pid", *map(str, user)):
 node = json.load(open(report))
 faults, wrong = network.compare_sockets(run("linux.sockstat.Sockstat"), node, network.read_truth(truth))
 failures += faults
-faults, more = network.compare_devices(run("linux.ip.Addr"), run("linux.ip.Link"), node)
+faults, more = network.compare_devices(run("linux.ip.Addr"), run("linux.ip.Link"), node, truth)
 failures += faults
 for w in wrong + more:
     print("Volatility is wrong:", w)

@@ -1,6 +1,7 @@
 """Compares what Volatility's linux.sockstat and linux.ip list with the network of a report. Where
 they differ, what /proc said on the node decides."""
 import glob
+import json
 import os
 import re
 import struct
@@ -66,11 +67,31 @@ def compare_sockets(rows, report, truth):
     return failures, wrong
 
 
-def compare_devices(addresses, links, report):
-    """Returns the failures, and where Volatility is wrong. /proc does not say what addresses devices have, so both must
-    agree, but that the kernel tells of a device which is not up that it is down, whatever its operstate was before
-    (rtnl_fill_ifinfo of net/core/rtnetlink.c): so does ip."""
+def read_ip(directory):
+    """Returns the devices and addresses that ip showed on the node, by the number of the namespace, and the namespaces
+    that it was asked in: none of a node without the cases of the network."""
+    links, addresses, asked = {}, set(), set()
+    for name in glob.glob(os.path.join(directory, "net", "*", "ip_addr.json")):
+        ns = int(name.split(os.sep)[-2])
+        try:
+            devices = json.load(open(name))
+        except ValueError:  # ip was refused
+            continue
+        asked.add(ns)
+        for d in filter(None, devices):
+            links[ns, d["ifname"]] = (d.get("address"), d["mtu"], d["operstate"], d.get("qdisc"))
+            for a in d.get("addr_info", []):
+                if "local" in a:
+                    addresses.add((ns, d["ifname"], a["local"], a["prefixlen"], a["scope"]))
+    return links, addresses, asked
+
+
+def compare_devices(addresses, links, report, truth):
+    """Returns the failures, and where Volatility is wrong, as ip showed it on the node. Where ip was not asked, /proc does not
+    say what addresses devices have, so both must agree, but that the kernel tells of a device which is not up that it is
+    down, whatever its operstate was before (rtnl_fill_ifinfo of net/core/rtnetlink.c): so does ip."""
     failures, wrong, down = [], [], set()
+    true_links, true_addresses, asked = read_ip(truth)
     ours, theirs = set(), {(r["NetNS"], r["Interface"], r["IP"], r["Prefix"], r["Scope Type"]) for r in addresses if r["IP"]}
     our_links = {}
     for ns in report["network"]["namespaces"]:
@@ -81,13 +102,18 @@ def compare_devices(addresses, links, report):
                 down.add((ns["inum"], d["ifname"]))
             our_links[ns["inum"], d["ifname"]] = (d.get("address"), d["mtu"], d["operstate"], d.get("qdisc"))
     for row in sorted(ours ^ theirs):
-        failures.append(f"address {row}: only {'we' if row in ours else 'Volatility'} have it")
+        right = row[0] in asked and (row in ours) == (row in true_addresses)
+        (wrong if right else failures).append(f"address {row}: only {'we' if row in ours else 'Volatility'} have it")
     their_links = {(r["NS"], r["Interface"]): (r["MAC"], r["MTU"], r["State"], r["Qdisc"]) for r in links}
     for key in sorted(our_links.keys() | their_links.keys()):
         our, their = our_links.get(key), their_links.get(key)
         if our == their:
             continue
         said = f"device {key}: Volatility {their}, we {our}"
+        if key[0] in asked:
+            true = true_links.get(key)
+            (wrong if our == true else failures).append(f"{said}, ip {true}")
+            continue
         # What is left when the state is taken out must be the same.
         only_state = our and their and our[:2] + our[3:] == their[:2] + their[3:]
         (wrong if only_state and key in down and our[2] == "DOWN" else failures).append(said)
