@@ -2,7 +2,7 @@ package cos
 
 import "testing"
 
-// BenchmarkSections reads what is told of the kernel's modules and its log, as the second report
+// BenchmarkSections reads what is told of the kernel's modules, its log and its BPF, each and all of them, as the second report
 // of a node that is open does.
 func BenchmarkSections(b *testing.B) {
 	n, err := OpenNode(b.Context(), File(bundled(b).Path), nil)
@@ -14,7 +14,7 @@ func BenchmarkSections(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, s := range []Sections{SectionModules, SectionLog} {
+	for _, s := range []Sections{SectionModules, SectionLog, SectionBPF, SectionModules | SectionLog | SectionBPF} {
 		b.Run(s.String(), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
