@@ -50,7 +50,8 @@ func TestBundledNode(t *testing.T) {
 			checkModules(t, img.Truth, r)
 			checkLog(t, img.Truth, r)
 			checkSettings(t, img.Truth, r)
-		} else if r.Network != nil || r.Modules != nil || r.Log != nil || r.Kernel.Settings != nil {
+			checkSecurity(t, img.Truth, r)
+		} else if r.Security != nil || r.Memory != nil || r.Network != nil || r.Modules != nil || r.Log != nil || r.Kernel.Settings != nil {
 			t.Error("a section that was not asked for")
 		}
 		if !r.Whole() {

@@ -283,7 +283,7 @@ func TestDocumented(t *testing.T) {
 		"network.namespaces[].neighbours[]", "network.namespaces[].nftables[]", "network.namespaces[].hooks[]",
 		"bpf.programs[]", "bpf.maps[]", "bpf.links[]", "bpf.btf[]", "bpf.cgroups[]", "bpf.trampolines[]", "bpf.images[]", "bpf.filters[]",
 		"network.namespaces[].iptables[]", "network.namespaces[].ipsets[]", "network.namespaces[].ipvs[]", "network.sockets[]", "network.conntrack[]", "network.expectations[]", "network.sockets[].filter",
-		"files.fileSystems[]", "files.nameless[]", "containers[].actual.cred", "containers[].actual.capabilities", "modules[]", "log[]", "network.namespaces[].nftables[].chains[].rules[].extensions[]", "kernel.settings", "kernel.settings.binaryFormats[]", "kernel.settings.binfmtMisc[]",
+		"files.fileSystems[]", "files.nameless[]", "containers[].actual.cred", "containers[].actual.capabilities", "modules[]", "log[]", "security[]", "network.namespaces[].nftables[].chains[].rules[].extensions[]", "kernel.settings", "kernel.settings.binaryFormats[]", "kernel.settings.binfmtMisc[]",
 	} {
 		for path := range maps.Clone(written) {
 			if strings.HasPrefix(path, record+".") && !documented[path] {

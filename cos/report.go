@@ -37,8 +37,10 @@ type NodeReport struct {
 	Modules []Module         `json:"modules,omitzero"` // those of the kernel's list first, the newest before others
 	Log     []printk.Record  `json:"log,omitzero"`     // the oldest first
 
-	Containers []ContainerDetail `json:"containers,omitzero"` // by namespace, pod and name, a pod's sandbox first
-	Files      *Files            `json:"files,omitempty"`
+	Containers []ContainerDetail  `json:"containers,omitzero"` // by namespace, pod and name, a pod's sandbox first
+	Files      *Files             `json:"files,omitempty"`
+	Security   []ProcessSecurity  `json:"security,omitzero"` // by ascending PID
+	Memory     []SuspiciousMemory `json:"memory,omitzero"`   // likewise
 
 	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
 	Notes []string   `json:"notes"` // what is not known although nothing was lost

@@ -37,6 +37,11 @@ const (
 	SectionContainers
 	// SectionFiles are its file systems, and what in them has no name: [NodeReport].Files, and [Node.Files].
 	SectionFiles
+	// SectionSecurity is what processes may do: [NodeReport].Security, and [Node.Security].
+	SectionSecurity
+	// SectionMemory is what is suspicious in the memory of processes: [NodeReport].Memory, and
+	// [Node.SuspiciousMemory].
+	SectionMemory
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -44,7 +49,7 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers", "files"}
+var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers", "files", "security", "memory"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
@@ -57,6 +62,8 @@ var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addSettings,
 	(*analysis).addContainers,
 	(*analysis).addFiles,
+	(*analysis).addSecurity,
+	(*analysis).addMemory,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.

@@ -11,6 +11,7 @@ import (
 	"github.com/nodelens/nodelens/linux/consistency"
 	"github.com/nodelens/nodelens/linux/integrity"
 	"github.com/nodelens/nodelens/linux/ktext"
+	"github.com/nodelens/nodelens/linux/memory"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/ipvs"
@@ -21,6 +22,7 @@ import (
 	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/linux/pagecache"
 	"github.com/nodelens/nodelens/linux/printk"
+	"github.com/nodelens/nodelens/linux/process"
 	"github.com/nodelens/nodelens/linux/settings"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -63,6 +65,15 @@ func wholeReport() *NodeReport {
 		Notes:   []string{"of \xff"},
 		Network: wholeNetwork(), Modules: wholeModules(), Log: wholeLog(),
 		BPF: wholeBPF(), Containers: wholeContainers(), Files: wholeFiles(),
+		Security: []ProcessSecurity{
+			{PID: 7, PodUID: "u", ContainerID: "i", Security: wholeSecurity(), Threads: []ThreadSecurity{{TID: 8}}},
+			{PID: 9},
+		},
+		Memory: []SuspiciousMemory{
+			{PodUID: "u", ContainerID: "i", Finding: memory.Finding{Kind: memory.WritableCode, Level: memory.High, Why: "w", PID: 7, TID: 8, Address: 0x1000, Size: 4096,
+				Flags: "rwxp", Path: "/p\xff", Data: "90", Code: []string{"0x1000: nop"}}},
+			{},
+		},
 		Hooks: []integrity.Hook{
 			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
 			{},
@@ -241,6 +252,34 @@ func wholeNetwork() *Network {
 	}
 }
 
+// wholeSecurity has every field set.
+func wholeSecurity() process.Security {
+	uid, session := uint32(1000), uint32(3)
+	return process.Security{
+		Credentials: process.Credentials{
+			UID: 1, EUID: 2, SUID: 3, FSUID: 4, GID: 5, EGID: 6, SGID: 7, FSGID: 8, Groups: []uint32{9}, Inheritable: 1, Permitted: process.AllCapabilities,
+			Effective: 2, Bounding: 4, Ambient: 8, SecureBits: 1, UserNamespace: 0x10, Address: 0x20,
+		},
+		NoNewPrivs: true,
+		Seccomp: process.Seccomp{
+			Mode:    "filter",
+			Filters: []process.SeccompFilter{{Length: 2, Hash: "00ff", Log: true, Notifies: true, Address: 0x30}},
+			Calls:   &process.CallPolicy{Default: "errno 1", Allowed: []string{"read"}, Conditional: []string{"clone"}, Others: []process.CallAnswer{{Name: "open", Answer: "trap"}}},
+		},
+		AppArmor: &process.AppArmor{Profile: "p\xff", Mode: "enforce"},
+		UserNamespace: &process.UserNamespace{
+			Inum: 4026531837, Level: 1, OwnerUID: 1000, OwnerGID: 100, SetGroups: true, UIDs: []process.IDMap{{Inside: 0, Outside: 1000, Count: 1}}, Parent: 0x40, Address: 0x10,
+		},
+		LoginUID: &uid, LoginSession: &session, Overrides: true, OOMScoreAdj: -999, Personality: 1,
+		Limits:     []process.Limit{{Name: "RLIMIT_CPU", Soft: 1, Hard: process.Unlimited}},
+		Scheduling: process.Scheduling{Policy: "SCHED_FIFO", Priority: -2, Nice: 1, RTPriority: 1, CPU: 1, CPUs: []int{0, 1}, MemoryNodes: []int{0}},
+		Keyrings: process.Keyrings{
+			Session: 1, Process: 2, Thread: 3,
+			Keys: []process.Key{{Serial: 1, Type: "user", Description: "d", UID: 0, GID: -1, Permissions: 0x3f010000, Expiry: time.Unix(1, 0).UTC(), Flags: 1, Payload: "00", Keys: []int32{2}, Address: 0x50}},
+		},
+	}
+}
+
 const wholeJSON = `{
  "schema": "nodelens/node/v2", "whole": false,
  "provenance": {"image": "node�.lime", "imageBytes": "bm9kZf8ubGltZQ==", "size": 4096, "format": "LiME", "compression": "gzip",
@@ -375,6 +414,12 @@ const wholeJSON = `{
   "nameless": [{"address": "0x40", "inode": 5, "device": "3:1", "mode": 33188, "links": 1, "uid": 2, "gid": 3, "rdev": "0:4", "size": 6, "blocks": 7,
    "atime": "2026-11-30T08:00:00.000000005Z", "mtime": "2026-11-30T08:00:00.000000005Z", "ctime": "2026-11-30T08:00:00.000000005Z", "btime": "2026-11-30T08:00:00.000000005Z", "fsType": "ext4", "path": "/x (deleted)",
    "holders": [{"pid": 7, "how": "fd", "fd": 3, "range": {"start": "0x0", "size": 0}}], "podUID": "u", "containerID": "c", "cached": [{"offset": 0, "size": 4}], "missing": [{"offset": 4, "size": 2}]}]},
+ "security": [
+  {"pid":7,"podUID":"u","containerID":"i","uid":1,"euid":2,"suid":3,"fsuid":4,"gid":5,"egid":6,"sgid":7,"fsgid":8,"groups":[9],"inheritable":["CAP_CHOWN"],"permitted":"all","effective":["CAP_DAC_OVERRIDE"],"bounding":["CAP_DAC_READ_SEARCH"],"ambient":["CAP_FOWNER"],"secureBits":["noroot"],"userNamespace":"0x10","address":"0x20","noNewPrivs":true,"seccomp":{"mode":"filter","filters":[{"length":2,"hash":"00ff","log":true,"notifies":true,"address":"0x30"}],"calls":{"default":"errno 1","allowed":["read"],"conditional":["clone"],"others":[{"name":"open","answer":"trap"}]}},"appArmor":{"profile":"p�","profileBytes":"cP8=","mode":"enforce"},"namespace":{"inum":4026531837,"level":1,"ownerUID":1000,"ownerGID":100,"setGroups":true,"uidMap":[{"inside":0,"outside":1000,"count":1}],"gidMap":[],"parent":"0x40","address":"0x10"},"loginUID":1000,"loginSession":3,"overrides":true,"oomScoreAdj":-999,"personality":1,"limits":[{"name":"RLIMIT_CPU","soft":1,"hard":18446744073709551615}],"scheduling":{"policy":"SCHED_FIFO","priority":-2,"nice":1,"rtPriority":1,"cpu":1,"cpus":[0,1],"memoryNodes":[0]},"keyrings":{"session":1,"process":2,"thread":3,"keys":[{"serial":1,"type":"user","description":"d","uid":0,"gid":-1,"permissions":1057030144,"expiry":"1970-01-01T00:00:01.000000000Z","flags":1,"payload":"00","keys":[2],"address":"0x50"}]},"threads":[{"tid":8,"uid":0,"euid":0,"suid":0,"fsuid":0,"gid":0,"egid":0,"sgid":0,"fsgid":0,"groups":[],"inheritable":[],"permitted":[],"effective":[],"bounding":[],"ambient":[],"secureBits":[],"userNamespace":"0x0","address":"0x0","noNewPrivs":false,"seccomp":{"mode":"","filters":[],"calls":null},"appArmor":null,"namespace":null,"loginUID":null,"loginSession":null,"overrides":false,"oomScoreAdj":0,"personality":0,"limits":[],"scheduling":{"policy":"","priority":0,"nice":0,"rtPriority":0,"cpu":0,"cpus":[],"memoryNodes":[]},"keyrings":{"session":0,"process":0,"thread":0,"keys":[]}}]},
+  {"pid":9,"podUID":null,"containerID":null,"uid":0,"euid":0,"suid":0,"fsuid":0,"gid":0,"egid":0,"sgid":0,"fsgid":0,"groups":[],"inheritable":[],"permitted":[],"effective":[],"bounding":[],"ambient":[],"secureBits":[],"userNamespace":"0x0","address":"0x0","noNewPrivs":false,"seccomp":{"mode":"","filters":[],"calls":null},"appArmor":null,"namespace":null,"loginUID":null,"loginSession":null,"overrides":false,"oomScoreAdj":0,"personality":0,"limits":[],"scheduling":{"policy":"","priority":0,"nice":0,"rtPriority":0,"cpu":0,"cpus":[],"memoryNodes":[]},"keyrings":{"session":0,"process":0,"thread":0,"keys":[]},"threads":[]}],
+ "memory": [
+  {"podUID":"u","containerID":"i","kind":"writable-code","level":"high","why":"w","pid":7,"tid":8,"address":"0x1000","size":4096,"flags":"rwxp","path":"/p�","pathBytes":"L3D/","data":"90","code":["0x1000: nop"]},
+  {"podUID":null,"containerID":null,"kind":"","level":"","why":"","pid":0,"address":"0x0","size":0,"flags":null,"path":null,"data":null,"code":[]}],
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},

@@ -42,6 +42,8 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	printBPF(w, r)
 	printContainers(w, r)
 	printFiles(w, r)
+	printSecurity(w, r)
+	printMemory(w, r)
 	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))

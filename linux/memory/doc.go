@@ -1,0 +1,16 @@
+// Package memory reads what processes had in memory: which parts of their address spaces are there, what the registers of
+// their threads were, cores that debuggers open, bytes and expressions in them, and what looks like code that does not belong.
+//
+//	r := memory.New(k)
+//	core, err := r.WriteCore(ctx, file, task)
+//	for hit, err := range r.Search(ctx, tasks, patterns) {
+//	findings, err := r.Suspicious(ctx, task)
+//
+// Memory that is not there is never made up: a page that was swapped out or that the image lost is a hole, and said to be one.
+// A page of a file that no process has mapped in is absent from here; package pagecache has it where the kernel did.
+//
+// # Not supported
+//
+// Pages that were swapped out are not fetched back. Registers of the floating-point unit are not in cores. Programs of 32 bits and
+// x32 are not.
+package memory
