@@ -20,7 +20,7 @@ type FileSystem struct {
 	Inodes int `json:"inodes"` // those in memory
 }
 
-// A NamelessFile is a file that was deleted, or never had a name, and whose it is.
+// A NamelessFile is a file that was deleted, or never had a name, and whose it is. Its Super is nil, as it is in a report that is read back.
 type NamelessFile struct {
 	pagecache.Nameless
 	PodUID      string             `json:"podUID" jsonx:"null"` // of the first process in a pod that holds it, as is ContainerID
@@ -90,6 +90,7 @@ func readFiles(ctx context.Context, a *analysis) (*Files, []vmem.Gap, error) {
 				f.Cached, f.Missing = c.Cached(), c.Missing()
 			}
 		}
+		f.Inode.Super = nil // FSType and Device tell it
 		out.Nameless = append(out.Nameless, f)
 	}
 	limitSection(a, &gaps, "files without a name", &out.Nameless, func(f *NamelessFile) int {
