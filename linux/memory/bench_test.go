@@ -1,0 +1,65 @@
+package memory
+
+import (
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/nodelens/nodelens/linux"
+)
+
+// biggest returns the process with the most memory.
+func biggest(b *testing.B, n *node) *linux.Task {
+	b.Helper()
+	i := slices.IndexFunc(n.tasks, func(t *linux.Task) bool { return t.Comm == "containerd" })
+	if i < 0 {
+		b.Fatal("no containerd")
+	}
+	return n.tasks[i]
+}
+
+// BenchmarkCore writes a core.
+func BenchmarkCore(b *testing.B) {
+	n := nodeOf(b, bundled)
+	t := biggest(b, n)
+	for b.Loop() {
+		core, err := n.r.WriteCore(b.Context(), io.Discard, t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(int64(core.Bytes))
+	}
+}
+
+// BenchmarkSearch searches the memory of a process for bytes that are not there.
+func BenchmarkSearch(b *testing.B) {
+	n := nodeOf(b, bundled)
+	t := biggest(b, n)
+	core, err := n.r.WriteCore(b.Context(), io.Discard, t)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(core.Bytes))
+	for b.Loop() {
+		for hit, err := range n.r.Search(b.Context(), []*linux.Task{t}, []Pattern{{Bytes: []byte("bytes that are nowhere")}}) {
+			b.Fatal(hit.Address, err)
+		}
+	}
+}
+
+// BenchmarkSegments tells what of a process is in memory, page by page.
+func BenchmarkSegments(b *testing.B) {
+	n := nodeOf(b, bundled)
+	t := biggest(b, n)
+	pages := 0.0
+	for b.Loop() {
+		segments, _, err := n.r.Segments(b.Context(), t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range segments {
+			pages += float64(segments[i].Present()) / 4096
+		}
+	}
+	b.ReportMetric(pages/b.Elapsed().Seconds(), "pages/s")
+}
