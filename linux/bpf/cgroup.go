@@ -33,6 +33,7 @@ const maxAttachTypes = 64
 // A cgroupStruct is struct cgroup (include/linux/cgroup-defs.h). It has programs with CONFIG_CGROUP_BPF.
 type cgroupStruct struct {
 	Children  vmem.VirtAddr                 `kernel:"&self.children"`
+	State     uint32                        `kernel:"self.flags"`
 	Kernfs    vmem.VirtAddr                 `kernel:"kn"`
 	Effective [maxAttachTypes]vmem.VirtAddr `kernel:"bpf.effective"`
 	Programs  vmem.VirtAddr                 `kernel:"&bpf.progs"`
@@ -184,6 +185,10 @@ func (s *Set) readCgroup(at vmem.VirtAddr, above *[maxAttachTypes][]vmem.VirtAdd
 		s.lose("cgroup with BPF programs", at, err)
 		return effective, nil
 	}
+	children = s.cgroupsIn(at, c.Children)
+	if c.State&cgroupOnline == 0 { // it was removed: what it had of programs is freed, and nothing is in it
+		return above, children
+	}
 	out := &Cgroup{Address: at}
 	differs := false
 	for i, name := range v.types {
@@ -197,15 +202,23 @@ func (s *Set) readCgroup(at vmem.VirtAddr, above *[maxAttachTypes][]vmem.VirtAdd
 	if len(out.Programs) > 0 || differs && len(out.Effective) > 0 {
 		s.addCgroup(out, &c, effective, above)
 	}
+	return effective, children
+}
+
+// cgroupOnline is CSS_ONLINE of include/linux/cgroup-defs.h: a cgroup is visible.
+const cgroupOnline = 1 << 1
+
+// cgroupsIn returns the cgroups in the one at an address, by the head of their list.
+func (s *Set) cgroupsIn(at, head vmem.VirtAddr) (children []vmem.VirtAddr) {
 	w := s.walk("cgroups")
-	for node, err := range w.List(c.Children) {
+	for node, err := range w.List(head) {
 		if err != nil {
 			s.lose("cgroups", at, err)
 			continue
 		}
-		children = append(children, v.sibling.Container(node))
+		children = append(children, s.views.cgroups.sibling.Container(node))
 	}
-	return effective, children
+	return children
 }
 
 // maxArray is how many programs are in one array: BPF_CGROUP_MAX_PROGS of include/linux/bpf-cgroup.h is 64, and
