@@ -65,7 +65,8 @@ type Options struct {
 	// /lib/modules/RELEASE, to compare their code likewise. Empty: that is not compared.
 	ModuleFiles string
 
-	// Secrets has the section SectionContainers show the values of environments, which are else hidden: see [Secret].
+	// Secrets has the sections SectionContainers and SectionSecurity show the values of environments, which are else hidden (see
+	// [Secret]), and what keys hold.
 	Secrets bool
 
 	// Limits bound the report, whatever memory holds. The zero value has safe defaults.

@@ -88,6 +88,9 @@ func readSecurity(ctx context.Context, a *analysis) ([]ProcessSecurity, []vmem.G
 			one.PodUID, one.ContainerID = p.PodUID, p.ContainerID
 		}
 		one.threads(ctx, r, t, &gaps)
+		if !a.secrets {
+			one.hideKeys()
+		}
 		if one, err = asWritten(&one); err != nil {
 			gaps = append(gaps, vmem.NewGap("security of "+t.String(), vmem.Place{}, err))
 		}
@@ -95,6 +98,18 @@ func readSecurity(ctx context.Context, a *analysis) ([]ProcessSecurity, []vmem.G
 	}
 	limitSection(a, &gaps, "security of processes", &all, sizeOfJSON[ProcessSecurity])
 	return all, gaps, ctx.Err()
+}
+
+// hideKeys leaves out what keys hold: their names and sizes stay.
+func (s *ProcessSecurity) hideKeys() {
+	for i := range s.Keyrings.Keys {
+		s.Keyrings.Keys[i].Payload = ""
+	}
+	for t := range s.Threads {
+		for i := range s.Threads[t].Keyrings.Keys {
+			s.Threads[t].Keyrings.Keys[i].Payload = ""
+		}
+	}
 }
 
 // threads reads what threads may do that do not share the leader's credentials and filters. That threads could not be read is

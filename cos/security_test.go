@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/linux/memory"
+	"github.com/nodelens/nodelens/linux/process"
 )
 
 // checkSecurity compares what the report says that processes may do with what /proc said, and that it says of the intruder alone that
@@ -51,5 +52,17 @@ func checkSecurity(t *testing.T, dir string, r *NodeReport) {
 	}
 	if len(high) > 0 {
 		t.Errorf("findings of others: %v", high)
+	}
+}
+
+// TestHideKeys: what keys hold is not told of a process nor of its threads, but how much it is.
+func TestHideKeys(t *testing.T) {
+	rings := func() process.Keyrings { return process.Keyrings{Keys: []process.Key{{Description: "d", Payload: "c0ffee", PayloadSize: 3}}} }
+	s := ProcessSecurity{Security: process.Security{Keyrings: rings()}, Threads: []ThreadSecurity{{Security: process.Security{Keyrings: rings()}}}}
+	s.hideKeys()
+	for _, k := range []process.Key{s.Keyrings.Keys[0], s.Threads[0].Keyrings.Keys[0]} {
+		if k.Payload != "" || k.PayloadSize != 3 || k.Description != "d" {
+			t.Errorf("%+v", k)
+		}
 	}
 }

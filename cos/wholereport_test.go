@@ -275,7 +275,7 @@ func wholeSecurity() process.Security {
 		Scheduling: process.Scheduling{Policy: "SCHED_FIFO", Priority: -2, Nice: 1, RTPriority: 1, CPU: 1, CPUs: []int{0, 1}, MemoryNodes: []int{0}},
 		Keyrings: process.Keyrings{
 			Session: 1, Process: 2, Thread: 3,
-			Keys: []process.Key{{Serial: 1, Type: "user", Description: "d", UID: 0, GID: -1, Permissions: 0x3f010000, Expiry: time.Unix(1, 0).UTC(), Flags: 1, Payload: "00", Keys: []int32{2}, Address: 0x50}},
+			Keys: []process.Key{{Serial: 1, Type: "user", Description: "d", UID: 0, GID: -1, Permissions: 0x3f010000, Expiry: time.Unix(1, 0).UTC(), Flags: 1, Payload: "00", PayloadSize: 1, Keys: []int32{2}, Address: 0x50}},
 		},
 	}
 }

@@ -9,8 +9,18 @@ import (
 	"github.com/nodelens/nodelens/linux/integrity"
 )
 
-// printHooks says how many places call whose code, which call other code than the kernel's, and last what does not belong.
-// The files of /proc that modules have call these modules: they are only counted.
+// ordinary are the tables of what modules are there to provide, such as protocols and file systems: that their functions are those of
+// modules is only counted.
+var ordinary = map[string]bool{
+	integrity.ProcTable: true, integrity.IRQTable: true, integrity.KthreadTable: true, integrity.WorkTable: true, integrity.TimerTable: true,
+	integrity.HRTimerTable: true, integrity.PacketTable: true, integrity.StaticCallTable: true,
+	"superblocks": true, "filesystems": true, "protocols": true, "net_families": true, "inetsw": true, "inetsw6": true, "inet_protos": true,
+	"inet6_protos": true, "inet_offloads": true, "inet6_offloads": true, "irq_chip": true, "tty": true, "tty_ldiscs": true, "input": true,
+	"input_devices": true, "console": true, "pmu": true,
+}
+
+// printHooks says how many places call whose code, which call other code than the kernel's where that is not ordinary, and last what
+// does not belong.
 func printHooks(w *bufio.Writer, r *cos.NodeReport) {
 	if r.Hooks == nil {
 		return
@@ -34,7 +44,7 @@ func printHooks(w *bufio.Writer, r *cos.NodeReport) {
 	}
 	fmt.Fprintln(w)
 	for i := range r.Hooks {
-		if h := &r.Hooks[i]; !h.Suspect && h.Verdict.Kind != integrity.Kernel && h.Table != integrity.ProcTable {
+		if h := &r.Hooks[i]; !h.Suspect && h.Verdict.Kind != integrity.Kernel && !ordinary[h.Table] {
 			fmt.Fprintf(w, "  %s\n", text.Line(h.String()))
 		}
 	}

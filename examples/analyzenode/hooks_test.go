@@ -29,7 +29,7 @@ func TestPrintHooks(t *testing.T) {
     sys_call_table 62: 0xffffffffc0000000, unknown (it is in no code)
     proc net/tcp show: show, module m
 `: hooks,
-		"hooks: 1 places, 1 kernel\n  all of them belong\n": hooks[1:2],
+		"hooks: 1 place, 1 kernel\n  all of them belong\n": hooks[1:2],
 		"": nil,
 	} {
 		var out bytes.Buffer

@@ -23,6 +23,7 @@ type Key struct {
 	Expiry      time.Time     `json:"expiry,omitzero"`   // zero for never
 	Flags       uint64        `json:"flags"`             // KEY_FLAG_ bits
 	Payload     string        `json:"payload,omitempty"` // of keys of the types user and logon, in hexadecimal
+	PayloadSize int           `json:"payloadSize"`       // of these, in bytes
 	Keys        []int32       `json:"keys,omitempty"`    // serial numbers of what a keyring holds
 	Address     vmem.VirtAddr `json:"address"`
 }
@@ -174,6 +175,7 @@ func (w *keyWalk) key(at vmem.VirtAddr) (Key, error) {
 		err = w.members(s.Root, 0, &k)
 	case k.Type == "user" || k.Type == "logon":
 		k.Payload, err = w.payload(s.Payload)
+		k.PayloadSize = len(k.Payload) / 2
 	}
 	return k, err
 }
