@@ -57,7 +57,9 @@ func checkSecurity(t *testing.T, dir string, r *NodeReport) {
 
 // TestHideKeys: what keys hold is not told of a process nor of its threads, but how much it is.
 func TestHideKeys(t *testing.T) {
-	rings := func() process.Keyrings { return process.Keyrings{Keys: []process.Key{{Description: "d", Payload: "c0ffee", PayloadSize: 3}}} }
+	rings := func() process.Keyrings {
+		return process.Keyrings{Keys: []process.Key{{Description: "d", Payload: "c0ffee", PayloadSize: 3}}}
+	}
 	s := ProcessSecurity{Security: process.Security{Keyrings: rings()}, Threads: []ThreadSecurity{{Security: process.Security{Keyrings: rings()}}}}
 	s.hideKeys()
 	for _, k := range []process.Key{s.Keyrings.Keys[0], s.Threads[0].Keyrings.Keys[0]} {
