@@ -90,7 +90,7 @@ func readFiles(ctx context.Context, a *analysis) (*Files, []vmem.Gap, error) {
 				f.Cached, f.Missing = c.Cached(), c.Missing()
 			}
 		}
-		f.Inode.Super = nil // FSType and Device tell it
+		f.Super = nil // FSType and Device tell it
 		out.Nameless = append(out.Nameless, f)
 	}
 	limitSection(a, &gaps, "files without a name", &out.Nameless, func(f *NamelessFile) int {

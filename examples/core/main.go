@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close() // it was only read
 	k, err := linux.Open(ctx, file, nil)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func write(ctx context.Context, k *linux.Kernel, t *linux.Task, name string, std
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			os.Remove(name) //nolint:errcheck // it is not whole
+			os.Remove(name) // it is not whole
 		}
 	}()
 	core, err := memory.New(k).WriteCore(ctx, f, t)

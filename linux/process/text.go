@@ -132,7 +132,7 @@ func (s *statusText) namespaced() {
 		}
 		var text strings.Builder
 		for _, n := range numbers {
-			text.WriteString(fmt.Sprintf("\t%d", n))
+			fmt.Fprintf(&text, "\t%d", n)
 		}
 		fmt.Fprintf(s, "%s:%s\n", l.name, text.String())
 	}
