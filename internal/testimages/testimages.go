@@ -19,6 +19,13 @@ type Image struct {
 	ISF   string // symbols of the image's kernel, .isf.json.xz; "" where there are none
 }
 
+// Paused reports whether the machine is known to have stood still while the image was taken: the lab's truth says at
+// what time.
+func (i Image) Paused() bool {
+	_, err := os.Stat(filepath.Join(i.Truth, "clock"))
+	return i.Truth != "" && err == nil
+}
+
 // suffixes are what the names of images end in.
 var suffixes = []string{".elf", ".lime", ".elf" + compressed, ".lime" + compressed}
 

@@ -156,7 +156,7 @@ func TestCore(t *testing.T) {
 				continue
 			}
 			if err != nil {
-				t.Error(err)
+				n.lost(t, err)
 				continue
 			}
 			cores++
@@ -272,6 +272,9 @@ func TestSearch(t *testing.T) {
 				edges = append(edges, p)
 			}
 		}
+		if len(edges) == 0 {
+			t.Skip("it has none of the lab's cases")
+		}
 		found := map[string]int{}
 		for hit, err := range n.r.Search(t.Context(), edges, patterns) {
 			if err != nil {
@@ -357,17 +360,17 @@ func TestSuspicious(t *testing.T) {
 				continue
 			}
 			if err != nil {
-				t.Error(err)
+				n.lost(t, err)
 			}
 			for _, g := range gaps {
-				t.Error(g)
+				n.lost(t, g)
 			}
 			var kinds []string
 			for _, f := range found {
 				kinds = append(kinds, fmt.Sprintf("%s %s %s", f.Kind, f.Level, f.Path))
 			}
-			switch p.Comm {
-			case "kworker/u4:2":
+			switch intruder := strings.HasPrefix(p.Comm, "kworker/") && !p.KernelThread; {
+			case intruder:
 				intruders++
 				want := []string{"gone-program high /memfd:", "gone-code high /memfd:", "writable-code high"}
 				for _, w := range want {
