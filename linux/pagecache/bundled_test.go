@@ -81,10 +81,10 @@ func eachNode(t *testing.T, test func(*testing.T, *node)) {
 		return
 	}
 	for _, img := range testimages.All(t) {
-		if _, err := os.Stat(filepath.Join(img.Truth, "pods.json")); img.Truth == "" || err != nil {
-			continue
-		}
 		t.Run(img.Name, func(t *testing.T) {
+			if !img.Paused() {
+				t.Skip("what is compared is of the lab's nodes")
+			}
 			n, err := openNode(img)
 			if err != nil {
 				t.Fatal(err)

@@ -82,10 +82,10 @@ func eachNode(t *testing.T, test func(*testing.T, *node)) {
 		return
 	}
 	for _, img := range testimages.All(t) {
-		if img.Truth == "" {
-			continue
-		}
 		t.Run(img.Name, func(t *testing.T) {
+			if !img.Paused() {
+				t.Skip("what /proc said is not of the time of the image")
+			}
 			test(t, nodeOf(t, func() (*node, error) { return openOnce(img) }))
 		})
 	}
