@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,6 +103,9 @@ func (d *networkDamage) more(gaps []vmem.Gap) []vmem.Gap {
 	return slices.DeleteFunc(slices.Clone(gaps), func(g vmem.Gap) bool { return d.gaps[g.Error()] })
 }
 
+// nameless begins what is said of tables whose names were lost: which a gap tells.
+const nameless = "table without a name, "
+
 // things returns all that a network has, by what it is and where: what else is said of it is the
 // value.
 func things(t *testing.T, n *Network) map[string]string {
@@ -133,6 +137,10 @@ func things(t *testing.T, n *Network) map[string]string {
 			add(r, "neighbour %v of %d", r.Dst, ns.Inum)
 		}
 		for j := range ns.NFTables {
+			if ns.NFTables[j].Name == "" {
+				add(&ns.NFTables[j], nameless+"%s of %d", ns.NFTables[j].Family, ns.Inum)
+				continue
+			}
 			add(&ns.NFTables[j], "table %s %s of %d", ns.NFTables[j].Family, ns.NFTables[j].Name, ns.Inum)
 		}
 		for j := range ns.IPTables {
@@ -178,6 +186,9 @@ func TestNetworkLostPages(t *testing.T) {
 			network, gaps := d.read(t, &damaged{Memory: d.mem, lost: lost, end: 1 << 52})
 			got := things(t, network)
 			for thing := range got {
+				if strings.HasPrefix(thing, nameless) && len(d.more(gaps)) > 0 {
+					continue
+				}
 				if _, ok := d.whole[thing]; !ok {
 					t.Errorf("without the pages %v there is %s, which was not there before", slices.Sorted(maps.Keys(lost)), thing)
 				}

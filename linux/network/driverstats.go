@@ -201,6 +201,42 @@ type tunStats struct {
 	TXDropped uint32 `kernel:"tx_dropped"`
 }
 
+// An ifbDev is struct ifb_dev_private of drivers/net/ifb.c, and an ifbQueue one of its struct ifb_q_private.
+type ifbDev struct {
+	Queues vmem.VirtAddr `kernel:"tx_private"`
+}
+
+// The counters of a queue are in two structures in 6.1, and side by side in 5.10.
+type ifbQueue struct {
+	RXPackets [8]byte `kernel:"rx_stats.packets|rx_packets"`
+	RXBytes   [8]byte `kernel:"rx_stats.bytes|rx_bytes"`
+	TXPackets [8]byte `kernel:"tx_stats.packets|tx_packets"`
+	TXBytes   [8]byte `kernel:"tx_stats.bytes|tx_bytes"`
+}
+
+// ifbCounters follows ifb_stats64 of drivers/net/ifb.c.
+func (r *reader) ifbCounters(d *device, s *deviceCounters) (*counters, error) {
+	p, ok := private[ifbDev](r, d, "ifb", "ifb_dev_private")
+	v, okQueue := viewOf[ifbQueue](r, "ifb", "ifb_q_private")
+	if !ok || !okQueue {
+		return nil, nil
+	}
+	n, err := r.views.qdisc.queues.Load(r.space, d.Addr)
+	if err != nil {
+		return nil, err
+	}
+	sum, base := new(counters), s.base()
+	for i := range min(n.Count, maxQueues) {
+		q, ok := structAt[ifbQueue](r, d, "ifb", "ifb_q_private", p.Queues+vmem.VirtAddr(uint64(i)*v.Size()))
+		if !ok {
+			return nil, nil
+		}
+		sum.add(&trafficStats{RXPackets: q.RXPackets, RXBytes: q.RXBytes, TXPackets: q.TXPackets, TXBytes: q.TXBytes})
+	}
+	sum[rxDropped], sum[txDropped] = base[rxDropped], base[txDropped]
+	return sum, nil
+}
+
 // A virtnetInfo is struct virtnet_info of drivers/net/virtio_net.c.
 type virtnetInfo struct {
 	Dev   vmem.VirtAddr `kernel:"dev"`

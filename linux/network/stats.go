@@ -219,6 +219,8 @@ func (r *reader) ownCounters(d *device, s *deviceCounters, depth int) (*counters
 		return r.stackedCounters(d)
 	case "tun":
 		return r.tunCounters(d, s)
+	case "ifb":
+		return r.ifbCounters(d, s)
 	case "bridge":
 		return r.bridgeCounters(d, s)
 	case "bond":
