@@ -1,6 +1,7 @@
 package ktext
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/nodelens/nodelens/linux/internal/x86code"
@@ -46,6 +47,22 @@ func nopLen(b []byte) int {
 		}
 	}
 	return 0
+}
+
+// isNop reports whether b is one NOP as the kernel makes them: the operand that NOPL has is register A without
+// any displacement. Others do nothing either, but nobody puts them there.
+func isNop(b []byte) bool {
+	if nopLen(b) != len(b) {
+		return false
+	}
+	i := bytes.Index(b, []byte{0x0f, 0x1f})
+	if i < 0 {
+		return true
+	}
+	if b[i+2]&^0xc4 != 0 { // mod, and a SIB byte
+		return false
+	}
+	return !bytes.ContainsFunc(b[i+3:], func(r rune) bool { return r != 0 })
 }
 
 // modRMLen returns how many bytes of an operand follow the ModRM byte that b begins with

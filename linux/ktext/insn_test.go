@@ -73,3 +73,15 @@ func TestDecodeIndirect(t *testing.T) {
 		}
 	}
 }
+
+// What the kernel takes for a NOP has no operand but A: another that does nothing either was put there by somebody else.
+func TestIsNop(t *testing.T) {
+	for text, want := range map[string]bool{
+		"90": true, "6690": true, "0f1f440000": true, "6666666690": true, "0f1f8000000000": true, "660f1f840000000000": true, "0f1f00": true,
+		"0f1f441200": false, "0f1f440001": false, "0f1f4001": false, "0f1f06": false, "0f1f450000": false, "0f1fc0": true, "9090": false, "": true, "c3": false,
+	} {
+		if got := isNop(code16(t, text)); got != want {
+			t.Errorf("%s: %t, want %t", text, got, want)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func (v *verifier) verify(s *site, want, got []byte) outcome {
 	case CallDepth:
 		return good(v.counted(want, got, s.at))
 	case Seal:
-		return good(bytes.Equal(want, got) || nopLen(got) == 4)
+		return good(bytes.Equal(want, got) || isNop(got) || bytes.Equal(got, sealed))
 	case Lock:
 		return good(got[0] == want[0] || want[0] == opLock && got[0] == opDS && v.up)
 	case JumpLabel:
@@ -67,24 +67,27 @@ func (v *verifier) verify(s *site, want, got []byte) outcome {
 	return good(bytes.Equal(want, got))
 }
 
+// sealed is what stands for ENDBR where nothing may lead to since 6.16: a NOP that is no other.
+var sealed = []byte{0x0f, 0x1f, 0x40, 0xd6}
+
 // jumpLabel checks a jump label: a jump where its key is as its entry says, else a NOP (jump_label_type of
 // kernel/jump_label.c).
 func (v *verifier) jumpLabel(j *jumpEntry, want, got []byte) outcome {
 	n, err := v.on(j.key)
 	if err != nil {
 		v.lose("key of a jump label", j.key, err)
-		return good(nopLen(got) == len(got) || jumps(got, j.at, j.target))
+		return good(isNop(got) || jumps(got, j.at, j.target))
 	}
 	on := gen(opJmp, j.at, j.target)
 	if len(want) == 2 {
 		on = []byte{opJmp8, byte(j.target - j.at - 2)}
 	}
 	switch {
-	case n < 0 && (nopLen(got) == len(got) || bytes.Equal(got, on)): // it is being switched on
+	case n < 0 && (isNop(got) || bytes.Equal(got, on)): // it is being switched on
 		return good(true)
 	case (n != 0) != j.branch:
 		return is(got, on, fmt.Sprintf("the key at %#x is %d: the jump should be taken", j.key, n))
-	case nopLen(got) == len(got):
+	case isNop(got):
 		return good(true)
 	}
 	return outcome{want: nop(len(got)), why: fmt.Sprintf("the key at %#x is %d: the jump should not be taken", j.key, n)}
@@ -167,7 +170,7 @@ func (v *verifier) staticCall(s *staticSite, want, got []byte) outcome {
 	case s.tail:
 		return is(got, gen(opJmp, s.at, fn), why)
 	case fn == 0:
-		return outcome{ok: nopLen(got) == len(got), want: nop(5), why: why}
+		return outcome{ok: isNop(got), want: nop(5), why: why}
 	case v.isNamed(fn, "__static_call_return0") && zeroes(got), v.isNamed(fn, "__WARN_trap") && bytes.Equal(got, warns):
 		return good(true)
 	case isBranch && br.kind == call && v.depth && v.pads(br.target, fn):
@@ -216,7 +219,7 @@ func (v *verifier) isJumpToThunk(b []byte, at uint64) bool {
 func (v *verifier) traced(at uint64, got []byte) outcome {
 	r, ok := v.ftrace.record(at)
 	if !ok || r.flags&ftraceEnabled == 0 {
-		if nopLen(got) == len(got) {
+		if isNop(got) {
 			return outcome{ok: true}
 		}
 		// A module that is loaded once ftrace has disabled itself keeps what its file has.
