@@ -1,114 +1,158 @@
 // Core writes the memory of processes out of a memory image as ELF cores, which gdb and others open, and searches it.
 //
 //	core -pid PID -o FILE IMAGE
-//	core -search TEXT [-pid PID] IMAGE
+//	core -search EXPRESSION [-pid PID] IMAGE
 //
 // The core goes to FILE, whole or not at all. What could not be read is told on standard error; it is a hole in the core.
+//
+// It exits with 0 if all went well, with 1 if there was an error, with 2 if it was called wrongly, with 3 if something was lost, and with
+// 130 if it was interrupted.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
 
 	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/memory"
 )
 
-func main() {
-	if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "core:", text.Line(err.Error()))
-		os.Exit(1)
-	}
+func main() { command.Main(run, os.Interrupt) }
+
+// exitPartial is the status where something was lost.
+const exitPartial = 3
+
+// settings are what the command line says.
+type settings struct {
+	pid         int
+	out, search string
+	quiet       bool
+
+	expr *regexp.Regexp // of search
 }
 
-// A command is what the command line asks for.
-type command struct {
-	pid    int
-	out    string
-	search *regexp.Regexp
-	image  string
+func newCommand(s *settings) *command.Command {
+	c := command.New("core", "IMAGE")
+	c.About = "Writes the memory of a process out of a memory image as an ELF core, or searches that of processes."
+	c.Examples = []string{"core -pid 748 -o core.748 node.lime", "core -search 'BEGIN [A-Z ]*PRIVATE KEY' node.lime"}
+	c.Statuses = []string{"0  all went well", "1  there was an error: standard error says which", "3  something was lost: standard error says what"}
+	c.Flags.IntVar(&s.pid, "pid", 0, "the process `PID`, by its number in the initial namespace")
+	c.Flags.StringVar(&s.out, "o", "", "write its core to `FILE`, which must not exist")
+	c.Flags.StringVar(&s.search, "search", "", "look for an `EXPRESSION` instead, in the memory of all processes or of that of -pid")
+	c.Flags.BoolVar(&s.quiet, "q", false, "show no progress")
+	return c
 }
 
-// errUsage says that the command line asks for nothing, or for too much.
-var errUsage = errors.New("usage: core -pid PID -o FILE IMAGE, or core -search EXPRESSION [-pid PID] IMAGE")
-
-func parse(args []string, stderr io.Writer) (*command, error) {
-	f := flag.NewFlagSet("core", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	c := new(command)
-	f.IntVar(&c.pid, "pid", 0, "the `process`, by its number in the initial namespace")
-	f.StringVar(&c.out, "o", "", "write its core to `FILE`")
-	expr := f.String("search", "", "look for an `expression` instead, in the memory of all processes or of that of -pid")
-	if err := f.Parse(args); err != nil {
-		return nil, err
+func (s *settings) check(args []string) (err error) {
+	switch {
+	case len(args) != 1:
+		return errors.New("name one image")
+	case s.search != "" && s.out != "":
+		return errors.New("-search and -o contradict each other")
+	case s.search == "" && (s.out == "" || s.pid == 0):
+		return errors.New("name a process with -pid and a file with -o, or what to look for with -search")
 	}
-	if f.NArg() != 1 || (*expr == "") == (c.out == "") || *expr == "" && c.pid == 0 {
-		return nil, errUsage
+	if s.search != "" {
+		s.expr, err = regexp.Compile(s.search)
 	}
-	c.image = f.Arg(0)
-	if *expr == "" {
-		return c, nil
-	}
-	var err error
-	c.search, err = regexp.Compile(*expr)
-	return c, err
+	return err
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	c, err := parse(args, stderr)
-	if err != nil {
-		return err
+// run is main with its surroundings as arguments; it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var s settings
+	c := newCommand(&s)
+	rest, status, end := c.Parse(args, stdout, stderr)
+	if end {
+		return status
 	}
-	file, err := image.Open(ctx, c.image, nil)
+	if err := s.check(rest); err != nil {
+		return c.Refuse(stderr, err)
+	}
+	w := &work{ctx: ctx, stderr: stderr}
+	if err := s.work(w, rest[0], stdout); err != nil {
+		return c.Fail(stderr, err)
+	}
+	if w.lost {
+		return exitPartial
+	}
+	return command.OK
+}
+
+// work is what goes on, and what is lost of it.
+type work struct {
+	ctx    context.Context //nolint:containedctx // it lives as long as one call
+	kernel *linux.Kernel
+	stderr io.Writer
+	lost   bool
+}
+
+// lose tells what was lost.
+func (w *work) lose(err error) {
+	w.lost = true
+	fmt.Fprintln(w.stderr, "core:", text.Line(err.Error()))
+}
+
+// work does what is asked for with an image.
+func (s *settings) work(w *work, name string, stdout io.Writer) error {
+	meter := command.NewMeter(w.stderr, s.quiet)
+	defer meter.Clear()
+	file, err := image.Open(w.ctx, name, &image.Options{Progress: meter.Show})
 	if err != nil {
 		return err
 	}
 	defer file.Close() // it was only read
-	k, err := linux.Open(ctx, file, nil)
+	k, err := image.OpenKernel(w.ctx, file, &image.Options{Progress: meter.Show})
 	if err != nil {
 		return err
 	}
+	meter.Clear()
+	w.kernel = k.Kernel
 	var tasks []*linux.Task
-	for t, err := range k.Processes(ctx) {
+	for t, err := range w.kernel.Processes(w.ctx) {
 		switch {
 		case err != nil:
-			fmt.Fprintln(stderr, "core:", text.Line(err.Error()))
-		case c.pid == 0 || int(t.PID) == c.pid:
+			w.lose(err)
+		case s.pid == 0 || int(t.PID) == s.pid:
 			tasks = append(tasks, t)
 		}
 	}
-	if len(tasks) == 0 {
-		return fmt.Errorf("no process %d", c.pid)
+	switch {
+	case w.ctx.Err() != nil:
+		return w.ctx.Err()
+	case len(tasks) == 0:
+		return fmt.Errorf("no process %d in the image", s.pid)
+	case s.expr != nil:
+		return w.search(tasks, s.expr, stdout)
 	}
-	if c.search != nil {
-		return search(ctx, k, tasks, c.search, stdout, stderr)
-	}
-	return write(ctx, k, tasks[0], c.out, stderr)
+	return w.write(tasks[0], s.out)
 }
 
 // search prints a line for each hit: the process, the address, the mapping, and what was found.
-func search(ctx context.Context, k *linux.Kernel, tasks []*linux.Task, expr *regexp.Regexp, stdout, stderr io.Writer) error {
-	for hit, err := range memory.New(k).Search(ctx, tasks, []memory.Pattern{{Expr: expr}}) {
+func (w *work) search(tasks []*linux.Task, expr *regexp.Regexp, stdout io.Writer) error {
+	out := bufio.NewWriter(stdout)
+	for hit, err := range memory.New(w.kernel).Search(w.ctx, tasks, []memory.Pattern{{Expr: expr}}) {
 		if err != nil {
-			fmt.Fprintln(stderr, "core:", text.Line(err.Error()))
+			w.lose(err)
 			continue
 		}
-		if _, err := fmt.Fprintf(stdout, "%v %v %v %s %q\n", hit.Task, hit.Address, hit.Mapping.Flags, text.Line(hit.Mapping.Path), hit.Data); err != nil {
+		if _, err := fmt.Fprintf(out, "%v %v %v %s %q\n", hit.Task, hit.Address, hit.Mapping.Flags, text.Line(hit.Mapping.Path), hit.Data); err != nil {
 			return err
 		}
 	}
-	return ctx.Err()
+	return errors.Join(out.Flush(), w.ctx.Err())
 }
 
 // write writes the core of a process to a file that was not there before.
-func write(ctx context.Context, k *linux.Kernel, t *linux.Task, name string, stderr io.Writer) (err error) {
+func (w *work) write(t *linux.Task, name string) (err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -118,13 +162,13 @@ func write(ctx context.Context, k *linux.Kernel, t *linux.Task, name string, std
 			os.Remove(name) // it is not whole
 		}
 	}()
-	core, err := memory.New(k).WriteCore(ctx, f, t)
+	core, err := memory.New(w.kernel).WriteCore(w.ctx, f, t)
 	if err != nil {
 		return err
 	}
 	for _, g := range core.Gaps {
-		fmt.Fprintln(stderr, "core:", text.Line(g.Error()))
+		w.lose(g)
 	}
-	fmt.Fprintf(stderr, "core: %v: %d threads, %d mappings, %d bytes, %d bytes lost\n", t, core.Threads, core.Segments, core.Bytes, core.Lost)
+	fmt.Fprintf(w.stderr, "core: %v: threads: %d, mappings: %d, bytes: %d, of which lost: %d\n", t, core.Threads, core.Segments, core.Bytes, core.Lost)
 	return nil
 }

@@ -21,9 +21,9 @@ type Image struct {
 
 // Paused reports whether the machine is known to have stood still while the image was taken: the lab's truth says at
 // what time.
-func (i Image) Paused() bool {
-	_, err := os.Stat(filepath.Join(i.Truth, "clock"))
-	return i.Truth != "" && err == nil
+func (img Image) Paused() bool {
+	_, err := os.Stat(filepath.Join(img.Truth, "clock"))
+	return img.Truth != "" && err == nil
 }
 
 // suffixes are what the names of images end in.
