@@ -19,10 +19,9 @@ const (
 )
 
 // decodeTypes finds the kernel's own BTF, in the read-only data of the kernel's
-// image, after kallsyms, and converts it. Module BTF is in memory of its own, and
+// image, after kallsyms, and converts it: within is where that is. Module BTF is in memory of its own, and
 // the embedded BTF of BPF programs is small.
-func (s *search) decodeTypes(ctx context.Context) error {
-	within := s.readOnly(btfReach)
+func (s *search) decodeTypes(ctx context.Context, within vmem.Range[vmem.PhysAddr]) error {
 	var wrong error
 	for pa := range scanFor(ctx, s.mem, within, []byte{0x9f, 0xeb, btfVersion, 0}) {
 		h, ok := isKernelBTF(s.mem, pa)

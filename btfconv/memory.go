@@ -174,7 +174,8 @@ func (s *search) missing(ctx context.Context, part Part, err error) error {
 func (s *search) decode(ctx context.Context) error {
 	var wait sync.WaitGroup
 	var typesErr, symbolsErr error
-	wait.Go(func() { typesErr = s.decodeTypes(ctx) })
+	within := s.readOnly(btfReach) // before decoding symbols moves the image
+	wait.Go(func() { typesErr = s.decodeTypes(ctx, within) })
 	wait.Go(func() { symbolsErr = s.decodeSymbols() })
 	wait.Wait()
 	if typesErr != nil && !s.btf.recovered {
