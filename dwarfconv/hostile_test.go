@@ -13,6 +13,8 @@ import (
 
 	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/isf"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // soundUnit is a unit with one type, to see that others do not suffer.
@@ -219,6 +221,9 @@ func checkSound(t *testing.T, f *isf.File) {
 // TestHostileReferences has each of many units refer to all others, which are too many
 // to be kept, and to be read again and again.
 func TestHostileReferences(t *testing.T) {
+	if !testimages.Thorough() {
+		t.Skip("it takes seconds; NODELENS_IMAGES is not set")
+	}
 	const units = 250
 	unit := func(size uint32) []byte {
 		u := newUnit()

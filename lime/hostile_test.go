@@ -6,6 +6,8 @@ import (
 
 	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/vmem"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // opened opens a file, reads its first bytes and tells its gaps.
@@ -68,7 +70,10 @@ func TestEveryByteAVML(t *testing.T) {
 		}
 	}
 	all := []physRange{pattern1, random, pattern2}
-	for _, at := range places {
+	for i, at := range places {
+		if i%3 > 0 && !testimages.Thorough() {
+			continue
+		}
 		for _, value := range []byte{0, 0xff, file[at] ^ 1, file[at] ^ 0x80} {
 			b := bytes.Clone(file)
 			if b[at] = value; value == file[at] {

@@ -16,6 +16,8 @@ import (
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/layouts"
 	"github.com/nodelens/nodelens/vmem"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // bundledOwn are the own symbols of the bundled node.
@@ -58,6 +60,9 @@ func TestLayoutInstead(t *testing.T) {
 		"symbols": {names: true, from: "from the known layout of 6.1.0-56-cloud-amd64"},
 		"both":    {types: true, names: true, from: "from the known layout of 6.1.0-56-cloud-amd64"},
 	} {
+		if name != "both" && !testimages.Thorough() {
+			continue // each takes a second
+		}
 		k, err := Open(t.Context(), wiped(t, test.types, test.names), nil)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

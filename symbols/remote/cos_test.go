@@ -275,6 +275,7 @@ func (c *cutter) Write(b []byte) (int, error) {
 // TestTruncated: what breaks off is taken up where it was; what breaks off time and again
 // at one place is given up, and what has changed since begins anew.
 func TestTruncated(t *testing.T) {
+	t.Parallel()
 	b := symboltest.Running.Vmlinux()
 	const name = "/vmlinux"
 	s := newServer(t, map[string][]byte{name: b})
@@ -312,6 +313,7 @@ func TestTruncated(t *testing.T) {
 // TestBreaksOffAnywhere: a server that knows no ETag, and breaks off now sooner and now
 // later, is given up; one whose part is less than the rest of a file is asked for more.
 func TestBreaksOffAnywhere(t *testing.T) {
+	t.Parallel()
 	b := symboltest.Running.Vmlinux()
 	s := newServer(t, nil)
 	var requests atomic.Int64
@@ -379,6 +381,7 @@ func TestLimits(t *testing.T) {
 
 // TestStatus: what a server can't do just now is tried again; what it does not have is not.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, map[string][]byte{"/vmlinux": []byte("content")})
 	for code, want := range map[int]int{http.StatusServiceUnavailable: 2, http.StatusTooManyRequests: 2, http.StatusNotFound: 1, http.StatusBadRequest: 1} {
 		first := true

@@ -96,6 +96,7 @@ func stall(b []byte) func(http.ResponseWriter, *http.Request) bool {
 
 // TestDebuginfodSlow: a server that goes silent, before its answer or in it, is left.
 func TestDebuginfodSlow(t *testing.T) {
+	t.Parallel()
 	for name, part := range map[string][]byte{"at once": nil, "later": []byte("\x7fELF")} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, nil)
@@ -115,6 +116,7 @@ func TestDebuginfodTrickle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as it says")
 	}
+	t.Parallel()
 	b := symboltest.Running.Vmlinux()
 	s := newServer(t, nil)
 	s.serve = func(w http.ResponseWriter, _ *http.Request) bool {
@@ -175,6 +177,7 @@ func TestDebuginfodURLs(t *testing.T) {
 
 // TestSecrets: a name and a password in the URL of a server are used, and not shown.
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, map[string][]byte{debugPath(symboltest.Running): symboltest.Running.Vmlinux()})
 	asked := ""
 	s.serve = func(_ http.ResponseWriter, r *http.Request) bool {
