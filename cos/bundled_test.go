@@ -64,6 +64,7 @@ func TestBundledNode(t *testing.T) {
 // TestDamagedTypes has a page of the types of the kernel overwritten. That costs the types
 // on it, and is told; the node is what it was.
 func TestDamagedTypes(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	img := bundled(t)
 	want, err := AnalyzeNode(t.Context(), File(img.Path), nil)

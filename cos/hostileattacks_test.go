@@ -8,6 +8,8 @@ import (
 
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // pgd returns the top page table of a process.
@@ -132,6 +134,7 @@ func TestHostileDescriptors(t *testing.T) {
 
 // Tables that say that they are longer than they are: what lies behind is no descriptor.
 func TestHostileTableSizes(t *testing.T) {
+	testimages.Long(t)
 	for _, most := range []uint32{1 << 24, 1<<32 - 1} {
 		a := newAttack(t)
 		for _, p := range a.users() {

@@ -135,6 +135,7 @@ func ownOrGiven(t *testing.T) *Options {
 
 // Whatever the form of an image, the report is the same.
 func TestRawImages(t *testing.T) {
+	testimages.Long(t)
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
@@ -163,6 +164,7 @@ func checkSameMemory(t *testing.T, image, other string) {
 
 // A raw image that is cut off has what precedes the cut, and says so.
 func TestRawImageCut(t *testing.T) {
+	testimages.Long(t)
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}

@@ -221,9 +221,7 @@ func checkSound(t *testing.T, f *isf.File) {
 // TestHostileReferences has each of many units refer to all others, which are too many
 // to be kept, and to be read again and again.
 func TestHostileReferences(t *testing.T) {
-	if !testimages.Thorough() {
-		t.Skip("it takes seconds; NODELENS_IMAGES is not set")
-	}
+	testimages.Long(t)
 	const units = 250
 	unit := func(size uint32) []byte {
 		u := newUnit()

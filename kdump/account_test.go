@@ -9,10 +9,13 @@ import (
 
 	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/vmem"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // A bit of the bitmap that is wrong moves all pages behind it, and is told.
 func TestBitmapDamaged(t *testing.T) {
+	testimages.Long(t)
 	for _, name := range []string{"none", "zlib", "snappy", "qemu-raw"} {
 		file := fixture(t, name+".kdump")
 		whole := open(t, file)

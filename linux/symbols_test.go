@@ -84,6 +84,7 @@ func TestLayoutInstead(t *testing.T) {
 // TestLayoutWithoutInitTask: where init_task is lost with the types, other objects tell that the
 // layout is right.
 func TestLayoutWithoutInitTask(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	n := openBundled(t)
 	m := wiped(t, true, false)
@@ -140,6 +141,7 @@ func borrowed(k *Kernel) bool {
 
 // TestForeignLayout: another kernel's layout is not believed, whatever it says of itself.
 func TestForeignLayout(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	report, err := bundledOwn()
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/nodelens/nodelens/internal/seekable"
 	"github.com/nodelens/nodelens/internal/zstddec"
 	"github.com/nodelens/nodelens/vmem"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // zstdRun returns a frame of blocks of 128 KiB of the same byte, 4 bytes each, and of a last
@@ -27,6 +29,7 @@ func zstdRun(blocks int) []byte {
 // A file that unpacks to more than an image of its size has is read up to there, and the
 // rest is one loss. The file of 32 MiB that unpacks to a terabyte is such a one.
 func TestBomb(t *testing.T) {
+	testimages.Long(t)
 	const most = 16 << 20
 	all := packedAll(t, make([]byte, 24<<20))
 	all["zstd of runs"] = packed{zstddec.Format, zstdRun(1 << 20)} // 128 GiB

@@ -235,3 +235,11 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// Long skips t where tests are to be short: it runs where [Thorough] does.
+func Long(t testing.TB) {
+	t.Helper()
+	if !Thorough() {
+		t.Skip("it takes long: it runs where NODELENS_IMAGES is set")
+	}
+}

@@ -108,6 +108,7 @@ func TestMillion(t *testing.T) {
 // A chain of some sockets that comes back to one of them ends, each of them is told once, and
 // that it comes back is a gap.
 func TestLongCycle(t *testing.T) {
+	testimages.Long(t)
 	n := openBundled(t)
 	for _, v := range victims(t, n) {
 		t.Run(v.table, func(t *testing.T) {
@@ -144,6 +145,7 @@ func TestLongCycle(t *testing.T) {
 
 // Words that lead on by a step through memory that holds no sockets end soon.
 func TestStrangers(t *testing.T) {
+	testimages.Long(t)
 	n := openBundled(t)
 	for _, v := range victims(t, n) {
 		t.Run(v.table, func(t *testing.T) {
