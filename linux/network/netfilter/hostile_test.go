@@ -27,6 +27,7 @@ func all(ctx context.Context, n *nftest.Node) (found, lost int) {
 			found++
 		}
 	}
+	lost = n.Lost
 	for _, err := range netfilter.Conntrack(ctx, n.K, n.Mods, n.Namespaces) {
 		count(err)
 	}

@@ -32,6 +32,7 @@ type Node struct {
 	K          *linux.Kernel
 	Mods       *module.Set
 	Namespaces []*network.Namespace
+	Lost       int // of the namespaces
 }
 
 var (
@@ -130,9 +131,11 @@ func (n *Node) read(mem vmem.Memory, symbols *isf.File) (err error) {
 		return err
 	}
 	for ns, err := range network.Namespaces(ctx, n.K, nil) {
-		if err == nil {
-			n.Namespaces = append(n.Namespaces, ns)
+		if err != nil {
+			n.Lost++
+			continue
 		}
+		n.Namespaces = append(n.Namespaces, ns)
 	}
 	if len(n.Namespaces) == 0 {
 		return errors.New("no network namespace was found")
