@@ -21,23 +21,23 @@ import (
 // networkOf reads the devices and sockets of a node.
 func networkOf(n *node) (set *Set, err error) {
 	ctx := context.Background()
-	modules, err := module.Open(ctx, n.k, nil)
+	modules, err := module.Open(ctx, n.K, nil)
 	if err != nil {
 		return nil, err
 	}
-	return Open(ctx, n.k, &Options{Tasks: n.tasks, Modules: modules, Network: func() (all []*network.Configuration, sockets []*socket.Socket) {
+	return Open(ctx, n.K, &Options{Tasks: n.Tasks, Modules: modules, Network: func() (all []*network.Configuration, sockets []*socket.Socket) {
 		var spaces []*network.Namespace
-		for ns, err := range network.Namespaces(ctx, n.k, n.tasks) {
+		for ns, err := range network.Namespaces(ctx, n.K, n.Tasks) {
 			if err == nil {
 				spaces = append(spaces, ns)
 			}
 		}
-		for c, err := range network.Configurations(ctx, n.k, spaces, &network.Options{Types: modules.Types}) {
+		for c, err := range network.Configurations(ctx, n.K, spaces, &network.Options{Types: modules.Types}) {
 			if err == nil {
 				all = append(all, c)
 			}
 		}
-		for k, err := range socket.Sockets(ctx, n.k, &socket.Options{Tasks: n.tasks, Namespaces: spaces}) {
+		for k, err := range socket.Sockets(ctx, n.K, &socket.Options{Tasks: n.Tasks, Namespaces: spaces}) {
 			if err == nil {
 				sockets = append(sockets, k)
 			}
@@ -67,8 +67,8 @@ var flowDissector = regexp.MustCompile(`"flow_dissector":\["id":(\d+)\]`)
 // what holds every program of a node.
 func TestNetworkAttachments(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
-		files, err := filepath.Glob(filepath.Join(n.truth, "net", "*", "bpftool_net.json"))
+	nodes.Each(t, func(t *testing.T, n *node) {
+		files, err := filepath.Glob(filepath.Join(n.Truth, "net", "*", "bpftool_net.json"))
 		if err != nil || len(files) == 0 {
 			t.Skip("no cases of the network")
 		}
@@ -116,7 +116,7 @@ func TestNetworkAttachments(t *testing.T) {
 				t.Errorf("nothing holds %v, a %v with %d references", p, p.Type, p.References)
 			}
 		}
-		if n.k.Symbols().HasField("net_device", "tcx_ingress") && !slices.ContainsFunc(want, func(l string) bool { return strings.Contains(l, " tcx ") }) {
+		if n.K.Symbols().HasField("net_device", "tcx_ingress") && !slices.ContainsFunc(want, func(l string) bool { return strings.Contains(l, " tcx ") }) {
 			got = tcxByName(t, n, got)
 		}
 		slices.Sort(want)
@@ -164,7 +164,7 @@ type toolPerf struct {
 // TestPerf compares the programs of probes and tracepoints with what bpftool listed of processes.
 func TestPerf(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		want := map[string]bool{}
 		for _, p := range truthOf[[]toolPerf](t, n, "bpftool_perf.json") {
 			want[fmt.Sprint(p.Program, " ", p.Kind, " ", p.Tracepoint, p.Func, p.File)] = true

@@ -20,12 +20,12 @@ import (
 // kernel gave bpftool, and the text of them with bpftool's.
 func TestInstructions(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		names := kallsymsOf(t, n)
 		compared := 0
 		for _, p := range n.set.Programs() {
 			file := func(suffix string) []byte {
-				data, err := os.ReadFile(filepath.Join(n.truth, "kernel", "prog", fmt.Sprint(p.ID)+suffix))
+				data, err := os.ReadFile(filepath.Join(n.Truth, "kernel", "prog", fmt.Sprint(p.ID)+suffix))
 				if err != nil && !errors.Is(err, os.ErrNotExist) {
 					t.Fatal(err)
 				}
@@ -63,7 +63,7 @@ func TestInstructions(t *testing.T) {
 			}
 			compareText(t, n, p, file(".xlated.json"), names)
 		}
-		if _, err := os.Stat(filepath.Join(n.truth, "kernel", "prog")); err == nil && compared == 0 {
+		if _, err := os.Stat(filepath.Join(n.Truth, "kernel", "prog")); err == nil && compared == 0 {
 			t.Error("no program was compared")
 		}
 	})
@@ -133,9 +133,9 @@ func compareText(t *testing.T, n *node, p *Program, data []byte, names map[strin
 // TestElements compares the content of all maps with what bpftool dumped.
 func TestElements(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		for _, m := range n.set.Maps() {
-			data, err := os.ReadFile(filepath.Join(n.truth, "kernel", "map", fmt.Sprint(m.ID)+".json"))
+			data, err := os.ReadFile(filepath.Join(n.Truth, "kernel", "map", fmt.Sprint(m.ID)+".json"))
 			if err != nil {
 				continue
 			}
@@ -220,9 +220,9 @@ func hexOf(v any) string {
 // TestOwners compares who holds programs, maps and links with the descriptors' own fdinfo.
 func TestOwners(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		var want, got []string
-		dirs, err := filepath.Glob(filepath.Join(n.truth, "pid", "*", "fdinfo", "*"))
+		dirs, err := filepath.Glob(filepath.Join(n.Truth, "pid", "*", "fdinfo", "*"))
 		if err != nil || len(dirs) == 0 {
 			t.Skip("no fdinfo")
 		}

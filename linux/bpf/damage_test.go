@@ -12,7 +12,7 @@ import (
 
 // reopen opens a kernel in changed memory.
 func reopen(ctx context.Context, n *node, mem vmem.Memory) (*linux.Kernel, []*linux.Task, error) {
-	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: n.k.Symbols(), TaskScan: linux.ScanNever})
+	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: n.K.Symbols(), TaskScan: linux.ScanNever})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -28,19 +28,19 @@ func reopen(ctx context.Context, n *node, mem vmem.Memory) (*linux.Kernel, []*li
 // TestHidden takes a program out of the table of IDs, as idr_remove does: it is found by what else leads to it.
 func TestHidden(t *testing.T) {
 	t.Parallel()
-	n := nodeOf(t, bundled)
+	n := nodes.Bundled(t)
 	ctx := t.Context()
 	victim := n.set.Programs()[2]
-	m := smeartest.New(n.mem)
-	idr, err := n.k.Symbol(progIDR)
+	m := smeartest.New(n.Mem)
+	idr, err := n.K.Symbol(progIDR)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, err := n.k.Struct("idr", idr).At("idr_rt.xa_head").Pointer()
+	head, err := n.K.Struct("idr", idr).At("idr_rt.xa_head").Pointer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := n.k.Struct("xa_node", head&^3)
+	node := n.K.Struct("xa_node", head&^3)
 	for i := range 64 {
 		slot := node.At("slots").Index(i)
 		if p, err := slot.Pointer(); err != nil || p != victim.Address {
@@ -74,7 +74,7 @@ func TestHidden(t *testing.T) {
 // put overwrites memory at an address of the kernel.
 func put(t *testing.T, n *node, m *smeartest.Memory, at vmem.VirtAddr, b []byte) {
 	t.Helper()
-	to, err := n.k.Space().Translate(at)
+	to, err := n.K.Space().Translate(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,12 +83,9 @@ func put(t *testing.T, n *node, m *smeartest.Memory, at vmem.VirtAddr, b []byte)
 
 // FuzzDamage overwrites what is read of BPF: all ends soon, and takes no more memory than is bounded.
 func FuzzDamage(f *testing.F) {
-	n, err := bundled()
-	if err != nil {
-		f.Fatal(err)
-	}
+	n := nodes.Bundled(f)
 	ctx := context.Background()
-	r := smeartest.NewRecorder(n.mem)
+	r := smeartest.NewRecorder(n.Mem)
 	k, tasks, err := reopen(ctx, n, r)
 	if err != nil {
 		f.Fatal(err)
@@ -98,17 +95,17 @@ func FuzzDamage(f *testing.F) {
 		f.Fatal(err)
 	}
 	pages := slices.DeleteFunc(r.Pages(), func(p vmem.PhysAddr) bool { return slices.Contains(before, p) })
-	at, err := n.k.Symbol("page_offset_base")
+	at, err := n.K.Symbol("page_offset_base")
 	if err != nil {
 		f.Fatal(err)
 	}
-	direct, err := n.k.Space().Uint64(at)
+	direct, err := n.K.Space().Uint64(at)
 	if err != nil {
 		f.Fatal(err)
 	}
 	smeartest.AddEdits(f)
 	f.Fuzz(func(t *testing.T, edits []byte) {
-		m := smeartest.New(n.mem)
+		m := smeartest.New(n.Mem)
 		m.Edit(edits, pages, direct)
 		k, tasks, err := reopen(t.Context(), n, m)
 		if err != nil {

@@ -11,10 +11,7 @@ import (
 // FuzzDisassemble has any bytes be instructions: each is one line, or half of one, and is written
 // back as it was.
 func FuzzDisassemble(f *testing.F) {
-	n, err := bundled()
-	if err != nil {
-		f.Fatal(err)
-	}
+	n := nodes.Bundled(f)
 	for _, p := range n.set.Programs() {
 		all, err := n.set.Xlated(p)
 		if err != nil {
@@ -50,10 +47,7 @@ func FuzzDisassemble(f *testing.F) {
 
 // FuzzCode has any bytes be code of the processor, whose addresses are looked for.
 func FuzzCode(f *testing.F) {
-	n, err := bundled()
-	if err != nil {
-		f.Fatal(err)
-	}
+	n := nodes.Bundled(f)
 	for _, p := range n.set.Programs()[:3] {
 		codes, err := n.set.JITed(p)
 		if err != nil {
@@ -77,9 +71,9 @@ func FuzzCode(f *testing.F) {
 // them with their symbols.
 func TestFindInCode(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		for _, name := range []string{progIDR, mapIDR, linkIDR, btfIDR, rawStart, rawStop, "ftrace_events"} {
-			want, err := n.k.Symbol(name)
+			want, err := n.K.Symbol(name)
 			if err != nil {
 				t.Skip("this kernel does not name them:", err)
 			}
@@ -88,7 +82,7 @@ func TestFindInCode(t *testing.T) {
 			}
 		}
 		table := n.set.views.tramps.table
-		if want, err := n.k.Symbol(table); err == nil && n.set.hasTrampolines() {
+		if want, err := n.K.Symbol(table); err == nil && n.set.hasTrampolines() {
 			if got := n.set.findInCode(table); got != want {
 				t.Errorf("%s is at %v, found at %v", table, want, got)
 			}

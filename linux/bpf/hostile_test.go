@@ -15,7 +15,7 @@ import (
 // read of it ends soon, and is a few losses.
 func TestElementsEnd(t *testing.T) {
 	t.Parallel()
-	n := nodeOf(t, bundled)
+	n := nodes.Bundled(t)
 	for _, typ := range []MapType{
 		Array, PerCPUArray, ProgArray, ArrayOfMaps, Hash, PerCPUHash, HashOfMaps, LPMTrie, Queue, Stack, StackTrace, DevMap, DevMapHash, CPUMap, XSKMap, SockMap,
 		SockHash, ReuseportSockArray, CgroupStorage, SkStorage, StructOpsMap,
@@ -40,10 +40,10 @@ func TestElementsEnd(t *testing.T) {
 // TestCgroupCycle makes a cgroup one of its own children: it is told once, and the cycle is lost.
 func TestCgroupCycle(t *testing.T) {
 	t.Parallel()
-	n := nodeOf(t, bundled)
+	n := nodes.Bundled(t)
 	victim := n.set.Cgroups()[len(n.set.Cgroups())-1]
-	css := n.k.Struct("cgroup", victim.Address).At("self")
-	m := smeartest.New(n.mem)
+	css := n.K.Struct("cgroup", victim.Address).At("self")
+	m := smeartest.New(n.Mem)
 	put(t, n, m, css.At("children.next").Addr(), binary.LittleEndian.AppendUint64(nil, uint64(css.At("sibling").Addr())))
 	k, tasks, err := reopen(t.Context(), n, m)
 	if err != nil {

@@ -46,7 +46,7 @@ type toolProgram struct {
 // what, which are gone by the time of the image.
 func TestPrograms(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		want := truthOf[[]toolProgram](t, n, "bpftool_prog.json")
 		var got []toolProgram
 		hidden := n.unlisted(t)
@@ -90,9 +90,9 @@ func TestPrograms(t *testing.T) {
 // unlisted returns the programs that a stand-in of a rootkit took out of the table of IDs.
 func (n *node) unlisted(t *testing.T) map[uint32]bool {
 	ids := map[uint32]bool{}
-	data, err := os.ReadFile(filepath.Join(n.truth, "rootkit.list"))
+	data, err := os.ReadFile(filepath.Join(n.Truth, "rootkit.list"))
 	if err != nil {
-		data, _ = os.ReadFile(filepath.Join(n.truth, "kernel", "rootkit.list"))
+		data, _ = os.ReadFile(filepath.Join(n.Truth, "kernel", "rootkit.list"))
 	}
 	for line := range strings.Lines(string(data)) {
 		var id uint32
@@ -127,7 +127,7 @@ type toolMap struct {
 // TestMaps compares all maps with what bpftool listed.
 func TestMaps(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		want := truthOf[[]toolMap](t, n, "bpftool_map.json")
 		var got []toolMap
 		for _, m := range n.set.Maps() {
@@ -158,7 +158,7 @@ func TestMaps(t *testing.T) {
 // not compared.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		want := truthOf[[]map[string]any](t, n, "bpftool_link.json")
 		var got []map[string]any
 		for _, l := range n.set.Links() {
@@ -281,7 +281,7 @@ type toolBTF struct {
 // TestBTF compares all types with what bpftool listed.
 func TestBTF(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		want := truthOf[[]toolBTF](t, n, "bpftool_btf.json")
 		found, hidden := map[uint32]bool{}, n.unlisted(t)
 		var got []toolBTF
@@ -320,7 +320,7 @@ type toolCgroup struct {
 // TestCgroups compares the programs of all cgroups with what bpftool listed.
 func TestCgroups(t *testing.T) {
 	t.Parallel()
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		var want, got []string
 		all := truthOf[[]toolCgroup](t, n, "bpftool_cgroup.json")
 		if !slices.ContainsFunc(all, func(c toolCgroup) bool { return len(c.Programs) > 0 }) {
@@ -361,7 +361,7 @@ func forgetStale(n *node, want, got []toolMap) {
 	for i := range want {
 		stale := want[i].BTF == shown // what is not that of the map before is the map's own
 		shown = want[i].BTF
-		if stale && got[i].BTF == 0 && n.k.Symbols().HasField("bpf_map", "sha") {
+		if stale && got[i].BTF == 0 && n.K.Symbols().HasField("bpf_map", "sha") {
 			want[i].BTF = 0
 		}
 		if got[i].Type == "struct_ops" && got[i].Memlock == 0 {

@@ -11,16 +11,16 @@ import (
 // biggest returns the process with the most memory.
 func biggest(b *testing.B, n *node) *linux.Task {
 	b.Helper()
-	i := slices.IndexFunc(n.tasks, func(t *linux.Task) bool { return t.Comm == "containerd" })
+	i := slices.IndexFunc(n.Tasks, func(t *linux.Task) bool { return t.Comm == "containerd" })
 	if i < 0 {
 		b.Fatal("no containerd")
 	}
-	return n.tasks[i]
+	return n.Tasks[i]
 }
 
 // BenchmarkCore writes a core.
 func BenchmarkCore(b *testing.B) {
-	n := nodeOf(b, bundled)
+	n := nodes.Bundled(b)
 	t := biggest(b, n)
 	for b.Loop() {
 		core, err := n.r.WriteCore(b.Context(), io.Discard, t)
@@ -33,7 +33,7 @@ func BenchmarkCore(b *testing.B) {
 
 // BenchmarkSearch searches the memory of a process for bytes that are not there.
 func BenchmarkSearch(b *testing.B) {
-	n := nodeOf(b, bundled)
+	n := nodes.Bundled(b)
 	t := biggest(b, n)
 	core, err := n.r.WriteCore(b.Context(), io.Discard, t)
 	if err != nil {
@@ -49,7 +49,7 @@ func BenchmarkSearch(b *testing.B) {
 
 // BenchmarkSegments tells what of a process is in memory, page by page.
 func BenchmarkSegments(b *testing.B) {
-	n := nodeOf(b, bundled)
+	n := nodes.Bundled(b)
 	t := biggest(b, n)
 	pages := 0.0
 	for b.Loop() {

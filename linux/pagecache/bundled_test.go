@@ -33,7 +33,7 @@ func contents(t *testing.T, n *node) {
 	}
 	f := n.fs(t, 1)
 	for _, name := range []string{"pods.json", "edge.list"} {
-		want, err := os.ReadFile(filepath.Join(n.truth, name))
+		want, err := os.ReadFile(filepath.Join(n.Truth, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func contents(t *testing.T, n *node) {
 		}
 	}
 	hostname, err := fs.ReadFile(f, "etc/hostname")
-	if n.name == "bundled" && !errors.Is(err, ErrNotCached) {
+	if bundled, _ := testimages.Bundled(); n.Path == bundled.Path && !errors.Is(err, ErrNotCached) {
 		t.Errorf("/etc/hostname, which the page cache has no page of: %q, %v", hostname, err)
 	}
 }
@@ -64,7 +64,7 @@ type created struct {
 
 func pods(t *testing.T, n *node) (all []created) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(n.truth, "pods.json"))
+	b, err := os.ReadFile(filepath.Join(n.Truth, "pods.json"))
 	if err == nil {
 		err = json.Unmarshal(b, &all)
 	}
@@ -74,24 +74,15 @@ func pods(t *testing.T, n *node) (all []created) {
 	return all
 }
 
-// eachNode runs a test with the bundled node and, where there is the time, with all others.
+// eachNode runs a test with the bundled node and, where there is the time, with the other nodes of the lab.
 func eachNode(t *testing.T, test func(*testing.T, *node)) {
-	t.Run("bundled", func(t *testing.T) { test(t, openBundled(t)) })
-	if !testimages.Thorough() {
-		return
-	}
-	for _, img := range testimages.All(t) {
-		t.Run(img.Name, func(t *testing.T) {
-			if !img.Paused() {
-				t.Skip("what is compared is of the lab's nodes")
-			}
-			n, err := openNode(img)
-			if err != nil {
-				t.Fatal(err)
-			}
-			test(t, n)
-		})
-	}
+	t.Helper()
+	nodes.Each(t, func(t *testing.T, n *node) {
+		if !n.Paused() {
+			t.Skip("what is compared is of the lab's nodes")
+		}
+		test(t, n)
+	})
 }
 
 // Each container of the bundled node has the specification that the runtime was given, and sees the volume of its pod.
@@ -166,8 +157,8 @@ func namelessDescriptors(t *testing.T, n *node) {
 			}
 		}
 	}
-	for _, task := range n.tasks {
-		dir := filepath.Join(n.truth, "pid", strconv.Itoa(int(task.PID)))
+	for _, task := range n.Tasks {
+		dir := filepath.Join(n.Truth, "pid", strconv.Itoa(int(task.PID)))
 		b, err := os.ReadFile(dir + "/fd.nul")
 		if err != nil {
 			continue
@@ -198,9 +189,9 @@ func deleted(target string) bool {
 
 // A way through links is that of a root that can't be left.
 func TestLinks(t *testing.T) {
-	n := openBundled(t)
+	n := nodes.Bundled(t)
 	var f *FS
-	for _, task := range n.tasks {
+	for _, task := range n.Tasks {
 		if task.Comm == "httpd" {
 			f = n.fs(t, task.PID)
 		}
@@ -231,7 +222,7 @@ func TestLinks(t *testing.T) {
 }
 
 func BenchmarkWalk(b *testing.B) {
-	n := openBundled(b)
+	n := nodes.Bundled(b)
 	files := 0
 	b.ReportAllocs()
 	for b.Loop() {
@@ -247,7 +238,7 @@ func BenchmarkWalk(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	n := openBundled(b)
+	n := nodes.Bundled(b)
 	f, err := n.fs(b, 1).Find("run/pods.json", true)
 	if err != nil {
 		b.Fatal(err)

@@ -12,29 +12,25 @@ import (
 	"github.com/nodelens/nodelens/internal/smeartest"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 	"github.com/nodelens/nodelens/vmem"
 )
 
 // reopen opens the files of a kernel in changed memory.
 func reopen(ctx context.Context, n *node, mem vmem.Memory) (*node, error) {
-	k, err := linux.Open(ctx, mem, &linux.Options{Symbols: n.k.Symbols(), TaskScan: linux.ScanNever})
-	if err != nil {
+	m := &node{Node: &nodetest.Node{Image: n.Image}}
+	if err := m.On(mem, &linux.Options{Symbols: n.K.Symbols(), TaskScan: linux.ScanNever}); err != nil {
 		return nil, err
 	}
-	m := &node{name: n.name, k: k, mem: mem}
-	for t, err := range k.Processes(ctx) {
-		if err == nil {
-			m.tasks = append(m.tasks, t)
-		}
-	}
-	m.set, err = Open(ctx, k, &Options{Tasks: m.tasks, Modules: n.set.opts.Modules})
+	var err error
+	m.set, err = Open(ctx, m.K, &Options{Tasks: m.Tasks, Modules: n.set.opts.Modules})
 	return m, err
 }
 
 // put overwrites memory at an address of the kernel.
 func put(t *testing.T, n *node, m *smeartest.Memory, at vmem.VirtAddr, b []byte) {
 	t.Helper()
-	to, err := n.k.Space().Translate(at)
+	to, err := n.K.Space().Translate(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,13 +39,13 @@ func put(t *testing.T, n *node, m *smeartest.Memory, at vmem.VirtAddr, b []byte)
 
 // Names that no file can have, and a directory that is in itself, are gaps; what is beside them is read.
 func TestHostileNames(t *testing.T) {
-	n := openBundled(t)
+	n := nodes.Bundled(t)
 	dir, err := n.fs(t, 1).Find("run/containerd", true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	names := n.set.list(t.Context(), dir.place.dentry).names
-	m := smeartest.New(n.mem)
+	m := smeartest.New(n.Mem)
 	view := n.set.v.dentry
 	at := func(i int, field string) vmem.VirtAddr {
 		off, ok := view.Offset(field)
@@ -59,7 +55,7 @@ func TestHostileNames(t *testing.T) {
 		return names[i].dentry + vmem.VirtAddr(off)
 	}
 	name := func(i int) vmem.VirtAddr {
-		d, err := view.Load(n.k.Space(), names[i].dentry)
+		d, err := view.Load(n.K.Space(), names[i].dentry)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,20 +93,20 @@ func TestHostileNames(t *testing.T) {
 
 // Damage anywhere ends in gaps, soon.
 func TestDamage(t *testing.T) {
-	n := openBundled(t)
+	n := nodes.Bundled(t)
 	rounds := 2
 	if testing.Short() {
 		rounds = 1
 	}
 	for seed := range rounds {
-		m := smeartest.New(n.mem)
+		m := smeartest.New(n.Mem)
 		m.Pages(rand.New(rand.NewPCG(uint64(seed), 1)), 4000)
 		smeartest.Bounded(t, func(ctx context.Context) {
 			damaged, err := reopen(ctx, n, m)
 			if err != nil {
 				return
 			}
-			for _, task := range damaged.tasks {
+			for _, task := range damaged.Tasks {
 				if task.PID != 1 {
 					continue
 				}
@@ -141,8 +137,8 @@ func readAll(ctx context.Context, f *FS) {
 
 // An overlay that is its own layer is a gap.
 func TestOverlayOfItself(t *testing.T) {
-	n := openBundled(t)
-	for _, task := range n.tasks {
+	n := nodes.Bundled(t)
+	for _, task := range n.Tasks {
 		f, err := n.set.FS(t.Context(), task)
 		if err != nil {
 			continue
@@ -156,7 +152,7 @@ func TestOverlayOfItself(t *testing.T) {
 		if !ok {
 			t.Fatal("no upper dentry")
 		}
-		m := smeartest.New(n.mem)
+		m := smeartest.New(n.Mem)
 		put(t, n, m, v.inode.Container(root.Addr)+vmem.VirtAddr(upper), binary.LittleEndian.AppendUint64(nil, uint64(root.place.dentry)))
 		damaged, err := reopen(t.Context(), n, m)
 		if err != nil {

@@ -74,11 +74,7 @@ func fileNodes(t *testing.T) (all []*node) {
 		if _, err := os.Stat(filepath.Join(img.Truth, "files")); img.Truth == "" || err != nil {
 			continue
 		}
-		n, err := openNode(img)
-		if err != nil {
-			t.Fatal(img.Name, err)
-		}
-		all = append(all, n)
+		all = append(all, nodes.Open(t, img))
 	}
 	if len(all) == 0 {
 		t.Skip("no image whose truth has files")
@@ -89,11 +85,11 @@ func fileNodes(t *testing.T) (all []*node) {
 // TestFiles compares every file of the truth with what is read of it, and directories the other way, too.
 func TestFiles(t *testing.T) {
 	for _, n := range fileNodes(t) {
-		t.Run(n.name, func(t *testing.T) {
+		t.Run(n.Name, func(t *testing.T) {
 			for _, g := range n.set.Gaps() {
 				t.Error(g)
 			}
-			names, err := filepath.Glob(filepath.Join(n.truth, "files", "[0-9]*.json"))
+			names, err := filepath.Glob(filepath.Join(n.Truth, "files", "[0-9]*.json"))
 			if err != nil || len(names) == 0 {
 				t.Fatal(names, err)
 			}
@@ -290,7 +286,7 @@ func (c *comparison) content(f *File, w *fileTruth, got, want *shown) {
 // TestNameless compares files without a name, and who holds them, with what the guest's /proc said.
 func TestNameless(t *testing.T) {
 	for _, n := range fileNodes(t) {
-		t.Run(n.name, func(t *testing.T) {
+		t.Run(n.Name, func(t *testing.T) {
 			var got, want []string
 			digests := map[string]string{}
 			all, gaps := n.set.Nameless(t.Context())
@@ -319,7 +315,7 @@ func TestNameless(t *testing.T) {
 					}
 				}
 			}
-			for _, w := range readTruth(t, filepath.Join(n.truth, "files", "nameless.json")) {
+			for _, w := range readTruth(t, filepath.Join(n.Truth, "files", "nameless.json")) {
 				how := w.Range
 				switch {
 				case w.FD >= 0:

@@ -7,8 +7,8 @@ import (
 
 // FuzzAsk follows any filter: it ends, soon, and what it answers is among what the filter's instructions can give.
 func FuzzAsk(f *testing.F) {
-	n := nodeOf(f, bundled)
-	for _, p := range n.tasks {
+	n := nodes.Bundled(f)
+	for _, p := range n.Tasks {
 		s, err := n.r.Seccomp(p)
 		if err != nil {
 			f.Fatal(err)
