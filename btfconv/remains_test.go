@@ -78,8 +78,12 @@ func tableRanges(s *search) map[string]vmem.Range[vmem.PhysAddr] {
 // A damaged page of any table of kallsyms, and of the export tables, costs what is on it. What comes
 // out is right, and what does not is told.
 func TestFromMemoryDamagedKallsyms(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
-	image := testimages.All(t)[0]
+	image, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
 	mem := openImage(t, image)
 	whole := finished(t, image)
 	right := map[string][]uint64{} // all that have a name, of which the database has one
@@ -202,8 +206,12 @@ func checkSymbols(t *testing.T, what string, got *symbolTable, right map[string]
 
 // With pages all over damaged, there is a database, and what is in it is right.
 func TestFromMemoryDamagedEverywhere(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
-	image := testimages.All(t)[0]
+	image, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
 	mem := openImage(t, image)
 	whole := finished(t, image)
 	want := map[string]uint64{}

@@ -19,6 +19,9 @@ func (s *search) salvage(exports []kernelSymbol, why error) error {
 		return why
 	}
 	if !r.readable {
+		if r.tokens < 0 || r.index <= r.tokens || r.index+512 > len(r.window) {
+			return why // where they should be is not known either
+		}
 		r.assumeLetters()
 	}
 	if !r.decode(s.image.text) {

@@ -230,7 +230,7 @@ func TestVolumeOf(t *testing.T) {
 
 // TestContainersOfNodes compares containers with volumes and settings of every kind with what was asked for and what /proc said.
 func TestContainersOfNodes(t *testing.T) {
-	if !testimages.Thorough() {
+	if !testimages.Have() {
 		t.Skip("whole nodes are read where NODELENS_IMAGES is set")
 	}
 	for _, img := range testimages.All(t) {

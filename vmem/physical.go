@@ -20,13 +20,13 @@ const (
 //
 // A Physical is safe for concurrent use; reading a cached frame takes no lock.
 type Physical struct {
+	sets   [frameSets]frameSet // first, where memory begins that is aligned as lines are
+	victim atomic.Uint32       // the way that the next frame displaces
+
 	mem    Memory
 	ranges []Range[PhysAddr]
 	live   bool
 	epoch  atomic.Uint32 // how often frames were dropped: only those of this epoch count
-
-	sets   [frameSets]frameSet
-	victim atomic.Uint32 // the way that the next frame displaces
 }
 
 // A frameSet is one set of the cache, and one line of the processor's. A slot changes only by a

@@ -77,9 +77,12 @@ func Network(t testing.TB) []Image {
 	return images
 }
 
-// Thorough reports whether tests may take minutes: NODELENS_IMAGES is set, as checks set it.
+// Thorough reports whether tests may take minutes: NODELENS_THOROUGH is set, as checks set it, or there are images.
 // Others try what takes long at some places that are always the same, not at all there are.
-func Thorough() bool { return os.Getenv("NODELENS_IMAGES") != "" }
+func Thorough() bool { return os.Getenv("NODELENS_THOROUGH") != "" || Have() }
+
+// Have reports whether there are images beside the bundled one: NODELENS_IMAGES is set.
+func Have() bool { return os.Getenv("NODELENS_IMAGES") != "" }
 
 // Named returns the image of that name, unpacking it if it has not been before.
 // It skips t where there is none.
@@ -240,6 +243,6 @@ func exists(path string) bool {
 func Long(t testing.TB) {
 	t.Helper()
 	if !Thorough() {
-		t.Skip("it takes long: it runs where NODELENS_IMAGES is set")
+		t.Skip("it takes long: it runs where NODELENS_THOROUGH is set")
 	}
 }

@@ -222,11 +222,14 @@ func (r *reader) ifbCounters(d *device, s *deviceCounters) (*counters, error) {
 		return nil, nil
 	}
 	n, err := r.views.qdisc.queues.Load(r.space, d.Addr)
+	if err == nil && n.Count > maxQueues {
+		err = corrupt("%d queues", n.Count)
+	}
 	if err != nil {
 		return nil, err
 	}
 	sum, base := new(counters), s.base()
-	for i := range min(n.Count, maxQueues) {
+	for i := range n.Count {
 		q, ok := structAt[ifbQueue](r, d, "ifb", "ifb_q_private", p.Queues+vmem.VirtAddr(uint64(i)*v.Size()))
 		if !ok {
 			return nil, nil

@@ -182,19 +182,20 @@ type deviceQueues struct {
 	Count  uint32        `kernel:"num_tx_queues"`
 }
 
-// mqStats sums what the qdiscs of all queues count, as mq_dump of net/sched/sch_mq.c does: the one above them counts
-// nothing itself.
+// mqStats sums what the qdiscs of all queues count, as mq_dump of net/sched/sch_mq.c does. The one above them counts
+// nothing itself: it has the sum as it was when somebody last asked.
 func (r *reader) mqStats(d *device, q *Qdisc) {
 	v := &r.views.qdisc
 	what := "counters of the queues of " + d.text()
 	s, err := v.queues.Load(r.space, d.Addr)
-	if err == nil && s.Count > maxQdiscs {
+	if err == nil && s.Count > maxQueues {
 		err = corrupt("%d queues", s.Count)
 	}
 	if err != nil {
 		r.lose(what, d.Addr, err)
 		return
 	}
+	q.Bytes, q.Packets, q.Drops, q.Overlimits, q.Requeues, q.Backlog, q.QLen = 0, 0, 0, 0, 0, 0, 0
 	for i := range vmem.VirtAddr(s.Count) {
 		if r.done() {
 			return
@@ -290,7 +291,7 @@ func (r *reader) addQdisc(d *device, addr vmem.VirtAddr, parent TCHandle) {
 	if err := r.qdiscStats(q, s); err != nil {
 		r.lose("counters of a qdisc of "+d.text(), addr, err)
 	}
-	if q.Kind == "mq" {
+	if q.Kind == "mq" && parent == tcRoot { // it can be no other
 		r.mqStats(d, q)
 	}
 	r.qdiscOptions(d, q, s)

@@ -67,7 +67,7 @@ func readTruth(t *testing.T, name string) (all []fileTruth) {
 // fileNodes opens the nodes whose truth has files.
 func fileNodes(t *testing.T) (all []*node) {
 	t.Helper()
-	if !testimages.Thorough() {
+	if !testimages.Have() {
 		t.Skip("whole nodes are read where NODELENS_IMAGES is set")
 	}
 	for _, img := range testimages.All(t) {

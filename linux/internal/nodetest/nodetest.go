@@ -125,7 +125,7 @@ func (s *Set[T]) Open(t testing.TB, img testimages.Image) T {
 func (s *Set[T]) Each(t *testing.T, test func(*testing.T, T)) {
 	t.Helper()
 	t.Run("bundled", func(t *testing.T) { test(t, s.Bundled(t)) })
-	if !testimages.Thorough() {
+	if !testimages.Have() {
 		return
 	}
 	for _, img := range testimages.All(t) {

@@ -20,7 +20,7 @@ func images(t *testing.T) []testimages.Image {
 		t.Fatal(err)
 	}
 	all := []testimages.Image{bundled}
-	if testimages.Thorough() {
+	if testimages.Have() {
 		all = append(all, testimages.All(t)...)
 	}
 	return all

@@ -407,21 +407,27 @@ func (r *ctReader) readDying(namespaces []*network.Namespace) {
 			r.lose(ns.Addr, err)
 			continue
 		}
-		if at != 0 {
-			r.readList("dying", w.HListNulls(v.ended.Of(at), endOfDying))
+		if at == 0 { // each namespace has one
+			r.lose(ns.Addr, nfkit.Corrupt("nothing in net_generic is struct nf_conntrack_net"))
+			continue
 		}
+		r.readList("dying", w.HListNulls(v.ended.Of(at), endOfDying))
 	}
 }
 
-// isConntrackNet tells struct nf_conntrack_net from others by its list, which ends as no other does.
+// isConntrackNet tells struct nf_conntrack_net from others by its list, which is empty, with an end as no other has, or begins with what
+// leads back. What is wrong further on is for who reads it.
 func (r *ctReader) isConntrackNet(at vmem.VirtAddr) bool {
-	w := r.src.Walk(r.ctx, ctObject, maxConnections, ctModule)
-	for _, err := range w.HListNulls(r.views.ended.Of(at), endOfDying) {
-		if err != nil {
-			return false
-		}
+	head := r.views.ended.Of(at)
+	first, err := r.src.Mem().Uint64(head)
+	switch {
+	case err != nil:
+		return false
+	case first&1 != 0:
+		return first>>1 == endOfDying
 	}
-	return true
+	back, err := r.src.Mem().Uint64(vmem.VirtAddr(first) + 8)
+	return err == nil && vmem.VirtAddr(back) == head
 }
 
 // readList yields the connections of a list, which are in it by their original tuples.

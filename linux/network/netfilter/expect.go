@@ -169,6 +169,11 @@ func (r *expectReader) expectation(at vmem.VirtAddr) (*Expectation, error) {
 
 // join adds what the connection that announced an expectation tells.
 func (r *expectReader) join(e *Expectation, s *ctExpect) error {
+	if s.Net != 0 { // it says so itself, where the kernel is new enough
+		if ns := r.nets[s.Net]; ns != nil {
+			e.NetNS = ns.Inum
+		}
+	}
 	master, live, err := r.conn(s.Master)
 	if master == nil || !live {
 		if err == nil {
