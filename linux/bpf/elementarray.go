@@ -151,24 +151,25 @@ func (r *elements) idOf(p vmem.VirtAddr) ([]byte, error) {
 // queue walks struct bpf_queue_stack in the order in which its elements are taken out.
 func (r *elements) queue() {
 	q, err := r.views.maps.content.queue.Load(r.mem, r.m.Address)
-	if err == nil && (q.Size == 0 || q.Head >= q.Size || q.Tail >= q.Size) {
-		err = corrupt("a ring of %d from %d to %d", q.Size, q.Tail, q.Head)
+	if err == nil && (q.Size == 0 || q.Head >= q.Size || q.Tail >= q.Size || r.m.ValueSize == 0) {
+		err = corrupt("a ring of %d from %d to %d, of values of %d bytes", q.Size, q.Tail, q.Head, r.m.ValueSize)
 	}
 	if err != nil {
 		r.lose(r.m.Address, err)
 		return
 	}
-	n := (q.Head + q.Size - q.Tail) % q.Size
+	head, tail, ring := uint64(q.Head), uint64(q.Tail), uint64(q.Size)
+	n := (head + ring - tail) % ring
 	if !r.fits(q.Elems, q.Size, uint64(r.m.ValueSize)) {
 		return
 	}
 	var run hole
 	for i := range n {
-		at := (q.Tail + i) % q.Size
+		at := (tail + i) % ring
 		if r.m.Type == Stack {
-			at = (q.Head + q.Size - 1 - i) % q.Size
+			at = (head + ring - 1 - i) % ring
 		}
-		value, err := r.bytes(q.Elems+vmem.VirtAddr(uint64(at)*uint64(r.m.ValueSize)), r.m.ValueSize)
+		value, err := r.bytes(q.Elems+vmem.VirtAddr(at*uint64(r.m.ValueSize)), r.m.ValueSize)
 		if err != nil {
 			if !run.add(r, q.Elems, err) {
 				return

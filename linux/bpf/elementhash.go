@@ -107,16 +107,24 @@ func (r *elements) deleted(h *htabStruct) {
 	if r.m.Flags&noPrealloc != 0 || h.Elems == 0 || r.m.Type != Hash && r.m.Type != LRUHash {
 		return
 	}
+	size := roundUp(r.m.KeySize, 8) + r.m.ValueSize
+	if h.ElemSize < size || size == 0 {
+		r.lose(r.m.Address, corrupt("elements of %d bytes for keys and values of %d", h.ElemSize, size))
+		return
+	}
 	if !r.fits(h.Elems, r.m.MaxEntries, uint64(h.ElemSize)) {
 		return
 	}
 	var run hole
 	for i := range uint64(r.m.MaxEntries) {
 		at := h.Elems + vmem.VirtAddr(i*uint64(h.ElemSize))
+		if !r.alive() {
+			return
+		}
 		if r.seen[at] {
 			continue
 		}
-		b, err := r.bytes(v.elem.Of(at), roundUp(r.m.KeySize, 8)+r.m.ValueSize)
+		b, err := r.bytes(v.elem.Of(at), size)
 		if err != nil {
 			if !run.add(r, at, err) {
 				return

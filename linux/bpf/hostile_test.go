@@ -37,6 +37,26 @@ func TestElementsEnd(t *testing.T) {
 	}
 }
 
+// TestNothingLarge: elements of no bytes, of which there are as many as can be counted, are none.
+func TestNothingLarge(t *testing.T) {
+	t.Parallel()
+	n := nodes.Bundled(t)
+	for _, typ := range []MapType{Hash, LRUHash, Queue, Stack, Array} {
+		m := *n.set.Maps()[0]
+		m.Type, m.MaxEntries, m.KeySize, m.ValueSize, m.Flags = typ, math.MaxUint32, 0, 0, 0
+		count := 0
+		for range n.set.Deleted(t.Context(), &m) {
+			count++
+		}
+		for range n.set.Elements(t.Context(), &m) {
+			count++
+		}
+		if most := 2000; count > most {
+			t.Errorf("%v: %d elements and losses", typ, count)
+		}
+	}
+}
+
 // TestCgroupCycle makes a cgroup one of its own children: it is told once, and the cycle is lost.
 func TestCgroupCycle(t *testing.T) {
 	t.Parallel()

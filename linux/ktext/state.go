@@ -1,6 +1,7 @@
 package ktext
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -223,18 +224,20 @@ func (s *state) readFtrace(ctx context.Context) {
 	}
 	next, _ := page.Offset("Next")
 	w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: "ftrace records", Nodes: maxFtracePages, Gaps: 100})
+	said := 0 // by all pages, whether they are there or not
 	for at, err := range w.Chain(vmem.VirtAddr(first), next) {
 		var p ftracePage
 		if err == nil {
 			err = page.Read(s.mem, at, &p)
 		}
-		if err == nil && (p.Index < 0 || len(s.ftrace.records)+int(p.Index) > maxFtraceRecords) {
+		if err == nil && (p.Index < 0 || said+int(p.Index) > maxFtraceRecords) {
 			err = fmt.Errorf("%w: %d records on a page", kstruct.ErrTooMany, p.Index)
 		}
 		if err != nil {
 			s.lose("ftrace records", uint64(at), err)
 			continue
 		}
+		said += int(p.Index)
 		buf := make([]byte, int(p.Index)*int(rec.Size))
 		got, err := s.mem.ReadVirt(buf, p.Records)
 		for i := 0; i+int(rec.Size) <= got; i += int(rec.Size) {
@@ -344,7 +347,17 @@ func (s *state) readDirect(ctx context.Context, hash vmem.VirtAddr) {
 	node := kstruct.BindMember(b, "ftrace_func_entry", "hlist")
 	n, err := bits.Load(s.mem, hash)
 	first, err2 := buckets.Load(s.mem, hash)
-	if b.Err() != nil || err != nil || err2 != nil || n > maxHashBits || first == 0 {
+	if err == nil {
+		err = err2
+	}
+	if err == nil && n > maxHashBits {
+		err = fmt.Errorf("%w: a hash of 2^%d chains", kstruct.ErrCorrupt, n)
+	}
+	if err = cmp.Or(b.Err(), err); err != nil {
+		s.lose("what functions call directly", uint64(hash), err)
+		return
+	}
+	if first == 0 {
 		return
 	}
 	w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: "ftrace hash", Nodes: 1 << 20})

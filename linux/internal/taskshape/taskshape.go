@@ -64,6 +64,8 @@ const (
 	maxTasks = 2048
 	// maxInits is how many places are tried that look like init_task.
 	maxInits = 8
+	// kinReach is how much behind real_parent is read of a task: its links, those of its threads, and a pointer more.
+	kinReach = 256
 	// taskWindow is how much of each task is looked at. Nothing that is inferred lies further on.
 	taskWindow = 8 << 10
 	// taskAlign is what the address of a task_struct is a multiple of.
@@ -108,7 +110,7 @@ func findInit(ctx context.Context, mem vmem.Memory) (all []initTask, err error) 
 			k := b[i : i+kinSize]
 			self := word(k, offSibling)
 			kin := self - va - offSibling
-			if word(k, offParent) == va && word(k, offLeader) == va && word(k, offSibling+8) == self && kin < taskWindow && kin%8 == 0 &&
+			if word(k, offParent) == va && word(k, offLeader) == va && word(k, offSibling+8) == self && kin <= taskWindow-kinReach && kin%8 == 0 &&
 				plausible(word(k, offChildren)) && plausible(word(k, offChildren+8)) && pa+uint64(i) >= kin {
 				all = append(all, initTask{va: va, pa: pa + uint64(i) - kin, kin: kin})
 			}

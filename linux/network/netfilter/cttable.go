@@ -403,6 +403,9 @@ func (r *ctReader) readDying(namespaces []*network.Namespace) {
 	w := r.src.Walk(r.ctx, ctObject, 0, ctModule)
 	for _, ns := range namespaces {
 		at, err := r.src.Generic(ns.Addr, ctModule, "nf_conntrack_net_id", r.isConntrackNet)
+		if at == 0 && err == nil {
+			at, err = r.src.Generic(ns.Addr, ctModule, "nf_conntrack_net_id", r.mayBeConntrackNet)
+		}
 		if err != nil {
 			r.lose(ns.Addr, err)
 			continue
@@ -415,16 +418,26 @@ func (r *ctReader) readDying(namespaces []*network.Namespace) {
 	}
 }
 
-// isConntrackNet tells struct nf_conntrack_net from others by its list, which is empty, with an end as no other has, or begins with what
-// leads back. What is wrong further on is for who reads it.
+// isConntrackNet tells struct nf_conntrack_net from others by its list, which ends as no other does.
 func (r *ctReader) isConntrackNet(at vmem.VirtAddr) bool {
+	w := r.src.Walk(r.ctx, ctObject, maxProbed, ctModule)
+	for _, err := range w.HListNulls(r.views.ended.Of(at), endOfDying) {
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// maxProbed is how many nodes of a list are looked at for what the list is of.
+const maxProbed = 4096
+
+// mayBeConntrackNet is isConntrackNet for a list that is damaged, or too long to be looked at: the first node leads back.
+func (r *ctReader) mayBeConntrackNet(at vmem.VirtAddr) bool {
 	head := r.views.ended.Of(at)
 	first, err := r.src.Mem().Uint64(head)
-	switch {
-	case err != nil:
+	if err != nil || first&1 != 0 || !nfkit.Plausible(vmem.VirtAddr(first)) {
 		return false
-	case first&1 != 0:
-		return first>>1 == endOfDying
 	}
 	back, err := r.src.Mem().Uint64(vmem.VirtAddr(first) + 8)
 	return err == nil && vmem.VirtAddr(back) == head
