@@ -126,19 +126,33 @@ func (s *ProcessSecurity) threads(ctx context.Context, r *process.Reader, t *lin
 		}
 		sc, err := r.Seccomp(thread)
 		*gaps = append(*gaps, gapsOf(err)...)
-		if c.Address == s.Address || sameRights(&c, &s.Credentials) && sc.Mode == s.Seccomp.Mode && len(sc.Filters) == len(s.Seccomp.Filters) {
+		if c.Address == s.Address && sameFilters(&sc, &s.Seccomp) {
 			continue
 		}
 		other, err := r.Security(thread)
 		*gaps = append(*gaps, gapsOf(err)...)
-		s.Threads = append(s.Threads, ThreadSecurity{thread.PID, *other})
+		if !sameRights(other, &s.Security) {
+			s.Threads = append(s.Threads, ThreadSecurity{thread.PID, *other})
+		}
 	}
 }
 
-// sameRights reports whether credentials say the same, wherever they are.
-func sameRights(a, b *process.Credentials) bool {
+// sameFilters reports whether two threads have the same filters of system calls: a chain is told by its newest.
+func sameFilters(a, b *process.Seccomp) bool {
+	newest := func(s *process.Seccomp) vmem.VirtAddr {
+		if len(s.Filters) == 0 {
+			return 0
+		}
+		return s.Filters[0].Address
+	}
+	return a.Mode == b.Mode && newest(a) == newest(b)
+}
+
+// sameRights reports whether two threads may do the same, wherever their credentials are and when they run.
+func sameRights(a, b *process.Security) bool {
 	x, y := *a, *b
 	x.Address, y.Address = 0, 0
+	x.Scheduling, y.Scheduling = process.Scheduling{}, process.Scheduling{}
 	xText, xErr := jsonx.Marshal(&x)
 	yText, yErr := jsonx.Marshal(&y)
 	return xErr == nil && yErr == nil && string(xText) == string(yText)

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/nodelens/nodelens/isf"
@@ -69,10 +70,10 @@ func (r *Reader) appArmor(blob vmem.VirtAddr) (*AppArmor, error) {
 	if !v.label.Ok() || !v.profile.Ok() || !v.ns.Ok() || !plausible(blob) {
 		return nil, nil
 	}
-	first, n := vmem.VirtAddr(0), blobWords
+	first, n, known := vmem.VirtAddr(0), blobWords, false
 	if at, err := r.k.Symbol("apparmor_blob_sizes"); err == nil {
 		if offset, err := r.mem.Uint32(at); err == nil && offset%8 == 0 && offset < vmem.PageSize {
-			first, n = vmem.VirtAddr(offset), 1
+			first, n, known = vmem.VirtAddr(offset), 1, true
 		}
 	}
 	for i := range n {
@@ -80,8 +81,12 @@ func (r *Reader) appArmor(blob vmem.VirtAddr) (*AppArmor, error) {
 		if err != nil {
 			return nil, err
 		}
-		if a, err := r.label(vmem.VirtAddr(at)); err == nil && a != nil {
+		a, err := r.label(vmem.VirtAddr(at))
+		if err == nil && a != nil {
 			return a, nil
+		}
+		if known && at != 0 { // there is one, and it can't be read
+			return nil, cmp.Or(err, corrupt("no aa_label at %#x", at))
 		}
 	}
 	return nil, nil

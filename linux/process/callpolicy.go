@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux/internal/syscalls"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -57,16 +58,16 @@ const noCall = 1<<20 - 1
 // unfiltered are calls that no filter is asked of: the kernel's own probes make them (seccomp_uprobe_exception of kernel/seccomp.c).
 var unfiltered = []string{"uretprobe", "uprobe"}
 
-// policyOf asks filters of every system call.
-func policyOf(filters []SeccompFilter) *CallPolicy {
+// policyOf asks filters of every system call. budget is how many steps may be made.
+func policyOf(filters []SeccompFilter, budget *int) *CallPolicy {
 	calls := syscalls.Names()[syscalls.ABI64]
-	p := &CallPolicy{Default: answerText(askAll(filters, noCall)), Allowed: []string{}, Conditional: []string{}, Others: []CallAnswer{}}
+	p := &CallPolicy{Default: answerText(askAll(filters, noCall, budget)), Allowed: []string{}, Conditional: []string{}, Others: []CallAnswer{}}
 	for _, nr := range slices.Sorted(maps.Keys(calls)) {
 		name := calls[nr].Name
 		if slices.Contains(unfiltered, name) {
 			continue
 		}
-		v := askAll(filters, uint32(nr))
+		v := askAll(filters, uint32(nr), budget)
 		text := answerText(v)
 		switch {
 		case text == p.Default:
@@ -113,10 +114,13 @@ func (v *verdict) any(is func(uint32) bool) bool {
 }
 
 // askAll asks all filters: of their answers the strictest counts (seccomp_run_filters of kernel/seccomp.c).
-func askAll(filters []SeccompFilter, nr uint32) verdict {
+func askAll(filters []SeccompFilter, nr uint32, budget *int) verdict {
 	all := verdict{answers: map[uint32]bool{answerAllow: true}}
 	for _, f := range filters {
-		one := ask(f.Instructions, nr)
+		one := ask(f.Instructions, nr, budget)
+		if len(all.answers)*len(one.answers) > maxAnswers {
+			return verdict{answers: map[uint32]bool{}, unknown: true}
+		}
 		both := map[uint32]bool{}
 		for a := range all.answers {
 			for b := range one.answers {
@@ -136,25 +140,47 @@ func stricter(a, b uint32) uint32 {
 	return a
 }
 
+const (
+	// maxAnswers is how many answers of filters are held against each other: filters in use have some ten.
+	maxAnswers = 4096
+	// maxPolicySteps is how many steps are made for the filters of one process, and maxReaderSteps for those of all: a filter of a
+	// container runtime takes some hundred for each call.
+	maxPolicySteps, maxReaderSteps = 1 << 22, 1 << 26
+)
+
+// errFilters says that filters take too long to be followed.
+var errFilters = fmt.Errorf("%w: filters of system calls that are followed for more than %d steps", kstruct.ErrTooLong, maxPolicySteps)
+
 // A policyCache keeps what was found of filters, by the newest of them: the threads of a process, and its children, have the same.
 type policyCache struct {
-	mu    sync.Mutex // guards known
-	known map[vmem.VirtAddr]*CallPolicy
+	mu    sync.Mutex // guards what follows
+	known map[vmem.VirtAddr]knownPolicy
+	steps int // that were made
 }
 
-// of returns what filters say. On a live machine a filter's memory may be another's by now.
-func (p *policyCache) of(filters []SeccompFilter, live bool) *CallPolicy {
-	if live {
-		return policyOf(filters)
-	}
+// of returns what filters say, and an error where they could not be followed to their ends. On a live machine a filter's
+// memory may be another's by now.
+func (p *policyCache) of(filters []SeccompFilter, live bool) (*CallPolicy, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := filters[0].Address
-	if p.known[at] == nil {
-		if p.known == nil {
-			p.known = map[vmem.VirtAddr]*CallPolicy{}
-		}
-		p.known[at] = policyOf(filters)
+	if known, ok := p.known[at]; ok && !live {
+		return known.policy, known.err
 	}
-	return p.known[at]
+	budget := min(maxPolicySteps, maxReaderSteps-p.steps)
+	before := budget
+	k := knownPolicy{policy: policyOf(filters, &budget)}
+	if p.steps += before - budget; budget <= 0 {
+		k.err = errFilters
+	}
+	if p.known == nil {
+		p.known = map[vmem.VirtAddr]knownPolicy{}
+	}
+	p.known[at] = k
+	return k.policy, k.err
+}
+
+type knownPolicy struct {
+	policy *CallPolicy
+	err    error
 }

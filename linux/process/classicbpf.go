@@ -44,14 +44,15 @@ const (
 )
 
 // ask follows a filter with the number of a system call of a 64-bit program and with any arguments, and returns all the answers that it can give.
-func ask(prog []Instruction, nr uint32) verdict {
+func ask(prog []Instruction, nr uint32, budget *int) verdict {
 	v := verdict{answers: map[uint32]bool{}}
 	var seen map[filterState]bool // of those where a way forked
 	queue, steps := []filterState{{}}, 0
 	for len(queue) > 0 && !v.unknown {
 		next := queue[len(queue)-1].step(prog, nr, &v)
 		queue = queue[:len(queue)-1]
-		if steps++; steps > maxSteps || len(seen) > maxForks {
+		*budget--
+		if steps++; steps > maxSteps || len(seen) > maxForks || *budget <= 0 {
 			v.unknown = true
 		}
 		if len(next) < 2 {

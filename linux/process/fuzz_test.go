@@ -22,7 +22,8 @@ func FuzzAsk(f *testing.F) {
 		if len(prog) > maxInstructions {
 			return
 		}
-		v := ask(prog, nr)
+		budget := maxPolicySteps
+		v := ask(prog, nr, &budget)
 		returnsA := false
 		constants := map[uint32]bool{}
 		for _, in := range prog {

@@ -73,6 +73,8 @@ func bindKeys(types *isf.File) (v keyViews) {
 }
 
 const (
+	// revoked is KEY_FLAG_REVOKED: the time is then that of the revocation.
+	revoked = 1 << 1
 	// maxKeys bounds the keys of one task.
 	maxKeys = 4096
 	// maxPayload is the most that a user key holds (user_preparse of security/keys/user_defined.c).
@@ -91,7 +93,7 @@ func (r *Reader) Keyrings(t *linux.Task) (Keyrings, error) {
 	if err != nil || c.keyrings == [3]vmem.VirtAddr{} {
 		return out, err
 	}
-	w := keyWalk{Reader: r, seen: map[vmem.VirtAddr]bool{}, out: &out}
+	w := keyWalk{Reader: r, seen: map[vmem.VirtAddr]bool{}, nodes: map[vmem.VirtAddr]bool{}, out: &out}
 	for i, serial := range []*int32{&out.Session, &out.Process, &out.Thread} {
 		if at := c.keyrings[i]; at != 0 {
 			*serial = w.add(at)
@@ -109,6 +111,7 @@ func (r *Reader) Keyrings(t *linux.Task) (Keyrings, error) {
 type keyWalk struct {
 	*Reader
 	seen  map[vmem.VirtAddr]bool
+	nodes map[vmem.VirtAddr]bool // of trees of keys
 	queue []vmem.VirtAddr
 	out   *Keyrings
 	err   error // the first
@@ -159,7 +162,7 @@ func (w *keyWalk) key(at vmem.VirtAddr) (Key, error) {
 		return Key{}, err
 	}
 	k := Key{Serial: s.Serial, UID: int32(s.UID), GID: int32(s.GID), Permissions: s.Perm, Flags: s.Flags, Address: at}
-	if s.Expiry > 0 && s.Expiry < 1<<40 { // TIME64_MAX since 6.7 is never, as 0 is
+	if s.Flags&revoked == 0 && s.Expiry > 0 && s.Expiry < 1<<40 { // TIME64_MAX since 6.7 is never, as 0 is
 		k.Expiry = time.Unix(s.Expiry, 0).UTC()
 	}
 	name, err := v.typeName.Load(w.mem, s.Type)
@@ -212,9 +215,17 @@ func (w *keyWalk) members(p vmem.VirtAddr, depth int, k *Key) error {
 			return err
 		}
 		k.Keys = append(k.Keys, serial)
-		w.queue = append(w.queue, at)
+		if !w.seen[at] && len(w.queue) <= maxKeys {
+			w.queue = append(w.queue, at)
+		}
 		return nil
-	case p&shortcutBit != 0:
+	case w.nodes[p]:
+		return fmt.Errorf("%w: keyring %d", kstruct.ErrCycle, k.Serial)
+	case len(w.nodes) > maxKeys*maxArrayDepth:
+		return fmt.Errorf("%w: keyring %d", kstruct.ErrTooLong, k.Serial)
+	}
+	w.nodes[p] = true
+	if p&shortcutBit != 0 {
 		next, err := v.next.Load(w.mem, p&^(metaBit|shortcutBit))
 		if err != nil {
 			return err

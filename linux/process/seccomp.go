@@ -115,7 +115,7 @@ func (r *Reader) Seccomp(t *linux.Task) (Seccomp, error) {
 		err = fmt.Errorf("%w: %d filters, filter_count says %d", linux.ErrDisagree, len(out.Filters), s.Count)
 	}
 	if err == nil && len(out.Filters) > 0 {
-		out.Calls = r.policies.of(out.Filters, r.k.Live())
+		out.Calls, err = r.policies.of(out.Filters, r.k.Live())
 	}
 	return out, lost(t, "seccomp", t.Addr, err)
 }

@@ -41,7 +41,7 @@ func (r *Reader) Security(t *linux.Task) (*Security, error) {
 	var err error
 	out.Credentials, err = r.Credentials(t)
 	keep(err)
-	if err == nil {
+	if out.Address != 0 { // what is lost can be the groups alone
 		if ns, err := r.UserNamespace(out.Credentials.UserNamespace); err == nil {
 			out.UserNamespace = &ns
 		} else {

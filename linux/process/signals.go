@@ -156,6 +156,12 @@ func (r *Reader) handlers(at vmem.VirtAddr, out *Signals) error {
 	return nil
 }
 
+// SI_TIMER and SI_SIGIO: what stands where a sender does is of a timer, or of a file.
+const (
+	timerExpired = -2
+	inputReady   = -5
+)
+
 // maxQueued bounds the signals that wait for a task: far above RLIMIT_SIGPENDING as it is in use.
 const maxQueued = 1 << 16
 
@@ -174,7 +180,7 @@ func (r *Reader) queued(ctx context.Context, t *linux.Task, head vmem.VirtAddr, 
 			continue
 		}
 		one := Queued{Signal: int(q.Signo), Code: q.Code, Shared: shared}
-		if q.Code <= 0 { // a process sent it, not the kernel (SI_FROMUSER)
+		if q.Code <= 0 && q.Code != timerExpired && q.Code != inputReady { // a process sent it, not the kernel (SI_FROMUSER)
 			one.PID, one.UID = q.PID, q.UID
 		}
 		*out = append(*out, one)
