@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -97,12 +98,14 @@ func readContainerDetails(ctx context.Context, a *analysis) ([]ContainerDetail, 
 	for _, dir := range r.bundleRoots() {
 		r.bundles(dir)
 	}
-	for _, c := range r.byID {
+	all := make([]ContainerDetail, 0, len(r.byID))
+	for _, id := range slices.Sorted(maps.Keys(r.byID)) { // so that gaps are in one order
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		c := r.byID[id]
 		r.actual(c)
 		c.Differences, c.Violations = differences(c.Spec, c.Actual), violations(c.Spec, c.Actual)
-	}
-	all := make([]ContainerDetail, 0, len(r.byID))
-	for _, c := range r.byID {
 		all = append(all, *c)
 	}
 	slices.SortFunc(all, func(a, b ContainerDetail) int {

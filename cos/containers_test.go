@@ -218,11 +218,15 @@ func TestVolumeOf(t *testing.T) {
 		"/var/lib/kubelet/pods/u/volume-subpaths/settings/main/0":                   {"subpath", "settings"},
 		"/var/lib/kubelet/pods/u/etc-hosts":                                         {"kubelet", ""},
 		"/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/i/hostname":        {"runtime", ""},
-		"/":                                 {"host-path", ""},
-		"/pods/x/":                          {"host-path", ""},
-		"/var/lib/kubelet/pods/u/plugins/x": {"host-path", ""},
+		"/":        {"host-path", ""},
+		"/pods/x/": {"host-path", ""},
+		"/var/lib/kubelet/pods/other/volumes/kubernetes.io~secret/token":     {"host-path", ""},
+		"/home/x/pods/u/volumes/b~csi/c":                                     {"host-path", ""},
+		"/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/j/hostname": {"host-path", ""},
+		"/var/lib/containerd/io.containerd.grpc.v1.cri/containers/":          {"host-path", ""},
+		"/var/lib/kubelet/pods/u/plugins/x":                                  {"host-path", ""},
 	} {
-		if kind, volume := volumeOf(source); [2]string{kind, volume} != want {
+		if kind, volume := volumeOf(source, specOwner{"u", "i"}); [2]string{kind, volume} != want {
 			t.Errorf("%s: %s %s", source, kind, volume)
 		}
 	}

@@ -142,8 +142,10 @@ func differences(s *ContainerSpec, p *Posture) (all []Difference) {
 			all = append(all, Difference{what, asked, actual})
 		}
 	}
-	compare("uid", fmt.Sprint(s.UID), fmt.Sprint(p.Cred.UID))
-	compare("gid", fmt.Sprint(s.GID), fmt.Sprint(p.Cred.GID))
+	if slices.Contains(p.HostNamespaces, "user") { // else the kernel's numbers are of another namespace
+		compare("uid", fmt.Sprint(s.UID), fmt.Sprint(p.Cred.UID))
+		compare("gid", fmt.Sprint(s.GID), fmt.Sprint(p.Cred.GID))
+	}
 	compare("noNewPrivileges", fmt.Sprint(s.NoNewPrivileges), fmt.Sprint(p.NoNewPrivileges))
 	compare("readOnlyRoot", fmt.Sprint(s.ReadOnlyRoot), fmt.Sprint(p.ReadOnlyRoot))
 	seccomp := "off"

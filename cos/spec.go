@@ -3,6 +3,7 @@ package cos
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -145,7 +146,7 @@ func parseSpec(b []byte, s *sealer) (*ContainerSpec, error) {
 	for _, m := range o.Mounts {
 		k := SpecMount{Destination: m.Destination, Type: m.Type, Source: m.Source, Options: m.Options}
 		if m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind") {
-			k.Kind, k.Volume = volumeOf(m.Source)
+			k.Kind, k.Volume = volumeOf(m.Source, whoseSpec(&o))
 		}
 		c.Mounts = append(c.Mounts, k)
 	}
@@ -197,22 +198,39 @@ func sortedPairs(m map[string]string) []KeyValue {
 	return all
 }
 
-// volumeOf tells what a bind mount is from, by the directories of the kubelet and of containerd.
-func volumeOf(source string) (kind, volume string) {
-	if _, rest, ok := strings.Cut(source, "/pods/"); ok && strings.Contains(source, "kubelet") {
-		parts := strings.Split(rest, "/") // UID, and what is in the pod's directory
+// A specOwner is whose the specification of a container is.
+type specOwner struct{ pod, sandbox string }
+
+// whoseSpec returns the pod and the sandbox that the runtime wrote into a specification. Before containerd 1.7 the pod is
+// in the path of the cgroup alone.
+func whoseSpec(o *ociSpec) specOwner {
+	w := specOwner{o.Annotations["io.kubernetes.cri.sandbox-uid"], o.Annotations["io.kubernetes.cri.sandbox-id"]}
+	if w.pod == "" && o.Linux != nil {
+		if g, ok := ParseCgroupPath(strings.ReplaceAll(o.Linux.CgroupsPath, ":", "/")); ok {
+			w.pod = g.PodUID
+		}
+	}
+	return w
+}
+
+// volumeOf tells what a bind mount is from, by the directories that the kubelet and containerd have for the pod. Those of
+// another pod are no volumes of this one.
+func volumeOf(source string, of specOwner) (kind, volume string) {
+	before, rest, ok := strings.Cut(source, "/pods/")
+	parts := strings.Split(rest, "/") // UID, and what is in the pod's directory
+	if ok && path.Base(before) == "kubelet" && of.pod != "" && parts[0] == of.pod {
 		switch {
-		case len(parts) >= 4 && parts[1] == "volumes" || len(parts) >= 4 && parts[1] == "volume-subpaths":
-			plugin := parts[2]
-			if _, name, ok := strings.Cut(plugin, "~"); ok {
+		case len(parts) >= 4 && parts[1] == "volumes":
+			if _, name, ok := strings.Cut(parts[2], "~"); ok {
 				return name, parts[3]
 			}
-			return "subpath", plugin
+		case len(parts) >= 4 && parts[1] == "volume-subpaths":
+			return "subpath", parts[2]
 		case len(parts) >= 2 && (parts[1] == "etc-hosts" || parts[1] == "containers"):
 			return "kubelet", ""
 		}
 	}
-	if strings.Contains(source, "/io.containerd.grpc.v1.cri/") {
+	if _, rest, ok := strings.Cut(source, "/io.containerd.grpc.v1.cri/sandboxes/"); ok && of.sandbox != "" && strings.HasPrefix(rest, of.sandbox+"/") {
 		return "runtime", ""
 	}
 	return "host-path", ""

@@ -88,7 +88,7 @@ func newCommand(s *settings) *command.Command {
 	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
 	f.BoolVar(&s.scan, "scan", false, "search all of memory for processes that the kernel's lists lack, also where the lists agree")
-	f.BoolVar(&s.secrets, "show-secrets", false, "with -with containers, show the values of their environments, which are else hidden")
+	f.BoolVar(&s.secrets, "show-secrets", false, "with -with containers or security, show the values of environments and what keys hold, which are else hidden")
 	f.BoolVar(&s.noCache, "no-cache", false, "keep nothing that makes the next run faster: no index of a compressed image, no symbols that were converted")
 	f.BoolVar(&s.quiet, "q", false, "show no progress")
 	f.BoolVar(&s.verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")

@@ -94,6 +94,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return c.Fail(stderr, err)
 	}
 	w := &work{ctx: ctx, files: files, stderr: stderr}
+	for _, g := range files.Gaps() {
+		w.say("mounts", g.Error())
+	}
 	if err := s.work(w, rest[1:], stdout); err != nil {
 		return c.Fail(stderr, err)
 	}
@@ -198,5 +201,5 @@ func (w *work) all(path string, out sink) error {
 			}
 		}
 	}
-	return nil
+	return w.ctx.Err()
 }

@@ -40,17 +40,52 @@ func parts(w *work, f *pagecache.File) []part {
 		w.say(f.Path, err.Error())
 		return nil
 	}
-	if c.Whole() {
-		return []part{{clean(f.Path), io.NewSectionReader(c, 0, c.Size), c.Size}}
+	if c.Whole() && !w.hollow(f, c) {
+		return []part{{clean(f.Path), w.reader(c, 0, c.Size), c.Size}}
 	}
 	var all []part
 	sum := int64(0)
 	for _, e := range c.Cached() {
-		all = append(all, part{fmt.Sprintf("%s.part-%d", clean(f.Path), e.Offset), io.NewSectionReader(c, e.Offset, e.Size), e.Size})
+		all = append(all, part{fmt.Sprintf("%s.part-%d", clean(f.Path), e.Offset), w.reader(c, e.Offset, e.Size), e.Size})
 		sum += e.Size
 	}
-	w.say(f.Path, fmt.Sprintf("not whole: %d of %d bytes are in memory", sum, c.Size))
+	if !c.Whole() {
+		w.say(f.Path, fmt.Sprintf("not whole: %d of %d bytes are in memory", sum, c.Size))
+	}
 	return all
+}
+
+// maxHole is how much of a file may be holes: more are not written out, for a file can be nothing but a size.
+const maxHole = 1 << 30
+
+// hollow reports whether more of a file is holes than are written out, and tells that.
+func (w *work) hollow(f *pagecache.File, c *pagecache.Content) bool {
+	holes := c.Size
+	for _, e := range c.Cached() {
+		holes -= e.Size
+	}
+	if holes <= maxHole {
+		return false
+	}
+	w.say(f.Path, fmt.Sprintf("%d bytes of %d are holes: the parts between them are taken alone", holes, c.Size))
+	return true
+}
+
+// reader reads a part of a file until the command is interrupted.
+func (w *work) reader(c *pagecache.Content, off, size int64) io.Reader {
+	return &interruptible{w, io.NewSectionReader(c, off, size)}
+}
+
+type interruptible struct {
+	w *work
+	r io.Reader
+}
+
+func (i *interruptible) Read(p []byte) (int, error) {
+	if err := i.w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.r.Read(p)
 }
 
 // A listing prints a line for each file.
@@ -86,10 +121,14 @@ func digest(w *work, f *pagecache.File) string {
 		for _, e := range c.Cached() {
 			sum += e.Size
 		}
+		w.lost = true
 		return fmt.Sprintf("not whole: %d bytes are in memory", sum)
 	}
+	if w.hollow(f, c) {
+		return "mostly holes"
+	}
 	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(c, 0, c.Size)); err != nil {
+	if _, err := io.Copy(h, w.reader(c, 0, c.Size)); err != nil {
 		w.say(f.Path, err.Error())
 		return "lost"
 	}

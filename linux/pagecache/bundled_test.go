@@ -255,3 +255,16 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// A page whose number no file has is a loss, and reading what is before it ends.
+func TestPagesBeyond(t *testing.T) {
+	n := nodes.Bundled(t)
+	c := &Content{Size: 1 << 40, s: n.set, holes: true, swapped: []run{{first: 5, pages: 1}, {first: maxIndex - 1, pages: 1}}}
+	b := make([]byte, 8<<12)
+	if k, err := c.ReadAt(b, 1); k != 5<<12-1 || !errors.Is(err, ErrNotCached) {
+		t.Errorf("%d bytes, %v", k, err)
+	}
+	if k, err := c.ReadAt(b, 6<<12); k != len(b) || err != nil {
+		t.Errorf("%d bytes, %v", k, err)
+	}
+}

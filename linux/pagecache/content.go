@@ -53,7 +53,7 @@ func (s *Set) Content(n *Inode) (*Content, error) {
 		if n.IsLink() {
 			size = n.over.Size
 		}
-		c, err := s.content(n.over)
+		c, err := s.Content(n.over) // which may be of another overlay
 		if err == nil {
 			c.Size = size
 		}
@@ -81,6 +81,9 @@ func (s *Set) content(n *Inode) (*Content, error) {
 	return c, nil
 }
 
+// maxIndex is above the number of every page: the largest file has 2^63-1 bytes.
+const maxIndex = 1 << 51
+
 // maxRuns bounds the pieces of one file.
 const maxRuns = 4 << 20
 
@@ -93,6 +96,8 @@ func (c *Content) find(n *Inode) {
 		switch {
 		case err != nil:
 			c.lose(object, n.mapping, err)
+		case e.Last >= maxIndex:
+			c.lose(object, n.mapping, corrupt("page %d", e.Last))
 		case e.Kind == kstruct.ValueEntry && c.holes:
 			// The swap entry of tmpfs; elsewhere it is the shadow of what was evicted.
 			c.swapped = append(c.swapped, run{first: e.First, pages: e.Last - e.First + 1})
@@ -175,7 +180,7 @@ func (c *Content) Cached() []Extent { return extents(c.runs, c.Size) }
 // Swapped returns the parts that are in the swap area.
 func (c *Content) Swapped() []Extent { return extents(c.swapped, c.Size) }
 
-// Missing returns the parts that can't be read: they are on the disk or in the swap area only. A page that the image has not captured
+// Missing returns the parts that can't be read: they are on the disk or in the swap area; of tmpfs, also where the swap cache has them. A page that the image has not captured
 // is not among them; reading it is an error.
 func (c *Content) Missing() []Extent {
 	if c.holes {
@@ -220,15 +225,21 @@ func (c *Content) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// readSome reads what is of one run or hole.
-func (c *Content) readSome(p []byte, off int64) (int, error) {
-	page := uint64(off) / vmem.PageSize
-	i, _ := slices.BinarySearchFunc(c.runs, page, func(r run, page uint64) int {
+// runAt returns the index of the run that has a page, or else of the next.
+func runAt(runs []run, page uint64) int {
+	i, _ := slices.BinarySearchFunc(runs, page, func(r run, page uint64) int {
 		if r.end() <= page {
 			return -1
 		}
 		return 1
 	})
+	return i
+}
+
+// readSome reads what is of one run or hole.
+func (c *Content) readSome(p []byte, off int64) (int, error) {
+	page := uint64(off) / vmem.PageSize
+	i := runAt(c.runs, page)
 	if i < len(c.runs) && c.runs[i].first <= page {
 		r := c.runs[i]
 		skip := uint64(off) - r.first*vmem.PageSize
@@ -245,13 +256,12 @@ func (c *Content) readSome(p []byte, off int64) (int, error) {
 	if !c.holes {
 		return 0, fmt.Errorf("%w: %d bytes at offset %d", ErrNotCached, len(p), off)
 	}
-	for _, r := range c.swapped {
-		switch {
-		case r.first <= page && page < r.end():
+	if i := runAt(c.swapped, page); i < len(c.swapped) {
+		r := c.swapped[i]
+		if r.first <= page {
 			return 0, fmt.Errorf("%w: page %d is in the swap area", ErrNotCached, page)
-		case r.first > page:
-			p = p[:min(int64(len(p)), int64(r.first*vmem.PageSize)-off)]
 		}
+		p = p[:min(int64(len(p)), int64(r.first*vmem.PageSize)-off)]
 	}
 	clear(p)
 	return len(p), nil

@@ -75,7 +75,7 @@ func (s *Set) plainInode(addr vmem.VirtAddr) (*Inode, error) {
 	if err := s.v.inode.Read(s.mem, addr, &v); err != nil {
 		return nil, err
 	}
-	super := s.superAt[v.Super]
+	super := s.superOf(v.Super)
 	if super == nil {
 		return nil, corrupt("inode %v of super_block %v", addr, v.Super)
 	}

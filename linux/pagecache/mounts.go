@@ -64,11 +64,7 @@ func (s *Set) addMount(m *tree, addr vmem.VirtAddr) *mounted {
 	}
 	v, err := s.v.mount.Load(s.mem, addr)
 	if err == nil {
-		s.mu.Lock()
-		if s.superAt[v.Super] == nil {
-			_, err = s.addSuper(v.Super)
-		}
-		s.mu.Unlock()
+		_, err = s.addSuper(v.Super)
 	}
 	if err != nil {
 		m.gaps = append(m.gaps, gap("mounts", addr, err))

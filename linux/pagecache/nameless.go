@@ -50,7 +50,7 @@ func (s *Set) Nameless(ctx context.Context) ([]*Nameless, []vmem.Gap) {
 		}
 		h.task(t)
 	}
-	for _, f := range s.supers {
+	for _, f := range s.Supers() {
 		if pseudoTypes[f.FSType] {
 			continue
 		}
@@ -132,7 +132,7 @@ func (h *hoard) hold(object string, mount, dentry vmem.VirtAddr, by Holder) {
 		h.lose(object, dentry, err)
 		return
 	}
-	f := h.superAt[d.Super]
+	f := h.superOf(d.Super)
 	if f == nil || pseudoTypes[f.FSType] || d.Inode == 0 {
 		return
 	}

@@ -39,7 +39,7 @@ type overlayViews struct {
 // bindOverlay binds the types of overlayfs: those of its module, or of the kernel.
 func (s *Set) bindOverlay() *overlayViews {
 	used := false
-	for _, f := range s.supers {
+	for _, f := range s.Supers() {
 		used = used || f.FSType == "overlay"
 	}
 	if !used {
@@ -124,8 +124,8 @@ func (s *Set) throughOverlay(n *Inode, overlays int) error {
 		if data != nil {
 			n.Blocks = data.Blocks
 		}
-	} else if upper == nil && data != nil {
-		n.over = data
+	} else if upper == nil && n.IsRegular() {
+		n.over = data // nil where the file below has attributes alone, and the data was not looked up yet
 	}
 	return nil
 }
@@ -159,11 +159,11 @@ func (s *Set) lower(o *ovlInode, n *Inode, overlays int) (lower, data *Inode, er
 	case v.ovl.Has("LowerPath"):
 		lower, err = s.inodeUnder(o.LowerPath, overlays)
 	case o.Lower != 0:
-		lower, err = s.plainInode(o.Lower)
+		lower, err = s.inodeBelow(o.Lower, overlays)
 	}
 	data = lower
 	if err == nil && n.IsRegular() && o.LowerData != 0 {
-		data, err = s.plainInode(o.LowerData)
+		data, err = s.inodeBelow(o.LowerData, overlays)
 	}
 	return lower, data, err
 }
@@ -261,7 +261,7 @@ func (s *Set) Layers(f *Super) ([]Layer, error) {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, Layer{Upper: i == 0, Path: path, Super: s.superAt[m.Super]})
+		all = append(all, Layer{Upper: i == 0, Path: path, Super: s.superOf(m.Super)})
 	}
 	return all, nil
 }

@@ -32,10 +32,12 @@ type Set struct {
 	v       *views
 	pages   *linux.Pages
 	opts    Options
-	supers  []*Super
-	superAt map[vmem.VirtAddr]*Super
 	overlay *overlayViews
 	gaps    []vmem.Gap
+
+	superMu sync.RWMutex // guards supers and superAt: a mount can lead to one that the kernel's list lacks
+	supers  []*Super
+	superAt map[vmem.VirtAddr]*Super
 
 	mu    sync.Mutex                  // guards all below
 	trees map[uint32]*tree            // of mount namespaces by number

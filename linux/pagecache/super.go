@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
@@ -91,7 +92,7 @@ func (s *Set) findSupers(ctx context.Context) {
 
 // addSuper returns the file system at addr, which is read if it is not known.
 func (s *Set) addSuper(addr vmem.VirtAddr) (*Super, error) {
-	if f, ok := s.superAt[addr]; ok {
+	if f := s.superOf(addr); f != nil {
 		return f, nil
 	}
 	v, err := s.v.super.Load(s.mem, addr)
@@ -108,13 +109,29 @@ func (s *Set) addSuper(addr vmem.VirtAddr) (*Super, error) {
 	}
 	id, _, _ := bytes.Cut(v.ID[:], []byte{0})
 	f.Name = string(id)
+	s.superMu.Lock()
+	defer s.superMu.Unlock()
+	if known := s.superAt[addr]; known != nil {
+		return known, nil
+	}
 	s.superAt[addr] = f
 	s.supers = append(s.supers, f)
 	return f, nil
 }
 
+// superOf returns the file system at an address, nil for one that is not known.
+func (s *Set) superOf(addr vmem.VirtAddr) *Super {
+	s.superMu.RLock()
+	defer s.superMu.RUnlock()
+	return s.superAt[addr]
+}
+
 // Supers returns the file systems of the kernel, mounted or not, in the order of its list.
-func (s *Set) Supers() []*Super { return s.supers }
+func (s *Set) Supers() []*Super {
+	s.superMu.RLock()
+	defer s.superMu.RUnlock()
+	return slices.Clone(s.supers)
+}
 
 // Inodes yields the inodes of a file system that are in memory, those without a name too: what is in
 // s_inodes of super_block. Sockets, pipes, namespaces and the like are in no such list. Errors are [vmem.Gap] and do not

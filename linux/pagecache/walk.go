@@ -63,6 +63,10 @@ func (w *walker) file(file *File) bool {
 	w.way[file.place] = true
 	defer delete(w.way, file.place)
 	all, gaps := w.f.List(w.ctx, file)
+	if err := w.ctx.Err(); err != nil { // what is there of the directory is not all
+		w.yield(nil, err)
+		return false
+	}
 	for _, g := range gaps {
 		if !w.yield(nil, g) {
 			return false
