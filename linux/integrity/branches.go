@@ -105,6 +105,9 @@ func (v *branchViews) jumpsOf(r *reader) func(vmem.VirtAddr) (vmem.VirtAddr, uin
 // eachSite visits the entries of a table that the kernel and each module have.
 func (r *reader) eachSite(section string, size uint64, inModule func(m vmem.VirtAddr) (vmem.VirtAddr, uint64, error), visit func(vmem.VirtAddr) error) {
 	visitAll := func(name string, start vmem.VirtAddr, n uint64) {
+		if n > maxSites {
+			r.lost(name, start, fmt.Errorf("%w: %d of them", kstruct.ErrTooMany, n))
+		}
 		for i := range min(n, maxSites) {
 			if err := visit(start + vmem.VirtAddr(i*size)); err != nil {
 				r.lost(name, start+vmem.VirtAddr(i*size), err)

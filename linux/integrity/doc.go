@@ -29,5 +29,6 @@
 //
 // Where the processor enters the kernel for a system call is in its registers (MSR_LSTAR and others), which images of memory do not
 // have. Handlers of FRED, and what fprobes call since 6.14, are not told; nor are chains of notifiers and timers that
-// are part of what is allocated and that no list leads to, nor pointers that a structure has as void.
+// are part of what is allocated and that no list leads to, nor pointers that a structure has as void; nor terminals of pty, work of
+// kthread_worker, and work of queues that run as softirqs (WQ_BH).
 package integrity

@@ -72,17 +72,7 @@ func readKthreads(r *reader) {
 		return
 	}
 	pools := map[vmem.VirtAddr]bool{}
-	tasks := r.tasks
-	if tasks == nil {
-		for t, err := range r.k.Processes(r.ctx) {
-			if err != nil {
-				r.lost("kernel threads", 0, err)
-				continue
-			}
-			tasks = append(tasks, t)
-		}
-	}
-	for _, t := range tasks {
+	for _, t := range r.allTasks("kernel threads") {
 		if t.KernelThread && !r.kthread(&v, t, pools) {
 			return
 		}
@@ -94,6 +84,22 @@ func readKthreads(r *reader) {
 		}
 	}
 	r.inactiveWorks(&v)
+}
+
+// allTasks returns the processes that were given, or else all there are.
+func (r *reader) allTasks(object string) []*linux.Task {
+	if r.tasks != nil {
+		return r.tasks
+	}
+	var tasks []*linux.Task
+	for t, err := range r.k.Processes(r.ctx) {
+		if err != nil {
+			r.lost(object, 0, err)
+			continue
+		}
+		tasks = append(tasks, t)
+	}
+	return tasks
 }
 
 // kthread yields the function of a kernel thread, and of a worker what it does. It adds the worker's pool to pools.

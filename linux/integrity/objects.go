@@ -1,6 +1,7 @@
 package integrity
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -109,6 +110,7 @@ func (x *registryReader) read(head vmem.VirtAddr) {
 	if e, ok := x.symbols.Extent(head); ok && x.known && x.count > 0 {
 		count = min(count, e.Size/x.size()) // kernels differ
 	}
+	proven := x.lastProven(head, count)
 	for i := range count {
 		at := head + vmem.VirtAddr(i*x.size())
 		place := ""
@@ -123,14 +125,30 @@ func (x *registryReader) read(head vmem.VirtAddr) {
 				x.lost(x.variable, at, err)
 				continue
 			}
-			if x.form != pointers || x.known || x.proves(object) {
+			if x.form != pointers || x.known || i <= proven && plausible(object) {
 				x.object(place, object)
 			}
 		}
 	}
 }
 
-// objects yields the objects of one head.
+// lastProven returns the place of the last object of an array whose size no symbol says: what is between such objects is told, whatever
+// it calls, and what is behind them is of something else.
+func (x *registryReader) lastProven(head vmem.VirtAddr, count uint64) (last uint64) {
+	if x.form != pointers || x.known {
+		return 0
+	}
+	for i := range count {
+		for object, err := range x.each(head + vmem.VirtAddr(i*x.size())) {
+			if err == nil && x.proves(object) {
+				last = i
+			}
+		}
+	}
+	return last
+}
+
+// each yields the objects of one head.
 func (x *registryReader) each(head vmem.VirtAddr) iter.Seq2[vmem.VirtAddr, error] {
 	return func(yield func(vmem.VirtAddr, error) bool) {
 		w := x.walk(x.variable)
@@ -198,7 +216,12 @@ func (x *registryReader) homeOf(o kstruct.Value) string {
 	if err != nil {
 		return ""
 	}
-	if at == 0 {
+	if at == 0 { // of what is part of the kernel, and of a module that does not say so
+		if typ, err := o.At("s_type").Pointer(); err == nil {
+			if m := x.modules.At(typ); m != nil {
+				return m.Name
+			}
+		}
 		return theKernel
 	}
 	for _, m := range x.modules.Modules() {
@@ -232,6 +255,13 @@ func (x *registryReader) labelOf(o kstruct.Value) string {
 func (r *reader) follows(table, entry string, o kstruct.Value, paths []string) {
 	for _, path := range paths {
 		p := o.At(path)
+		if err := p.Err(); err != nil {
+			_, none := errors.AsType[*isf.LookupError](err)
+			if !none && !errors.Is(err, kstruct.ErrNull) && !r.lost(table+" "+entry+" "+path, o.Addr(), err) {
+				return
+			}
+			continue
+		}
 		t := p.Type()
 		if t == nil || t.Kind != isf.KindPointer || t.Elem == nil {
 			continue // this kernel has none

@@ -53,10 +53,13 @@ func readPerfHandlers(r *reader) {
 		return
 	}
 	contexts := max(v.contexts.Size()/8, 1)
-	for _, t := range r.tasks {
+	for _, t := range r.allTasks("events of perf") {
 		for thread, err := range t.Threads(r.ctx) {
 			if err != nil {
-				continue // the tasks tell it
+				if r.tasks == nil { // else who gave them tells it
+					r.lost("events of perf", t.Addr, err)
+				}
+				continue
 			}
 			for i := range contexts {
 				ctx, err := r.k.Space().Uint64(v.contexts.Of(thread.Addr) + vmem.VirtAddr(8*i))

@@ -1,6 +1,7 @@
 package integrity
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/nodelens/nodelens/kstruct"
@@ -93,7 +94,13 @@ const maxTTYs = 4096
 func readTTYs(r *reader, entry string, driver kstruct.Value) {
 	num, err := driver.At("num").Uint()
 	ttys, err2 := driver.At("ttys").Pointer()
-	if err == nil && err2 == nil && ttys == 0 { // those of pty are elsewhere
+	if err = cmp.Or(err, err2); err == nil && ttys == 0 { // those of pty are elsewhere
+		return
+	}
+	if err == nil && num > maxTTYs {
+		err = fmt.Errorf("%w: %d terminals", kstruct.ErrTooMany, num)
+	}
+	if err != nil && !r.lost("tty "+entry, driver.Addr(), err) {
 		return
 	}
 	for i := range min(num, maxTTYs) {

@@ -15,6 +15,7 @@ type single struct {
 	count     uint64   // of the array, at most
 	functions []string // that use it; none where what they use can't be told apart
 	needs     string   // a function without which the kernel has no such variable
+	anyone    bool     // modules may set it, such as ipmi_poweroff
 	once      []string // members of the structure that are called while the kernel starts, and never again: their code is freed
 }
 
@@ -25,7 +26,7 @@ var singles = [...]single{
 	{table: "power", variable: "machine_ops", typ: "machine_ops", functions: []string{"machine_restart"}},
 	{table: "power", variable: "smp_ops", typ: "smp_ops",
 		once: []string{"smp_prepare_boot_cpu", "smp_prepare_cpus", "smp_cpus_done"}},
-	{table: "power", variable: "pm_power_off", count: 1},
+	{table: "power", variable: "pm_power_off", count: 1, anyone: true},
 }
 
 // readSingles yields what these variables call.
@@ -89,7 +90,14 @@ func (r *reader) single(s *single, at vmem.VirtAddr) bool {
 		if s.count > 1 {
 			entry = fmt.Sprintf("%s %d", s.variable, i)
 		}
-		if target != 0 && !r.call(s.table, entry, place, at, vmem.VirtAddr(target)) {
+		if target == 0 {
+			continue
+		}
+		h := r.owned(s.table, entry, place, at, vmem.VirtAddr(target))
+		if s.anyone {
+			h = r.Hook(s.table, entry, place, vmem.VirtAddr(target))
+		}
+		if !r.found(h) {
 			return false
 		}
 	}

@@ -109,13 +109,14 @@ func (r *reader) slots(typ string) []slot {
 }
 
 // structure yields the functions of a structure. Many objects share theirs: a structure is told once, under
-// the first that has it.
+// the first that has it, and again only what does not belong to another.
 func (r *reader) structure(table, entry, typ string, at vmem.VirtAddr) bool {
-	if r.told[at] {
+	again := r.told[at]
+	if again && r.home == "" {
 		return !r.over
 	}
 	if r.told == nil {
-		r.told = map[vmem.VirtAddr]bool{}
+		r.told, r.doubted = map[vmem.VirtAddr]bool{}, map[vmem.VirtAddr]bool{}
 	}
 	r.told[at] = true
 	for _, s := range r.slots(typ) {
@@ -125,7 +126,11 @@ func (r *reader) structure(table, entry, typ string, at vmem.VirtAddr) bool {
 		case err != nil:
 			return r.lost(table+" "+entry, place, err)
 		case target != 0:
-			r.call(table, strings.TrimSpace(entry+" "+s.name), place, at, vmem.VirtAddr(target))
+			h := r.owned(table, strings.TrimSpace(entry+" "+s.name), place, at, vmem.VirtAddr(target))
+			if !again || h.Suspect && !r.doubted[place] { // where it was told, it may have belonged
+				r.doubted[place] = r.doubted[place] || h.Suspect
+				r.found(h)
+			}
 		}
 		if r.over {
 			return false
@@ -153,11 +158,24 @@ func (r *reader) owned(table, entry string, at, structure, target vmem.VirtAddr)
 	} else if plausible(structure) && structure < x86.StartKernelMap {
 		home = "" // of the heap
 	}
-	if r.home != "" && !h.Suspect && h.Verdict.Kind != Kernel && h.Verdict.Name != r.home {
+	if r.home != "" && !h.Suspect && h.Verdict.Kind != Kernel && !r.related(h.Verdict.Name, r.home) {
 		h.suspect("it is of %s, and this is not", r.home)
 	}
 	if !h.Suspect && h.Verdict.Kind != Kernel && home != "" && home != h.Verdict.Name && !slices.Contains(uses, h.Verdict.Name) {
 		h.suspect("the structure is of %s, and this is not", home)
 	}
 	return h
+}
+
+// related reports whether two modules are one, or one uses the other: parts of a driver are in several, such as nfs and nfsv4.
+func (r *reader) related(a, b string) bool {
+	if a == b {
+		return true
+	}
+	for _, m := range r.modules.Modules() {
+		if m.Name == a && slices.Contains(m.Uses, b) || m.Name == b && slices.Contains(m.Uses, a) {
+			return true
+		}
+	}
+	return false
 }

@@ -41,9 +41,10 @@ type reader struct {
 	yield func(Hook, error) bool
 	over  bool // nothing more is to be yielded
 
-	types map[string][]slot      // pointers to functions, by the type that has them
-	home  string                 // whose code alone is to be called, as far as that is known
-	told  map[vmem.VirtAddr]bool // structures of functions that were yielded
+	types   map[string][]slot      // pointers to functions, by the type that has them
+	doubted map[vmem.VirtAddr]bool // of pointers in these, those that were told to be suspect
+	home    string                 // whose code alone is to be called, as far as that is known
+	told    map[vmem.VirtAddr]bool // structures of functions that were yielded
 }
 
 // found yields a hook, and reports whether to go on.

@@ -50,6 +50,7 @@ type Symbolizer struct {
 	end    uint64  // of the kernel's image, behind which are symbols that mark places
 	data   bool    // the symbols have those of data
 	areas  []owned // by address
+	freed  []owned // likewise, where nothing else is by now
 	gaps   []vmem.Gap
 }
 
@@ -116,17 +117,19 @@ func (z *Symbolizer) addModules(s *Set) {
 // addFreed adds the functions of modules that were freed, where nothing else is by now.
 func (z *Symbolizer) addFreed(ctx context.Context, s *Set) {
 	freed, _ := s.Freed(ctx) // that they are not known is told by who asks for them
-	for m, functions := range freed {
-		for _, f := range functions {
-			if s.At(f.Addr) == nil {
-				z.areas = append(z.areas, owned{
-					area:  vmem.Range[vmem.VirtAddr]{Start: f.Addr, Size: max(f.Size, 1)},
-					owner: m.Name, symbols: []entry{{uint64(f.Addr), f.Name}},
-				})
-			}
+	for _, m := range s.modules {
+		for _, f := range freed[m] {
+			z.freed = append(z.freed, owned{
+				area:  vmem.Range[vmem.VirtAddr]{Start: f.Addr, Size: min(max(f.Size, 1), maxFreedSize)},
+				owner: m.Name, symbols: []entry{{uint64(f.Addr), f.Name}},
+			})
 		}
 	}
+	slices.SortStableFunc(z.freed, func(a, b owned) int { return cmp.Compare(a.area.Start, b.area.Start) })
 }
+
+// maxFreedSize is how long a function is that initialised a module, in bytes, at most.
+const maxFreedSize = 1 << 20
 
 // linkedText is where _text is linked on x86-64, if no symbol says it.
 const linkedText = x86.StartKernelMap + 0x1000000
@@ -193,19 +196,29 @@ func (z *Symbolizer) Resolve(a vmem.VirtAddr) (l Location, ok bool) {
 	if l, ok = z.inKernel(uint64(a)); ok {
 		return l, true
 	}
-	i, found := slices.BinarySearchFunc(z.areas, a, func(o owned, a vmem.VirtAddr) int { return cmp.Compare(o.area.Start, a) })
-	if !found {
-		i--
+	o := areaOf(z.areas, a)
+	if o == nil {
+		if o = areaOf(z.freed, a); o == nil {
+			return Location{}, false
+		}
 	}
-	if i < 0 || !z.areas[i].area.Contains(a) {
-		return Location{}, false
-	}
-	o := &z.areas[i]
 	l = Location{Owner: o.owner, Offset: uint64(a - o.area.Start)}
 	if e := before(o.symbols, uint64(a)); e != nil && e.addr >= uint64(o.area.Start) {
 		l.Symbol, l.Offset = e.name, uint64(a)-e.addr
 	}
 	return l, true
+}
+
+// areaOf returns the area that an address is in, nil where there is none.
+func areaOf(areas []owned, a vmem.VirtAddr) *owned {
+	i, found := slices.BinarySearchFunc(areas, a, func(o owned, a vmem.VirtAddr) int { return cmp.Compare(o.area.Start, a) })
+	if !found {
+		i--
+	}
+	if i < 0 || !areas[i].area.Contains(a) {
+		return nil
+	}
+	return &areas[i]
 }
 
 // Describe returns what Resolve finds as text, and the address in hexadecimal where it finds
