@@ -109,7 +109,7 @@ func (r *Reader) userRegs(stack vmem.VirtAddr) (userRegs, error) {
 				if first == nil {
 					first = cause(err, r.views.regsErr)
 				}
-			case (s.CS&0xffff == userCS || s.CS&0xffff == userCS32) && s.SS&0xffff == userSS && s.RIP < 1<<56:
+			case (s.CS&0xffff == userCS || s.CS&0xffff == userCS32) && s.SS&0xffff == userSS:
 				return s, nil
 			}
 		}

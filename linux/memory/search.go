@@ -145,8 +145,10 @@ func (s *searcher) run(t *linux.Task, mm *linux.MM, v *linux.VMA, area vmem.Rang
 		data := s.buf[:have+n]
 		last := err != nil || done+uint64(want) >= area.Size
 		s.match(t, v, at-vmem.VirtAddr(have), data, have, last)
-		if err != nil {
-			return
+		if err != nil { // what is behind the page that can't be read is searched anew
+			done = (done + uint64(n) + vmem.PageSize) &^ (vmem.PageSize - 1)
+			have = 0
+			continue
 		}
 		done += uint64(want)
 		have = min(s.overlap, len(data))

@@ -5,12 +5,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/internal/x86code"
 	"github.com/nodelens/nodelens/vmem"
@@ -62,8 +64,12 @@ var compilers = []string{"libjvm.so", "node", "libnode.so", "libv8", "libmozjs",
 // dataBytes is how many bytes of a finding are told.
 const dataBytes = 64
 
-// maxFindings bounds the findings of one process.
-const maxFindings = 256
+// maxFindings bounds the findings of one kind of one process, so that many of one hide no other, and maxPages the pages whose beginnings are
+// looked at.
+const (
+	maxFindings = 256
+	maxPages    = 1 << 24
+)
 
 // Suspicious looks for what is suspicious in the memory of a task's process. Just-in-time compilers are known by what is mapped: what they make is Low. The error is
 // that of [Reader.Segments]; gaps say what could not be looked at.
@@ -76,45 +82,72 @@ func (r *Reader) Suspicious(ctx context.Context, t *linux.Task) (findings []Find
 	if err != nil {
 		return nil, gaps, err
 	}
-	s := &suspector{Reader: r, task: t, mm: mm, compiler: compilerIn(segments), gaps: gaps}
+	s := &suspector{Reader: r, ctx: ctx, task: t, mm: mm, compiler: compilerIn(segments), gaps: gaps, partial: len(gaps) > 0, counts: map[Kind]int{}}
 	s.program()
 	for i := range segments {
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		if len(s.found) > maxFindings {
-			break
-		}
 		s.segment(&segments[i])
 	}
 	s.threads(ctx, segments)
+	for _, kind := range slices.Sorted(maps.Keys(s.counts)) {
+		if more := s.counts[kind] - maxFindings; more > 0 {
+			s.gaps = append(s.gaps, vmem.NewGap("suspicious memory of "+t.String(), vmem.Place{}, fmt.Errorf("%w: %d more of the kind %s", kstruct.ErrTooMany, more, kind)))
+		}
+	}
+	if s.pages > maxPages {
+		s.gaps = append(s.gaps, vmem.NewGap("ELF headers in memory of "+t.String(), vmem.Place{}, fmt.Errorf("%w: more than %d pages", kstruct.ErrTooLong, maxPages)))
+	}
 	return s.found, s.gaps, ctx.Err()
 }
 
 // A suspector looks at one process.
 type suspector struct {
 	*Reader
+	ctx      context.Context //nolint:containedctx // it lives as long as one call
 	task     *linux.Task
 	mm       *linux.MM
 	compiler string // what of it makes code; empty for none
 	found    []Finding
 	gaps     []vmem.Gap
+	partial  bool         // mappings were lost
+	counts   map[Kind]int // of all findings, whether they are told or not
+	pages    int          // whose beginnings were looked at
+}
+
+// tell adds a finding, as far as those of its kind are told.
+func (s *suspector) tell(f *Finding) {
+	if s.counts[f.Kind]++; s.counts[f.Kind] <= maxFindings {
+		s.found = append(s.found, *f)
+	}
 }
 
 // compilerIn returns the just-in-time compiler that a process has mapped.
 func compilerIn(segments []Segment) string {
 	for i := range segments {
-		if segments[i].Flags&linux.VMExec == 0 {
+		if segments[i].Flags&linux.VMExec == 0 || memfd(segments[i].Path) || gone(segments[i].Path) {
 			continue
 		}
-		name := path.Base(segments[i].Path)
-		for _, c := range compilers {
-			if strings.HasPrefix(name, c) {
-				return segments[i].Path
-			}
+		if isCompiler(path.Base(segments[i].Path)) {
+			return segments[i].Path
 		}
 	}
 	return ""
+}
+
+// isCompiler reports whether a name is one of compilers, with a version or a suffix behind it at most.
+func isCompiler(name string) bool {
+	return slices.ContainsFunc(compilers, func(c string) bool {
+		rest, ok := strings.CutPrefix(name, c)
+		return ok && (rest == "" || strings.HasSuffix(c, "-") || strings.ContainsAny(rest[:1], ".-0123456789"))
+	})
+}
+
+// doubleMapped reports whether a mapping is of the memory that .NET has twice, to write code by one and run it by the other.
+func (s *suspector) doubleMapped(name string) bool {
+	base := path.Base(s.compiler)
+	return strings.HasPrefix(name, "/memfd:doublemapper") && (strings.HasPrefix(base, "libcoreclr.so") || strings.HasPrefix(base, "dotnet"))
 }
 
 // program looks at the program itself.
@@ -126,9 +159,9 @@ func (s *suspector) program() {
 			s.gaps = append(s.gaps, vmem.NewGap("program of "+s.task.String(), vmem.Place{}, err))
 		}
 	case memfd(exe):
-		s.found = append(s.found, Finding{Kind: GoneProgram, Level: High, Why: "the program is a file that was only ever in memory", PID: s.task.PID, Path: exe})
+		s.tell(&Finding{Kind: GoneProgram, Level: High, Why: "the program is a file that was only ever in memory", PID: s.task.PID, Path: exe})
 	case gone(exe):
-		s.found = append(s.found, Finding{Kind: GoneProgram, Level: Medium, Why: "the program's file was deleted", PID: s.task.PID, Path: exe})
+		s.tell(&Finding{Kind: GoneProgram, Level: Medium, Why: "the program's file was deleted", PID: s.task.PID, Path: exe})
 	}
 }
 
@@ -149,8 +182,10 @@ func (s *suspector) segment(g *Segment) {
 		s.add(g, WritableCode, s.level(High), s.because("it can be written and executed"), g.Range, 0)
 	case anonymous(g):
 		s.add(g, AnonymousCode, s.level(High), s.because("it can be executed and is of no file"), g.Range, 0)
+	case s.doubleMapped(g.Path):
+		s.add(g, GoneCode, Low, s.because("it can be executed, and its file was only ever in memory"), g.Range, 0)
 	case memfd(g.Path):
-		s.add(g, GoneCode, s.level(High), s.because("it can be executed, and its file was only ever in memory"), g.Range, 0)
+		s.add(g, GoneCode, High, "it can be executed, and its file was only ever in memory", g.Range, 0)
 	case gone(g.Path):
 		s.add(g, GoneCode, Medium, "it can be executed, and its file was deleted", g.Range, 0)
 	}
@@ -193,6 +228,9 @@ func (s *suspector) headers(g *Segment) {
 			continue
 		}
 		for at := uint64(0); at < run.Range.Size; at += vmem.PageSize {
+			if s.pages++; s.pages > maxPages || s.pages%4096 == 0 && s.ctx.Err() != nil {
+				return
+			}
 			b, err := s.mm.Space().View(run.Range.Start+vmem.VirtAddr(at), 20)
 			if err != nil || len(b) < 20 || string(b[:4]) != "\x7fELF" || b[4] != 2 || b[5] != 1 || b[6] != 1 || b[16] < 1 || b[16] > 4 {
 				continue
@@ -211,7 +249,8 @@ func (s *suspector) headers(g *Segment) {
 func (s *suspector) threads(ctx context.Context, segments []Segment) {
 	for t, err := range s.task.Threads(ctx) {
 		if err != nil {
-			continue // package linux tells it with the process
+			s.gaps = append(s.gaps, vmem.NewGap("threads of "+s.task.String(), vmem.Place{}, err))
+			continue
 		}
 		regs, err := s.Registers(t)
 		if errors.Is(err, linux.ErrNone) {
@@ -225,8 +264,10 @@ func (s *suspector) threads(ctx context.Context, segments []Segment) {
 		i := slices.IndexFunc(segments, func(g Segment) bool { return g.Range.Contains(rip) })
 		switch {
 		case i < 0 && vsyscall.Contains(rip):
+		case i < 0 && s.partial: // it may well be where a mapping was lost
+			s.gaps = append(s.gaps, vmem.NewGap("code of "+t.String(), vmem.UserPlace(rip, t.PID), fmt.Errorf("%w: no mapping that is left has it", kstruct.ErrCorrupt)))
 		case i < 0:
-			s.found = append(s.found, Finding{Kind: StrayThread, Level: High, Why: "the thread executes where nothing is mapped", PID: s.task.PID, TID: t.PID, Address: rip})
+			s.tell(&Finding{Kind: StrayThread, Level: High, Why: "the thread executes where nothing is mapped", PID: s.task.PID, TID: t.PID, Address: rip})
 		case anonymous(&segments[i]):
 			page := vmem.Range[vmem.VirtAddr]{Start: rip, Size: vmem.PageSize}
 			s.add(&segments[i], StrayThread, s.level(High), s.because("the thread executes memory of no file"), page, t.PID)
@@ -239,6 +280,10 @@ var vsyscall = vmem.Range[vmem.VirtAddr]{Start: 0xffffffffff600000, Size: vmem.P
 
 // add adds a finding, with what is there.
 func (s *suspector) add(g *Segment, kind Kind, level Level, why string, area vmem.Range[vmem.VirtAddr], tid int32) {
+	if s.counts[kind] >= maxFindings {
+		s.counts[kind]++
+		return
+	}
 	f := Finding{Kind: kind, Level: level, Why: why, PID: s.task.PID, TID: tid, Address: area.Start, Size: area.Size, Flags: g.Flags.String(), Path: g.Path}
 	at, data := s.content(g, area, tid != 0)
 	if len(data) > 0 {
@@ -247,7 +292,7 @@ func (s *suspector) add(g *Segment, kind Kind, level Level, why string, area vme
 			f.Code = disassemble(data, at)
 		}
 	}
-	s.found = append(s.found, f)
+	s.tell(&f)
 }
 
 // content returns the first bytes of a part of a mapping that are there and not zero, or those at its start.
