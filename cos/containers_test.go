@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/linux/process"
 )
 
 // createdPod is what the lab's loader made of a pod.
@@ -142,11 +143,16 @@ func checkStatus(t *testing.T, truth string, c *ContainerDetail) {
 		got  []string
 	}{{"CapBnd", c.Actual.Capabilities.Bounding}, {"CapEff", c.Actual.Capabilities.Effective}, {"CapPrm", c.Actual.Capabilities.Permitted},
 		{"CapInh", c.Actual.Capabilities.Inheritable}, {"CapAmb", c.Actual.Capabilities.Ambient}} {
-		bits := uint64(0)
-		for _, name := range set.got {
-			bits |= 1 << slices.Index(capabilityNames, strings.TrimPrefix(name, "CAP_"))
+		var bits process.Capabilities
+		if text, err := json.Marshal(set.got); err != nil || set.got != nil && json.Unmarshal(text, &bits) != nil {
+			t.Fatalf("%s: %v", text, err)
 		}
-		if got := fmt.Sprintf("%016x", bits); got != status[set.line] {
+		for name, n := range map[string]int{"CAP_CHOWN": 0, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21, "CAP_CHECKPOINT_RESTORE": 40} { // capabilities(7)
+			if slices.Contains(set.got, name) != bits.Has(n) {
+				t.Errorf("%s: %s is not the %dth of %v", c.Name, name, n, set.got)
+			}
+		}
+		if got := bits.String(); got != status[set.line] {
 			t.Errorf("%s: %s is %s, want %s", c.Name, set.line, got, status[set.line])
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/process"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -21,26 +22,9 @@ type Posture struct {
 	HostNamespaces  []string        `json:"hostNamespaces"` // those that it shares with process 1 of the node
 }
 
-// capabilityNames are the capabilities by their number (include/uapi/linux/capability.h).
-var capabilityNames = strings.Fields("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE " +
-	"NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE " +
-	"SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM " +
-	"BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE")
-
 // capabilitySet names the bits of a set.
 func capabilitySet(bits uint64) []string {
-	var all []string
-	for i := range 64 {
-		switch {
-		case bits&(1<<i) == 0:
-		case i < len(capabilityNames):
-			all = append(all, "CAP_"+capabilityNames[i])
-		default:
-			all = append(all, fmt.Sprintf("CAP_%d", i))
-		}
-	}
-	slices.Sort(all)
-	return all
+	return slices.Sorted(slices.Values(process.Capabilities(bits).Names()))
 }
 
 // A capWord is kernel_cap_t: one number since 6.3 (f122a08b197d), two before.

@@ -3,7 +3,7 @@
 //	core -pid PID -o FILE IMAGE
 //	core -search EXPRESSION [-pid PID] IMAGE
 //
-// The core goes to FILE, whole or not at all. What could not be read is told on standard error; it is a hole in the core.
+// The core goes to FILE, whole or not at all. What could not be read is told on standard error; it is a hole in the core, or zeros.
 //
 // It exits with 0 if all went well, with 1 if there was an error, with 2 if it was called wrongly, with 3 if something was lost, and with
 // 130 if it was interrupted.

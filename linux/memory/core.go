@@ -17,7 +17,7 @@ type Core struct {
 	Threads  int        // with their registers
 	Segments int        // mappings
 	Bytes    uint64     // of memory
-	Lost     uint64     // bytes that should be in memory and could not be read: their segments have a p_filesz of 0
+	Lost     uint64     // bytes that should be in memory and could not be read: their segments have a p_filesz of 0, or, where that showed while they were copied, zeros
 	Gaps     []vmem.Gap // what could not be read
 }
 

@@ -3,9 +3,11 @@ package pagecache
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -79,19 +81,28 @@ func (h *hoard) lose(object string, addr vmem.VirtAddr, err error) {
 	}
 }
 
+// lost tells a loss, and reports whether there is none: what a task does not have is none either, but nothing to look at.
+func (h *hoard) lost(object string, addr vmem.VirtAddr, err error) bool {
+	if err != nil && !errors.Is(err, linux.ErrNone) && !ended(err) {
+		h.lose(object, addr, err)
+	}
+	return err == nil
+}
+
 // task looks at what a task holds.
 func (h *hoard) task(t *linux.Task) {
 	object := "files of " + t.String()
 	for fd, err := range t.Files(h.ctx) {
 		if err != nil {
-			continue // the report on tasks tells it
+			h.lost(object, t.Addr, err)
+			continue
 		}
 		h.file(object, fd.Addr, Holder{PID: t.PID, How: "fd", FD: fd.FD})
 	}
-	if r, err := t.CwdRef(); err == nil {
+	if r, err := t.CwdRef(); h.lost(object, t.Addr, err) {
 		h.hold(object, r.Mount, r.Dentry, Holder{PID: t.PID, How: "cwd", FD: -1})
 	}
-	if r, err := t.RootRef(); err == nil {
+	if r, err := t.RootRef(); h.lost(object, t.Addr, err) {
 		h.hold(object, r.Mount, r.Dentry, Holder{PID: t.PID, How: "root", FD: -1})
 	}
 	if t.KernelThread {
@@ -107,7 +118,7 @@ func (h *hoard) task(t *linux.Task) {
 		return
 	}
 	for area, err := range mm.VMAs(h.ctx) {
-		if err != nil || area.Addr == 0 {
+		if !h.lost(object, t.Addr, err) || area.Addr == 0 {
 			continue
 		}
 		if file, err := h.v.vmaFile.Load(h.mem, area.Addr); err == nil && file != 0 {
@@ -156,5 +167,13 @@ func (h *hoard) hold(object string, mount, dentry vmem.VirtAddr, by Holder) {
 		}
 		known.Path = path
 	}
-	known.Holders = append(known.Holders, by)
+	if len(known.Holders) == maxHolders {
+		h.lose(object, n.Addr, fmt.Errorf("%w: more than %d holders of inode %d", kstruct.ErrTooMany, maxHolders, n.Number))
+	}
+	if len(known.Holders) <= maxHolders {
+		known.Holders = append(known.Holders, by)
+	}
 }
+
+// maxHolders bounds what is told of one file: a process can map it 65,530 times.
+const maxHolders = 4096

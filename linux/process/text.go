@@ -38,7 +38,7 @@ func (s *statusText) keep(err error) {
 
 // Status returns what the task's /proc/PID/status shows to root in the initial namespaces (proc_pid_status of
 // fs/proc/array.c), without the lines on speculation. It has all the lines that the newest kernels show: what kernels before 6.12 do not show are the lines
-// Kthread, untag_mask and those on features of threads. Errors are those of what it is made from, joined; lines that could not be read are left out.
+// Kthread, untag_mask and those on features of threads. Errors are those of what it is made from, joined; a line that could not be read is left out, or has zeros where the rest of it is known.
 func (r *Reader) Status(ctx context.Context, t *linux.Task) (string, error) {
 	s := &statusText{r: r, t: t, ctx: ctx}
 	s.line("Name", "%s", escaped(t.Comm))
