@@ -194,6 +194,7 @@ func TestFoundOnlyWhereNamed(t *testing.T) {
 	put(t, nil, top, "shared", "golden", "a.json")
 	t.Setenv("NODELENS_IMAGES", "")
 	t.Setenv("NODELENS_GOLDEN", "")
+	t.Setenv("NODELENS_THOROUGH", "")
 	t.Chdir(filepath.Join(top, "clone"))
 
 	if got, err := load("*"); !errors.Is(err, errAbsent) {
@@ -203,7 +204,11 @@ func TestFoundOnlyWhereNamed(t *testing.T) {
 		t.Errorf("golden without NODELENS_GOLDEN = %s, %v, want %v", got, err, errAbsent)
 	}
 	if Thorough() {
-		t.Error("Thorough without NODELENS_IMAGES")
+		t.Error("Thorough without NODELENS_IMAGES and NODELENS_THOROUGH")
+	}
+	t.Setenv("NODELENS_THOROUGH", "1")
+	if !Thorough() {
+		t.Error("not Thorough with NODELENS_THOROUGH")
 	}
 }
 
