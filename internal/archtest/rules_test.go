@@ -26,6 +26,7 @@ const (
 	mmap     = "golang.org/x/exp/mmap"
 	delve    = "github.com/go-delve/delve/pkg/dwarf"
 	x86asm   = "golang.org/x/arch/x86/x86asm" // decodes instructions
+	yaml     = "go.yaml.in/yaml/v3"           // allow lists
 )
 
 // house is the table of docs/architecture.md. The room "." is the root package.
@@ -48,12 +49,13 @@ var house = map[string]room{
 	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "layouts", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
 	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "layouts", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"cos":        {rooms: []string{"image", "isf", "kstruct", "layouts", "linux", "vmem"}, foreign: []string{compress}},
+	"findings":   {rooms: []string{"cos", "linux", "vmem"}, foreign: []string{yaml}},
 	"examples":   {rooms: library, foreign: []string{xz}},
 	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
 }
 
 // library is all that programs are made of.
-var library = []string{"btfconv", "capture", "cos", "dwarfconv", "image", "isf", "kcore", "kdump", "kstruct", "layouts", "lime", "linux", "memmap", "raw", "symbols", "vmcoreinfo", "vmem"}
+var library = []string{"btfconv", "capture", "cos", "dwarfconv", "findings", "image", "isf", "kcore", "kdump", "kstruct", "layouts", "lime", "linux", "memmap", "raw", "symbols", "vmcoreinfo", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the

@@ -1,0 +1,240 @@
+package findings
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
+)
+
+// A Node is a report, and what finds its way in it. It is safe for concurrent use as long as nobody changes the report.
+type Node struct {
+	Report *cos.NodeReport
+	Opened *cos.Node // of which the report is; nil where it was read back
+
+	processes  map[int32]*cos.Process
+	children   map[int32][]*cos.Process
+	pods       map[string]*cos.Pod
+	containers map[string]*cos.Container       // by ID
+	details    map[string]*cos.ContainerDetail // likewise
+	security   map[int32]*cos.ProcessSecurity
+	memory     map[int32][]*cos.SuspiciousMemory
+	sockets    map[int32][]*cos.Socket // of those that have them open
+	kthreadd   bool                    // process 2 is there, and a thread of the kernel
+}
+
+// NewNode indexes a report. opened is the node that it is of, or nil where there is none.
+func NewNode(report *cos.NodeReport, opened *cos.Node) *Node {
+	n := &Node{Report: report, Opened: opened, processes: map[int32]*cos.Process{}, children: map[int32][]*cos.Process{}, pods: map[string]*cos.Pod{},
+		containers: map[string]*cos.Container{}, details: map[string]*cos.ContainerDetail{}, security: map[int32]*cos.ProcessSecurity{},
+		memory: map[int32][]*cos.SuspiciousMemory{}, sockets: map[int32][]*cos.Socket{}}
+	for i := range report.Processes {
+		p := &report.Processes[i]
+		n.processes[p.PID] = p
+		n.children[p.PPID] = append(n.children[p.PPID], p)
+	}
+	for i := range report.Pods {
+		p := &report.Pods[i]
+		n.pods[p.UID] = p
+		for k := range p.Containers {
+			n.containers[p.Containers[k].ID] = &p.Containers[k]
+		}
+	}
+	for i := range report.Containers {
+		n.details[report.Containers[i].ID] = &report.Containers[i]
+	}
+	for i := range report.Security {
+		n.security[report.Security[i].PID] = &report.Security[i]
+	}
+	for i := range report.Memory {
+		m := &report.Memory[i]
+		n.memory[m.PID] = append(n.memory[m.PID], m)
+	}
+	n.indexSockets()
+	k := n.processes[2]
+	n.kthreadd = k != nil && k.KernelThread
+	return n
+}
+
+func (n *Node) indexSockets() {
+	if n.Report.Network == nil {
+		return
+	}
+	for i := range n.Report.Network.Sockets {
+		s := &n.Report.Network.Sockets[i]
+		var last int32
+		for _, o := range s.Owners {
+			if o.PID != last {
+				n.sockets[o.PID] = append(n.sockets[o.PID], s)
+			}
+			last = o.PID
+		}
+	}
+}
+
+// Process returns the process with a PID; nil where there is none.
+func (n *Node) Process(pid int32) *cos.Process { return n.processes[pid] }
+
+// Children returns the processes whose real parent has a PID.
+func (n *Node) Children(pid int32) []*cos.Process { return n.children[pid] }
+
+// Pod returns the pod with a UID; nil where there is none.
+func (n *Node) Pod(uid string) *cos.Pod { return n.pods[uid] }
+
+// Detail returns the container with an ID in depth; nil where the report has none.
+func (n *Node) Detail(id string) *cos.ContainerDetail { return n.details[id] }
+
+// Security returns what a process may do; nil where the report does not say.
+func (n *Node) Security(pid int32) *cos.ProcessSecurity { return n.security[pid] }
+
+// Memory returns what is suspicious in the memory of a process.
+func (n *Node) Memory(pid int32) []*cos.SuspiciousMemory { return n.memory[pid] }
+
+// Sockets returns the sockets that a process has open.
+func (n *Node) Sockets(pid int32) []*cos.Socket { return n.sockets[pid] }
+
+// Sandbox reports whether a container is the sandbox of its pod.
+func (n *Node) Sandbox(podUID, containerID string) bool {
+	pod := n.pods[podUID]
+	return pod != nil && containerID != "" && pod.SandboxID == containerID
+}
+
+// systemNamespaces are those of the cluster's own pods.
+var systemNamespaces = []string{"kube-system", "kube-node-lease", "kube-public", "gke-managed-*", "gmp-system", "gke-gmp-system", "calico-system", "tigera-operator"}
+
+// System reports whether a namespace is one of the cluster's own.
+func System(namespace string) bool {
+	return slices.ContainsFunc(systemNamespaces, func(pattern string) bool {
+		ok, err := path.Match(pattern, namespace)
+		return ok && err == nil
+	})
+}
+
+// OfPod returns a pod as a subject.
+func (n *Node) OfPod(uid string) Subject {
+	s := Subject{PodUID: uid}
+	if pod := n.pods[uid]; pod != nil {
+		s.Namespace, s.Pod, s.System = pod.Namespace, pod.Name, System(pod.Namespace)
+	}
+	return s
+}
+
+// OfContainer returns a container as a subject.
+func (n *Node) OfContainer(podUID, id string) Subject {
+	d := n.details[id]
+	if podUID == "" && d != nil {
+		podUID = d.PodUID
+	}
+	s := n.OfPod(podUID)
+	s.ContainerID = id
+	if c := n.containers[id]; c != nil {
+		s.Container, s.Image = c.Name, c.Image
+	}
+	if d == nil {
+		return s
+	}
+	if s.Pod == "" {
+		s.Namespace, s.Pod, s.System = d.Namespace, d.Pod, System(d.Namespace)
+	}
+	if s.Container == "" {
+		s.Container = d.Name
+	}
+	if s.Image == "" {
+		s.Image = d.Image
+	}
+	return s
+}
+
+// OfProcess returns a process as a subject.
+func (n *Node) OfProcess(p *cos.Process) Subject {
+	s := n.OfContainer(p.PodUID, p.ContainerID)
+	s.PID, s.Comm, s.Started = p.PID, p.Comm, p.StartTime
+	return s
+}
+
+// Sections returns which sections the report has.
+func (n *Node) Sections() cos.Sections {
+	r, have := n.Report, cos.Sections(0)
+	for _, s := range []struct {
+		section cos.Sections
+		there   bool
+	}{
+		{cos.SectionNetwork, r.Network != nil}, {cos.SectionHooks, r.Hooks != nil}, {cos.SectionBPF, r.BPF != nil}, {cos.SectionModules, r.Modules != nil},
+		{cos.SectionLog, r.Log != nil}, {cos.SectionKernel, r.Kernel.Settings != nil}, {cos.SectionContainers, r.Containers != nil},
+		{cos.SectionFiles, r.Files != nil}, {cos.SectionSecurity, r.Security != nil}, {cos.SectionMemory, r.Memory != nil},
+	} {
+		if s.there {
+			have |= s.section
+		}
+	}
+	return have
+}
+
+// lossesOf are the sections that a loss concerns, by how the text of its object begins. A loss of any other object concerns all.
+var lossesOf = []struct {
+	prefix    string
+	sections  cos.Sections
+	processes bool
+}{
+	{"task", 0, true}, {"PID IDR", 0, true}, {"args", 0, true}, {"environment", 0, true}, {"cgroup of", 0, true}, {"threads of", 0, true},
+	{"traced by", 0, true}, {"pods", 0, true}, {"database", 0, true}, {"host name", 0, true}, {"boot time", 0, true}, {"fd", 0, true}, {"file ", 0, true},
+	{"mounts", cos.SectionContainers, true}, {"container", cos.SectionContainers, true}, {"/run/", cos.SectionContainers, false}, {"bundles", cos.SectionContainers, false},
+	{"namespaces of process 1", cos.SectionContainers, false},
+	{"socket", cos.SectionNetwork, false}, {"network", cos.SectionNetwork, false}, {"nftables", cos.SectionNetwork, false}, {"iptables", cos.SectionNetwork, false},
+	{"ipset", cos.SectionNetwork, false}, {"IPVS", cos.SectionNetwork, false}, {"netfilter", cos.SectionNetwork | cos.SectionHooks, false}, {"connection tracking", cos.SectionNetwork, false},
+	{"expected connections", cos.SectionNetwork, false}, {"pod of", cos.SectionNetwork, false}, {"services of", cos.SectionNetwork, false},
+	{"hooks", cos.SectionHooks, false}, {"ftrace", cos.SectionHooks, false}, {"functions of ftrace", cos.SectionHooks, false}, {"subops", cos.SectionHooks, false},
+	{"kprobe", cos.SectionHooks, false}, {"kernel text", cos.SectionHooks, false}, {"code", cos.SectionHooks | cos.SectionBPF, false},
+	{"BPF", cos.SectionBPF | cos.SectionHooks, false}, {"instructions of program", cos.SectionBPF, false}, {"seccomp filters", cos.SectionBPF, false}, {"cgroups with BPF", cos.SectionBPF, false},
+	{"module", cos.SectionModules | cos.SectionHooks, false}, {"types of module", cos.SectionModules, false}, {"BTF of modules", cos.SectionModules, false},
+	{"kernel log", cos.SectionLog, false}, {"sysctls", cos.SectionKernel, false}, {"settings", cos.SectionKernel, false},
+	{"file systems", cos.SectionFiles | cos.SectionContainers, false}, {"inodes", cos.SectionFiles, false}, {"contents of", cos.SectionFiles, false}, {"directory", cos.SectionFiles, false},
+	{"security", cos.SectionSecurity, false}, {"user namespace", cos.SectionSecurity, false}, {"signals of", cos.SectionSecurity, false},
+	{"suspicious memory", cos.SectionMemory, false}, {"mappings", cos.SectionMemory, false}, {"registers of", cos.SectionMemory, false}, {"ELF headers", cos.SectionMemory, false},
+}
+
+// Lost returns the losses of the report that concern a rule with these needs.
+func (n *Node) Lost(needs Needs) (all []vmem.Gap) {
+	for _, g := range n.Report.Gaps {
+		if needs.concerns(g.Object) {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+func (needs Needs) concerns(object string) bool {
+	for _, l := range lossesOf {
+		if !strings.HasPrefix(object, l.prefix) {
+			continue
+		}
+		return l.sections&needs.Sections != 0 || l.processes && needs.Processes
+	}
+	// Parts of a task, such as "environment of task 12 (sh)".
+	if strings.Contains(object, " of task ") {
+		return needs.Processes || needs.Sections&(cos.SectionMemory|cos.SectionSecurity) != 0
+	}
+	return true
+}
+
+// TasksWhole reports whether the views of the set of tasks are whole, so that what one of them lacks was taken out of it.
+func (n *Node) TasksWhole() bool {
+	for _, g := range n.Report.Gaps {
+		if strings.HasPrefix(g.Object, "task") || strings.HasPrefix(g.Object, "PID IDR") || strings.HasPrefix(g.Object, "image") {
+			return false
+		}
+	}
+	return true
+}
+
+// evidence of what is of a process.
+func ofTask(p *cos.Process, field, value string) Evidence {
+	return Evidence{Type: "task_struct", Addr: p.Address, Field: field, Value: value}
+}
+
+func ofFile(f *linux.FD, value string) Evidence {
+	return Evidence{Type: "file", Addr: f.Addr, Field: "path", Value: value}
+}
