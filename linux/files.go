@@ -29,6 +29,7 @@ type fileViews struct {
 	err   error
 
 	file    *kstruct.View[fileStruct]
+	inode   *kstruct.Field[vmem.VirtAddr] // of file
 	fileErr error
 
 	backing *kstruct.View[backingFile] // since 6.5 (62d53c4a1dfe)
@@ -44,6 +45,7 @@ func bindFiles(types *isf.File) (v fileViews) {
 	b = kstruct.NewBinder(types)
 	v.file = kstruct.Bind[fileStruct](b, "file")
 	v.fileErr = b.Err()
+	v.inode = kstruct.BindOptionalField[vmem.VirtAddr](b, "file", "f_inode")
 	b = kstruct.NewBinder(types)
 	v.backing = kstruct.BindOptional[backingFile](b, "backing_file")
 	v.inner = kstruct.BindOptionalMember(b, "backing_file", "file")
@@ -78,18 +80,36 @@ func (k *Kernel) filePath(addr vmem.VirtAddr) (string, error) {
 // userPath is filePath, but of a file below an overlay it is the overlay's path, as
 // /proc/PID/maps shows it (file_user_path of include/linux/fs.h).
 func (k *Kernel) userPath(addr vmem.VirtAddr) (string, error) {
+	s, _, err := k.userFile(addr)
+	return s, err
+}
+
+// userFile is userPath with the inode that goes with it, 0 where that can't be read (file_user_inode).
+func (k *Kernel) userFile(addr vmem.VirtAddr) (name string, inode vmem.VirtAddr, err error) {
 	v := &k.views.files
 	f, err := k.fileAt(addr)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
+	at := f.Path
 	if f.Mode&fmodeBacking != 0 && v.backing.Ok() {
 		b, err := v.backing.Load(k.space, v.inner.Container(addr))
 		if err == nil && k.consistent(b.UserPath) {
-			return k.dPath(b.UserPath)
+			at = b.UserPath
 		}
 	}
-	return k.dPath(f.Path)
+	if at == f.Path {
+		inode, err = v.inode.Load(k.space, addr)
+	} else {
+		var d lastDentry
+		d, err = k.views.paths.last.Load(k.space, at.Dentry)
+		inode = d.Inode
+	}
+	if err != nil {
+		inode = 0
+	}
+	name, err = k.dPath(at)
+	return name, inode, err
 }
 
 // consistent reports whether p holds a mount and a dentry of one file system.

@@ -194,6 +194,9 @@ func (p *Pages) pageOf(pa vmem.PhysAddr) vmem.VirtAddr {
 	return p.base + vmem.VirtAddr(uint64(pa)/pageSize*p.size)
 }
 
+// Struct returns the address of the struct page of the memory at pa, whether there is any.
+func (p *Pages) Struct(pa vmem.PhysAddr) vmem.VirtAddr { return p.pageOf(pa) }
+
 // ClassifyPages implements [memmap.PageClassifier]. A page that is part of a larger one
 // whose head lies outside of what is asked for is PageOther, and so is a free page that no
 // block of the buddy allocator in it has: those on the lists of a CPU.

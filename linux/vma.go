@@ -71,6 +71,7 @@ type vmaViews struct {
 	opsName     *kstruct.Field[vmem.VirtAddr] // of vm_operations_struct: a function
 	specialName *kstruct.Field[vmem.VirtAddr] // of vm_special_mapping
 	anonName    kstruct.Member                // of anon_vma_name
+	namedFiles  bool                          // mappings of files can have an anon_name: since 6.2 (d09e8ca6cb93); before, other things are there
 }
 
 func bindVMA(types *isf.File) (v vmaViews) {
@@ -86,6 +87,8 @@ func bindVMA(types *isf.File) (v vmaViews) {
 	v.opsName = kstruct.BindOptionalField[vmem.VirtAddr](b, "vm_operations_struct", "name")
 	v.specialName = kstruct.BindOptionalField[vmem.VirtAddr](b, "vm_special_mapping", "name")
 	v.anonName = kstruct.BindOptionalMember(b, "anon_vma_name", "name")
+	name, shared := kstruct.BindOptionalMember(b, "vm_area_struct", "anon_name"), kstruct.BindOptionalMember(b, "vm_area_struct", "shared")
+	v.namedFiles = name.Ok() && (name.Offset() < shared.Offset() || name.Offset() >= shared.Offset()+shared.Size())
 	return v
 }
 
@@ -96,6 +99,8 @@ type VMA struct {
 	Offset uint64        // in the file, in bytes; 0 without a file
 	Path   string        // of the file, or a name in brackets such as [heap], as in /proc/PID/maps; may be empty
 	Addr   vmem.VirtAddr // of the vm_area_struct
+	File   vmem.VirtAddr // of the struct file; 0 if there is none. Of a file of an overlay it is the one below
+	Inode  vmem.VirtAddr // whose number /proc/PID/maps shows; 0 without a file, or if it can't be read
 }
 
 // VMAs yields the mappings by ascending address, from the maple tree that the kernel
@@ -207,10 +212,29 @@ func (m *MM) vma(addr vmem.VirtAddr) (VMA, error) {
 		v.Path = m.special(&a, v.Range)
 		return v, nil
 	}
-	v.Offset = a.Offset * pageSize
+	v.Offset, v.File = a.Offset*pageSize, a.File
 	var err error
-	v.Path, err = m.k.userPath(a.File)
+	if v.Path, v.Inode, err = m.k.userFile(a.File); m.k.views.vma.namedFiles {
+		if name, ok := m.anonName(&a); ok {
+			return v.named("[anon_shmem:" + name + "]"), nil
+		}
+	}
 	return v, err
+}
+
+func (v VMA) named(name string) VMA {
+	v.Path = name
+	return v
+}
+
+// anonName returns the name that a process gave to a mapping (PR_SET_VMA_ANON_NAME).
+func (m *MM) anonName(a *vmArea) (string, bool) {
+	v, k := &m.k.views.vma, m.k
+	if !plausible(a.AnonName) || !v.anonName.Ok() {
+		return "", false
+	}
+	s, err := k.space.CString(v.anonName.Of(a.AnonName), nameMax)
+	return s, err == nil
 }
 
 // special names a mapping without a file, as show_map_vma of fs/proc/task_mmu.c. A name
@@ -230,10 +254,8 @@ func (m *MM) special(a *vmArea, area vmem.Range[vmem.VirtAddr]) string {
 	case area.Contains(m.StartStack):
 		return "[stack]"
 	}
-	if plausible(a.AnonName) && v.anonName.Ok() {
-		if s, err := k.space.CString(v.anonName.Of(a.AnonName), nameMax); err == nil {
-			return "[anon:" + s + "]"
-		}
+	if name, ok := m.anonName(a); ok {
+		return "[anon:" + name + "]"
 	}
 	return ""
 }

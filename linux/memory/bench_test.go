@@ -63,3 +63,61 @@ func BenchmarkSegments(b *testing.B) {
 	}
 	b.ReportMetric(pages/b.Elapsed().Seconds(), "pages/s")
 }
+
+// BenchmarkPageStates tells what became of each page of all processes.
+func BenchmarkPageStates(b *testing.B) {
+	n := nodes.Bundled(b)
+	type area struct {
+		mm *linux.MM
+		v  linux.VMA
+	}
+	var areas []area
+	for _, t := range n.Tasks {
+		mm, err := t.MM()
+		if err != nil {
+			continue
+		}
+		for v, err := range mm.VMAs(b.Context()) {
+			if err == nil {
+				areas = append(areas, area{mm, v})
+			}
+		}
+	}
+	b.ReportAllocs()
+	pages := 0.0
+	for b.Loop() {
+		for i := range areas {
+			for _, err := range n.r.PageStates(b.Context(), areas[i].mm, &areas[i].v) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				pages++
+			}
+		}
+	}
+	b.ReportMetric(pages/b.Elapsed().Seconds(), "pages/s")
+}
+
+// BenchmarkMappings reads the mappings of all processes.
+func BenchmarkMappings(b *testing.B) {
+	n := nodes.Bundled(b)
+	var mms []*linux.MM
+	for _, t := range n.Tasks {
+		if mm, err := t.MM(); err == nil {
+			mms = append(mms, mm)
+		}
+	}
+	b.ReportAllocs()
+	mappings := 0.0
+	for b.Loop() {
+		for _, mm := range mms {
+			for _, err := range n.r.Mappings(b.Context(), mm) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				mappings++
+			}
+		}
+	}
+	b.ReportMetric(mappings/b.Elapsed().Seconds(), "VMAs/s")
+}

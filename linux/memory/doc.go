@@ -5,12 +5,15 @@
 //	core, err := r.WriteCore(ctx, file, task)
 //	for hit, err := range r.Search(ctx, tasks, patterns) {
 //	findings, err := r.Suspicious(ctx, task)
+//	for m, err := range r.Mappings(ctx, mm) { // as /proc/PID/maps
+//		usage, err := r.Usage(ctx, mm, &m.VMA) // as /proc/PID/smaps
+//		for page, err := range r.PageStates(ctx, mm, &m.VMA) {
 //
 // Memory that is not there is never made up: a page that was swapped out or that the image lost is a hole, and said to be one.
 // A page of a file that no process has mapped in is absent from here; package pagecache has it where the kernel did.
 //
 // # Not supported
 //
-// Pages that were swapped out are not fetched back. Registers of the floating-point unit are not in cores. Programs of 32 bits and
+// The mapping [vsyscall], which all processes share, is not among those of a process. Pages that were swapped out are not fetched back. Registers of the floating-point unit are not in cores. Programs of 32 bits and
 // x32 are not.
 package memory

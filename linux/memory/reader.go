@@ -3,6 +3,7 @@ package memory
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
@@ -18,11 +19,20 @@ type Reader struct {
 	mem     *vmem.AddressSpace
 	views   views
 	process *process.Reader
+	maps    mapViews
+	swap    swapViews
+
+	flagNames [64]string                 // of mappings
+	pageTable func() (*pageTable, error) // once
 }
 
 // New returns a Reader. What the kernel's types lack is an error of the methods that need it.
 func New(k *linux.Kernel) *Reader {
-	return &Reader{k: k, mem: k.Space(), views: bindViews(k.Symbols()), process: process.New(k)}
+	return &Reader{
+		k: k, mem: k.Space(), views: bindViews(k.Symbols()), process: process.New(k), flagNames: vmFlagNames(k.Symbols()),
+		maps: bindMaps(k.Symbols()), swap: bindSwap(k.Symbols()),
+		pageTable: sync.OnceValues(func() (*pageTable, error) { return newPageTable(k) }),
+	}
 }
 
 // A userRegs is struct pt_regs (arch/x86/include/asm/ptrace.h). Since 6.9 the selectors have other things in their words (ee63291aa8287).

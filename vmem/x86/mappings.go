@@ -21,15 +21,21 @@ type virtRange = vmem.Range[vmem.VirtAddr]
 func (t *Tables) Mappings(within vmem.Range[vmem.VirtAddr]) iter.Seq2[vmem.Mapping, error] {
 	return func(yield func(vmem.Mapping, error) bool) {
 		w := walker{t: t, within: clip(within), budget: t.tableBudget(), yield: yield}
-		half := virtRange{Start: 0, Size: 256 * spanSize(t.levels)}
-		upper := virtRange{Start: -vmem.VirtAddr(half.Size), Size: half.Size}
-		root := table{addr: t.root, level: t.levels, perms: allPermissions}
-		if !w.table(root, half.Intersect(w.within)) {
-			return
-		}
-		root.base = upper.Start - vmem.VirtAddr(half.Size)
-		w.table(root, upper.Intersect(w.within))
+		w.walk()
 	}
+}
+
+// walk walks both halves of the address space.
+func (w *walker) walk() {
+	t := w.t
+	half := virtRange{Start: 0, Size: 256 * spanSize(t.levels)}
+	upper := virtRange{Start: -vmem.VirtAddr(half.Size), Size: half.Size}
+	root := table{addr: t.root, level: t.levels, perms: allPermissions}
+	if !w.table(root, half.Intersect(w.within)) {
+		return
+	}
+	root.base = upper.Start - vmem.VirtAddr(half.Size)
+	w.table(root, upper.Intersect(w.within))
 }
 
 // clip returns r without what goes on beyond the last address.
@@ -60,6 +66,7 @@ type walker struct {
 	budget uint64                       // tables that may still be visited
 	path   [len(geometry)]vmem.PhysAddr // by level
 	yield  func(vmem.Mapping, error) bool
+	leaf   func(PageEntry) bool // instead of yield, for all entries that are not empty and lead to no table
 }
 
 // A table is a page table on the way down.
@@ -120,6 +127,9 @@ func (w *walker) entry(t table, all []byte, page, part virtRange) bool {
 	}
 	e := entry(word)
 	to, err := w.t.decode(e, t.level, IsKernel(page.Start))
+	if w.leaf != nil && (to.page || err != nil && geometry[t.level&7].page) {
+		return w.leaf(w.pageEntry(leaf{e, t.level, to.addr, w.t.restrict(t.perms, e, t.level, page.Start)}, page, err))
+	}
 	switch {
 	case errors.Is(err, vmem.ErrNotPresent):
 		return true
