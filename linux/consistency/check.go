@@ -37,7 +37,7 @@ func Check(ctx context.Context, k *linux.Kernel, opts *Options) (*Report, error)
 		}
 	}
 	k.Physical().Refresh()
-	c := &checker{ctx: ctx, k: k, space: k.Space(), tally: newTally(), views: bound(k.Symbols())}
+	c := newChecker(ctx, k)
 	c.collect(leaders)
 	w := c.window()
 	c.since = w.since()
@@ -64,6 +64,7 @@ type checker struct {
 	k     *linux.Kernel
 	space *vmem.AddressSpace
 	views *views
+	left  budget
 
 	tasks []*task // all: the idle task, leaders and their threads
 	known map[vmem.VirtAddr]*task
@@ -71,6 +72,14 @@ type checker struct {
 	since time.Duration                   // from boot to when the capture may have begun
 	dated bool                            // since is known
 	ran   map[vmem.VirtAddr]time.Duration // when a task last ran, from boot, by the mm and by the files_struct that it has
+}
+
+func newChecker(ctx context.Context, k *linux.Kernel) *checker {
+	size := uint64(0)
+	for _, r := range k.Physical().Ranges() {
+		size += r.Size
+	}
+	return &checker{ctx: ctx, k: k, space: k.Space(), tally: newTally(), views: bound(k.Symbols()), left: budgetFor(size)}
 }
 
 // slept reports whether no task that shares the mm or the files of t ran while memory was
@@ -112,9 +121,6 @@ type task struct {
 // leads reports whether the task is the leader of its threads.
 func (t *task) leads() bool { return t.PID == t.TGID }
 
-// maxTasks bounds the threads that are collected: PID_MAX_LIMIT of include/linux/threads.h.
-const maxTasks = 4 << 20
-
 // collect reads the idle task, all leaders, and the threads in the lists of these.
 func (c *checker) collect(leaders []*linux.Task) {
 	c.known = map[vmem.VirtAddr]*task{}
@@ -127,28 +133,69 @@ func (c *checker) collect(leaders []*linux.Task) {
 		if t == nil || !x86.IsObject(t.Signal) {
 			continue
 		}
-		t.threads, t.unknown = c.ring(v.threadHead.Of(t.Signal), func(node vmem.VirtAddr) { c.add(v.threadNode.Container(node)) })
+		t.threads, t.unknown = c.ring(v.threadHead.Of(t.Signal), func(node vmem.VirtAddr) { c.thread(t, v.threadNode.Container(node)) })
+	}
+}
+
+// thread reads what is in the list of the threads of a leader. What says to be of another group, and has
+// not even its signals, is none of them, and may be no task at all.
+func (c *checker) thread(leader *task, addr vmem.VirtAddr) {
+	t, known := c.known[addr]
+	if !known {
+		t = c.read(addr)
+	}
+	switch {
+	case t == nil:
+	case t.TGID != leader.TGID && t.Signal != leader.Signal:
+		c.count(threadGroups, leader.addr, torn("task %d of group %d is in the list of the threads of %d", t.PID, t.TGID, leader.TGID))
+	case !known:
+		c.keep(t)
 	}
 }
 
 // add reads the task at addr, if it can be one.
 func (c *checker) add(addr vmem.VirtAddr) *task {
-	if t := c.known[addr]; t != nil || len(c.tasks) >= maxTasks || !x86.IsObject(addr) {
+	if t := c.known[addr]; t != nil {
 		return t
+	}
+	t := c.read(addr)
+	if t != nil {
+		c.keep(t)
+	}
+	return t
+}
+
+// taskAlign is what the address of every task_struct is a multiple of: L1_CACHE_BYTES
+// (fork_init of kernel/fork.c).
+const taskAlign = 64
+
+// read reads what may be a task_struct; nil if it can't be one.
+func (c *checker) read(addr vmem.VirtAddr) *task {
+	if !x86.IsObject(addr) || addr%taskAlign != 0 {
+		return nil
 	}
 	t := &task{addr: addr}
 	if c.views.task.task.Read(c.space, addr, &t.taskStruct) != nil || t.PID < 0 || t.TGID < 0 {
 		return nil
 	}
-	c.known[addr] = t
-	c.tasks = append(c.tasks, t)
 	return t
+}
+
+// keep takes a task among those that are checked.
+func (c *checker) keep(t *task) {
+	if spend(&c.left.tasks) {
+		c.known[t.addr] = t
+		c.tasks = append(c.tasks, t)
+	}
 }
 
 // walked returns what an error of a walk says: contradictions come of smear too, but not that
 // what a node leads to can't be read.
 func walked(what string, at vmem.VirtAddr, err error) *fault {
-	if errors.Is(err, kstruct.ErrCorrupt) {
+	switch {
+	case errors.Is(err, kstruct.ErrTooLong):
+		return unread(what, at)
+	case errors.Is(err, kstruct.ErrCorrupt):
 		return torn("%s at %v does not hang together", what, at)
 	}
 	return impossible("%s at %v can't be read", what, at)
@@ -204,6 +251,9 @@ func (c *checker) linked(what string, node vmem.VirtAddr, l links) *fault {
 	return nil
 }
 
+// checkEvery is how many nodes of a list are visited between two looks at the context.
+const checkEvery = 256
+
 // ring goes along the list whose head is at an address, as long as nodes point back, and
 // returns how many there are. Such a list can't cycle without its head.
 func (c *checker) ring(head vmem.VirtAddr, visit func(node vmem.VirtAddr)) (n int, f *fault) {
@@ -220,7 +270,10 @@ func (c *checker) ring(head vmem.VirtAddr, visit func(node vmem.VirtAddr)) (n in
 		if f == nil && back != at {
 			f = torn("%s at %v leads to %v, which points back to %v", what, at, next, back)
 		}
-		if f != nil || next == head || c.ctx.Err() != nil {
+		if f == nil && next != head && !spend(&c.left.nodes) {
+			f = unread(what, head)
+		}
+		if f != nil || next == head || n%checkEvery == 0 && c.ctx.Err() != nil {
 			return n, f
 		}
 		if visit != nil {

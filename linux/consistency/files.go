@@ -46,6 +46,7 @@ func (c *checker) checkTable(t *task, files vmem.VirtAddr) {
 		return
 	}
 	var array [64 * 8]byte
+	checked, broken := 0, 0
 	for first := uint32(0); first < min(table.Max, maxFDs); first += 64 {
 		bits, err := c.space.Uint64(table.Open + vmem.VirtAddr(first/8))
 		if err == nil {
@@ -60,11 +61,22 @@ func (c *checker) checkTable(t *task, files vmem.VirtAddr) {
 			if file == 0 {
 				continue
 			}
+			if !spend(&c.left.descriptors) {
+				fail(unread("fdtable", at))
+				return
+			}
 			f := pointer("descriptor", at, file)
 			if f == nil && bits>>i&1 == 0 {
 				f = torn("descriptor %d of the fdtable at %v has a file and no bit", first+i, at)
 			}
 			fail(f)
+			checked++
+			if f != nil {
+				broken++
+			}
+			if broken == checked && broken >= maxStrangers {
+				return
+			}
 		}
 	}
 }

@@ -72,7 +72,13 @@ func (c *checker) checkAreas(u *userSpace, s *mmStruct) {
 
 // treeAreas checks the mappings in a maple tree, and returns how many there are.
 func (c *checker) treeAreas(u *userSpace, tree vmem.VirtAddr) (n int) {
-	w := c.k.Objects().Walk(c.ctx, &kstruct.WalkOptions{Object: "mappings"})
+	if c.left.areas <= 0 {
+		u.whole = false
+		c.of(u.task, mappings, u.mm, unread("mappings of the mm_struct", u.mm))
+		return 0
+	}
+	foreign := 0
+	w := c.k.Objects().Walk(c.ctx, &kstruct.WalkOptions{Object: "mappings", Nodes: c.left.areas})
 	for e, err := range w.Maple(tree) {
 		switch {
 		case err != nil:
@@ -84,22 +90,26 @@ func (c *checker) treeAreas(u *userSpace, tree vmem.VirtAddr) (n int) {
 		}
 		n++
 		a, f := c.areaAt(u, e.Ptr)
+		if f != nil {
+			foreign++
+		}
 		if f == nil && (uint64(a.Start) != e.First || uint64(a.End)-1 != e.Last) {
 			f = torn("mapping at %v is [%v, %v), its place [%#x, %#x]", e.Ptr, a.Start, a.End, e.First, e.Last)
 		}
 		c.of(u.task, mappings, u.mm, f)
 		u.areas = append(u.areas, vmem.Range[vmem.VirtAddr]{Start: vmem.VirtAddr(e.First), Size: e.Last - e.First + 1})
+		if !spend(&c.left.areas) || foreign == n && n >= maxStrangers {
+			u.whole = false
+			break
+		}
 	}
 	return n
 }
 
-// maxAreas bounds a list of mappings.
-const maxAreas = 8 << 20
-
 // listAreas checks the mappings in a list, and returns how many there are.
 func (c *checker) listAreas(u *userSpace, at vmem.VirtAddr) (n int) {
 	last := vmem.VirtAddr(0)
-	for ; at != 0 && n < maxAreas; n++ {
+	for ; at != 0 && spend(&c.left.areas); n++ {
 		a, f := c.areaAt(u, at)
 		if f == nil && n > 0 && a.Start < last {
 			f = torn("mapping at %v begins at %v, before the one before it ends", at, a.Start)

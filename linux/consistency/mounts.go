@@ -45,12 +45,18 @@ func (c *checker) checkNamespace(t *task, ns vmem.VirtAddr) {
 	v := &c.views.mounts
 	all := map[vmem.VirtAddr]*mount{}
 	var lost error
-	w := c.k.Objects().Walk(c.ctx, &kstruct.WalkOptions{Object: "mounts"})
+	if c.left.mounts <= 0 {
+		c.of(t, mountCounts, ns, unread("mount namespace", ns))
+		return
+	}
+	w := c.k.Objects().Walk(c.ctx, &kstruct.WalkOptions{Object: "mounts", Nodes: c.left.mounts})
 	nodes, member := w.List(v.list.Of(ns)), v.link
 	if v.tree.Ok() {
 		nodes, member = w.RBTree(v.tree.Of(ns)), v.node
 	}
+	foreign := 0
 	for node, err := range nodes {
+		c.left.mounts--
 		m := new(mount)
 		addr := member.Container(node)
 		if err == nil {
@@ -62,6 +68,12 @@ func (c *checker) checkNamespace(t *task, ns vmem.VirtAddr) {
 		}
 		if v.tree.Ok() || m.Flags&mntCursor == 0 {
 			all[addr] = m
+			if m.NS != ns {
+				foreign++
+			}
+		}
+		if foreign == len(all) && foreign >= maxStrangers {
+			break
 		}
 	}
 	count, f := load(c, v.count, "mnt_namespace", ns)

@@ -19,7 +19,7 @@ func evenly(t *testing.T, began, took time.Duration) (*checker, *span) {
 		}
 		leaders = append(leaders, p)
 	}
-	c := &checker{ctx: t.Context(), k: k, space: k.Space(), tally: newTally(), views: bind(k.Symbols())}
+	c := newChecker(t.Context(), k)
 	c.collect(leaders)
 	s := new(span)
 	for _, task := range c.tasks {

@@ -109,15 +109,19 @@ func newTally() *tally {
 // A fault is what is wrong with an instance of an invariant. Nil: it holds.
 type fault struct {
 	impossible bool
-	text       string
+	format     string
+	args       []any
 }
 
+// String returns the fault in words. Of most faults nobody asks for them.
+func (f *fault) String() string { return fmt.Sprintf(f.format, f.args...) }
+
 // torn says that two sides, each of which can be, do not agree.
-func torn(format string, args ...any) *fault { return &fault{text: fmt.Sprintf(format, args...)} }
+func torn(format string, args ...any) *fault { return &fault{format: format, args: args} }
 
 // impossible says what a running kernel has at no moment.
 func impossible(format string, args ...any) *fault {
-	return &fault{impossible: true, text: fmt.Sprintf(format, args...)}
+	return &fault{impossible: true, format: format, args: args}
 }
 
 // count counts an instance of an invariant, of the object at an address.
@@ -141,7 +145,7 @@ func (t *tally) count(i id, object vmem.VirtAddr, f *fault) {
 		inv.Impossible++
 	}
 	if inv.First == "" {
-		inv.First = f.text
+		inv.First = f.String()
 	}
 }
 

@@ -28,7 +28,9 @@ func (c *checker) checkTasks() {
 				c.count(parents, child, tornParent(s, t.addr))
 			}
 		})
-		torn[t.addr] = lost != nil
+		if torn[t.addr] = lost != nil; lost != nil && c.left.nodes < 0 {
+			c.of(t, childLists, t.addr, lost)
+		}
 	}
 	for _, t := range c.tasks {
 		if !t.leads() {
