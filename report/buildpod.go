@@ -1,0 +1,84 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/internal/text"
+)
+
+// addContainerDetails adds what the section of containers says of each.
+func (b *builder) addContainerDetails() {
+	for i := range b.node.Containers {
+		c := &b.node.Containers[i]
+		n, ok := b.containers[c.ID]
+		if !ok {
+			n = len(b.page.Containers)
+			b.containers[c.ID] = n
+			pod := index(b.pods, c.PodUID)
+			b.page.Containers = append(b.page.Containers, pageContainer{ID: text.Printable(c.ID), Name: text.Printable(c.Name), Pod: pod, Sandbox: c.Sandbox,
+				Facts: []fact{named("ID", c.ID)}})
+			if pod >= 0 {
+				b.page.Pods[pod].Containers = append(b.page.Pods[pod].Containers, n)
+			}
+		}
+		one := &b.page.Containers[n]
+		if one.Image == "" {
+			one.Image = text.Printable(c.Image)
+		}
+		one.Facts = append(one.Facts, b.containerFacts(c)...)
+		one.Tags = append(one.Tags, tags(c)...)
+	}
+}
+
+func (b *builder) containerFacts(c *cos.ContainerDetail) (facts []fact) {
+	facts = append(facts, named("Bundle", c.Bundle), named("Shim", c.Shim))
+	if s := c.Spec; s != nil {
+		facts = append(facts, fact{Name: "Command asked for", Value: text.Words(b.arguments(s.Args), maxArgs)},
+			fact{Name: "User asked for", Value: fmt.Sprintf("%d:%d", s.UID, s.GID), Bad: s.UID == 0})
+		for _, m := range s.Mounts {
+			if m.Type == "bind" && !slices.Contains([]string{"runtime"}, m.Kind) {
+				facts = append(facts, fact{Name: "Mount", Value: text.Printable(m.Source + " on " + m.Destination + " (" + strings.Join(m.Options, ",") + ")")})
+			}
+		}
+	} else {
+		facts = append(facts, fact{Name: "As it was asked for", Value: "not known: its config.json is not in memory"})
+	}
+	if a := c.Actual; a != nil {
+		facts = append(facts, fact{Name: "Capabilities in force", Value: text.Printable(orNone(strings.Join(a.Capabilities.Effective, " ")))},
+			fact{Name: "Seccomp", Value: text.Printable(a.Seccomp), Bad: a.Seccomp == "off"}, fact{Name: "No new privileges", Value: yes(a.NoNewPrivileges)},
+			fact{Name: "Root read-only", Value: yes(a.ReadOnlyRoot)})
+		if len(a.HostNamespaces) > 0 {
+			facts = append(facts, fact{Name: "Namespaces of the node", Value: text.Printable(strings.Join(a.HostNamespaces, ", "))})
+		}
+	}
+	for _, v := range c.Violations {
+		facts = append(facts, fact{Name: "Violates " + text.Printable(v.Level), Value: text.Printable(v.Check + ": " + v.Evidence), Bad: true})
+	}
+	for _, d := range c.Differences {
+		facts = append(facts, fact{Name: "Differs in " + text.Printable(d.What), Value: text.Printable("asked for " + d.Asked + ", is " + d.Actual), Bad: true})
+	}
+	return facts
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// tags are the few words about a container that the tree has.
+func tags(c *cos.ContainerDetail) (tags []string) {
+	for _, v := range c.Violations {
+		if v.Level == "baseline" && !slices.Contains(tags, text.Printable(v.Check)) {
+			tags = append(tags, text.Printable(v.Check))
+		}
+	}
+	if len(c.Differences) > 0 {
+		tags = append(tags, "not as asked for")
+	}
+	return tags
+}
