@@ -15,14 +15,14 @@ import (
 // TestVerdict asks of addresses of all kinds: code of the kernel and of modules is so, data of either and memory of
 // neither are unknown.
 func TestVerdict(t *testing.T) {
-	n := bundled(t)
+	n := nodes.Bundled(t)
 	prog := Code{Range: vmem.Range[vmem.VirtAddr]{Start: 0xffffffffc0f00000, Size: 0x100}, Symbol: "bpf_prog_1234", Owner: "bpf", Verdict: Verdict{Kind: BPF, ID: 9}, Evidence: []string{"given"}}
-	c, err := Open(t.Context(), n.k, &Options{Modules: n.c.Modules(), Code: []Code{prog}})
+	c, err := Open(t.Context(), n.K, &Options{Modules: n.c.Modules(), Code: []Code{prog}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	symbol := func(name string) vmem.VirtAddr {
-		at, err := n.k.Symbol(name)
+		at, err := n.K.Symbol(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestVerdictText(t *testing.T) {
 
 // TestEnds: the context ends the reading, and so does who ranges over it.
 func TestEnds(t *testing.T) {
-	n := bundled(t)
+	n := nodes.Bundled(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	steps := 0
@@ -118,7 +118,7 @@ func TestEnds(t *testing.T) {
 
 // BenchmarkVerdict is to take less than a microsecond.
 func BenchmarkVerdict(b *testing.B) {
-	n := bundled(b)
+	n := nodes.Bundled(b)
 	at := n.c.Modules().Modules()[0].Base
 	for b.Loop() {
 		n.c.Verdict(at)
@@ -126,8 +126,8 @@ func BenchmarkVerdict(b *testing.B) {
 }
 
 func BenchmarkHooks(b *testing.B) {
-	n := bundled(b)
+	n := nodes.Bundled(b)
 	for b.Loop() {
-		all(b, n.c)
+		all(b.Context(), n.c)
 	}
 }

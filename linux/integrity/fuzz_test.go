@@ -9,7 +9,7 @@ import (
 
 // FuzzSwitch follows any code as if it were that of a switch: it ends, soon, and where it leads to is no place in the code.
 func FuzzSwitch(f *testing.F) {
-	n := bundled(f)
+	n := nodes.Bundled(f)
 	for _, name := range []string{"x64_sys_call", "do_syscall_64", "entry_SYSCALL_64"} {
 		code, err := n.c.function(name)
 		if err != nil {
@@ -40,7 +40,7 @@ func FuzzSwitch(f *testing.F) {
 
 // FuzzEntry looks at any code as if it were the entry of a function: what is suspect has a reason.
 func FuzzEntry(f *testing.F) {
-	n := bundled(f)
+	n := nodes.Bundled(f)
 	r := &reader{Checker: n.c, ctx: f.Context(), yield: func(Hook, error) bool { return true }}
 	f.Add([]byte{0xf3, 0x0f, 0x1e, 0xfa, 0xe9, 0, 0, 0, 0})
 	f.Add([]byte{0x0f, 0x1f, 0x44, 0, 0, 0xcc})

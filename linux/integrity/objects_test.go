@@ -71,7 +71,7 @@ func TestNames(t *testing.T) {
 		}},
 	} {
 		t.Run(x.table, func(t *testing.T) {
-			eachNode(t, func(t *testing.T, n *node) {
+			nodes.Each(t, func(t *testing.T, n *node) {
 				want := x.names(n.lines(t, x.file...))
 				if diff := cmp.Diff(want, column(n.entries(x.table), x.word)); diff != "" {
 					t.Errorf("(-truth +found)\n%s", diff)
@@ -100,7 +100,7 @@ func ttyDrivers(lines []string) (names []string) {
 
 // TestInterrupts compares the handlers of interrupts with /proc/interrupts.
 func TestInterrupts(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		want, got := map[string]string{}, map[string]string{}
 		for _, l := range n.lines(t, "proc", "interrupts") {
 			number, rest, _ := strings.Cut(strings.TrimSpace(l), ":")
@@ -127,7 +127,7 @@ func TestInterrupts(t *testing.T) {
 
 // TestSoftirqs: there is a function for each vector that /proc/softirqs names, but for such as a kernel is built without.
 func TestSoftirqs(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		functions := map[string]string{
 			"HI": "tasklet_hi_action", "TIMER": "run_timer_softirq", "NET_TX": "net_tx_action", "NET_RX": "net_rx_action", "BLOCK": "blk_done_softirq",
 			"IRQ_POLL": "irq_poll_softirq", "TASKLET": "tasklet_action", "SCHED": "run_rebalance_domains sched_balance_softirq", "HRTIMER": "hrtimer_run_softirq", "RCU": "rcu_core_si",
@@ -154,7 +154,7 @@ var (
 // TestTimerList compares the functions of high-resolution timers with /proc/timer_list. That was read a while before the image was taken: every
 // function of a timer that was not due by then is there, and each that is found is of the list or of the few that sleep and are woken.
 func TestTimerList(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		const later = 60e9 // in nanoseconds, by which the image is taken
 		want, known := map[string]int{}, map[string]bool{"hrtimer_wakeup": true, "pm_suspend_timer_fn": true}
 		var now, function string
@@ -196,12 +196,12 @@ func TestTimerList(t *testing.T) {
 
 // TestKernelThreads: each kernel thread has a function of the kernel or a module, and those with the names of workers that of workers.
 func TestKernelThreads(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		got := map[string]string{}
 		for _, h := range n.of(KthreadTable) {
 			got[strings.Fields(h.Entry)[0]] = h.Symbol
 		}
-		dirs, err := filepath.Glob(filepath.Join(n.truth, "pid", "*", "stat"))
+		dirs, err := filepath.Glob(filepath.Join(n.Truth, "pid", "*", "stat"))
 		if err != nil || len(dirs) == 0 {
 			t.Skip("no truth")
 		}
@@ -245,18 +245,18 @@ func TestBothSymbols(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads files of symbols")
 	}
-	eachNode(t, func(t *testing.T, n *node) {
-		if n.isf == "" {
+	nodes.Each(t, func(t *testing.T, n *node) {
+		if n.ISF == "" {
 			t.Skip("there are none")
 		}
-		if _, err := n.k.Symbol("sys_call_table"); err != nil {
+		if _, err := n.K.Symbol("sys_call_table"); err != nil {
 			t.Skip("the image itself names no data")
 		}
-		f, err := isf.Open(n.isf)
+		f, err := isf.Open(n.ISF)
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := linux.Open(t.Context(), n.mem, &linux.Options{Symbols: f})
+		k, err := linux.Open(t.Context(), n.Mem, &linux.Options{Symbols: f})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +264,7 @@ func TestBothSymbols(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hooks, gaps := all(t, c)
+		hooks, gaps := all(t.Context(), c)
 		if diff := cmp.Diff(fmt.Sprint(n.gaps), fmt.Sprint(gaps)); diff != "" {
 			t.Errorf("gaps (-image +file)\n%s", diff)
 		}
@@ -293,7 +293,7 @@ func places(hooks []Hook) map[place]int {
 
 // TestTamperedObjects replaces a function of each table of the bundled node by code and by data of a module. Each change is found, and nothing else is.
 func TestTamperedObjects(t *testing.T) {
-	n := bundled(t)
+	n := nodes.Bundled(t)
 	p := &tampered{newMemory(n), n}
 	m := n.c.modules.Find("vsock")
 	code := m.Base + 0x10
@@ -348,11 +348,11 @@ func TestTamperedObjects(t *testing.T) {
 	change(StaticCallTable, "", data)
 
 	jump := symbol(t, n, "__start___jump_table")
-	first, _ := n.k.Space().Uint32(jump)
+	first, _ := n.K.Space().Uint32(jump)
 	from := jump + vmem.VirtAddr(int64(int32(first)))
 	for n.c.Verdict(from).Kind != Kernel { // of code that is kept
 		jump += 16
-		first, _ = n.k.Space().Uint32(jump)
+		first, _ = n.K.Space().Uint32(jump)
 		from = jump + vmem.VirtAddr(int64(int32(first)))
 	}
 	off := uint32(code - (jump + 4))
@@ -369,7 +369,7 @@ func TestTamperedObjects(t *testing.T) {
 
 // TestOrderOfNotifiers: a function that is put in front of others of higher priority is found by that.
 func TestOrderOfNotifiers(t *testing.T) {
-	n := bundled(t)
+	n := nodes.Bundled(t)
 	p := &tampered{newMemory(n), n}
 	hooks := n.of(NotifierTable)
 	i := slices.IndexFunc(hooks, func(h Hook) bool { return h.Entry == "panic_notifier_list 1" })

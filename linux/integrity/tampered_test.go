@@ -26,7 +26,7 @@ type tampered struct {
 // put changes what is at an address.
 func (p *tampered) put(t *testing.T, at vmem.VirtAddr, b []byte) {
 	t.Helper()
-	m, err := p.n.k.Space().Translate(at)
+	m, err := p.n.K.Space().Translate(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +57,8 @@ func symbol(t *testing.T, n *node, name string) vmem.VirtAddr {
 // is, and nothing else is.
 func TestTampered(t *testing.T) {
 	t.Parallel()
-	n := bundled(t)
-	p := &tampered{smeartest.New(n.mem), n}
+	n := nodes.Bundled(t)
+	p := &tampered{smeartest.New(n.Mem), n}
 	m := n.c.modules.Find("vsock")
 	data := m.Areas[slices.IndexFunc(m.Areas, func(a module.Area) bool { return a.Kind == module.Data })].Range.Start
 	code := m.Base + 0x10
@@ -88,7 +88,7 @@ func TestTampered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	op, _ := n.k.Space().Uint8(to.at)
+	op, _ := n.K.Space().Uint8(to.at)
 	p.leap(t, op, to.at, code) // getpid
 	enter, _ := n.c.function("do_syscall_64")
 	enter.each(func(in *inst) bool {
@@ -123,7 +123,7 @@ func TestTampered(t *testing.T) {
 // differences returns what of the changed memory is suspect: what was found in the memory as it was belongs.
 func (p *tampered) differences(t *testing.T) (found []string) {
 	t.Helper()
-	k, err := linux.Open(t.Context(), p, &linux.Options{Symbols: p.n.k.Symbols()})
+	k, err := linux.Open(t.Context(), p, &linux.Options{Symbols: p.n.K.Symbols()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func (p *tampered) differences(t *testing.T) (found []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hooks, gaps := all(t, c)
+	hooks, gaps := all(t.Context(), c)
 	for _, err := range gaps {
 		t.Error(err)
 	}
@@ -154,7 +154,7 @@ func (p *tampered) differences(t *testing.T) (found []string) {
 // textOnly returns symbols without those of data that are not exported, as kallsyms has them without CONFIG_KALLSYMS_ALL.
 func textOnly(t *testing.T, n *node) *isf.File {
 	t.Helper()
-	f := n.k.Symbols()
+	f := n.K.Symbols()
 	c := isf.Contents{Metadata: f.Metadata()}
 	objects := []string{"die_chain", "irq_desc_tree", "sparse_irqs", "workqueues", "ptype_all", "ptype_base", "timer_bases"}
 	for _, g := range registries {
@@ -190,8 +190,8 @@ func textOnly(t *testing.T, n *node) *isf.File {
 // TestTextOnly reads nodes with the symbols of code alone: the tables are found by the code that uses them, with the same hooks, or a gap
 // says that they are not.
 func TestTextOnly(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
-		k, err := linux.Open(t.Context(), n.mem, &linux.Options{Symbols: textOnly(t, n)})
+	nodes.Each(t, func(t *testing.T, n *node) {
+		k, err := linux.Open(t.Context(), n.Mem, &linux.Options{Symbols: textOnly(t, n)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,11 +199,11 @@ func TestTextOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hooks, gaps := all(t, c)
+		hooks, gaps := all(t.Context(), c)
 		var lost strings.Builder
 		for _, err := range gaps {
 			if !errors.Is(err, kstruct.ErrUnsupported) {
-				n.lost(t, err)
+				n.Lost(t, err)
 			}
 			lost.WriteString(err.Error() + "\n")
 		}
@@ -243,4 +243,4 @@ func TestTextOnly(t *testing.T) {
 }
 
 // newMemory returns the memory of a node, to be changed.
-func newMemory(n *node) *smeartest.Memory { return smeartest.New(n.mem) }
+func newMemory(n *node) *smeartest.Memory { return smeartest.New(n.Mem) }

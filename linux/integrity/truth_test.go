@@ -17,7 +17,7 @@ import (
 var sizeOfSymbol = regexp.MustCompile(`(\+0x[0-9a-f]+)/0x[0-9a-f]+`)
 
 // TestEnabledFunctions compares who traces functions with enabled_functions of tracefs, line by line.
-func TestEnabledFunctions(t *testing.T) { eachNode(t, testEnabledFunctions) }
+func TestEnabledFunctions(t *testing.T) { nodes.Each(t, testEnabledFunctions) }
 
 func testEnabledFunctions(t *testing.T, n *node) {
 	want := strings.Split(sizeOfSymbol.ReplaceAllString(strings.Join(n.lines(t, "kernel", "enabled_functions"), "\n"), "$1"), "\n")
@@ -126,7 +126,7 @@ func (r *reader) calledBy(rec traceRecord, o *ops) vmem.VirtAddr {
 }
 
 // TestKprobesList compares kprobes with kprobes/list of debugfs.
-func TestKprobesList(t *testing.T) { eachNode(t, testKprobesList) }
+func TestKprobesList(t *testing.T) { nodes.Each(t, testKprobesList) }
 
 func testKprobesList(t *testing.T, n *node) {
 	var want, got []string
@@ -159,7 +159,7 @@ func testKprobesList(t *testing.T, n *node) {
 }
 
 // TestEvents compares the events that somebody defined with kprobe_events and uprobe_events of tracefs.
-func TestEvents(t *testing.T) { eachNode(t, testEvents) }
+func TestEvents(t *testing.T) { nodes.Each(t, testEvents) }
 
 func testEvents(t *testing.T, n *node) {
 	for _, table := range []string{"kprobe_events", "uprobe_events"} {
@@ -176,7 +176,7 @@ func testEvents(t *testing.T, n *node) {
 
 // TestUprobes: each event of a uprobe is in the tree of uprobes while it is used; and what is there is at a place of a file.
 func TestUprobes(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		for _, h := range n.of("uprobes") {
 			file, off, ok := strings.Cut(h.Entry, ":0x")
 			if !ok || off == "" || !filepath.IsAbs(file) {
@@ -189,7 +189,7 @@ func TestUprobes(t *testing.T) {
 // TestSyscalls: every number that user space can give is there, each served by the function of its name: the tables are as long as
 // the kernel's, and the code of a switch leads where the table does.
 func TestSyscalls(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		table, code := map[string]vmem.VirtAddr{}, map[string]vmem.VirtAddr{}
 		for _, h := range n.of("sys_call_table") {
 			table[h.Entry] = h.Target
@@ -221,7 +221,7 @@ func TestSyscalls(t *testing.T) {
 
 // TestIDT: all 256 vectors are told, not the first twenty alone, and a handler that is left from the kernel's start is no finding.
 func TestIDT(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		idt := n.of("idt")
 		if len(idt) != vectors {
 			t.Errorf("%d vectors", len(idt))
@@ -246,7 +246,7 @@ var rootkitHooks = map[string]struct{ tables, entry string }{
 
 // TestRootkits: each stand-in is found where it is, and named with its module.
 func TestRootkits(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		if n.clean() {
 			t.Skip("there is none")
 		}
@@ -270,7 +270,7 @@ func TestRootkits(t *testing.T) {
 
 // TestSecurityModules: those that have hooks are those in force, as securityfs lists them.
 func TestSecurityModules(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		want := strings.Split(n.lines(t, "kernel", "lsm")[0], ",")
 		var got []string
 		for _, h := range n.of("lsm") {

@@ -19,7 +19,7 @@ func testWriteELF(t *testing.T, n *node) {
 			t.Fatal(err, gaps)
 		}
 		if dir := os.Getenv("NODELENS_EXTRACT"); dir != "" { // to look at it by other tools
-			if err := os.WriteFile(dir+"/"+n.k.Info().Release+"-"+m.Name+".ko", b.Bytes(), 0o666); err != nil {
+			if err := os.WriteFile(dir+"/"+n.K.Info().Release+"-"+m.Name+".ko", b.Bytes(), 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -68,7 +68,7 @@ func checkELF(t *testing.T, n *node, m *Module, f *elf.File) {
 		t.Fatal(err)
 	}
 	want := make([]byte, len(got))
-	if _, err := n.k.Space().ReadVirt(want, m.Base); err != nil || !bytes.Equal(got, want) {
+	if _, err := n.K.Space().ReadVirt(want, m.Base); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%s: other code than in memory, %v", m.Name, err)
 	}
 	if note := f.Section(".note.gnu.build-id"); note == nil || note.Type != elf.SHT_NOTE {

@@ -20,7 +20,7 @@ type patched struct{ *smeartest.Memory }
 // put changes a word of the kernel of a node.
 func (p *patched) put(t *testing.T, n *node, at vmem.VirtAddr, value uint64) {
 	t.Helper()
-	m, err := n.k.Space().Translate(at)
+	m, err := n.K.Space().Translate(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,8 +30,8 @@ func (p *patched) put(t *testing.T, n *node, at vmem.VirtAddr, value uint64) {
 // unlink takes a node out of a list_head list.
 func (p *patched) unlink(t *testing.T, n *node, node vmem.VirtAddr) {
 	t.Helper()
-	next, err := n.k.Space().Uint64(node)
-	prev, err2 := n.k.Space().Uint64(node + 8)
+	next, err := n.K.Space().Uint64(node)
+	prev, err2 := n.K.Space().Uint64(node + 8)
 	if err != nil || err2 != nil {
 		t.Fatal(err, err2)
 	}
@@ -54,22 +54,22 @@ func (p *patched) open(t *testing.T, symbols *isf.File) *Set {
 	return s
 }
 
-func newPatched(n *node) *patched { return &patched{smeartest.New(n.mem)} }
+func newPatched(n *node) *patched { return &patched{smeartest.New(n.Mem)} }
 
 // TestHidden takes a module out of the lists in which rootkits are not to be seen. It is found by the
 // others, with all that there is of it.
 func TestHidden(t *testing.T) {
-	n := nodeOf(t, bundled)
+	n := nodes.Bundled(t)
 	m := n.set.Find("veth")
 	p := newPatched(n)
 	for _, path := range []string{"list", "mkobj.kobj.entry"} {
-		f, err := n.k.Symbols().Field("module", path)
+		f, err := n.K.Symbols().Field("module", path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.unlink(t, n, m.Address+vmem.VirtAddr(f.Offset))
 	}
-	s := p.open(t, n.k.Symbols())
+	s := p.open(t, n.K.Symbols())
 	if len(s.Gaps()) > 0 {
 		t.Error(s.Gaps())
 	}
@@ -122,8 +122,8 @@ func withoutSymbols(t *testing.T, f *isf.File, names ...string) *isf.File {
 
 // TestWithoutDataSymbols finds the same modules where no symbol leads to them.
 func TestWithoutDataSymbols(t *testing.T) {
-	n := nodeOf(t, bundled)
-	symbols := withoutSymbols(t, n.k.Symbols(), "modules", "mod_tree", "module_kset", "module_bug_list", "btf_modules")
+	n := nodes.Bundled(t)
+	symbols := withoutSymbols(t, n.K.Symbols(), "modules", "mod_tree", "module_kset", "module_bug_list", "btf_modules")
 	s := newPatched(n).open(t, symbols)
 	byAddress := cmpopts.SortSlices(func(a, b *Module) bool { return a.Address < b.Address })
 	if diff := gocmp.Diff(n.set.Modules(), s.Modules(), byAddress, cmpopts.IgnoreFields(Module{}, "Sources", "Missing")); diff != "" {
@@ -141,15 +141,15 @@ func TestWithoutDataSymbols(t *testing.T) {
 
 // TestDamage: a list that leads nowhere costs nothing, since the others have the modules.
 func TestDamage(t *testing.T) {
-	n := nodeOf(t, bundled)
-	head, err := n.k.Symbol("modules")
+	n := nodes.Bundled(t)
+	head, err := n.K.Symbol("modules")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := newPatched(n)
 	p.put(t, n, head, 0xffff888000000000)
 	p.put(t, n, head+8, 0)
-	s := p.open(t, n.k.Symbols())
+	s := p.open(t, n.K.Symbols())
 	if len(s.Gaps()) == 0 {
 		t.Error("no gap")
 	}

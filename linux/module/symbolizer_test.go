@@ -46,7 +46,7 @@ func testSymbolizer(t *testing.T, n *node) {
 }
 
 func TestSymbolizerRegions(t *testing.T) {
-	n := nodeOf(t, bundled)
+	n := nodes.Bundled(t)
 	prog := Region{Range: vmem.Range[vmem.VirtAddr]{Start: 0xffffffffc0900000, Size: 0x100}, Name: "bpf_prog_1234", Owner: "bpf"}
 	z, err := NewSymbolizer(t.Context(), n.set, []Region{prog})
 	if err != nil {

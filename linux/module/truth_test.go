@@ -108,7 +108,7 @@ func testKallsyms(t *testing.T, n *node) {
 func (n *node) standIns(t testing.TB) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	if _, err := os.Stat(filepath.Join(n.truth, "rootkit.list")); err != nil {
+	if _, err := os.Stat(filepath.Join(n.Truth, "rootkit.list")); err != nil {
 		return all
 	}
 	for _, l := range n.lines(t, "rootkit.list") {

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/layouts"
+	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -21,15 +21,22 @@ type vsockSock struct {
 // TestTypesOfModules binds a view to a type of a module, whose members are of types of the
 // kernel, both with the kernel's own symbols and with those of a vmlinux.
 func TestTypesOfModules(t *testing.T) {
-	img, err := testimages.Bundled()
+	n := nodes.Bundled(t)
+	symbols, err := isf.Open(n.ISF)
 	if err != nil {
 		t.Fatal(err)
 	}
-	withISF := func() (*node, error) { return openNode(img, true) }
-	for name, open := range map[string]func() (*node, error){"image": bundled, "vmlinux": withISF} {
+	for name, symbols := range map[string]*isf.File{"image": n.K.Symbols(), "vmlinux": symbols} {
 		t.Run(name, func(t *testing.T) {
-			n := nodeOf(t, open)
-			f, err := n.set.Types("vsock")
+			k, err := linux.Open(t.Context(), n.Mem, &linux.Options{Symbols: symbols})
+			if err != nil {
+				t.Fatal(err)
+			}
+			set, err := Open(t.Context(), k, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := set.Types("vsock")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,7 +48,7 @@ func TestTypesOfModules(t *testing.T) {
 			if u, err := f.UserType("vsock_sock"); err != nil || view.Size() != u.Size || u.Size == 0 {
 				t.Errorf("%d bytes, %v", view.Size(), err)
 			}
-			if _, err := n.k.Symbols().UserType("vsock_sock"); !errors.Is(err, isf.ErrNotFound) {
+			if _, err := k.Symbols().UserType("vsock_sock"); !errors.Is(err, isf.ErrNotFound) {
 				t.Errorf("the kernel itself has struct vsock_sock: %v", err)
 			}
 			if _, err := f.UserType("task_struct"); err != nil {
@@ -74,10 +81,10 @@ func testEveryModuleHasTypes(t *testing.T, n *node) {
 			t.Errorf("%s: %v", m.Name, err)
 			continue
 		}
-		if f.Under() != n.k.Symbols() {
+		if f.Under() != n.K.Symbols() {
 			t.Errorf("%s: the kernel's types were converted anew", m.Name)
 		}
-		if len(f.Lost()) != len(n.k.Symbols().Lost()) {
+		if len(f.Lost()) != len(n.K.Symbols().Lost()) {
 			t.Errorf("%s: lost %v", m.Name, f.Lost())
 		}
 		list, err := n.set.btf()
@@ -96,7 +103,7 @@ func testEveryModuleHasTypes(t *testing.T, n *node) {
 // TestSpace reads a list whose head is a static variable of a module, and what is built in by the
 // same calls.
 func TestSpace(t *testing.T) {
-	n := nodeOf(t, bundled)
+	n := nodes.Bundled(t)
 	space, err := n.set.Space("vsock")
 	if err != nil {
 		t.Fatal(err)
@@ -115,10 +122,10 @@ func TestSpace(t *testing.T) {
 		t.Errorf("init_task in vsock: %v", err)
 	}
 	built, err := n.set.Space("no_such_module")
-	if err != nil || built != n.k.Objects() {
+	if err != nil || built != n.K.Objects() {
 		t.Errorf("built in: %v", err)
 	}
-	want, err := n.k.Symbol("tcp_prot")
+	want, err := n.K.Symbol("tcp_prot")
 	if got, err2 := n.set.Symbol("no_such_module", "tcp_prot"); err != nil || err2 != nil || got != want {
 		t.Errorf("tcp_prot at %v, %v, %v; not at %v", got, err, err2, want)
 	}
@@ -144,7 +151,7 @@ func testLayout(t *testing.T, n *node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(t.Context(), n.k, &Options{Layouts: layouts.Join(empty)})
+	set, err := Open(t.Context(), n.K, &Options{Layouts: layouts.Join(empty)})
 	if err != nil {
 		t.Fatal(err)
 	}

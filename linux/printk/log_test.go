@@ -8,59 +8,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
-	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
-	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A node is a booted node, and what it said of itself.
-type node struct {
-	mem   vmem.Memory
-	k     *linux.Kernel
-	truth string
-}
-
-// bundled is the bundled node, opened once for all tests.
-var bundled = sync.OnceValues(func() (*node, error) {
-	img, err := testimages.Bundled()
-	if err != nil {
-		return nil, err
-	}
-	return openNode(img)
-})
-
-func openNode(img testimages.Image) (n *node, err error) {
-	n = &node{truth: img.Truth}
-	if filepath.Ext(img.Path) == ".elf" {
-		n.mem, err = kcore.Open(img.Path)
-	} else {
-		n.mem, err = lime.Open(img.Path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	n.k, err = linux.Open(context.Background(), n.mem, nil)
-	return n, err
-}
-
-func bundledNode(t testing.TB) *node {
-	t.Helper()
-	n, err := bundled()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+var nodes = nodetest.Set[*nodetest.Node]{Make: func(n *nodetest.Node) (*nodetest.Node, error) { return n, nil }}
 
 // read returns all records and gaps.
 func read(t testing.TB, k *linux.Kernel) (records []*Record, gaps []error) {
@@ -89,27 +49,15 @@ func plain(r *Record) string {
 
 // TestDmesg compares the whole log with what dmesg said. Records that came after that are newer.
 func TestDmesg(t *testing.T) {
-	t.Run("bundled", func(t *testing.T) { testDmesg(t, bundledNode(t)) })
-	if os.Getenv("NODELENS_IMAGES") == "" {
-		return
-	}
-	for _, img := range testimages.All(t) {
-		t.Run(img.Name, func(t *testing.T) {
-			n, err := openNode(img)
-			if err != nil {
-				t.Fatal(err)
-			}
-			testDmesg(t, n)
-		})
-	}
+	nodes.Each(t, testDmesg)
 }
 
-func testDmesg(t *testing.T, n *node) {
-	b, err := os.ReadFile(filepath.Join(n.truth, "dmesg"))
+func testDmesg(t *testing.T, n *nodetest.Node) {
+	b, err := os.ReadFile(filepath.Join(n.Truth, "dmesg"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, gaps := read(t, n.k)
+	records, gaps := read(t, n.K)
 	if len(gaps) > 0 {
 		t.Error(gaps)
 	}
@@ -135,7 +83,7 @@ func testDmesg(t *testing.T, n *node) {
 
 // TestFields: a record of a device says which, and one of a CPU or a task says so.
 func TestFields(t *testing.T) {
-	records, _ := read(t, bundledNode(t).k)
+	records, _ := read(t, nodes.Bundled(t).K)
 	devices, tasks := 0, 0
 	for _, r := range records {
 		if d := r.Dictionary["DEVICE"]; d != "" {
@@ -195,20 +143,20 @@ func TestNames(t *testing.T) {
 // damaged returns the kernel of the bundled node with the ring changed by a test.
 func damaged(t *testing.T, change func(m *smeartest.Memory, phys func(vmem.VirtAddr) vmem.PhysAddr, l *log)) *linux.Kernel {
 	t.Helper()
-	n := bundledNode(t)
-	l, err := open(n.k)
+	n := nodes.Bundled(t)
+	l, err := open(n.K)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := smeartest.New(n.mem)
+	m := smeartest.New(n.Mem)
 	change(m, func(a vmem.VirtAddr) vmem.PhysAddr {
-		at, err := n.k.Space().Translate(a)
+		at, err := n.K.Space().Translate(a)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return at.At(a)
 	}, l)
-	k, err := linux.Open(t.Context(), m, &linux.Options{Symbols: n.k.Symbols()})
+	k, err := linux.Open(t.Context(), m, &linux.Options{Symbols: n.K.Symbols()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +165,7 @@ func damaged(t *testing.T, change func(m *smeartest.Memory, phys func(vmem.VirtA
 
 // TestDamage: what is damaged of one record costs that record, and is told.
 func TestDamage(t *testing.T) {
-	whole, _ := read(t, bundledNode(t).k)
+	whole, _ := read(t, nodes.Bundled(t).K)
 	at := func(l *log, i int) vmem.VirtAddr { return l.ring.Descs + vmem.VirtAddr(uint64(i)*l.desc.Size()) }
 	for name, test := range map[string]struct {
 		change func(m *smeartest.Memory, phys func(vmem.VirtAddr) vmem.PhysAddr, l *log)
@@ -276,7 +224,7 @@ func TestEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	n := 0
-	for _, err := range Records(ctx, bundledNode(t).k) {
+	for _, err := range Records(ctx, nodes.Bundled(t).K) {
 		if n++; err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}

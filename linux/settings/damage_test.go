@@ -10,24 +10,21 @@ import (
 
 // TestDamage: a tree that leads nowhere costs what hangs in it, and is told.
 func TestDamage(t *testing.T) {
-	n, err := bundled()
+	n := nodes.Bundled(t)
+	root, err := n.K.Symbol("sysctl_table_root")
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := n.k.Symbol("sysctl_table_root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := bind(n.k.Symbols())
+	v := bind(n.K.Symbols())
 	tree := v.tree.Of(root + vmem.VirtAddr(v.own.Offset()+v.dir.Offset()))
 	for _, value := range []uint64{0xffff888000000008, uint64(tree), 0x41} {
-		m := smeartest.New(n.mem)
-		at, err := n.k.Space().Translate(tree)
+		m := smeartest.New(n.Mem)
+		at, err := n.K.Space().Translate(tree)
 		if err != nil {
 			t.Fatal(err)
 		}
 		m.PutUint64(at.At(tree), value)
-		k, err := linux.Open(t.Context(), m, &linux.Options{Symbols: n.k.Symbols()})
+		k, err := linux.Open(t.Context(), m, &linux.Options{Symbols: n.K.Symbols()})
 		if err != nil {
 			t.Fatal(err)
 		}

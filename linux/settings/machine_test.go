@@ -13,13 +13,13 @@ import (
 
 // TestResources compares memory and ports with /proc/iomem and /proc/ioports, line by line.
 func TestResources(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
+	nodes.Each(t, func(t *testing.T, n *node) {
 		for _, x := range []struct {
 			found []Resource
 			width int
 			file  []string
 		}{{n.out.IOMem, 8, []string{"proc", "iomem"}}, {n.out.IOPorts, 4, []string{"kernel", "ioports"}}} {
-			if _, err := os.Stat(filepath.Join(append([]string{n.truth}, x.file...)...)); err != nil {
+			if _, err := os.Stat(filepath.Join(append([]string{n.Truth}, x.file...)...)); err != nil {
 				continue
 			}
 			var got []string
@@ -41,8 +41,8 @@ var bugs = map[string]string{
 
 // TestBugs compares what the processor is open to with the files that say whether it is affected.
 func TestBugs(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
-		files, err := os.ReadDir(filepath.Join(n.truth, "kernel", "vulnerabilities"))
+	nodes.Each(t, func(t *testing.T, n *node) {
+		files, err := os.ReadDir(filepath.Join(n.Truth, "kernel", "vulnerabilities"))
 		if err != nil {
 			t.Skip(err)
 		}
@@ -66,8 +66,8 @@ func TestBugs(t *testing.T) {
 
 // TestOtherNamespaces compares the sysctls of all namespaces of the network with what each said of itself, both ways.
 func TestOtherNamespaces(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
-		files, err := filepath.Glob(filepath.Join(n.truth, "net", "*", "sysctl"))
+	nodes.Each(t, func(t *testing.T, n *node) {
+		files, err := filepath.Glob(filepath.Join(n.Truth, "net", "*", "sysctl"))
 		if err != nil || len(files) == 0 {
 			t.Skip("there is no truth")
 		}

@@ -11,100 +11,40 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
-	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/kstruct"
-	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A node is a booted node, and what it said of itself.
+// A node is a booted node, and what was read of it.
 type node struct {
-	mem   vmem.Memory
-	k     *linux.Kernel
-	out   *Settings
-	gaps  []vmem.Gap
-	truth string
+	*nodetest.Node
+	out  *Settings
+	gaps []vmem.Gap
 }
 
-var bundled = sync.OnceValues(func() (*node, error) {
-	img, err := testimages.Bundled()
-	if err != nil {
-		return nil, err
-	}
-	return openNode(img)
-})
-
-func openNode(img testimages.Image) (n *node, err error) {
-	n = &node{truth: img.Truth}
-	if filepath.Ext(img.Path) == ".elf" {
-		n.mem, err = kcore.Open(img.Path)
-	} else {
-		n.mem, err = lime.Open(img.Path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if n.k, err = linux.Open(context.Background(), n.mem, nil); err != nil {
-		return nil, err
-	}
-	var tasks []*linux.Task
-	for t, err := range n.k.Processes(context.Background()) {
-		if err == nil {
-			tasks = append(tasks, t)
-		}
-	}
-	n.out, n.gaps, err = Read(context.Background(), n.k, &Options{Tasks: tasks})
-	return n, err
-}
-
-// eachNode tests the bundled node, and all others where NODELENS_IMAGES says where they are.
-func eachNode(t *testing.T, test func(*testing.T, *node)) {
-	t.Run("bundled", func(t *testing.T) {
-		n, err := bundled()
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(t, n)
-	})
-	if os.Getenv("NODELENS_IMAGES") == "" {
-		return
-	}
-	for _, img := range testimages.All(t) {
-		t.Run(img.Name, func(t *testing.T) {
-			n, err := openNode(img)
-			if err != nil {
-				t.Fatal(err)
-			}
-			test(t, n)
-		})
-	}
-}
+var nodes = nodetest.Set[*node]{Make: func(n *nodetest.Node) (*node, error) {
+	out, gaps, err := Read(context.Background(), n.K, &Options{Tasks: n.Tasks})
+	return &node{n, out, gaps}, err
+}}
 
 // file reads a file of the truth, without the newline at its end.
 func (n *node) file(t *testing.T, name ...string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(append([]string{n.truth}, name...)...))
-	if errors.Is(err, os.ErrNotExist) {
-		return ""
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSuffix(string(b), "\n")
+	text, _ := n.Read(t, name...)
+	return strings.TrimSuffix(text, "\n")
 }
 
 // TestSettings compares what was read with what /proc and /sys said.
 func TestSettings(t *testing.T) {
-	eachNode(t, func(t *testing.T, n *node) {
-		_, err := n.k.Symbol("tainted_mask")
+	nodes.Each(t, func(t *testing.T, n *node) {
+		_, err := n.K.Symbol("tainted_mask")
 		named := err == nil // where kallsyms has code alone, a gap tells of each variable that nothing else leads to
 		lost := map[string]bool{}
 		for _, g := range n.gaps {
@@ -116,7 +56,7 @@ func TestSettings(t *testing.T) {
 			diff := cmp.Diff(want, n.out.CommandLine.Value)
 			t.Errorf("command line (-truth +found):\n%s", diff)
 		}
-		if _, err := os.Stat(filepath.Join(n.truth, "kernel")); err != nil {
+		if _, err := os.Stat(filepath.Join(n.Truth, "kernel")); err != nil {
 			return // it has no more
 		}
 		checkSysctls(t, n)
@@ -151,7 +91,7 @@ func TestSettings(t *testing.T) {
 
 func checkConfiguration(t *testing.T, n *node) {
 	t.Helper()
-	f, err := os.Open(filepath.Join(n.truth, "kernel", "config.gz"))
+	f, err := os.Open(filepath.Join(n.Truth, "kernel", "config.gz"))
 	if errors.Is(err, os.ErrNotExist) {
 		if n.out.Configuration != "" {
 			t.Errorf("a configuration of %d bytes, which the kernel does not have", len(n.out.Configuration))
@@ -233,7 +173,7 @@ var moves = regexp.MustCompile(`^kernel/(random/entropy_avail|sched_domain/.*/ma
 // checkMisc compares the formats of binfmt_misc with their files.
 func checkMisc(t *testing.T, n *node) {
 	t.Helper()
-	dir := filepath.Join(n.truth, "kernel", "binfmt_misc")
+	dir := filepath.Join(n.Truth, "kernel", "binfmt_misc")
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return // not mounted
@@ -317,11 +257,8 @@ func withoutData(t *testing.T, f *isf.File) *isf.File {
 
 // TestWithoutDataSymbols finds the same where no symbol leads to it, and tells what it does not.
 func TestWithoutDataSymbols(t *testing.T) {
-	n, err := bundled()
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := linux.Open(t.Context(), n.mem, &linux.Options{Symbols: withoutData(t, n.k.Symbols())})
+	n := nodes.Bundled(t)
+	k, err := linux.Open(t.Context(), n.Mem, &linux.Options{Symbols: withoutData(t, n.K.Symbols())})
 	if err != nil {
 		t.Fatal(err)
 	}
