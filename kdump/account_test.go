@@ -85,3 +85,60 @@ func TestHostileHeaders(t *testing.T) {
 		t.Errorf("%d refused, %d opened", refused, opened)
 	}
 }
+
+// Whichever byte of a header, of a bitmap or of a descriptor is damaged: each page is as it was, or
+// where it is not that is told, by a gap or by the error of who reads it.
+func TestEveryByte(t *testing.T) {
+	all := truth(t)
+	for _, name := range []string{"none", "zlib", "lzo", "snappy", "zstd", "qemu-raw"} {
+		file := fixture(t, name+".kdump")
+		whole := open(t, file)
+		x := whole.index
+		step := int64(61)
+		if !testimages.Thorough() {
+			step = 1499
+		}
+		data := x.descriptors + int64(x.count)*descriptorSize
+		for at := int64(0); at < data; at += step {
+			if at > blockSize+subSize && at < x.second || at > x.second+int64(x.pages/8) && at < x.descriptors {
+				continue // nothing is there, or what the machine has and the dump lacks
+			}
+			for _, value := range []byte{0, 0xff, file[at] ^ 1, file[at] ^ 0x80} {
+				if value == file[at] {
+					continue
+				}
+				b := bytes.Clone(file)
+				b[at] = value
+				f, err := NewFile(bytes.NewReader(b), int64(len(b)))
+				if err != nil {
+					continue // refused as a whole
+				}
+				if lost := untold(f, whole, all); lost != "" {
+					t.Errorf("%s: byte %#x is %#x, descriptors from %#x on: %s; gaps %v", name, at, value, x.descriptors, lost, f.Gaps())
+				}
+			}
+		}
+	}
+}
+
+// untold goes over all pages of a whole dump, and says which is not what it was where f tells of
+// nothing.
+func untold(f, whole *File, all map[vmem.PhysAddr][]byte) string {
+	page := make([]byte, blockSize)
+	for _, r := range whole.Ranges() {
+		want := all[ram.Start][min(uint64(r.Start), ram.Size):]
+		if r.Start >= firmware.Start {
+			want = all[firmware.Start][r.Start-firmware.Start:]
+		}
+		for off := uint64(0); off < r.Size; off += blockSize {
+			n, err := f.ReadAt(page, int64(uint64(r.Start)+off))
+			if err == nil && n == blockSize && bytes.Equal(page, want[off:off+blockSize]) {
+				continue
+			}
+			if len(f.Gaps()) <= len(whole.Gaps()) {
+				return fmt.Sprintf("page at %v: %d bytes, %v", r.Start+vmem.PhysAddr(off), n, err)
+			}
+		}
+	}
+	return ""
+}

@@ -55,6 +55,7 @@ func (f *File) count() {
 	}
 	b := make([]byte, min(counted, x.count)*descriptorSize)
 	n, _ := x.r.ReadAt(b, x.descriptors)
+	x.order = learnOrder(b[:n])
 	first := int64(math.MaxInt64)
 	for b = b[:n/descriptorSize*descriptorSize]; len(b) > 0; b = b[descriptorSize:] {
 		if d, err := parseDescriptor(b); err == nil && d.off >= x.descriptors {

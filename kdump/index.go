@@ -52,6 +52,8 @@ type index struct {
 	descriptors int64  // offset of the descriptors
 	start, end  uint64 // frames whose descriptors the file has
 
+	order order
+
 	ranks    []uint64 // pages of the second bitmap before each rankPages of it
 	base     uint64   // of which have no descriptor, since they are before start
 	count    uint64   // pages from start to end

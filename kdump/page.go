@@ -2,6 +2,7 @@ package kdump
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,6 +63,7 @@ func (x *index) check(d descriptor) error {
 type decoder struct {
 	bitmap     [rankBytes]byte
 	descriptor [descriptorSize]byte
+	near       []byte // descriptors, where they are looked at
 	packed     [maxPacked]byte
 	source     bytes.Reader
 	zlib       io.ReadCloser
@@ -79,7 +81,7 @@ func (d *decoder) locate(x *index, pfn uint64) (descriptor, error) {
 	}
 	p, err := parseDescriptor(d.descriptor[:])
 	if err == nil {
-		err = x.check(p)
+		err = cmp.Or(x.check(p), d.inOrder(x, at, p))
 	}
 	if err != nil {
 		return descriptor{}, lost(err)
