@@ -46,15 +46,16 @@ const maxFolioOrder = 18
 // Folio reads the folio whose first struct page is at addr. The error is [kstruct.ErrCorrupt] where there is
 // none, or where reading it failed.
 func (p *Pages) Folio(addr vmem.VirtAddr) (Folio, error) {
-	if addr < p.base || uint64(addr-p.base)%p.size != 0 || uint64(addr-p.base)/p.size >= 1<<40 {
-		return Folio{}, fmt.Errorf("%w: %v is no struct page", kstruct.ErrCorrupt, addr)
+	phys, err := p.Memory(addr)
+	if err != nil {
+		return Folio{}, err
 	}
 	s, err := p.views.page.Load(p.space, addr)
 	if err != nil {
 		return Folio{}, err
 	}
 	f := Folio{
-		Addr: addr, Phys: vmem.PhysAddr(uint64(addr-p.base) / p.size * pageSize), Pages: 1, Mapping: s.Mapping, Index: s.Index,
+		Addr: addr, Phys: phys, Pages: 1, Mapping: s.Mapping, Index: s.Index,
 		UpToDate: s.Flags&p.flags.uptodate != 0, Dirty: s.Flags&p.flags.unclean != 0,
 	}
 	if s.Flags&p.flags.head == 0 {

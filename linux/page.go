@@ -197,6 +197,15 @@ func (p *Pages) pageOf(pa vmem.PhysAddr) vmem.VirtAddr {
 // Struct returns the address of the struct page of the memory at pa, whether there is any.
 func (p *Pages) Struct(pa vmem.PhysAddr) vmem.VirtAddr { return p.pageOf(pa) }
 
+// Memory returns the physical address of the memory that the struct page at addr is of. The error is
+// [kstruct.ErrCorrupt] where there can be no struct page.
+func (p *Pages) Memory(addr vmem.VirtAddr) (vmem.PhysAddr, error) {
+	if addr < p.base || uint64(addr-p.base)%p.size != 0 || uint64(addr-p.base)/p.size >= 1<<40 {
+		return 0, fmt.Errorf("%w: %v is no struct page", kstruct.ErrCorrupt, addr)
+	}
+	return vmem.PhysAddr(uint64(addr-p.base) / p.size * pageSize), nil
+}
+
 // ClassifyPages implements [memmap.PageClassifier]. A page that is part of a larger one
 // whose head lies outside of what is asked for is PageOther, and so is a free page that no
 // block of the buddy allocator in it has: those on the lists of a CPU.
