@@ -1,6 +1,7 @@
 package fdinfo
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -280,4 +281,35 @@ func TestPipes(t *testing.T) {
 func ofCollector(n *node, end string) bool {
 	pid, _, _ := strings.Cut(end, " ")
 	return slices.ContainsFunc(n.Tasks, func(p *linux.Task) bool { return fmt.Sprint(p.PID) == pid && runs(p) })
+}
+
+// TestToldPipes compares what is in pipes with what the lab's cases wrote.
+func TestToldPipes(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, n *node) {
+		text, ok := n.Read(t, "task", "told", "pipes")
+		if !ok {
+			t.Skip("nothing was told")
+		}
+		pipes, _, err := n.r.Pipes(t.Context(), n.Tasks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compared := 0
+		for line := range strings.Lines(text) {
+			w := strings.Fields(line)
+			i := slices.IndexFunc(pipes, func(p Pipe) bool {
+				return slices.ContainsFunc(p.Readers, func(h Holder) bool { return fmt.Sprint(h.PID) == w[0] && fmt.Sprint(h.FD) == w[1] })
+			})
+			if i < 0 {
+				t.Errorf("no pipe that process %s reads by %s", w[0], w[1])
+				continue
+			}
+			compared++
+			if got, want := fmt.Sprintf("%d %x", len(pipes[i].Data), sha256.Sum256(pipes[i].Data)), w[2]+" "+w[3]; got != want {
+				t.Errorf("pipe of process %s by %s: %s, not %s", w[0], w[1], got, want)
+			}
+		}
+		t.Logf("%d pipes", compared)
+	})
 }
