@@ -7,6 +7,7 @@
 # is empty. NET needs a ROOTFS made with NET, and so does KERNEL, which adds the cases of
 # BPF, probes and settings; it needs clang, libbpf-dev and zlib1g-dev.
 # FILES takes the pods of guest/files.json instead, and adds the cases of files.
+# TASK adds the cases of what processes may do, wait for, hold and have in memory.
 # ROOTKIT, with KERNEL, names a directory of the modules of guest/rootkit, built for the kernel.
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 ROOTFS KERNEL OUT.img" >&2; exit 2; }
@@ -72,6 +73,18 @@ if [ "${FILES:-}" ]; then
 		set -- "$@" "$work/$(basename $lower)=$lower"
 	done
 	"$work/mkimage" -name registry.example/lab/files:1.0 "$images/files.tar" "$@"
+fi
+
+rm -rf "$root/opt/lab/task"
+if [ "${TASK:-}" ]; then
+	compile "$root/usr/local/bin/task" "$lab"/guest/task/*.c "$lab/guest/edge/edge.c"
+	install "$lab/guest/tasknode" "$root/usr/local/sbin/"
+	mkdir -p "$root/opt/lab/task"
+	gcc -std=gnu11 -g -O2 -Wall -Wextra -pthread -o "$root/opt/lab/task/trace-c" "$lab/guest/trace/trace.c"
+	go build -o "$root/opt/lab/task/trace-go" ./guest/trace/goroutines
+	cp "$lab/guest/trace/trace.py" "$lab/guest/task/apparmor" "$root/opt/lab/task/"
+	# What a compressor is told to expect. Pages of the swap cases have such lines.
+	awk 'BEGIN { for (i = 0; i < 200; i++) printf "%d: line %d of a page that is swapped out\n", i, 37 * i }' >"$root/opt/lab/task/dictionary"
 fi
 
 if [ "${KERNEL:-}" ]; then

@@ -1,7 +1,8 @@
 #!/bin/sh
 # rootfs.sh DIR: makes the node's root file system in DIR from packages of this
 # Debian release: systemd, containerd, runc and little else. Needs root. NET in
-# the environment, if not empty, adds the programs that disk.sh needs with NET.
+# the environment, if not empty, adds the programs that disk.sh needs with NET,
+# TASK those that it can use with TASK: a debugger, Python, AppArmor's loader.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 
@@ -11,6 +12,7 @@ mirror=$(apt-get indextargets --format '$(CODENAME) $(LABEL) $(REPO_URI)' 'Creat
 	awk -v release="$release" '$1 == release && $2 == "Debian" { print $3; exit }')
 include=systemd-sysv,dbus,containerd,runc,containernetworking-plugins,iproute2,kmod
 [ -z "${NET:-}" ] || include=$include,nftables,iptables,conntrack,ipset,ipvsadm,ethtool,bpftool
+[ -z "${TASK:-}" ] || include=$include,gdb,python3-minimal,apparmor
 debootstrap --variant=minbase \
 	--include="$include" \
 	"$release" "$1" "$mirror"

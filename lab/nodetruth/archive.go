@@ -17,20 +17,22 @@ import (
 var (
 	nodeFiles = []string{"cmdline", "version", "stat", "uptime", "iomem", "modules", "mounts", "kallsyms", "vmstat", "meminfo", "swaps", "filesystems", "cgroups",
 		"buddyinfo", "pagetypeinfo", "slabinfo", "vmallocinfo", "locks", "devices", "misc", "interrupts", "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/unix", "net/raw",
-		"net/packet", "net/netlink", "net/route", "net/dev", "net/arp", "sysvipc/shm", "sys/kernel/hostname", "sys/kernel/osrelease", "sys/kernel/pid_max",
+		"net/packet", "net/netlink", "net/route", "net/dev", "net/arp", "sysvipc/shm", "sysvipc/sem", "sysvipc/msg", "sys/kernel/hostname", "sys/kernel/osrelease", "sys/kernel/pid_max",
 		"sys/kernel/random/boot_id", "sys/kernel/tainted"}
 	processFiles = []string{"stat", "status", "cmdline", "environ", "maps", "smaps", "cgroup", "mountinfo", "comm", "limits", "auxv", "uid_map", "gid_map",
-		"timens_offsets", "loginuid", "sessionid", "wchan", "oom_score_adj"}
+		"timens_offsets", "loginuid", "sessionid", "wchan", "oom_score_adj", "oom_score", "statm", "io", "sched", "schedstat", "timers", "stack", "syscall",
+		"personality", "coredump_filter", "timerslack_ns", "autogroup"}
 	processNet  = []string{"tcp", "tcp6", "udp", "udp6", "unix"}
-	threadFiles = []string{"comm", "stat", "status", "cgroup"}
+	threadFiles = []string{"comm", "stat", "status", "cgroup", "io", "sched", "schedstat", "wchan", "stack", "syscall", "children", "personality"}
 )
 
 // archive writes files to a tar stream; the first error sticks. One without a stream reads all and writes nothing.
 // add may be called by several at once.
 type archive struct {
-	mu  sync.Mutex
-	tar *tar.Writer
-	err error
+	mu    sync.Mutex
+	tar   *tar.Writer
+	err   error
+	parts parts
 }
 
 // writeArchive writes the whole archive to out and waits until it is on the disk.
@@ -40,13 +42,16 @@ func writeArchive(out string, parts parts, files []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	a := &archive{tar: tar.NewWriter(f)}
+	a := &archive{tar: tar.NewWriter(f), parts: parts}
 	for _, name := range files {
 		a.copy("truth/"+filepath.Base(name), name)
 	}
+	if parts.tasks {
+		a.tasks()
+	}
 	a.node()
 	a.processes()
-	a.more(parts)
+	a.more()
 	a.add("truth/clock", clocks())
 	if a.err == nil {
 		a.err = a.tar.Close()
@@ -55,14 +60,17 @@ func writeArchive(out string, parts parts, files []string) (err error) {
 }
 
 // more adds the parts. The network is the last, for its states pass soonest.
-func (a *archive) more(parts parts) {
-	if parts.kernel {
+func (a *archive) more() {
+	if a.parts.tasks {
+		a.pageFrames()
+	}
+	if a.parts.kernel {
 		a.kernel()
 	}
-	if parts.network {
+	if a.parts.network {
 		a.network()
 	}
-	if parts.files {
+	if a.parts.files {
 		a.files()
 	}
 }
@@ -97,6 +105,9 @@ func (a *archive) process(to, from string) {
 	}
 	for _, name := range processNet {
 		a.copy(to+"/net_"+name, from+"/net/"+name)
+	}
+	if a.parts.tasks {
+		a.taskProcess(to, from)
 	}
 	a.links(to, from)
 	tids, _ := numbers(from + "/task")

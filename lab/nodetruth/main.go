@@ -1,11 +1,12 @@
 // Nodetruth writes down, inside a lab node, what the node's own /proc says of it.
 //
-//	nodetruth [-net] [-kernel] [-files] [-signal PID,...] -out DEVICE [FILE ...]
+//	nodetruth [-net] [-kernel] [-files] [-task] [-signal PID,...] -out DEVICE [FILE ...]
 //
 // It waits until no process comes or goes, writes a tar archive to DEVICE, and makes sure that the processes are still the same; otherwise it begins again.
 // The named files go into the archive too, under their base names. With -net it also has what
 // programs like ss, ip, nft and conntrack say in each network namespace, with -kernel what the kernel says of its settings,
-// probes and BPF programs, with -files what its file systems hold and have in memory. The processes that -signal names get SIGUSR1 before: they have states that pass. The archive's layout is described in the README of the lab.
+// probes and BPF programs, with -files what its file systems hold and have in memory, with -task what more is said of
+// processes and their pages. The processes that -signal names get SIGUSR1 before: they have states that pass. The archive's layout is described in the README of the lab.
 package main
 
 import (
@@ -26,9 +27,10 @@ func main() {
 	network := flag.Bool("net", false, "take what each network namespace has, too")
 	kernel := flag.Bool("kernel", false, "take what the kernel was made to do, too")
 	files := flag.Bool("files", false, "take what file systems hold, too")
+	tasks := flag.Bool("task", false, "take what more is said of processes and their pages, too")
 	signal := flag.String("signal", "", "`processes` to wake, separated by commas")
 	flag.Parse()
-	parts := parts{network: *network, kernel: *kernel, files: *files}
+	parts := parts{network: *network, kernel: *kernel, files: *files, tasks: *tasks}
 	if err := prepare(parts, *signal); err != nil {
 		log.Fatal(err)
 	}
@@ -38,7 +40,7 @@ func main() {
 }
 
 // parts are what is taken beside the processes.
-type parts struct{ network, kernel, files bool }
+type parts struct{ network, kernel, files, tasks bool }
 
 // prepare has the network's programs load the modules that they need, once and for all, and wakes the processes.
 func prepare(parts parts, signal string) error {
