@@ -9,14 +9,29 @@ import (
 )
 
 func codeRules() []Rule {
-	needs := Needs{Processes: true, Sections: cos.SectionMemory}
+	rule := func(id string, severity Severity, kind memory.Kind, title, meaning string, benign []string, techniques ...Technique) Rule {
+		return Rule{ID: id, Group: Processes, Severity: severity, Techniques: techniques, Title: title, Meaning: meaning, Benign: benign,
+			Needs: Needs{Processes: true, Sections: cos.SectionMemory}, Next: "nodelens maps --pid {pid}", Check: memoryOf(kind)}
+	}
 	return []Rule{
-		{
-			ID: "code-writable", Group: Processes, Severity: High, Techniques: []Technique{"T1055", "T1027.002"},
-			Title:   "Memory can be written and executed",
-			Meaning: "A mapping may be written and executed at once, so that code can be made while the process runs. Injected code lies in such memory; that of just-in-time compilers does, too.",
-			Needs:   needs, Benign: []string{causeJIT}, Next: "nodelens maps --pid {pid}", Check: memoryOf(memory.WritableCode),
-		},
+		rule("code-writable", High, memory.WritableCode, "Memory can be written and executed",
+			"A mapping may be written and executed at once, so that code can be made while the process runs. Injected code lies in such memory; that of just-in-time compilers does, too.",
+			[]string{causeJIT}, "T1055", "T1027.002"),
+		rule("code-anonymous", Medium, memory.AnonymousCode, "Code is executed that is of no file",
+			"A mapping without a file may be executed. Injected code lies in such memory once it was written; that of just-in-time compilers does, too.",
+			[]string{causeJIT}, "T1055", "T1620"),
+		rule("code-gone-file", High, memory.GoneCode, "Code is mapped from a file that is in no directory",
+			"A library was mapped whose file was deleted, or was only ever in memory. Libraries that were upgraded look so on the node, and in images they are not upgraded.",
+			[]string{causeUpgraded}, "T1574", "T1620"),
+		rule("code-changed", High, memory.ChangedCode, "Code was changed in a process",
+			"Pages of code differ from those of their file: somebody wrote to them in this process. Debuggers and probes change single bytes so, hooks of malware whole instructions.",
+			[]string{causeDebugger}, "T1055", "T1574"),
+		rule("code-hidden-program", High, memory.HiddenProgram, "A program lies in memory that is of no file",
+			"The head of an ELF file is in memory that no file is mapped to. A loader that puts programs into memory past the kernel leaves that, and so do packers.",
+			[]string{"a program that was packed"}, "T1620", "T1027.002"),
+		rule("code-stray-thread", High, memory.StrayThread, "A thread executes what is of no file",
+			"The instruction that a thread was at is in memory without a file. Injected code runs so, and that of just-in-time compilers.",
+			[]string{causeJIT}, "T1055"),
 	}
 }
 
@@ -31,16 +46,22 @@ func memoryOf(kind memory.Kind) func(context.Context, *Node, *Reporter) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if m.Kind == kind {
-				r.Found(n.suspicious(m))
+			if m.Kind == kind && !n.ownProgram(m) {
+				r.Found(n.suspicious(m, r.rule.Benign))
 			}
 		}
 		return nil
 	}
 }
 
-// suspicious returns what package memory found as a finding.
-func (n *Node) suspicious(m *cos.SuspiciousMemory) Finding {
+// ownProgram reports whether what was found is of the process's own program: that its file is gone says a rule of its own.
+func (n *Node) ownProgram(m *cos.SuspiciousMemory) bool {
+	p := n.Process(m.PID)
+	return m.Kind == memory.GoneCode && p != nil && m.Path != "" && m.Path == p.Exe
+}
+
+// suspicious returns what package memory found as a finding. It knows of no cause without harm but just-in-time compilers.
+func (n *Node) suspicious(m *cos.SuspiciousMemory, causes []string) Finding {
 	subject := n.OfContainer(m.PodUID, m.ContainerID)
 	subject.PID = m.PID
 	if p := n.Process(m.PID); p != nil {
@@ -54,10 +75,15 @@ func (n *Node) suspicious(m *cos.SuspiciousMemory) Finding {
 			f.Evidence = append(f.Evidence, at)
 		}
 	}
-	state := RuledOut
-	if m.Level == memory.Low {
-		state = Applies
+	for _, cause := range causes {
+		state := Unchecked
+		switch {
+		case cause == causeJIT && m.Level == memory.Low:
+			state = Applies
+		case cause == causeJIT:
+			state = RuledOut
+		}
+		f.Benign = append(f.Benign, Benign{cause, state})
 	}
-	f.Benign = []Benign{{causeJIT, state}}
 	return f
 }

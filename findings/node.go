@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -23,7 +24,10 @@ type Node struct {
 	security   map[int32]*cos.ProcessSecurity
 	memory     map[int32][]*cos.SuspiciousMemory
 	sockets    map[int32][]*cos.Socket // of those that have them open
-	kthreadd   bool                    // process 2 is there, and a thread of the kernel
+	inits      map[string]*cos.Process // the first process of each container
+	creds      map[vmem.VirtAddr]*cos.Process
+	unix       map[uint64]*cos.Socket // unix sockets, by the inodes of their files
+	hasSocket  map[flowKey]bool       // of connections
 }
 
 // NewNode indexes a report. opened is the node that it is of, or nil where there is none.
@@ -54,17 +58,58 @@ func NewNode(report *cos.NodeReport, opened *cos.Node) *Node {
 		n.memory[m.PID] = append(n.memory[m.PID], m)
 	}
 	n.indexSockets()
-	k := n.processes[2]
-	n.kthreadd = k != nil && k.KernelThread
+	n.indexInits()
+	n.indexCreds()
 	return n
 }
 
+// indexInits finds the first process of each container: the one that its bundle names if it is in it, or else the one that was started first.
+func (n *Node) indexInits() {
+	n.inits = map[string]*cos.Process{}
+	for i := range n.Report.Processes {
+		p := &n.Report.Processes[i]
+		if p.ContainerID == "" {
+			continue
+		}
+		if d := n.details[p.ContainerID]; d != nil && d.InitPID == p.PID {
+			n.inits[p.ContainerID] = p
+			continue
+		}
+		first := n.inits[p.ContainerID]
+		if first == nil || !n.named(first) && p.StartTime.Before(first.StartTime) {
+			n.inits[p.ContainerID] = p
+		}
+	}
+}
+
+// named reports whether the bundle of a process's container names it as the first.
+func (n *Node) named(p *cos.Process) bool {
+	d := n.details[p.ContainerID]
+	return d != nil && d.InitPID == p.PID
+}
+
+// Init returns the first process of a container; nil where none is left.
+func (n *Node) Init(containerID string) *cos.Process { return n.inits[containerID] }
+
+// Ordinary reports whether a process is in a pod that is none of the cluster's own.
+func (n *Node) Ordinary(p *cos.Process) bool {
+	pod := n.pods[p.PodUID]
+	return p.PodUID != "" && (pod == nil || !System(pod.Namespace))
+}
+
 func (n *Node) indexSockets() {
+	n.unix, n.hasSocket = map[uint64]*cos.Socket{}, map[flowKey]bool{}
 	if n.Report.Network == nil {
 		return
 	}
 	for i := range n.Report.Network.Sockets {
 		s := &n.Report.Network.Sockets[i]
+		if s.Family == socket.Unix && s.Inode != 0 {
+			n.unix[s.Inode] = s
+		}
+		if s.RemotePort != 0 && s.PodUID != "" {
+			n.hasSocket[flowKey{s.PodUID, uint16(s.RemotePort)}] = true
+		}
 		var last int32
 		for _, o := range s.Owners {
 			if o.PID != last {
