@@ -216,7 +216,7 @@ func (c *conversion) harvest(debug *debugFile) (*harvest, error) {
 func (c *conversion) collect(debug *debugFile) ([]*collector, error) {
 	for _, s := range []*infoSection{debug.info, debug.types} {
 		if s != nil {
-			c.damage.unit(s.enumerate(debug))
+			s.enumerate(debug, c.damage.unit)
 		}
 	}
 	seed := maphash.MakeSeed()

@@ -33,17 +33,21 @@ var (
 )
 
 // A UnitError says that a unit of the debug information was skipped, or, with
-// Rest, that all behind it was. Everything else in the file is converted.
+// Next or Rest, that so were units behind it. Everything else in the file is converted.
 type UnitError struct {
 	Section string // .debug_info or .debug_types
 	Unit    uint64 // offset in bytes of the unit's header in the section
-	Rest    bool   // the unit's length is damaged, so the next unit is not to be found
+	Next    uint64 // where units were found again, by their headers, after one whose length is damaged; 0 otherwise
+	Rest    bool   // the unit's length is damaged, and there is none behind it
 	Err     error
 }
 
 // Error implements the error interface.
 func (e *UnitError) Error() string {
-	if e.Rest {
+	switch {
+	case e.Next > 0:
+		return fmt.Sprintf("dwarfconv: units of %s lost at %#x, found again at %#x: %v", e.Section, e.Unit, e.Next, e.Err)
+	case e.Rest:
 		return fmt.Sprintf("dwarfconv: units from %#x of %s on lost: %v", e.Unit, e.Section, e.Err)
 	}
 	return fmt.Sprintf("dwarfconv: unit at %#x of %s skipped: %v", e.Unit, e.Section, e.Err)

@@ -72,21 +72,33 @@ func (s *infoSection) read(off, n uint64, buf *[]byte) ([]byte, error) {
 	return b, nil
 }
 
-// enumerate finds the units of the section. An error says where the next one
-// could not be found; those before it are there.
-func (s *infoSection) enumerate(f *debugFile) *UnitError {
-	var buf []byte
+// enumerate finds the units of the section, and tells where the next one could not be found.
+func (s *infoSection) enumerate(f *debugFile, lost func(*UnitError)) {
+	var buf, chain []byte
 	for off := uint64(0); off < s.size; {
 		b, err := s.read(off, min(headerSize, s.size-off), &buf)
 		if err != nil {
-			return &UnitError{Section: s.name, Unit: off, Err: err}
+			lost(&UnitError{Section: s.name, Unit: off, Err: err})
+			return
 		}
 		h, err := parseHeader(b, s.order, s.types)
 		if h.size > s.size-off {
 			err = errTruncated
 		}
-		if err != nil && !errors.Is(err, errVersion) {
-			return &UnitError{Section: s.name, Unit: off, Rest: true, Err: err}
+		unknown := errors.Is(err, errVersion) // but its length may be right
+		if err != nil && (!unknown || off+h.size < s.size && !s.chained(f, off+h.size, &chain)) {
+			from := off + 1
+			if n := len(s.starts); n > 0 { // whose length may be what is wrong
+				from = s.starts[n-1] + 1
+			}
+			next := s.resume(f, from)
+			e := &UnitError{Section: s.name, Unit: off, Rest: next == s.size, Err: err}
+			if !e.Rest {
+				e.Next = next
+			}
+			lost(e)
+			off = next
+			continue
 		}
 		s.starts = append(s.starts, off)
 		if h.isType && err == nil {
@@ -94,7 +106,6 @@ func (s *infoSection) enumerate(f *debugFile) *UnitError {
 		}
 		off += h.size
 	}
-	return nil
 }
 
 // unitAt returns the start of the unit that off lies in.

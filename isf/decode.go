@@ -123,9 +123,7 @@ func (d *decoder) entries(section string, entry func(name string)) {
 		entry(name)
 		d.path = d.path[:len(d.path)-1]
 	}
-	if d.bad != nil {
-		d.fail(d.bad)
-	}
+	d.sound() // what is no section costs that one
 	d.path = d.path[:len(d.path)-1]
 }
 

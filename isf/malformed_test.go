@@ -46,6 +46,8 @@ var malformed = []struct {
 	{"symbol without address", `"symbols":{"a.b":{"type":{"kind":"function"}}}`, "symbols.a.b", "symbol without address"},
 	{"symbol is a number", `"symbols":{"s":1}`, "symbols.s", "symbol is a number, want an object"},
 	{"symbol of half a type", `"symbols":{"s":{"address":1,"type":{"kind":"struct"}}}`, "symbols.s", "incomplete type of kind struct"},
+	{"section is an array", `"user_types":[{"size":1}]`, "user_types", "user_types is an array, want an object"},
+	{"section is a number", `"base_types":7`, "base_types", "base_types is a number, want an object"},
 	{"constant data is not base64", `"symbols":{"s":{"address":1,"constant_data":"?"}}`, "symbols.s", "constant_data: illegal base64 data at input byte 0"},
 	{"sections of writers that had none", `"symbols":null,"enums":null`, "", ""},
 	{"fields and type with more than is known", field(`{"kind":"function","name":1,"signature":[{"a":{}},"\"",null,true,-1.5e3]}`), "user_types.a.fields.x", "name is a number, want a string"},
