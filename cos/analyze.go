@@ -65,9 +65,13 @@ type Options struct {
 	// /lib/modules/RELEASE, to compare their code likewise. Empty: that is not compared.
 	ModuleFiles string
 
-	// Secrets has the sections SectionContainers and SectionSecurity show the values of environments, which are else hidden (see
-	// [Secret]), and what keys hold.
+	// Secrets shows what may be a secret and is else hidden: the values of environments, what in arguments, annotations, sysctls and the kernel's command
+	// line sounds or looks like a secret, and what keys hold. Of what is hidden the name, the length and a digest are there: see [Secret].
 	Secrets bool
+
+	// SecretKey is the key of these digests, which compare in all reports of the same key: to compare nodes, draw 32 bytes at random, give them for each
+	// node, and keep them as the secrets themselves. Nil: the key is of random numbers in the image.
+	SecretKey []byte
 
 	// Limits bound the report, whatever memory holds. The zero value has safe defaults.
 	Limits linux.Limits
@@ -156,7 +160,7 @@ func notWhole(mem vmem.Memory) string {
 }
 
 // readNode reads the report out of a kernel, without sections.
-func readNode(ctx context.Context, k *linux.Kernel) (*analysis, error) {
+func readNode(ctx context.Context, k *linux.Kernel, s secrecy) (*analysis, error) {
 	info := k.Info()
 	r := &NodeReport{Kernel: Kernel{
 		Release: info.Release, Banner: info.Banner, PageTableLevels: info.PageTableLevels,
@@ -170,11 +174,12 @@ func readNode(ctx context.Context, k *linux.Kernel) (*analysis, error) {
 		r.Gaps = append(r.Gaps, vmem.NewGap("boot time", vmem.Place{}, err))
 	}
 	r.Gaps = append(r.Gaps, k.Gaps()...)
-	all, gaps, err := processes(ctx, k)
+	all, seal, gaps, err := processes(ctx, k, s)
 	if err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
 	}
 	r.Gaps = append(r.Gaps, gaps...)
+	r.Secrets, r.SecretKey = seal.secrecy(), seal.keyName()
 	tasks := make([]*linux.Task, len(all))
 	for i := range all {
 		tasks[i] = all[i].task
@@ -199,7 +204,7 @@ func readNode(ctx context.Context, k *linux.Kernel) (*analysis, error) {
 		r.Gaps = append(r.Gaps, all[i].gaps...)
 	}
 	r.Gaps = append(r.Gaps, pods.gaps...)
-	return &analysis{kernel: k, tasks: tasks, report: r}, nil
+	return &analysis{kernel: k, tasks: tasks, report: r, seal: seal}, nil
 }
 
 // checkConsistency says how far the memory agrees with itself: nil if ctx is done.

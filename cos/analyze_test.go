@@ -137,7 +137,7 @@ func TestAnalyzeNodeCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	if r, err := readNode(ctx, k); !errors.Is(err, context.Canceled) || r != nil {
+	if r, err := readNode(ctx, k, secrecy{}); !errors.Is(err, context.Canceled) || r != nil {
 		t.Errorf("%v, %v, want %v", r, err, context.Canceled)
 	}
 	if r, err := AnalyzeNode(ctx, Memory(u.mem), &Options{Symbols: u.symbols}); !errors.Is(err, context.Canceled) || r != nil {

@@ -39,13 +39,13 @@ func TestBundledNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, opts := range map[string]*Options{img.Path: {SymbolFile: img.ISF, Sections: AllSections}, packed.Path: nil} {
+	for path, opts := range map[string]*Options{img.Path: {SymbolFile: img.ISF, Sections: AllSections, Secrets: true}, packed.Path: {Secrets: true}} {
 		r, err := AnalyzeNode(t.Context(), File(path), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkReport(t, node, r)
-		if opts != nil {
+		if opts.Sections != 0 {
 			checkNetwork(t, img.Truth, node, r)
 			checkModules(t, img.Truth, r)
 			checkLog(t, img.Truth, r)

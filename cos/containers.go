@@ -68,8 +68,7 @@ func (a *analysis) addContainers(ctx context.Context) error {
 type containerReader struct {
 	*analysis
 	ctx   context.Context //nolint:containedctx // it lives as long as one call
-	seal  *sealer
-	files *pagecache.FS // as process 1 sees them; nil where they can't be read
+	files *pagecache.FS   // as process 1 sees them; nil where they can't be read
 	set   *pagecache.Set
 	node  linux.Namespaces
 	views postureViews
@@ -91,7 +90,7 @@ func (a *analysis) fileSet(ctx context.Context) (*pagecache.Set, error) {
 }
 
 func readContainerDetails(ctx context.Context, a *analysis) ([]ContainerDetail, []vmem.Gap, error) {
-	r := &containerReader{analysis: a, ctx: ctx, seal: newSealer(a.kernel, a.secrets), views: bindPosture(a.kernel),
+	r := &containerReader{analysis: a, ctx: ctx, views: bindPosture(a.kernel),
 		byID: map[string]*ContainerDetail{}, inits: map[string]*linux.Task{}, byPID: map[int32]*linux.Task{}}
 	r.open()
 	r.known()
@@ -300,10 +299,10 @@ func (r *containerReader) annotations(c *ContainerDetail) {
 	for _, a := range c.Spec.Annotations {
 		set := func(to *string) {
 			if *to == "" {
-				*to = a.Value
+				*to = value(a.Value)
 			}
 		}
-		switch a.Key {
+		switch a.Name {
 		case "io.kubernetes.cri.sandbox-uid":
 			set(&c.PodUID)
 		case "io.kubernetes.cri.sandbox-namespace":
@@ -315,7 +314,7 @@ func (r *containerReader) annotations(c *ContainerDetail) {
 		case "io.kubernetes.cri.image-name":
 			set(&c.Image)
 		case "io.kubernetes.cri.container-type":
-			c.Sandbox = c.Sandbox || a.Value == "sandbox"
+			c.Sandbox = c.Sandbox || value(a.Value) == "sandbox"
 		}
 	}
 }

@@ -2,6 +2,9 @@ package cos
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/internal/truth"
 	"github.com/nodelens/nodelens/linux/process"
 )
 
@@ -306,5 +310,55 @@ func TestContainersOfNodes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSecretsOfProcesses: of the environment of each process the names are there, and no value; in arguments there is none either, and the
+// report says so.
+func TestSecretsOfProcesses(t *testing.T) {
+	img := bundled(t)
+	node, err := truth.Read(img.Truth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(opts *Options) *NodeReport {
+		opts.SymbolFile = img.ISF
+		r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r, keyed, other := read(&Options{}), read(&Options{SecretKey: []byte("a key of sixteen")}), read(&Options{SecretKey: []byte("another of those")})
+	if r.Secrets != SecretsHidden || r.SecretKey == "" || keyed.SecretKey == r.SecretKey || keyed.SecretKey == other.SecretKey {
+		t.Errorf("secrets %s, keys %q, %q, %q", r.Secrets, r.SecretKey, keyed.SecretKey, other.SecretKey)
+	}
+	values := 0
+	for i := range r.Processes {
+		p := &r.Processes[i]
+		at := slices.IndexFunc(node.Processes, func(w truth.Process) bool { return w.PID == p.PID })
+		if at < 0 || len(node.Processes[at].Env) != len(p.Env) {
+			t.Errorf("process %d: %d variables", p.PID, len(p.Env))
+			continue
+		}
+		for k, text := range node.Processes[at].Env {
+			name, value, ok := strings.Cut(text, "=")
+			if !ok || name == "" {
+				name, value = "", text
+			}
+			e := p.Env[k]
+			if e.Name != name || e.Length != len(value) || e.Value != nil {
+				t.Errorf("process %d: %+v, want %q", p.PID, e, name)
+			}
+			h := hmac.New(sha256.New, []byte("a key of sixteen"))
+			h.Write([]byte(value))
+			if want := hex.EncodeToString(h.Sum(nil)[:12]); keyed.Processes[i].Env[k].Digest != want || other.Processes[i].Env[k].Digest == want || e.Digest == want {
+				t.Errorf("process %d: the digest of %s is %s, want %s", p.PID, name, keyed.Processes[i].Env[k].Digest, want)
+			}
+			values++
+		}
+	}
+	if values < 100 {
+		t.Errorf("only %d values", values)
 	}
 }

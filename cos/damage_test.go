@@ -111,7 +111,7 @@ func openUndamaged(t *testing.T, img testimages.Image) *undamaged {
 		t.Fatal(err)
 	}
 	m.pages = map[int64]bool{}
-	a, err := readNode(t.Context(), k)
+	a, err := readNode(t.Context(), k, secrecy{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func ExampleNode_Network() {
 // A report is read back as it was written, names that are no text included.
 func ExampleNodeReport_UnmarshalJSON() {
 	text := []byte(`{
-		"schema": "nodelens/node/v2", "whole": false,
+		"schema": "nodelens/node/v3", "whole": false,
 		"processes": [{"pid": 7, "comm": "d\ufffdfunt", "commBytes": "ZOlmdW50", "state": "Z (zombie)", "sources": "PID IDR"}],
 		"gaps": [{"object": "task list", "place": "kernel", "address": "0xffff888001234000", "reason": "swapped", "error": "swapped out"}]
 	}`)

@@ -67,7 +67,7 @@ var theVictim = sync.OnceValue(func() *victim {
 			v.tasks[t.PID] = t
 		}
 	}
-	read, err := readNode(context.Background(), v.k)
+	read, err := readNode(context.Background(), v.k, secrecy{show: true})
 	if err != nil {
 		panic(err)
 	}
@@ -243,7 +243,7 @@ func (a *attack) run(touched ...*linux.Task) *NodeReport {
 	}
 	var r *NodeReport
 	alloctest.AtMost(a.t, mostAllocated, "", func() {
-		read, err := readNode(a.t.Context(), k)
+		read, err := readNode(a.t.Context(), k, secrecy{show: true})
 		if err != nil {
 			a.t.Fatal(err)
 		}

@@ -45,11 +45,11 @@ func TestEmptyReportJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"schema":"nodelens/node/v2","whole":true,` +
+	const want = `{"schema":"nodelens/node/v3","whole":true,` +
 		`"provenance":{"image":null,"size":null,"format":null,"compression":null,"sha256":null,"sha256From":null,"etag":null,` +
 		`"captured":null,"capturedFrom":null,"tool":null,"version":null,"arguments":[]},` +
 		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","root":"0x0","foundBy":null,"symbols":null},` +
-		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"consistency":null,"gaps":[],"notes":[]}`
+		`"hostname":null,"bootTime":null,"pods":[],"processes":[],"consistency":null,"secrets":null,"secretKey":null,"gaps":[],"notes":[]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -140,13 +140,13 @@ func TestReportOfAnotherSchema(t *testing.T) {
 	for text, want := range map[string]error{
 		`{"schema":"nodelens/node/v1"}`: ErrSchema,
 		`{"kernel":{}}`:                 ErrSchema,
-		`{"schema":"nodelens/node/v2","later":[{}],"whole":true}`: nil,
+		`{"schema":"nodelens/node/v3","later":[{}],"whole":true}`: nil,
 	} {
 		if err := json.Unmarshal([]byte(text), new(NodeReport)); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}
-	for _, text := range []string{`[]`, `{"schema":7}`, `{"schema":"nodelens/node/v2","processes":[{"pid":"7"}]}`, `{"schema":"nodelens/node/v2","hostname":"a","hostnameBytes":"/w=="}`} {
+	for _, text := range []string{`[]`, `{"schema":7}`, `{"schema":"nodelens/node/v3","processes":[{"pid":"7"}]}`, `{"schema":"nodelens/node/v3","hostname":"a","hostnameBytes":"/w=="}`} {
 		if err := json.Unmarshal([]byte(text), new(NodeReport)); err == nil {
 			t.Errorf("%s is taken", text)
 		}
@@ -300,7 +300,7 @@ func TestDocumented(t *testing.T) {
 // FuzzReport reads anything: a report that is taken is written and read back the same.
 func FuzzReport(f *testing.F) {
 	f.Add([]byte(wholeJSON))
-	f.Add([]byte(`{"schema":"nodelens/node/v2","processes":[{"ppid":null,"uid":7,"state":"S (sleeping)","sources":"PID IDR"}]}`))
+	f.Add([]byte(`{"schema":"nodelens/node/v3","processes":[{"ppid":null,"uid":7,"state":"S (sleeping)","sources":"PID IDR"}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var first, second NodeReport
 		if json.Unmarshal(text, &first) != nil {

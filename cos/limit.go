@@ -150,7 +150,8 @@ func (b *budgets) add(f *facts) {
 func (f *facts) shares() []share {
 	return []share{
 		shareOf(f, "args", &f.Args, func(s *string) int { return jsonSize(*s) }),
-		shareOf(f, "env", &f.Env, func(s *string) int { return jsonSize(*s) }),
+		shareOf(f, "env", &f.Env, (*Secret).size),
+		shareOf(f, "secrets in args", &f.ArgSecrets, func(s *ArgSecret) int { return 20 + s.size() }),
 		shareOf(f, "open files", &f.FDs, func(fd *linux.FD) int { return 50 + jsonSize(fd.Path) }),
 		shareOf(f, "threads", &f.Threads, func(t *Thread) int { return 80 + jsonSize(t.Comm) }),
 		shareOf(f, "cgroups", &f.Cgroups, func(c *linux.CgroupPath) int { return 90 + jsonSize(c.Path) + jsonSize(c.Controllers) }),

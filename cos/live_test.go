@@ -57,7 +57,7 @@ func TestLive(t *testing.T) {
 			t.Fatal(err)
 		}
 		touched.pages = map[int64]bool{}
-		if _, _, err := processes(t.Context(), k); err != nil {
+		if _, _, _, err := processes(t.Context(), k, secrecy{}); err != nil {
 			t.Fatal(err)
 		}
 		m := &flickering{Memory: f.Memory, runs: runs}
@@ -68,7 +68,7 @@ func TestLive(t *testing.T) {
 		for page := range touched.pages {
 			m.left[page] = fails && page%16 == 0
 		}
-		all, gaps, err := processes(t.Context(), k)
+		all, _, gaps, err := processes(t.Context(), k, secrecy{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,7 +67,7 @@ func newNetworkDamage(t *testing.T, img testimages.Image) *networkDamage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.a, err = readNode(t.Context(), k); err != nil {
+	if d.a, err = readNode(t.Context(), k, secrecy{}); err != nil {
 		t.Fatal(err)
 	}
 	recorder := smeartest.NewRecorder(f.Memory)

@@ -20,7 +20,7 @@ type Node struct {
 
 	sections             Sections // of reports
 	vmlinux, moduleFiles string   // what code is compared with
-	secrets              bool     // whether values are shown
+	secrets              secrecy
 
 	provenance Provenance // but for the kernel's clock
 	notes      []string   // on the provenance
@@ -44,7 +44,7 @@ func OpenNode(ctx context.Context, img Image, opts *Options) (*Node, error) {
 		opts = new(Options)
 	}
 	settings := opts.image()
-	n := &Node{owned: img.mem == nil, sections: opts.Sections, vmlinux: opts.Vmlinux, moduleFiles: opts.ModuleFiles, secrets: opts.Secrets}
+	n := &Node{owned: img.mem == nil, sections: opts.Sections, vmlinux: opts.Vmlinux, moduleFiles: opts.ModuleFiles, secrets: secrecy{opts.Secrets, opts.SecretKey}}
 	var err error
 	if n.image, err = img.open(ctx, settings); err != nil {
 		return nil, fmt.Errorf("cos: %w", err)
@@ -101,9 +101,9 @@ func (n *Node) Report(ctx context.Context) (*NodeReport, error) {
 }
 
 func (n *Node) analyze(ctx context.Context) (*analysis, error) {
-	a, err := readNode(ctx, n.kernel.Kernel)
+	a, err := readNode(ctx, n.kernel.Kernel, n.secrets)
 	if err == nil {
-		a.vmlinux, a.moduleFiles, a.secrets = n.vmlinux, n.moduleFiles, n.secrets
+		a.vmlinux, a.moduleFiles = n.vmlinux, n.moduleFiles
 	}
 	return a, err
 }

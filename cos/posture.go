@@ -234,8 +234,8 @@ func (s *ContainerSpec) violations(add func(level, check, format string, args ..
 		}
 	}
 	for _, c := range s.Sysctls {
-		if !slices.Contains(safeSysctls, c.Key) {
-			add("baseline", "sysctls", "%s", c.Key)
+		if !slices.Contains(safeSysctls, c.Name) {
+			add("baseline", "sysctls", "%s", c.Name)
 		}
 	}
 }

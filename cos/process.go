@@ -36,29 +36,30 @@ func (f *facts) lose(err error) {
 
 // processes reads all processes, by ascending PID. Gaps of the walk come first, then
 // those of each process in turn.
-func processes(ctx context.Context, k *linux.Kernel) ([]facts, []vmem.Gap, error) {
+func processes(ctx context.Context, k *linux.Kernel, s secrecy) ([]facts, *sealer, []vmem.Gap, error) {
 	var tasks []*linux.Task
 	var gaps []vmem.Gap
 	for t, err := range k.Census(ctx) {
 		switch {
 		case ctx.Err() != nil:
-			return nil, nil, ctx.Err()
+			return nil, nil, nil, ctx.Err()
 		case err != nil:
 			gaps = append(gaps, vmem.NewGap("tasks", vmem.Place{}, err))
 		default:
 			tasks = append(tasks, t)
 		}
 	}
+	seal := newSealer(k, tasks, s)
 	all := make([]facts, len(tasks))
 	budgets := newBudgets(k.Limits())
 	parallel(len(tasks), func(i int) {
 		if ctx.Err() == nil {
-			all[i] = settle(k.Live(), func() facts { return readProcess(ctx, tasks[i]) })
+			all[i] = settle(k.Live(), func() facts { return readProcess(ctx, tasks[i], seal) })
 			budgets.add(&all[i])
 		}
 	})
 	all, lost := budgets.finish(all)
-	return all, append(gaps, lost...), ctx.Err()
+	return all, seal, append(gaps, lost...), ctx.Err()
 }
 
 // parallel calls do for each number below n, on all cores.
@@ -97,12 +98,12 @@ func settle(live bool, read func() facts) facts {
 	return f
 }
 
-func readProcess(ctx context.Context, t *linux.Task) facts {
+func readProcess(ctx context.Context, t *linux.Task, seal *sealer) facts {
 	f := facts{task: t, Process: Process{
 		PID: t.PID, PPID: t.PPID, Comm: t.Comm, State: t.State, KernelThread: t.KernelThread,
 		StartTime: t.StartTime, Sources: t.Sources, Address: t.Addr,
 	}}
-	f.readMM(ctx)
+	f.readMM(ctx, seal)
 	f.readPaths()
 	f.readIdentity()
 	f.readThreads(ctx)
@@ -111,14 +112,15 @@ func readProcess(ctx context.Context, t *linux.Task) facts {
 	return f
 }
 
-func (f *facts) readMM(ctx context.Context) {
+func (f *facts) readMM(ctx context.Context, seal *sealer) {
 	mm, err := f.task.MM()
 	if err != nil {
 		f.lose(err)
 		return
 	}
-	f.Args = all(f, mm.Args(ctx))
-	f.Env = all(f, mm.Env(ctx))
+	args, env := all(f, mm.Args(ctx)), all(f, mm.Env(ctx))
+	f.Args, f.ArgSecrets = seal.args(args, env)
+	f.Env = seal.environment(env)
 }
 
 // all returns what a walk yields without an error, and loses the errors.

@@ -14,7 +14,7 @@ import (
 )
 
 // Schema names the form of a report's JSON: docs/report.md describes it.
-const Schema = "nodelens/node/v2"
+const Schema = "nodelens/node/v3"
 
 // A NodeReport says what ran on a node at the moment at which its memory was imaged.
 // It is plain data that refers to no image; strings hold the bytes that were found,
@@ -28,6 +28,9 @@ type NodeReport struct {
 	Processes  []Process  `json:"processes"`             // by ascending PID
 	// Consistency says how far the memory agrees with itself, whatever was lost of it.
 	Consistency *consistency.Report `json:"consistency"`
+
+	Secrets   Secrecy `json:"secrets" jsonx:"null"`   // whether values that may be secrets are in the report
+	SecretKey string  `json:"secretKey" jsonx:"null"` // names the key of their digests: where two reports have the same, so have equal values
 
 	// What follows is there where Options.Sections asks for it, and else nil.
 	Network *Network         `json:"network,omitempty"`
@@ -94,7 +97,8 @@ type Process struct {
 	PPID           int32              `json:"ppid" jsonx:"null=-1"` // of the real parent; -1 if it can't be read
 	Comm           string             `json:"comm"`
 	Args           []string           `json:"args"`
-	Env            []string           `json:"env"`
+	ArgSecrets     []ArgSecret        `json:"argSecrets"` // what Args hide, or would hide
+	Env            []Secret           `json:"env"`
 	Exe            string             `json:"exe" jsonx:"null"` // empty for kernel threads and zombies
 	Cwd            string             `json:"cwd" jsonx:"null"` // empty for zombies
 	State          linux.State        `json:"state"`

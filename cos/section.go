@@ -108,7 +108,7 @@ type analysis struct {
 	report *NodeReport
 
 	vmlinux, moduleFiles string // as Options says
-	secrets              bool   // likewise
+	seal                 *sealer
 
 	modules cached[*module.Set]    // of the sections that need modules
 	files   cached[*pagecache.Set] // of those that need files

@@ -2,6 +2,7 @@ package cos
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 
 	"github.com/nodelens/nodelens/internal/jsonx"
@@ -88,9 +89,7 @@ func readSecurity(ctx context.Context, a *analysis) ([]ProcessSecurity, []vmem.G
 			one.PodUID, one.ContainerID = p.PodUID, p.ContainerID
 		}
 		one.threads(ctx, r, t, &gaps)
-		if !a.secrets {
-			one.hideKeys()
-		}
+		one.hideKeys(a.seal)
 		if one, err = asWritten(&one); err != nil {
 			gaps = append(gaps, vmem.NewGap("security of "+t.String(), vmem.Place{}, err))
 		}
@@ -100,14 +99,24 @@ func readSecurity(ctx context.Context, a *analysis) ([]ProcessSecurity, []vmem.G
 	return all, gaps, ctx.Err()
 }
 
-// hideKeys leaves out what keys hold: their names and sizes stay.
-func (s *ProcessSecurity) hideKeys() {
-	for i := range s.Keyrings.Keys {
-		s.Keyrings.Keys[i].Payload = ""
-	}
+// hideKeys leaves out what keys hold: their names, sizes and digests stay.
+func (s *ProcessSecurity) hideKeys(seal *sealer) {
+	seal.keys(s.Keyrings.Keys)
 	for t := range s.Threads {
-		for i := range s.Threads[t].Keyrings.Keys {
-			s.Threads[t].Keyrings.Keys[i].Payload = ""
+		seal.keys(s.Threads[t].Keyrings.Keys)
+	}
+}
+
+// keys hides what keys hold.
+func (s *sealer) keys(all []process.Key) {
+	for i := range all {
+		k := &all[i]
+		b, err := hex.DecodeString(k.Payload)
+		if err == nil && len(b) > 0 {
+			k.PayloadDigest = s.digest(string(b))
+		}
+		if !s.show {
+			k.Payload = ""
 		}
 	}
 }

@@ -61,9 +61,10 @@ func TestHideKeys(t *testing.T) {
 		return process.Keyrings{Keys: []process.Key{{Description: "d", Payload: "c0ffee", PayloadSize: 3}}}
 	}
 	s := ProcessSecurity{Security: process.Security{Keyrings: rings()}, Threads: []ThreadSecurity{{Security: process.Security{Keyrings: rings()}}}}
-	s.hideKeys()
+	s.hideKeys(&sealer{key: []byte("k")})
 	for _, k := range []process.Key{s.Keyrings.Keys[0], s.Threads[0].Keyrings.Keys[0]} {
-		if k.Payload != "" || k.PayloadSize != 3 || k.Description != "d" {
+		// printf '\xc0\xff\xee' | openssl dgst -sha256 -hmac k
+		if k.Payload != "" || k.PayloadSize != 3 || k.Description != "d" || k.PayloadDigest != "1d1e5d7f081b67d386bd0b01" {
 			t.Errorf("%+v", k)
 		}
 	}

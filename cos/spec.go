@@ -3,6 +3,7 @@ package cos
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -60,6 +61,7 @@ type ociSpec struct {
 // A ContainerSpec is what a container was asked to be: config.json of its bundle, as the runtime was given it.
 type ContainerSpec struct {
 	Args            []string         `json:"args"`
+	ArgSecrets      []ArgSecret      `json:"argSecrets"` // what Args hide, or would hide
 	Env             []Secret         `json:"env"`
 	Cwd             string           `json:"cwd"`
 	UID             uint32           `json:"uid"`
@@ -78,8 +80,8 @@ type ContainerSpec struct {
 	Devices         []string         `json:"devices"`
 	MaskedPaths     []string         `json:"maskedPaths"`
 	ReadOnlyPaths   []string         `json:"readOnlyPaths"`
-	Sysctls         []KeyValue       `json:"sysctls"`
-	Annotations     []KeyValue       `json:"annotations"`
+	Sysctls         []Secret         `json:"sysctls"`     // all but keys with their values
+	Annotations     []Secret         `json:"annotations"` // all that neither sound nor look like secrets with their values
 	CgroupsPath     string           `json:"cgroupsPath" jsonx:"null"`
 	MemoryLimit     int64            `json:"memoryLimit"` // in bytes; 0: none
 	CPUShares       uint64           `json:"cpuShares"`
@@ -104,12 +106,6 @@ type SpecNamespace struct {
 	Path string `json:"path" jsonx:"null"`
 }
 
-// A KeyValue is a setting of a container.
-type KeyValue struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-}
-
 // A SpecMount is a mount that a container was asked to have.
 type SpecMount struct {
 	Destination string   `json:"destination"`
@@ -123,19 +119,18 @@ type SpecMount struct {
 	Volume string `json:"volume" jsonx:"null"`
 }
 
-// parseSpec reads config.json. Values of the environment are hidden by s.
+// parseSpec reads config.json. Secrets are hidden by s.
 func parseSpec(b []byte, s *sealer) (*ContainerSpec, error) {
 	var o ociSpec
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
-	c := &ContainerSpec{Hostname: o.Hostname, Annotations: sortedPairs(o.Annotations)}
+	c := &ContainerSpec{Hostname: o.Hostname, Annotations: s.settings(o.Annotations)}
 	if p := o.Process; p != nil {
-		c.Args, c.Cwd, c.UID, c.GID, c.Groups, c.Capabilities = p.Args, p.Cwd, p.User.UID, p.User.GID, p.User.AdditionalGids, p.Capabilities
+		c.Args, c.ArgSecrets = s.args(p.Args, p.Env)
+		c.Env = s.environment(p.Env)
+		c.Cwd, c.UID, c.GID, c.Groups, c.Capabilities = p.Cwd, p.User.UID, p.User.GID, p.User.AdditionalGids, p.Capabilities
 		c.NoNewPrivileges, c.AppArmor, c.SELinux, c.Terminal = p.NoNewPrivileges, p.ApparmorProfile, p.SelinuxLabel, p.Terminal
-		for _, e := range p.Env {
-			c.Env = append(c.Env, s.variable(e))
-		}
 		if p.OOMScoreAdj != nil {
 			c.OOMScoreAdj = *p.OOMScoreAdj
 		}
@@ -150,17 +145,17 @@ func parseSpec(b []byte, s *sealer) (*ContainerSpec, error) {
 		}
 		c.Mounts = append(c.Mounts, k)
 	}
-	o.fill(c)
+	o.fill(c, s)
 	return c, nil
 }
 
 // fill takes what is of Linux alone.
-func (o *ociSpec) fill(c *ContainerSpec) {
+func (o *ociSpec) fill(c *ContainerSpec, s *sealer) {
 	l := o.Linux
 	if l == nil {
 		return
 	}
-	c.Namespaces, c.CgroupsPath, c.MaskedPaths, c.ReadOnlyPaths, c.Sysctls = l.Namespaces, l.CgroupsPath, l.MaskedPaths, l.ReadonlyPaths, sortedPairs(l.Sysctl)
+	c.Namespaces, c.CgroupsPath, c.MaskedPaths, c.ReadOnlyPaths, c.Sysctls = l.Namespaces, l.CgroupsPath, l.MaskedPaths, l.ReadonlyPaths, s.settings(l.Sysctl)
 	if l.Seccomp != nil {
 		c.Seccomp = l.Seccomp.DefaultAction
 	}
@@ -189,12 +184,11 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
-func sortedPairs(m map[string]string) []KeyValue {
-	var all []KeyValue
-	for k, v := range m {
-		all = append(all, KeyValue{k, v})
+// settings returns settings by their names, without what may be a secret.
+func (s *sealer) settings(m map[string]string) (all []Secret) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, s.setting(name, m[name]))
 	}
-	slices.SortFunc(all, func(a, b KeyValue) int { return strings.Compare(a.Key, b.Key) })
 	return all
 }
 

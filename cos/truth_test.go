@@ -60,7 +60,7 @@ func foundProcesses(r *NodeReport) []truth.Process {
 
 func foundProcess(p Process, r *NodeReport) truth.Process {
 	found := truth.Process{
-		PID: p.PID, PPID: p.PPID, Comm: p.Comm, Args: p.Args, Env: p.Env, Exe: p.Exe, Cwd: p.Cwd,
+		PID: p.PID, PPID: p.PPID, Comm: p.Comm, Args: p.Args, Env: shownEnvironment(p.Env), Exe: p.Exe, Cwd: p.Cwd,
 		State: truth.StateClass(byte(p.State)), KernelThread: p.KernelThread,
 		StartTicks: ticks(p.StartTime, r),
 		NSPIDs:     p.NamespacedPIDs, Namespaces: map[string]uint32{},
@@ -87,6 +87,21 @@ func foundProcess(p Process, r *NodeReport) truth.Process {
 		}
 	}
 	return found
+}
+
+// shownEnvironment returns an environment as the kernel has it, of a report that shows secrets.
+func shownEnvironment(env []Secret) (all []string) {
+	for _, e := range env {
+		switch {
+		case e.Value == nil:
+			all = append(all, e.Name+"="+hidden)
+		case e.Name == "":
+			all = append(all, *e.Value)
+		default:
+			all = append(all, e.Name+"="+*e.Value)
+		}
+	}
+	return all
 }
 
 // ticks returns a time as the kernel tells it in /proc.
@@ -155,7 +170,7 @@ func TestAnalyzeNode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{SymbolFile: img.ISF})
+			r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{SymbolFile: img.ISF, Secrets: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +183,7 @@ func TestAnalyzeNode(t *testing.T) {
 			if text, err := symbols.Symbol("_text"); err != nil || text.Address+r.Kernel.KASLRShift != node.Kernel.TextVirt {
 				t.Errorf("_text at %+v with shift %#x, want %#x", text, r.Kernel.KASLRShift, node.Kernel.TextVirt)
 			}
-			for _, opts := range []*Options{{Symbols: symbols}, nil} {
+			for _, opts := range []*Options{{Symbols: symbols, Secrets: true}, {Secrets: true}} {
 				again, err := AnalyzeNode(t.Context(), File(img.Path), opts)
 				if err != nil {
 					t.Fatal(err)

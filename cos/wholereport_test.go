@@ -30,7 +30,9 @@ import (
 // wholeReport has every field set, and one process that has nothing.
 func wholeReport() *NodeReport {
 	at := time.Date(2026, 11, 21, 1, 49, 10, 5, time.FixedZone("", 3600))
+	shown := "1\xff"
 	return &NodeReport{
+		Secrets: SecretsShown, SecretKey: "0a",
 		Provenance: Provenance{
 			Image: "node\xff.lime", Size: 4096, Format: "LiME", Compression: "gzip", SHA256: "00ff", SHA256From: DigestOfManifest, ETag: `"1"`,
 			Captured: at, CapturedFrom: CapturedByManifest, Tool: "example.org/tool", Version: "v1.2.3", Arguments: []string{"-json", "node\xff.lime"},
@@ -44,7 +46,7 @@ func wholeReport() *NodeReport {
 			{UID: "v", Containers: []Container{{}}},
 		},
 		Processes: []Process{
-			{PID: 7, PPID: 1, Comm: "a\xff", Args: []string{"a\xff", ""}, Env: []string{"B=1"}, Exe: "/a", Cwd: "/", State: linux.Sleeping,
+			{PID: 7, PPID: 1, Comm: "a\xff", Args: []string{"a\xff", ""}, ArgSecrets: []ArgSecret{{1, Secret{Name: "o", Length: 3, Digest: "e"}}}, Env: []Secret{{Name: "B", Length: 1, Digest: "f", Value: &shown}}, Exe: "/a", Cwd: "/", State: linux.Sleeping,
 				Cred: &linux.Cred{UID: 1, EUID: 2, SUID: 5, FSUID: 6, GID: 3, EGID: 4294967295, SGID: 7, FSGID: 8}, StartTime: at, Threads: []Thread{{7, "a\xff", at}, {TID: 9, Comm: "t"}},
 				Cgroup: "/x", Cgroups: []linux.CgroupPath{{Hierarchy: 1, Controllers: "cpu", Path: "/x", Addr: 0x20}, {Path: "/"}}, PodUID: "u", ContainerID: "i",
 				Namespaces: linux.Namespaces{PID: 1, Net: 2, Mnt: 3, UTS: 4, IPC: 5, User: 6, Cgroup: 7, Time: 4026531834}, NamespacedPIDs: []int32{7, 1},
@@ -163,10 +165,10 @@ func wholeContainers() []ContainerDetail {
 		{
 			ID: "1c", PodUID: "u", Namespace: "n", Pod: "p", Name: "c", Image: "i", Bundle: "/b", Shim: "/s", Runtime: "/r", InitPID: 7, Running: true,
 			Spec: &ContainerSpec{
-				Args: []string{"a\xff"}, Env: []Secret{{Name: "N", Length: 2, Digest: "d", Value: &shown}, {Name: "M"}}, Cwd: "/", UID: 1, GID: 2, Groups: []uint32{3},
+				Args: []string{"a\xff"}, ArgSecrets: []ArgSecret{{}}, Env: []Secret{{Name: "N", Length: 2, Digest: "d", Value: &shown}, {Name: "M"}}, Cwd: "/", UID: 1, GID: 2, Groups: []uint32{3},
 				Capabilities: &sets, NoNewPrivileges: true, AppArmor: "x", SELinux: "y", Seccomp: "z", Terminal: true, ReadOnlyRoot: true, Hostname: "h",
 				Namespaces: []SpecNamespace{{"pid", "/p"}}, Mounts: []SpecMount{{"/d", "bind", "/s", []string{"ro"}, "secret", "v"}}, Devices: []string{"/dev/x"},
-				MaskedPaths: []string{"/m"}, ReadOnlyPaths: []string{"/o"}, Sysctls: []KeyValue{{"k", "1"}}, Annotations: []KeyValue{{"a", "2"}}, CgroupsPath: "g",
+				MaskedPaths: []string{"/m"}, ReadOnlyPaths: []string{"/o"}, Sysctls: []Secret{{Name: "k", Length: 2, Value: &shown}}, Annotations: []Secret{{Name: "a", Length: 2, Value: &shown}}, CgroupsPath: "g",
 				MemoryLimit: 4, CPUShares: 5, CPUQuota: 6, CPUPeriod: 7, PidsLimit: 8, OOMScoreAdj: -9,
 			},
 			Actual:      &Posture{PID: 7, Cred: linux.Cred{UID: 1}, Capabilities: sets, NoNewPrivileges: true, Seccomp: "filter", ReadOnlyRoot: true, HostNamespaces: []string{"network"}},
@@ -281,7 +283,7 @@ func wholeSecurity() process.Security {
 }
 
 const wholeJSON = `{
- "schema": "nodelens/node/v2", "whole": false,
+ "schema": "nodelens/node/v3", "whole": false,
  "provenance": {"image": "node�.lime", "imageBytes": "bm9kZf8ubGltZQ==", "size": 4096, "format": "LiME", "compression": "gzip",
   "sha256": "00ff", "sha256From": "manifest", "etag": "\"1\"", "captured": "2026-11-21T00:49:10.000000005Z", "capturedFrom": "manifest",
   "tool": "example.org/tool", "version": "v1.2.3", "arguments": ["-json", "node�.lime"], "argumentsBytes": [null, "bm9kZf8ubGltZQ=="]},
@@ -305,7 +307,8 @@ const wholeJSON = `{
    "containers": [{"id": null, "name": null, "pids": [], "image": null, "evidence": []}], "evidence": []}
  ],
  "processes": [
-  {"pid": 7, "ppid": 1, "comm": "a�", "commBytes": "Yf8=", "args": ["a�", ""], "argsBytes": ["Yf8=", null], "env": ["B=1"],
+  {"pid": 7, "ppid": 1, "comm": "a�", "commBytes": "Yf8=", "args": ["a�", ""], "argsBytes": ["Yf8=", null], "argSecrets": [{"arg": 1, "name": "o", "length": 3, "digest": "e", "value": null}],
+   "env": [{"name": "B", "length": 1, "digest": "f", "value": "1�", "valueBytes": "Mf8="}],
    "exe": "/a", "cwd": "/", "state": "S (sleeping)", "kernelThread": false,
    "uid": 1, "euid": 2, "suid": 5, "fsuid": 6, "gid": 3, "egid": 4294967295, "sgid": 7, "fsgid": 8, "startTime": "2026-11-21T00:49:10.000000005Z",
    "threads": [{"tid": 7, "comm": "a�", "commBytes": "Yf8=", "startTime": "2026-11-21T00:49:10.000000005Z"}, {"tid": 9, "comm": "t", "startTime": null}],
@@ -314,7 +317,7 @@ const wholeJSON = `{
    "namespaces": {"pid": 1, "net": 2, "mnt": 3, "uts": 4, "ipc": 5, "user": 6, "cgroup": 7, "time": 4026531834}, "namespacedPIDs": [7, 1],
    "fds": [{"fd": 0, "path": "/dev/null", "address": "0x30"}, {"fd": 3, "path": null, "address": "0x0"}],
    "sources": "task list+PID IDR", "address": "0xffff888000000000"},
-  {"pid": 8, "ppid": null, "comm": "", "args": [], "env": [], "exe": null, "cwd": null, "state": "Z (zombie)", "kernelThread": true,
+  {"pid": 8, "ppid": null, "comm": "", "args": [], "argSecrets": [], "env": [], "exe": null, "cwd": null, "state": "Z (zombie)", "kernelThread": true,
    "uid": null, "euid": null, "suid": null, "fsuid": null, "gid": null, "egid": null, "sgid": null, "fsgid": null, "startTime": null, "threads": [],
    "cgroup": null, "podUID": null, "containerID": null, "cgroups": [],
    "namespaces": {"pid": null, "net": null, "mnt": null, "uts": null, "ipc": null, "user": null, "cgroup": null, "time": null}, "namespacedPIDs": [],
@@ -324,6 +327,7 @@ const wholeJSON = `{
   "checked": 5, "broken": 2, "impossible": 1, "parts": [{"name": "tasks", "of": "tasks", "objects": 3, "torn": 2}],
   "invariants": [{"name": "parents", "part": "tasks", "checked": 5, "broken": 2, "impossible": 1, "first": "task 7"},
    {"name": "tables", "part": "page tables", "checked": 0, "broken": 0, "impossible": 0, "first": null}]},
+ "secrets": "shown", "secretKey": "0a",
  "network": {
   "namespaces": [
    {"address": "0x50", "inum": 4026531840, "cookie": 1, "pids": [1, 7], "mounts": [], "dying": false, "initial": true, "sources": "namespace list+init_net", "podUID": null,
@@ -399,11 +403,11 @@ const wholeJSON = `{
   {"sequence": 0, "seconds": 0.000000000, "facility": "200", "level": "9", "caller": "T1", "text": "", "dictionary": {}}],
  "containers": [
   {"id": "1c", "podUID": "u", "namespace": "n", "pod": "p", "name": "c", "sandbox": false, "image": "i", "bundle": "/b", "shim": "/s", "runtime": "/r", "initPID": 7, "running": true,
-   "spec": {"args": ["a�"], "argsBytes": ["Yf8="], "env": [{"name": "N", "length": 2, "digest": "d", "value": "v�", "valueBytes": "dv8="}, {"name": "M", "length": 0, "digest": null, "value": null}],
+   "spec": {"args": ["a�"], "argsBytes": ["Yf8="], "argSecrets": [{"arg": 0, "name": "", "length": 0, "digest": null, "value": null}], "env": [{"name": "N", "length": 2, "digest": "d", "value": "v�", "valueBytes": "dv8="}, {"name": "M", "length": 0, "digest": null, "value": null}],
     "cwd": "/", "uid": 1, "gid": 2, "groups": [3], "capabilities": {"bounding": ["CAP_CHOWN"], "effective": ["CAP_KILL"], "inheritable": ["CAP_BPF"], "permitted": ["CAP_40"], "ambient": ["CAP_MKNOD"]},
     "noNewPrivileges": true, "appArmor": "x", "selinux": "y", "seccomp": "z", "terminal": true, "readOnlyRoot": true, "hostname": "h", "namespaces": [{"type": "pid", "path": "/p"}],
     "mounts": [{"destination": "/d", "type": "bind", "source": "/s", "options": ["ro"], "kind": "secret", "volume": "v"}], "devices": ["/dev/x"], "maskedPaths": ["/m"], "readOnlyPaths": ["/o"],
-    "sysctls": [{"key": "k", "value": "1"}], "annotations": [{"key": "a", "value": "2"}], "cgroupsPath": "g", "memoryLimit": 4, "cpuShares": 5, "cpuQuota": 6, "cpuPeriod": 7, "pidsLimit": 8, "oomScoreAdj": -9},
+    "sysctls": [{"name": "k", "length": 2, "digest": null, "value": "v�", "valueBytes": "dv8="}], "annotations": [{"name": "a", "length": 2, "digest": null, "value": "v�", "valueBytes": "dv8="}], "cgroupsPath": "g", "memoryLimit": 4, "cpuShares": 5, "cpuQuota": 6, "cpuPeriod": 7, "pidsLimit": 8, "oomScoreAdj": -9},
    "actual": {"pid": 7, "cred": {"uid": 1, "euid": 0, "suid": 0, "fsuid": 0, "gid": 0, "egid": 0, "sgid": 0, "fsgid": 0}, "capabilities": {"bounding": ["CAP_CHOWN"], "effective": ["CAP_KILL"], "inheritable": ["CAP_BPF"], "permitted": ["CAP_40"], "ambient": ["CAP_MKNOD"]},
     "noNewPrivileges": true, "seccomp": "filter", "readOnlyRoot": true, "hostNamespaces": ["network"]},
    "differences": [{"what": "uid", "asked": "1", "actual": "0"}], "violations": [{"level": "baseline", "check": "hostNamespaces", "evidence": "e"}]},

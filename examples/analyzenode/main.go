@@ -9,13 +9,16 @@
 // -isf names them in Volatility's format, or -vmlinux the kernel's
 // vmlinux with DWARF. Where the image has none they are looked for where -symbols says and
 // where this machine may have them, and with -fetch on servers. With -json the whole report
-// is printed, in the form nodelens/node/v2. With -with the report has more sections, and with -all
+// is printed, in the form nodelens/node/v3. With -with the report has more sections, and with -all
 // all of them: network is who talks to whom, from which pod. Symbols that were converted, and what it takes to
 // open a compressed image faster the next time, are kept in the directory that
 // NODELENS_CACHE names, or else in nodelens of the user's cache directory, unless -no-cache
 // is given. Layouts of kernels that kernellayout made are read from the directory layouts there: what
 // a damaged image has lost of its types and symbols comes from them, and from those that the
 // library carries. With -v what is wrong is told by addresses too.
+//
+// Secrets are hidden: values of environments, passwords and tokens in arguments, what keys hold. Of each the name, the length and a
+// digest are in the JSON; -show-secrets shows them. Digests of several nodes compare where -secret-key names the same file, which is as secret as they are.
 //
 // It exits with 0 if the report is whole, with 3 if it isn't, for reasons that stand in the
 // report, with 1 if there is no report, with 2 if it was called wrongly, and with 130 if it
@@ -58,6 +61,9 @@ type settings struct {
 	modules  string
 
 	json, raw, hash, scan, quiet, verbose, noCache, secrets bool
+
+	keyFile string // of the key of digests
+	key     []byte // what it holds
 }
 
 // newCommand returns the command, which sets s when it is parsed.
@@ -88,7 +94,8 @@ func newCommand(s *settings) *command.Command {
 	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
 	f.BoolVar(&s.scan, "scan", false, "search all of memory for processes that the kernel's lists lack, also where the lists agree")
-	f.BoolVar(&s.secrets, "show-secrets", false, "with -with containers or security, show the values of environments and what keys hold, which are else hidden")
+	f.BoolVar(&s.secrets, "show-secrets", false, "show what may be secrets, which is else hidden: values of environments, passwords and tokens in arguments, what keys hold")
+	f.StringVar(&s.keyFile, "secret-key", "", "make the digests of what is hidden with the key in `FILE`, so that they compare with those of other nodes and captures")
 	f.BoolVar(&s.noCache, "no-cache", false, "keep nothing that makes the next run faster: no index of a compressed image, no symbols that were converted")
 	f.BoolVar(&s.quiet, "q", false, "show no progress")
 	f.BoolVar(&s.verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")
@@ -137,12 +144,35 @@ func (s *settings) check(rest []string) error {
 	case len(rest) == 1:
 		s.image = rest[0]
 	}
-	return nil
+	return s.readKey()
+}
+
+// The size of the file of a key, in bytes.
+const (
+	leastKey = 16
+	mostKey  = 4096
+)
+
+// readKey reads the key of digests, where one is named.
+func (s *settings) readKey() error {
+	if s.keyFile == "" {
+		return nil
+	}
+	f, err := os.Open(s.keyFile)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s.key, err = io.ReadAll(io.LimitReader(f, mostKey+1))
+	if err == nil && (len(s.key) < leastKey || len(s.key) > mostKey) {
+		err = fmt.Errorf("a key has %d to %d bytes, the best are random: %s has other than that", leastKey, mostKey, s.keyFile)
+	}
+	return err
 }
 
 // options returns how to analyse the image.
 func (s *settings) options(args []string, progress func(stage string, done, total int64)) *cos.Options {
-	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections(), Vmlinux: s.symbols.vmlinux, ModuleFiles: s.modules, Secrets: s.secrets}
+	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections(), Vmlinux: s.symbols.vmlinux, ModuleFiles: s.modules, Secrets: s.secrets, SecretKey: s.key}
 	var store *symbols.Store // nil, too, where there is no directory for it
 	if !s.noCache {
 		opts.IndexDir = command.IndexDir()

@@ -94,6 +94,12 @@ func printNode(w *bufio.Writer, r *cos.NodeReport) {
 	fmt.Fprintf(w, "kernel %s, %d-level page tables, KASLR shift %#x\n", text.Word(k.Release), k.PageTableLevels, k.KASLRShift)
 	fmt.Fprintf(w, "  %s\n", text.Printable(k.Banner))
 	fmt.Fprintf(w, "  symbols from %s\n", text.Line(k.Symbols))
+	switch r.Secrets {
+	case cos.SecretsHidden:
+		fmt.Fprintln(w, "secrets are hidden")
+	case cos.SecretsShown:
+		fmt.Fprintln(w, "secrets are SHOWN")
+	}
 }
 
 // printImage prints which image it is, as far as that is known.

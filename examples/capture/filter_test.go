@@ -105,9 +105,9 @@ func withoutLost(r *cos.NodeReport, gaps []vmem.Gap) []cos.Process {
 			}
 			switch what, _, _ := strings.Cut(g.Object, name); what {
 			case "args":
-				p.Args = nil
+				p.Args, p.ArgSecrets = nil, nil
 			case "env":
-				p.Env = nil
+				p.Env, p.ArgSecrets = nil, nil
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func TestOf(t *testing.T) {
 		"a kernel to boot (bzImage)":                              {"MZ" + at(512, "HdrS")},
 		"a JSON text":                                             {`{"a": 1}`, `[1, 2]`, MarkUTF8 + `{"a": 1}`},
 		"a JSON text, as ISF symbol files are":                    {`{"metadata": {"format": "6.2.0"}}`, "{\n  \"base_types\": {"},
-		"a report of Nodelens":                                    {`{"schema":"nodelens/node/v2","kernel":{}}`},
+		"a report of Nodelens":                                    {`{"schema":"nodelens/node/v3","kernel":{}}`},
 		"the manifest of a capture":                               {`{"schema": "nodelens/capture/v1"}`},
 		"a list of symbols, such as System.map":                   {"ffffffff81000000 T _text\nffffffff81000000 T startup_64\n"},
 		"a web page":                                              {"<!DOCTYPE html>\n<html>", "\n<HTML>"},

@@ -14,18 +14,20 @@ import (
 
 // A Key is a key or a keyring of the kernel (struct key, include/linux/key.h).
 type Key struct {
-	Serial      int32         `json:"serial"`
-	Type        string        `json:"type"` // keyring, user, logon, ...
-	Description string        `json:"description"`
-	UID         int32         `json:"uid"`
-	GID         int32         `json:"gid"` // -1 for none
-	Permissions uint32        `json:"permissions"`
-	Expiry      time.Time     `json:"expiry,omitzero"`   // zero for never
-	Flags       uint64        `json:"flags"`             // KEY_FLAG_ bits
-	Payload     string        `json:"payload,omitempty"` // of keys of the types user and logon, in hexadecimal
-	PayloadSize int           `json:"payloadSize"`       // of these, in bytes
-	Keys        []int32       `json:"keys,omitempty"`    // serial numbers of what a keyring holds
-	Address     vmem.VirtAddr `json:"address"`
+	Serial      int32     `json:"serial"`
+	Type        string    `json:"type"` // keyring, user, logon, ...
+	Description string    `json:"description"`
+	UID         int32     `json:"uid"`
+	GID         int32     `json:"gid"` // -1 for none
+	Permissions uint32    `json:"permissions"`
+	Expiry      time.Time `json:"expiry,omitzero"`   // zero for never
+	Flags       uint64    `json:"flags"`             // KEY_FLAG_ bits
+	Payload     string    `json:"payload,omitempty"` // of keys of the types user and logon, in hexadecimal
+	PayloadSize int       `json:"payloadSize"`       // of these, in bytes
+	// PayloadDigest is there where who reports the key has a digest in place of the payload, or beside it.
+	PayloadDigest string        `json:"payloadDigest,omitempty"`
+	Keys          []int32       `json:"keys,omitempty"` // serial numbers of what a keyring holds
+	Address       vmem.VirtAddr `json:"address"`
 }
 
 // Keyrings are the keys that a task has, by the keyrings of its credentials. Serial numbers are 0 for none.
