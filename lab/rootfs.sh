@@ -12,7 +12,8 @@ mirror=$(apt-get indextargets --format '$(CODENAME) $(LABEL) $(REPO_URI)' 'Creat
 	awk -v release="$release" '$1 == release && $2 == "Debian" { print $3; exit }')
 include=systemd-sysv,dbus,containerd,runc,containernetworking-plugins,iproute2,kmod
 [ -z "${NET:-}" ] || include=$include,nftables,iptables,conntrack,ipset,ipvsadm,ethtool,bpftool
-[ -z "${TASK:-}" ] || include=$include,gdb,python3-minimal,apparmor
 debootstrap --variant=minbase \
 	--include="$include" \
 	"$release" "$1" "$mirror"
+# debootstrap does not know packages that others provide, on which the debugger depends.
+[ -z "${TASK:-}" ] || chroot "$1" sh -c 'apt-get -q update && apt-get -qy --no-install-recommends install gdb python3-minimal apparmor && apt-get clean'
