@@ -1,6 +1,7 @@
 package findings
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -244,7 +245,7 @@ var lossesOf = []struct {
 // Lost returns the losses of the report that concern a rule with these needs.
 func (n *Node) Lost(needs Needs) (all []vmem.Gap) {
 	for _, g := range n.Report.Gaps {
-		if needs.concerns(g.Object) {
+		if needs.concerns(g.Object) && !n.signOfHiding(g) {
 			all = append(all, g)
 		}
 	}
@@ -265,9 +266,23 @@ func (needs Needs) concerns(object string) bool {
 	return true
 }
 
+// signOfHiding reports whether a gap says that a view lacks a process which others have: nothing was lost then, and process-hidden
+// tells of it.
+func (n *Node) signOfHiding(g vmem.Gap) bool {
+	if !errors.Is(g.Err, linux.ErrDisagree) && !errors.Is(g.Err, linux.ErrHidden) {
+		return false
+	}
+	return slices.ContainsFunc(n.Report.Processes, func(p cos.Process) bool {
+		return linux.LeaderSources&^p.Sources != 0 && g.Place == vmem.KernelPlace(p.Address)
+	})
+}
+
 // TasksWhole reports whether the views of the set of tasks are whole, so that what one of them lacks was taken out of it.
 func (n *Node) TasksWhole() bool {
 	for _, g := range n.Report.Gaps {
+		if n.signOfHiding(g) {
+			continue
+		}
 		if strings.HasPrefix(g.Object, "task") || strings.HasPrefix(g.Object, "PID IDR") || strings.HasPrefix(g.Object, "image") {
 			return false
 		}
