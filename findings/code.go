@@ -68,6 +68,10 @@ func (n *Node) suspicious(m *cos.SuspiciousMemory, causes []string) Finding {
 		subject = n.OfProcess(p)
 	}
 	f := Finding{Subject: subject, Severity: levels[m.Level], Confidence: Likely, Object: fmt.Sprintf("%v+%#x", m.Address, m.Size), Summary: m.Why}
+	if n.lossy[m.PID] && (m.Kind == memory.AnonymousCode || m.Kind == memory.StrayThread || m.Kind == memory.HiddenProgram) {
+		// The file that it is of may be what was lost.
+		f.Severity, f.Confidence = min(f.Severity, Low), Possible
+	}
 	at := Evidence{Type: "vm_area_struct", Addr: m.Address}
 	for _, fact := range []struct{ field, value string }{{"flags", m.Flags}, {"path", m.Path}} {
 		if fact.value != "" {

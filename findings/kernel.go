@@ -1,6 +1,7 @@
 package findings
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/linux/integrity"
 	"github.com/nodelens/nodelens/linux/module"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 func kernelRules() []Rule {
@@ -52,35 +54,62 @@ func hookRules() (all []Rule) {
 		}
 		all = append(all, Rule{ID: s.id, Group: KernelNode, Severity: s.severity, Techniques: append([]Technique{"T1014"}, s.techniques...),
 			Title: "The kernel calls foreign code for " + s.what, Meaning: "What the kernel calls for " + s.what + hooked + s.meaning,
-			Needs: Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules", Check: perNode(hooksOf(func(t string) bool { return tables[t] }))})
+			Needs: Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules", Check: hooksOf(func(t string) bool { return tables[t] })})
 	}
 	return append(all,
 		Rule{ID: "kernel-other-hook", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014"}, Title: "The kernel calls foreign code",
 			Meaning: "What the kernel calls at some place" + hooked + "It is of none of the tables that have rules of their own.",
-			Needs:   Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules", Check: perNode(hooksOf(func(t string) bool { return !known[t] }))},
+			Needs:   Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules", Check: hooksOf(func(t string) bool { return !known[t] })},
 		Rule{ID: "kernel-code-modified", Group: KernelNode, Severity: Critical, Techniques: []Technique{"T1014"}, Title: "The kernel's code was changed",
 			Meaning: "Code of the kernel or of a module is neither what its file has nor what the kernel itself patches there. Somebody wrote to it.",
 			Needs:   Needs{Sections: cos.SectionHooks}, Next: "nodelens modules", Check: codeModified})
 }
 
-func hooksOf(of func(table string) bool) func(*Node, func(Finding)) {
-	return func(n *Node, found func(Finding)) {
+// lostCode returns the losses for which code may be unknown.
+func (n *Node) lostCode() (all []vmem.Gap) {
+	for _, g := range n.Report.Gaps {
+		for _, object := range []string{"image", "module", "types of module", "symbols", "kallsyms", "BPF", "code"} {
+			if strings.HasPrefix(g.Object, object) {
+				all = append(all, g)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// hooksOf looks at what does not belong in some tables. That code is unknown is a sign where none of what is known of code was lost.
+func hooksOf(of func(table string) bool) check {
+	return func(ctx context.Context, n *Node, r *Reporter) error {
+		lost, unknown := n.lostCode(), 0
 		for i := range n.Report.Hooks {
 			h := &n.Report.Hooks[i]
 			if !h.Suspect || !of(h.Table) {
 				continue
 			}
-			f := Finding{Object: h.Table + " " + h.Entry, Confidence: Likely, Summary: h.Table + " " + quote(h.Entry) + " leads to " + h.Target.String(),
-				Evidence: []Evidence{{"pointer", h.Address, "target", h.Target.String()}, {"pointer", h.Address, "whose code", h.Verdict.String()}}}
-			if h.Verdict.Kind == integrity.Module {
-				f.Confidence = Certain // and the module is hidden
+			if len(lost) > 0 && h.Verdict.Kind == integrity.Unknown {
+				unknown++
+				continue
 			}
-			for _, e := range h.Evidence {
-				f.Evidence = append(f.Evidence, Evidence{"pointer", h.Address, "reason", e})
-			}
-			found(f)
+			r.Found(foreignHook(h))
 		}
+		if unknown > 0 {
+			r.Lost(fmt.Sprintf("%d places lead to code that is not known, which may be of what was lost", unknown), lost...)
+		}
+		return ctx.Err()
 	}
+}
+
+func foreignHook(h *integrity.Hook) Finding {
+	f := Finding{Object: h.Table + " " + h.Entry, Confidence: Likely, Summary: h.Table + " " + quote(h.Entry) + " leads to " + h.Target.String(),
+		Evidence: []Evidence{{"pointer", h.Address, "target", h.Target.String()}, {"pointer", h.Address, "whose code", h.Verdict.String()}}}
+	if h.Verdict.Kind == integrity.Module {
+		f.Confidence = Certain // and the module is hidden
+	}
+	for _, e := range h.Evidence {
+		f.Evidence = append(f.Evidence, Evidence{"pointer", h.Address, "reason", e})
+	}
+	return f
 }
 
 var moduleRules = []Rule{
@@ -100,7 +129,7 @@ var moduleRules = []Rule{
 		ID: "kernel-taint-without-module", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014", "T1547.006"},
 		Title:   "The kernel had a module that is not there",
 		Meaning: "The kernel is marked for a module from elsewhere or without a signature, and no module that is loaded is one. It was unloaded, or it is hidden.",
-		Needs:   Needs{Sections: cos.SectionModules | cos.SectionKernel}, Benign: []string{"the module was unloaded"}, Next: "nodelens dmesg", Check: perNode(taintAlone),
+		Needs:   Needs{Sections: cos.SectionModules | cos.SectionKernel, Whole: true}, Benign: []string{"the module was unloaded"}, Next: "nodelens dmesg", Check: perNode(taintAlone),
 	},
 	{
 		ID: "kernel-module-unloading-state", Group: KernelNode, Severity: Low, Techniques: []Technique{"T1547.006"},
@@ -181,13 +210,13 @@ var bpfRules = []Rule{
 		ID: "bpf-unowned", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1014", "T1205.002"},
 		Title:   "Nothing is known to hold a BPF program",
 		Meaning: "No process has it open, it is pinned nowhere, nothing is known that it is attached to, and it lives. What holds it was not found.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionBPF}, Benign: []string{"it was being freed"}, Next: "nodelens bpf", Check: perNode(unownedBPF),
+		Needs:   Needs{Processes: true, Sections: cos.SectionBPF, Whole: true}, Benign: []string{"it was being freed"}, Next: "nodelens bpf", Check: perNode(unownedBPF),
 	},
 	{
 		ID: "bpf-detached-in-force", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014"},
 		Title:   "A BPF program is in force where it is not attached",
 		Meaning: "The kernel runs it for a cgroup, and the list of what is attached there and above lacks it. Tools show the list.",
-		Needs:   Needs{Sections: cos.SectionBPF}, Benign: []string{causeSmear}, Next: "nodelens bpf", Check: perNode(effectiveAlone),
+		Needs:   Needs{Sections: cos.SectionBPF, Whole: true}, Benign: []string{causeSmear}, Next: "nodelens bpf", Check: perNode(effectiveAlone),
 	},
 	{
 		ID: "bpf-kernel-program-of-pod", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014"},
@@ -205,7 +234,7 @@ var bpfRules = []Rule{
 		ID: "bpf-network-pinned", Group: KernelNode, Severity: Low, Techniques: []Technique{"T1205.002"},
 		Title:   "A BPF program sees packets, and no process holds it",
 		Meaning: "It is attached to a device or to sockets, and lives by that or by a file alone. Network plugins leave programs so; a back door that waits for a packet does, too.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionBPF}, Benign: []string{"a plugin for networks"}, Next: "nodelens bpf", Check: perNode(pinnedBPF),
+		Needs:   Needs{Processes: true, Sections: cos.SectionBPF, Whole: true}, Benign: []string{"a plugin for networks"}, Next: "nodelens bpf", Check: perNode(pinnedBPF),
 	},
 }
 

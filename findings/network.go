@@ -10,7 +10,10 @@ import (
 	"github.com/nodelens/nodelens/linux/network/socket"
 )
 
-var networkNeeds = Needs{Processes: true, Sections: cos.SectionNetwork}
+var (
+	networkNeeds = Needs{Processes: true, Sections: cos.SectionNetwork}
+	wholeNetwork = Needs{Sections: cos.SectionNetwork, Whole: true} // of rules about what a table lacks
+)
 
 func networkRules() []Rule {
 	all := socketRules
@@ -75,13 +78,13 @@ var socketRules = []Rule{
 		ID: "net-hidden-socket", Group: Network, Severity: High, Techniques: []Technique{"T1014"},
 		Title:   "A socket is hidden from the table of its protocol",
 		Meaning: "A process has it open, and the table from which ss reads lacks it or has it in a wrong place, though the table is whole. Rootkits hide connections so.",
-		Needs:   networkNeeds, Benign: []string{causeSmear}, Next: "nodelens ss --pid {pid}", Check: hiddenSocket,
+		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss --pid {pid}", Check: hiddenSocket,
 	},
 	{
 		ID: "net-ownerless-socket", Group: Network, Severity: Low, Techniques: []Technique{"T1014"},
 		Title:   "Nobody has a socket open that has a file",
 		Meaning: "The socket has a file, and no process that was found has it open. A process that is hidden could; the kernel has such files of its own.",
-		Needs:   networkNeeds, Benign: []string{"the kernel's own", causeSmear}, Next: "nodelens ss", Check: perSocket(ownerless),
+		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork, Whole: true}, Benign: []string{"the kernel's own", causeSmear}, Next: "nodelens ss", Check: perSocket(ownerless),
 	},
 	{
 		ID: "net-special-family", Group: Network, Severity: Medium, Techniques: []Technique{"T1095"},
@@ -393,13 +396,13 @@ var namespaceRules = []Rule{
 		ID: "net-hidden-device", Group: Network, Severity: High, Techniques: []Technique{"T1014", "T1564"},
 		Title:   "A network device is hidden from a table of the kernel",
 		Meaning: "One of the tables that every device is in lacks it. Rootkits hide devices from lists.",
-		Needs:   networkNeeds, Benign: []string{causeSmear}, Next: "nodelens ss", Check: perDevice(hiddenDevice),
+		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss", Check: perDevice(hiddenDevice),
 	},
 	{
 		ID: "net-hidden-namespace", Group: Network, Severity: High, Techniques: []Technique{"T1564"},
 		Title:   "A network namespace is hidden from the kernel's list",
 		Meaning: "It is in use, and the list of all network namespaces lacks it. What is in it, no tool shows.",
-		Needs:   networkNeeds, Benign: []string{causeSmear}, Next: "nodelens ss", Check: perNode(hiddenNamespace),
+		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss", Check: perNode(hiddenNamespace),
 	},
 	{
 		ID: "net-unknown-netfilter-hook", Group: Network, Severity: Critical, Techniques: []Technique{"T1205", "T1014"},

@@ -6,13 +6,8 @@ import (
 	"github.com/nodelens/nodelens/linux/network/socket"
 )
 
-// hiddenSocket looks for sockets that the tables of their protocols lack. Where anything of the network was lost, a table that lacks one
-// says nothing.
+// hiddenSocket looks for sockets that the tables of their protocols lack.
 func hiddenSocket(ctx context.Context, n *Node, r *Reporter) error {
-	if lost := n.Lost(Needs{Sections: networkNeeds.Sections}); len(lost) > 0 {
-		r.Lost("the tables of sockets are not whole: that one lacks a socket says nothing", lost...)
-		return nil
-	}
 	for i := range n.Report.Network.Sockets {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -3,7 +3,9 @@ package findings
 import (
 	"errors"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nodelens/nodelens/cos"
@@ -29,6 +31,7 @@ type Node struct {
 	creds      map[vmem.VirtAddr]*cos.Process
 	unix       map[uint64]*cos.Socket // unix sockets, by the inodes of their files
 	hasSocket  map[flowKey]bool       // of connections
+	lossy      map[int32]bool         // processes of which something was lost
 }
 
 // NewNode indexes a report. opened is the node that it is of, or nil where there is none.
@@ -61,6 +64,7 @@ func NewNode(report *cos.NodeReport, opened *cos.Node) *Node {
 	n.indexSockets()
 	n.indexInits()
 	n.indexCreds()
+	n.indexLosses()
 	return n
 }
 
@@ -225,7 +229,10 @@ var lossesOf = []struct {
 	sections  cos.Sections
 	processes bool
 }{
-	{"task", 0, true}, {"PID IDR", 0, true}, {"args", 0, true}, {"environment", 0, true}, {"cgroup of", 0, true}, {"threads of", 0, true},
+	{"task", 0, true}, {"count of", 0, true}, {"image", cos.AllSections, true},
+	{"timers", cos.SectionHooks, false}, {"hrtimers", cos.SectionHooks, false}, {"notifiers", cos.SectionHooks, false}, {"workqueue", cos.SectionHooks, false},
+	{"irq", cos.SectionHooks, false}, {"idt", cos.SectionHooks, false}, {"sys_call", cos.SectionHooks, false}, {"tracepoints", cos.SectionHooks, false}, {"tty", cos.SectionHooks, false},
+	{"PID IDR", 0, true}, {"args", 0, true}, {"environment", 0, true}, {"cgroup of", 0, true}, {"threads of", 0, true},
 	{"traced by", 0, true}, {"pods", 0, true}, {"database", 0, true}, {"host name", 0, true}, {"boot time", 0, true}, {"fd", 0, true}, {"file ", 0, true},
 	{"mounts", cos.SectionContainers, true}, {"container", cos.SectionContainers, true}, {"/run/", cos.SectionContainers, false}, {"bundles", cos.SectionContainers, false},
 	{"namespaces of process 1", cos.SectionContainers, false},
@@ -277,14 +284,37 @@ func (n *Node) signOfHiding(g vmem.Gap) bool {
 	})
 }
 
+// ofTaskObject is how the objects of losses name a task.
+var ofTaskObject = regexp.MustCompile(`\btask (\d+)\b`)
+
+// indexLosses finds of which processes something was lost.
+func (n *Node) indexLosses() {
+	n.lossy = map[int32]bool{}
+	for _, g := range n.Report.Gaps {
+		if n.signOfHiding(g) {
+			continue
+		}
+		if m := ofTaskObject.FindStringSubmatch(g.Object); m != nil {
+			if pid, err := strconv.ParseInt(m[1], 10, 32); err == nil {
+				n.lossy[int32(pid)] = true
+			}
+		}
+		if g.Place.Kind == vmem.InUser {
+			n.lossy[g.Place.PID] = true
+		}
+	}
+}
+
 // TasksWhole reports whether the views of the set of tasks are whole, so that what one of them lacks was taken out of it.
 func (n *Node) TasksWhole() bool {
 	for _, g := range n.Report.Gaps {
 		if n.signOfHiding(g) {
 			continue
 		}
-		if strings.HasPrefix(g.Object, "task") || strings.HasPrefix(g.Object, "PID IDR") || strings.HasPrefix(g.Object, "image") {
-			return false
+		for _, view := range []string{"task", "PID IDR", "image", "count of"} {
+			if strings.HasPrefix(g.Object, view) {
+				return false
+			}
 		}
 	}
 	return true

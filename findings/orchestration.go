@@ -163,8 +163,8 @@ func ephemeral(n *Node, found func(Finding)) {
 		}
 		if d := n.Detail(c.ID); d != nil && d.Spec != nil {
 			for _, a := range d.Spec.Annotations {
-				if a.Key == "io.kubernetes.container.type" && a.Value == "ephemeral" {
-					f.Confidence, f.Evidence = Certain, append(f.Evidence, Evidence{"spec", 0, a.Key, a.Value})
+				if a.Name == "io.kubernetes.container.type" && a.Value != nil && *a.Value == "ephemeral" {
+					f.Confidence, f.Evidence = Certain, append(f.Evidence, Evidence{"spec", 0, a.Name, "ephemeral"})
 				}
 			}
 		}

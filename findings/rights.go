@@ -82,10 +82,11 @@ var rightsRules = []Rule{
 	},
 }
 
-// perRights looks at what each process may do; what is found is of the process.
+// perRights looks at what each process may do; what is found is of the process. What was lost of a process looks as if it could not do
+// something, or had no filter: those are left out, and told as losses.
 func perRights(look func(n *Node, p *cos.Process, s *cos.ProcessSecurity, found func(Finding))) check {
 	return perProcess(func(n *Node, p *cos.Process, found func(Finding)) {
-		if s := n.Security(p.PID); s != nil && p.State != linux.Zombie && p.State != linux.Dead {
+		if s := n.Security(p.PID); s != nil && !n.lossy[p.PID] && p.State != linux.Zombie && p.State != linux.Dead {
 			look(n, p, s, found)
 		}
 	})
@@ -95,7 +96,7 @@ func perRights(look func(n *Node, p *cos.Process, s *cos.ProcessSecurity, found 
 // has changed its user namespace.
 func (n *Node) firstRights(p *cos.Process, s *cos.ProcessSecurity) *cos.ProcessSecurity {
 	first := n.Init(p.ContainerID)
-	if first == nil || first == p || first.State == linux.Zombie || runtimePrograms.MatchString(p.Comm) {
+	if first == nil || first == p || n.lossy[first.PID] || first.State == linux.Zombie || runtimePrograms.MatchString(p.Comm) {
 		return nil
 	}
 	f := n.Security(first.PID)
@@ -216,16 +217,16 @@ func ambientCapabilities(_ *Node, p *cos.Process, s *cos.ProcessSecurity, found 
 
 func userNamespace(n *Node, p *cos.Process, s *cos.ProcessSecurity, found func(Finding)) {
 	first := n.Init(p.ContainerID)
-	if first == nil || s.Security.UserNamespace == nil {
+	if first == nil || s.UserNamespace == nil {
 		return
 	}
 	f := n.Security(first.PID)
-	ns := s.Security.UserNamespace
-	if f == nil || f.Security.UserNamespace == nil || ns.Address == f.Security.UserNamespace.Address || ns.Level <= f.Security.UserNamespace.Level {
+	ns := s.UserNamespace
+	if f == nil || f.UserNamespace == nil || ns.Address == f.UserNamespace.Address || ns.Level <= f.UserNamespace.Level {
 		return
 	}
 	found(Finding{Confidence: Certain, Object: fmt.Sprint(ns.Inum), Evidence: []Evidence{{Type: "user_namespace", Addr: ns.Address, Field: "level", Value: fmt.Sprint(ns.Level)}, ofCred(&s.Security, "effective", s.Effective.String())},
-		Summary: fmt.Sprintf("it is in a user namespace of level %d, and its container of level %d", ns.Level, f.Security.UserNamespace.Level)})
+		Summary: fmt.Sprintf("it is in a user namespace of level %d, and its container of level %d", ns.Level, f.UserNamespace.Level)})
 }
 
 // Bits of a personality (include/uapi/linux/personality.h).

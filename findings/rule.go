@@ -24,6 +24,8 @@ type Needs struct {
 	Sections  cos.Sections // of the report, beside those that it always has
 	Processes bool         // processes and pods: losses among them concern it
 	Opened    bool         // the node itself, open: a report that was read back is not enough
+	// Whole: what it looks for is that something is missing. Where any of what it reads was lost, that says nothing, and it does not run.
+	Whole bool
 }
 
 // A Rule looks for one thing.

@@ -121,25 +121,30 @@ func verify(rules []Rule, off []string) error {
 }
 
 // run runs one rule.
-func (out *Result) run(ctx context.Context, n *Node, rule *Rule) error {
-	r := &Reporter{rule: rule, node: n}
-	missing := rule.Needs.missing(n)
-	if missing != "" {
-		r.NotChecked(missing)
-	} else {
-		if err := rule.check(ctx, n, r); err != nil {
+func (r *Result) run(ctx context.Context, n *Node, rule *Rule) error {
+	to := &Reporter{rule: rule, node: n}
+	missing, lost := rule.Needs.missing(n), n.Lost(rule.Needs)
+	switch {
+	case missing != "":
+		to.NotChecked(missing)
+	case rule.Needs.Whole && len(lost) > 0:
+		to.Lost("what it would find missing may have been lost", lost...)
+	default:
+		if err := rule.check(ctx, n, to); err != nil {
 			return err
 		}
-		r.losses()
+		if len(lost) > 0 {
+			to.Lost("some of what it reads was lost", lost...)
+		}
 	}
-	if more := len(r.found) - MaxPerRule; more > 0 {
-		slices.SortStableFunc(r.found, compare)
-		r.found = r.found[:MaxPerRule]
-		r.NotChecked(fmt.Sprintf("%d more findings are not told", more))
+	if more := len(to.found) - MaxPerRule; more > 0 {
+		slices.SortStableFunc(to.found, compare)
+		to.found = to.found[:MaxPerRule]
+		to.NotChecked(fmt.Sprintf("%d more findings are not told", more))
 	}
-	out.Findings = append(out.Findings, r.found...)
-	out.NotChecked = append(out.NotChecked, r.lost...)
-	out.Rules = append(out.Rules, Outcome{rule.ID, len(r.found), len(r.lost) == 0})
+	r.Findings = append(r.Findings, to.found...)
+	r.NotChecked = append(r.NotChecked, to.lost...)
+	r.Rules = append(r.Rules, Outcome{rule.ID, len(to.found), len(to.lost) == 0})
 	return nil
 }
 
@@ -228,11 +233,4 @@ func (r *Reporter) Lost(reason string, gaps ...vmem.Gap) {
 		c.Gap = &gaps[0]
 	}
 	r.lost = append(r.lost, c)
-}
-
-// losses tells what of the rule's inputs the report has lost.
-func (r *Reporter) losses() {
-	if gaps := r.node.Lost(r.rule.Needs); len(gaps) > 0 {
-		r.Lost("some of what it reads was lost", gaps...)
-	}
 }

@@ -179,7 +179,7 @@ func (n *Node) brought(p *cos.Process) bool {
 		return false
 	}
 	parent := n.Process(p.PPID)
-	return parent != nil && parent.ContainerID != p.ContainerID && !n.Sandbox(p.PodUID, parent.ContainerID)
+	return parent != nil && parent.Cgroup != "" && parent.ContainerID != p.ContainerID && !n.Sandbox(p.PodUID, parent.ContainerID)
 }
 
 func execShell(n *Node, p *cos.Process, found func(Finding)) {
@@ -279,7 +279,7 @@ func nodeNamespaces(n *Node, p *cos.Process, found func(Finding)) {
 
 func enteredContainer(n *Node, p *cos.Process, found func(Finding)) {
 	node := n.nodeInit()
-	if node == nil || p.ContainerID != "" || p.PodUID != "" || p.KernelThread || p.State == linux.Zombie {
+	if node == nil || p.Cgroup == "" || p.ContainerID != "" || p.PodUID != "" || p.KernelThread || p.State == linux.Zombie {
 		return
 	}
 	for id, first := range n.inits {
