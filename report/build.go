@@ -190,8 +190,8 @@ func (b *builder) addProcesses() {
 		if p.Sources != linux.LeaderSources {
 			one.Hidden = text.Printable(p.Sources.String())
 		}
-		for _, v := range p.Env {
-			v = b.variable(v)
+		for k := range p.Env {
+			v := b.secret(&p.Env[k])
 			if _, known := b.strings[text.Printable(v)]; !known {
 				if envBytes += len(v); envBytes > maxEnv {
 					envLeft++

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/nodelens/nodelens/cos"
 )
 
 // Options say how a report is written. Nil stands for the zero value.
@@ -52,6 +54,18 @@ func (m *masker) shapes(s string) string {
 		})
 	}
 	return secretShape.ReplaceAllStringFunc(s, m.hidden)
+}
+
+// secret returns a variable of an environment as it is shown: one that the report hides says how long its value is.
+func (m *masker) secret(s *cos.Secret) string {
+	switch {
+	case s.Value == nil:
+		m.n++
+		return fmt.Sprintf("%s=[hidden, %d bytes]", s.Name, s.Length)
+	case s.Name == "": // it is no variable
+		return m.shapes(*s.Value)
+	}
+	return m.variable(s.Name + "=" + *s.Value)
 }
 
 // variable hides the value of a variable of an environment.

@@ -95,7 +95,7 @@ func (m *maker) pod(i, processes int) {
 		p.PodUID, p.ContainerID, p.Cgroup = uid, id(1), "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod"+uid+".slice"
 		p.Namespaces.Net, p.Namespaces.PID = 4026540000+uint32(i), 4026550000+uint32(i)
 		p.NamespacedPIDs = []int32{p.PID, int32(n + 1)}
-		p.Env = []string{"PATH=/usr/local/bin:/usr/bin", "HOSTNAME=" + name, "POD_UID=" + uid, "KUBERNETES_SERVICE_HOST=10.96.0.1", "DB_PASSWORD=correct-horse-battery"}
+		p.Env = []cos.Secret{shown("PATH", "/usr/local/bin:/usr/bin"), shown("HOSTNAME", name), shown("POD_UID", uid), shown("KUBERNETES_SERVICE_HOST", "10.96.0.1"), shown("DB_PASSWORD", "correct-horse-battery")}
 		for fd := range 6 {
 			p.FDs = append(p.FDs, linux.FD{FD: 3 + fd, Path: fmt.Sprintf("/data/%s/segment-%d.log", name, fd), Addr: m.address()})
 		}
@@ -152,4 +152,9 @@ func Nameless(node *cos.NodeReport, n int) {
 		f.Cached = []pagecache.Extent{{Offset: 0, Size: f.Size}}
 		node.Files.Nameless = append(node.Files.Nameless, f)
 	}
+}
+
+// shown returns a variable whose value the report shows.
+func shown(name, value string) cos.Secret {
+	return cos.Secret{Name: name, Length: len(value), Value: &value}
 }
