@@ -51,6 +51,7 @@ func TestBundledNode(t *testing.T) {
 			checkLog(t, img.Truth, r)
 			checkSettings(t, img.Truth, r)
 			checkSecurity(t, img.Truth, r)
+			checkMaps(t, img.Truth, r)
 		} else if r.Security != nil || r.Memory != nil || r.Network != nil || r.Modules != nil || r.Log != nil || r.Kernel.Settings != nil {
 			t.Error("a section that was not asked for")
 		}

@@ -44,6 +44,7 @@ type NodeReport struct {
 	Files      *Files             `json:"files,omitempty"`
 	Security   []ProcessSecurity  `json:"security,omitzero"` // by ascending PID
 	Memory     []SuspiciousMemory `json:"memory,omitzero"`   // likewise
+	Maps       []ProcessMaps      `json:"maps,omitzero"`     // likewise
 
 	Gaps  []vmem.Gap `json:"gaps"`  // what was lost, in the order of the walk
 	Notes []string   `json:"notes"` // what is not known although nothing was lost

@@ -42,6 +42,8 @@ const (
 	// SectionMemory is what is suspicious in the memory of processes: [NodeReport].Memory, and
 	// [Node.SuspiciousMemory].
 	SectionMemory
+	// SectionMaps are the mappings of processes: [NodeReport].Maps, and [Node.Maps].
+	SectionMaps
 
 	sectionsEnd
 	// AllSections are all of them, also those that later versions have.
@@ -49,7 +51,7 @@ const (
 )
 
 // sectionNames are the names of the sections, by the number of their bit.
-var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers", "files", "security", "memory"}
+var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers", "files", "security", "memory", "maps"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
 // adds what was lost to its gaps. Only the end of ctx is an error.
@@ -64,6 +66,7 @@ var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addFiles,
 	(*analysis).addSecurity,
 	(*analysis).addMemory,
+	(*analysis).addMaps,
 }
 
 // ErrSection is the reason for which ParseSections takes no names.

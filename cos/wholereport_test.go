@@ -76,6 +76,14 @@ func wholeReport() *NodeReport {
 				Flags: "rwxp", Path: "/p\xff", Data: "90", Code: []string{"0x1000: nop"}}},
 			{},
 		},
+		Maps: []ProcessMaps{
+			{PID: 7, PodUID: "u", ContainerID: "i", Mappings: []Mapping{
+				{Start: 0x1000, End: 0x3000, Flags: "rw-p", Offset: 4096, Major: 8, Minor: 1, Inode: 12, Path: "/p\xff", VMFlags: []string{"rd", "wr"}, ProtectionKey: 3,
+					Usage: memory.Usage{Size: 1, KernelPageSize: 2, RSS: 3, PSS: 4, PSSDirty: 5, SharedClean: 6, SharedDirty: 7, PrivateClean: 8, PrivateDirty: 9, Referenced: 10,
+						Anonymous: 11, KSM: 12, LazyFree: 13, AnonHugePages: 14, ShmemPMDMapped: 15, FilePMDMapped: 16, SharedHugetlb: 17, PrivateHugetlb: 18, Swap: 19, SwapPSS: 20, Locked: 21}},
+			}},
+			{},
+		},
 		Hooks: []integrity.Hook{
 			{Table: "kprobes", Entry: "kernel_clone", Address: 0xc0, Target: 0xd0, Symbol: "pre\xff", Owner: "m", Verdict: integrity.Verdict{Kind: integrity.Module, Name: "m"}, Suspect: true, Evidence: []string{"hidden"}},
 			{},
@@ -424,6 +432,10 @@ const wholeJSON = `{
  "memory": [
   {"podUID":"u","containerID":"i","kind":"writable-code","level":"high","why":"w","pid":7,"tid":8,"address":"0x1000","size":4096,"flags":"rwxp","path":"/p�","pathBytes":"L3D/","data":"90","code":["0x1000: nop"]},
   {"podUID":null,"containerID":null,"kind":"","level":"","why":"","pid":0,"address":"0x0","size":0,"flags":null,"path":null,"data":null,"code":[]}],
+ "maps": [
+  {"pid":7,"podUID":"u","containerID":"i","mappings":[{"start":"0x1000","end":"0x3000","flags":"rw-p","offset":4096,"major":8,"minor":1,"inode":12,"path":"/p�","pathBytes":"L3D/","vmFlags":["rd","wr"],"protectionKey":3,
+   "usage":{"size":1,"kernelPageSize":2,"rss":3,"pss":4,"pssDirty":5,"sharedClean":6,"sharedDirty":7,"privateClean":8,"privateDirty":9,"referenced":10,"anonymous":11,"ksm":12,"lazyFree":13,"anonHugePages":14,"shmemPmdMapped":15,"filePmdMapped":16,"sharedHugetlb":17,"privateHugetlb":18,"swap":19,"swapPss":20,"locked":21}}]},
+  {"pid":0,"podUID":null,"containerID":null,"mappings":[]}],
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},
   {"object": "args", "place": "user", "address": "0x20", "pid": 7, "reason": "swapped", "error": "vmem: virtual 0x20: swapped out (level 1 entry 0x2 at physical 0x40)"},

@@ -44,6 +44,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	printFiles(w, r)
 	printSecurity(w, r)
 	printMemory(w, r)
+	printMaps(w, r)
 	p.processes(r)
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", text.Line(note))

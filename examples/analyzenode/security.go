@@ -50,3 +50,23 @@ func printMemory(w *bufio.Writer, r *cos.NodeReport) {
 		}
 	}
 }
+
+// printMaps lists the mappings of the processes of pods, with what is in memory of each.
+func printMaps(w *bufio.Writer, r *cos.NodeReport) {
+	if r.Maps == nil {
+		return
+	}
+	fmt.Fprintf(w, "maps: %d processes\n", len(r.Maps))
+	for i := range r.Maps {
+		p := &r.Maps[i]
+		if p.PodUID == "" {
+			continue
+		}
+		fmt.Fprintf(w, "  process %d: %d mappings\n", p.PID, len(p.Mappings))
+		for k := range p.Mappings {
+			m := &p.Mappings[k]
+			fmt.Fprintf(w, "    %08x-%08x %s %08x %02x:%02x %d %s: %d kB of %d\n", uint64(m.Start), uint64(m.End), text.Line(m.Flags), m.Offset, m.Major, m.Minor, m.Inode,
+				text.Line(m.Path), m.Usage.RSS>>10, m.Usage.Size>>10)
+		}
+	}
+}

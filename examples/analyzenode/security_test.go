@@ -25,6 +25,9 @@ func TestPrintSecurity(t *testing.T) {
 		Memory: []cos.SuspiciousMemory{{Finding: memory.Finding{
 			Kind: memory.WritableCode, Level: memory.High, Why: "it can be written and executed", PID: 7, Address: 0x1000, Flags: "rwxp", Path: "/a\nb", Code: []string{"0x1000: nop"},
 		}}},
+		Maps: []cos.ProcessMaps{{PID: 1}, {PID: 7, PodUID: "u", Mappings: []cos.Mapping{{
+			Start: 0x1000, End: 0x3000, Flags: "rw-p", Offset: 0x2000, Major: 8, Minor: 17, Inode: 5, Path: "/a\nb", Usage: memory.Usage{RSS: 4096, Size: 8192},
+		}}}},
 	}
 	want := `security: 3 processes
   process 7: uid 5, 2 capabilities, seccomp filter, AppArmor p\x1b (enforce), no new privileges
@@ -32,13 +35,18 @@ func TestPrintSecurity(t *testing.T) {
 memory: 1 findings
   high: process 7 at 0x1000: rwxp /a\nb: it can be written and executed
     0x1000: nop
+maps: 2 processes
+  process 7: 1 mappings
+    00001000-00003000 rw-p 00002000 08:11 5 /a\nb: 4 kB of 8
 `
 	var b strings.Builder
 	w := bufio.NewWriter(&b)
 	printSecurity(w, r)
 	printMemory(w, r)
+	printMaps(w, r)
 	printSecurity(w, new(cos.NodeReport))
 	printMemory(w, new(cos.NodeReport))
+	printMaps(w, new(cos.NodeReport))
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}

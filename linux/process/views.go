@@ -257,6 +257,7 @@ type views struct {
 	keys     keyViews
 	apparmor apparmorViews
 	filters  filterViews
+	timers   timerViews
 }
 
 func bindViews(types *isf.File) *views {
@@ -285,7 +286,7 @@ func bindViews(types *isf.File) *views {
 	v.queued = kstruct.BindMember(b, "sigqueue", "list")
 	v.err = b.Err()
 	v.bindOptional(types)
-	v.ns, v.keys, v.apparmor, v.filters = bindNS(types), bindKeys(types), bindAppArmor(types), bindFilters(types)
+	v.ns, v.keys, v.apparmor, v.filters, v.timers = bindNS(types), bindKeys(types), bindAppArmor(types), bindFilters(types), bindTimers(types)
 	return v
 }
 

@@ -1,0 +1,79 @@
+package process
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// TestTimers compares the timers of all processes with what /proc/PID/timers said, and with what the lab's cases set.
+func TestTimers(t *testing.T) {
+	t.Parallel()
+	eachNode(t, func(t *testing.T, n *node) {
+		compared, timers, real := 0, 0, 0
+		all := map[string]Timers{}
+		for _, p := range n.Tasks {
+			got, err := n.r.Timers(t.Context(), p)
+			if err != nil {
+				t.Errorf("%v: %v", p, err)
+				continue
+			}
+			all[fmt.Sprint(p.PID)] = got
+			if got.Interval[0].Expires != 0 {
+				real++
+			}
+			timers += len(got.POSIX)
+			want, ok := n.Read(t, "pid", fmt.Sprint(p.PID), "timers")
+			if !ok {
+				continue
+			}
+			compared++
+			if diff := gocmp.Diff(want, got.String()); diff != "" {
+				t.Errorf("%v (-timers +found):\n%s", p, diff)
+			}
+		}
+		toldTimers(t, n, all)
+		t.Logf("%d compared; %d timers, %d of real time", compared, timers, real)
+	})
+}
+
+// toldTimers compares with what the lab's cases set.
+func toldTimers(t *testing.T, n *node, all map[string]Timers) {
+	t.Helper()
+	text, _ := n.Read(t, "task", "told", "timers")
+	for line := range strings.Lines(text) {
+		w := strings.Fields(line) // PID, ID, clock, how, signal, value, first, interval, flags
+		i := slices.IndexFunc(all[w[0]].POSIX, func(o Timer) bool { return fmt.Sprint(o.ID) == w[1] })
+		deleted, _ := n.Read(t, "task", "told", "timers_deleted")
+		if gone := strings.Contains("\n"+deleted, "\n"+w[0]+" "+w[1]+"\n"); gone != (i < 0) {
+			t.Errorf("timer %s of %s: deleted %v, found %v", w[1], w[0], gone, i >= 0)
+		}
+		if i < 0 {
+			continue
+		}
+		o := all[w[0]].POSIX[i]
+		if got, want := fmt.Sprintf("%d %d %x", o.Signal, o.Interval.Nanoseconds(), o.Value), w[4]+" "+w[7]+" "+w[5]; got != want {
+			t.Errorf("timer %s of %s: %s, set %s", w[1], w[0], got, want)
+		}
+		if w[8] == "1" && fmt.Sprint(o.Expires.Nanoseconds()) != w[6] { // TIMER_ABSTIME
+			t.Errorf("timer %s of %s expires at %v, set %s", w[1], w[0], o.Expires, w[6])
+		}
+	}
+	text, _ = n.Read(t, "task", "told", "itimers")
+	for line := range strings.Lines(text) {
+		w := strings.Fields(line) // PID, which, first, interval
+		var which int
+		if _, err := fmt.Sscan(w[1], &which); err != nil {
+			t.Fatal(err)
+		}
+		o := all[w[0]].Interval[which]
+		interval, err := time.ParseDuration(w[3] + "s")
+		if err != nil || o.Interval != interval || o.Expires == 0 {
+			t.Errorf("timer %d of %s: %+v, set %s", which, w[0], o, w[3])
+		}
+	}
+}
