@@ -71,7 +71,8 @@ func TestRegisters(t *testing.T) {
 			}
 		}
 		t.Logf("%d threads behind a system call, %d wait as the kernel said", calls, waiting)
-		if max(waiting, calls) < 50 { // 5.10 does not tell where its tasks wait
+		_, told := n.Read(t, "pid", "1", "wchan")
+		if told = told && n.K.Symbols().HasField("task_struct", "__state"); told && waiting < 30 || !told && calls < 50 { // 5.10 does not tell where its tasks wait
 			t.Errorf("only %d and %d", calls, waiting)
 		}
 	})
@@ -145,7 +146,7 @@ func filesIn(note []byte) (lines []string) {
 func TestCore(t *testing.T) {
 	t.Parallel()
 	nodes.Each(t, func(t *testing.T, n *node) {
-		cores, users := 0, 0
+		cores, users, texts := 0, 0, 0
 		for _, p := range n.Tasks {
 			if users++; !testimages.Thorough() && !p.KernelThread && users%4 != 0 {
 				continue
@@ -173,8 +174,12 @@ func TestCore(t *testing.T) {
 				t.Errorf("%v: notes of %d threads, of %d bytes", p, len(c.notes[ntPRStatus]), len(c.notes[ntPRStatus][0]))
 			}
 			compareMemory(t, p, c, info)
+			texts += compareTexts(t, n, p, c)
 		}
-		t.Logf("%d cores", cores)
+		t.Logf("%d cores, %d with arguments and environment", cores, texts)
+		if texts < 5 {
+			t.Errorf("only %d with arguments and environment", texts)
+		}
 		if cores < 15 {
 			t.Errorf("only %d", cores)
 		}
@@ -183,6 +188,44 @@ func TestCore(t *testing.T) {
 
 // moved reports whether a process may have mapped files since.
 func moved(p *linux.Task) bool { return p.Comm == "labnode" || strings.HasPrefix(p.Comm, "containerd") }
+
+// compareTexts compares what a core has where /proc/PID/stat said that arguments and environment are with what cmdline and environ said, and
+// returns 1 if it has all of them. A process that wrote over them shows other arguments.
+func compareTexts(t *testing.T, n *node, p *linux.Task, c *parsedCore) int {
+	t.Helper()
+	stat, ok := n.Read(t, "pid", fmt.Sprint(p.PID), "stat")
+	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+	if !ok || len(fields) < 49 || p.Comm != "sh" && p.Comm != "bash" && !strings.HasPrefix(p.Comm, "systemd") && !strings.HasPrefix(p.Comm, "edge-") {
+		return 0
+	}
+	all := 1
+	for i, name := range []string{"cmdline", "environ"} {
+		want, _ := n.Read(t, "pid", fmt.Sprint(p.PID), name)
+		start, _ := strconv.ParseUint(fields[45+2*i], 10, 64) // the 48th field is the first behind 47, of which 2 are before these
+		end, _ := strconv.ParseUint(fields[46+2*i], 10, 64)
+		got, ok := c.memory(start, end)
+		if !ok || want == "" {
+			all = 0
+			continue
+		}
+		if string(got) != want {
+			t.Errorf("%v: %s %q in the core, by /proc %q", p, name, got, want)
+		}
+	}
+	return all
+}
+
+// memory returns what a core has of memory, and whether that is all.
+func (c *parsedCore) memory(start, end uint64) ([]byte, bool) {
+	for _, prog := range c.Progs {
+		if prog.Type == elf.PT_LOAD && prog.Vaddr <= start && end <= prog.Vaddr+prog.Filesz && start < end {
+			b := make([]byte, end-start)
+			_, err := prog.ReadAt(b, int64(start-prog.Vaddr))
+			return b, err == nil
+		}
+	}
+	return nil, false
+}
 
 // compareMemory compares what a core has of memory with the process's memory, page by page.
 func compareMemory(t *testing.T, p *linux.Task, c *parsedCore, info *Core) {

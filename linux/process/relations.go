@@ -14,7 +14,7 @@ type Relations struct {
 	Group         int32   `json:"processGroup"`
 	Session       int32   `json:"session"`
 	SessionLeader bool    `json:"sessionLeader"`
-	Terminal      string  `json:"terminal" jsonx:"null"` // the controlling terminal, such as pts0
+	Terminal      string  `json:"terminal" jsonx:"null"` // the controlling terminal, as below /dev, such as pts/0
 	Foreground    int32   `json:"foreground"`            // process group of the terminal; -1 without a terminal
 	Tracer        int32   `json:"tracer"`                // the thread that traces this one
 	Traced        []int32 `json:"traced"`                // threads that this one traces
@@ -47,6 +47,12 @@ func (r *Reader) Relations(ctx context.Context, t *linux.Task) (Relations, error
 	return out, lost(t, "relations", t.Addr, first)
 }
 
+// The device numbers of Unix98 pseudo-terminals (include/uapi/linux/major.h), which are files of devpts.
+const (
+	unix98Slave  = 136
+	unix98Majors = 8
+)
+
 // terminal reads the controlling terminal (tty_devnum of include/linux/tty_driver.h, new_encode_dev of include/linux/kdev_t.h).
 func (r *Reader) terminal(at vmem.VirtAddr, out *Relations) error {
 	if at == 0 {
@@ -64,6 +70,9 @@ func (r *Reader) terminal(at vmem.VirtAddr, out *Relations) error {
 		return cause(err, r.views.ttyErr)
 	}
 	out.Terminal = cString(tty.Name[:])
+	if driver.Major >= unix98Slave && driver.Major < unix98Slave+unix98Majors {
+		out.Terminal = fmt.Sprintf("pts/%d", tty.Index)
+	}
 	minor := uint32(driver.Minor + tty.Index)
 	out.terminal = minor&0xff | uint32(driver.Major)<<8 | minor&^0xff<<12
 	out.Foreground, err = r.pid(tty.PGrp)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/linux"
 )
 
 // TestTimers compares the timers of all processes with what /proc/PID/timers said, and with what the lab's cases set.
@@ -76,4 +78,26 @@ func toldTimers(t *testing.T, n *node, all map[string]Timers) {
 			t.Errorf("timer %d of %s: %+v, set %s", which, w[0], o, w[3])
 		}
 	}
+}
+
+// TestTerminals compares the names of controlling terminals with what the lab's cases told.
+func TestTerminals(t *testing.T) {
+	t.Parallel()
+	eachNode(t, func(t *testing.T, n *node) {
+		text, ok := n.Read(t, "task", "told", "terminals")
+		if !ok {
+			t.Skip("nothing was told")
+		}
+		for line := range strings.Lines(text) {
+			w := strings.Fields(line)
+			i := slices.IndexFunc(n.Tasks, func(p *linux.Task) bool { return fmt.Sprint(p.PID) == w[0] })
+			if i < 0 {
+				continue
+			}
+			got, err := n.r.Relations(t.Context(), n.Tasks[i])
+			if err != nil || "/dev/"+got.Terminal != w[1] {
+				t.Errorf("%v: terminal %s, %v, told %s", n.Tasks[i], got.Terminal, err, w[1])
+			}
+		}
+	})
 }
