@@ -18,7 +18,7 @@ type share struct {
 	of   string         // what has all the lists together, for the error
 	size int            // of the whole list
 	n    int            // elements of the whole list
-	cut  func(most int) // leaves the first elements whose sizes sum up to no more
+	cut  func(most int) // leaves elements whose sizes sum up to no more
 	left func() int     // elements that are left
 }
 
@@ -93,26 +93,49 @@ func (b *budget) finish(limit int) {
 
 // shareOf returns the share of a list of a process whose elements have sizes.
 func shareOf[T any](f *facts, what string, list *[]T, size func(*T) int) share {
-	return newShare("all processes together", list, size, func(err error) {
-		f.gaps = append(f.gaps, vmem.Gap{Object: what + " of " + f.task.String(), Place: vmem.KernelPlace(f.Address), Err: err})
-	})
+	return newShare(ofProcesses, list, size, f.loser(what))
 }
 
-// newShare returns the share of a list whose elements have sizes. lose tells that it was cut.
+// textOf returns the share of a list of strings of which each means something only behind those before it.
+func textOf(f *facts, what string, list *[]string) share {
+	return makeShare(ofProcesses, list, func(s *string) int { return jsonSize(*s) }, f.loser(what), func(int, int) bool { return false })
+}
+
+const ofProcesses = "all processes together"
+
+// loser returns what tells that a list was cut.
+func (f *facts) loser(what string) func(error) {
+	return func(err error) {
+		f.gaps = append(f.gaps, vmem.Gap{Object: what + " of " + f.task.String(), Place: vmem.KernelPlace(f.Address), Err: err})
+	}
+}
+
+// newShare returns the share of a list whose elements have sizes. lose tells that it was cut: after the first
+// elements that fit, where those that alone take half of it and more are passed over, for one must
+// not hide all that come behind it.
 func newShare[T any](of string, list *[]T, size func(*T) int, lose func(error)) share {
+	return makeShare(of, list, size, lose, func(n, most int) bool { return n > most/2 })
+}
+
+// makeShare is newShare with another rule of what is passed over: of an element's size, and the list's.
+func makeShare[T any](of string, list *[]T, size func(*T) int, lose func(error), fat func(n, most int) bool) share {
 	s := share{of: of, lose: lose, n: len(*list), left: func() int { return len(*list) }}
 	for i := range *list {
 		s.size += size(&(*list)[i])
 	}
 	s.cut = func(most int) {
-		n := 0
-		for ; n < len(*list); n++ {
-			if most -= size(&(*list)[n]); most < 0 {
+		var kept []T
+		left := most
+		for i := range *list {
+			if n := size(&(*list)[i]); n <= left {
+				left -= n
+				kept = append(kept, (*list)[i])
+			} else if !fat(n, most) {
 				break
 			}
 		}
-		if n < len(*list) {
-			*list = slices.Clone((*list)[:n])
+		if len(kept) < len(*list) {
+			*list = slices.Clip(kept)
 		}
 	}
 	return s
@@ -149,7 +172,7 @@ func (b *budgets) add(f *facts) {
 // shares are the lists of a process, with their sizes as JSON.
 func (f *facts) shares() []share {
 	return []share{
-		shareOf(f, "args", &f.Args, func(s *string) int { return jsonSize(*s) }),
+		textOf(f, "args", &f.Args),
 		shareOf(f, "env", &f.Env, (*Secret).size),
 		shareOf(f, "secrets in args", &f.ArgSecrets, func(s *ArgSecret) int { return 20 + s.size() }),
 		shareOf(f, "open files", &f.FDs, func(fd *linux.FD) int { return 50 + jsonSize(fd.Path) }),

@@ -56,6 +56,27 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// One element that is too long costs itself, but in a command line what follows it.
+func TestBudgetFat(t *testing.T) {
+	fat := strings.Repeat("x", 5000)
+	for name, test := range map[string]struct {
+		share func(f *facts) share
+		want  int
+	}{
+		"files": {func(f *facts) share { return shareOf(f, "args", &f.Args, func(s *string) int { return jsonSize(*s) }) }, 4},
+		"args":  {func(f *facts) share { return textOf(f, "args", &f.Args) }, 1},
+	} {
+		f := facts{task: &linux.Task{PID: 1, Comm: "x"}}
+		f.Args = []string{"a", fat, "b", "c", fat, "d"}
+		b := newBudget(1000, "bytes")
+		b.add(test.share(&f))
+		b.finish(1000)
+		if len(f.Args) != test.want || slices.Contains(f.Args, fat) || len(f.gaps) != 1 {
+			t.Errorf("%s: %d left, gaps %v", name, len(f.Args), f.gaps)
+		}
+	}
+}
+
 // What is held meanwhile is bounded, too.
 func TestBudgetHolds(t *testing.T) {
 	b := newBudget(1000, "bytes")

@@ -52,6 +52,7 @@ func (r *Reader) Search(ctx context.Context, tasks []*linux.Task, patterns []Pat
 			s.overlap = max(s.overlap, len(patterns[i].Bytes)-1)
 			if len(patterns[i].Bytes) == 0 {
 				s.overlap = max(s.overlap, MaxExpr-1)
+				s.context = 1
 			}
 		}
 		if s.overlap >= searchBytes/2 {
@@ -81,6 +82,7 @@ type searcher struct {
 	ctx      context.Context //nolint:containedctx // it lives as long as one call
 	patterns []Pattern
 	overlap  int // bytes of which a match can begin in one piece and end in the next
+	context  int // bytes before these that tell an expression what is before them
 	yield    func(Hit, error) bool
 	over     bool
 	buf      []byte
@@ -151,7 +153,7 @@ func (s *searcher) run(t *linux.Task, mm *linux.MM, v *linux.VMA, area vmem.Rang
 			continue
 		}
 		done += uint64(want)
-		have = min(s.overlap, len(data))
+		have = min(s.overlap+s.context, len(data))
 		copy(s.buf, data[len(data)-have:])
 	}
 }
@@ -163,7 +165,7 @@ func (s *searcher) match(t *linux.Task, v *linux.VMA, at vmem.VirtAddr, data []b
 		if len(p.Bytes) > 0 {
 			s.matchBytes(t, v, at, data, old, p)
 		} else {
-			s.matchExpr(t, v, at, data, last, i)
+			s.matchExpr(t, v, at, data, old > 0, last, i)
 		}
 		if s.over {
 			return
@@ -184,25 +186,75 @@ func (s *searcher) matchBytes(t *linux.Task, v *linux.VMA, at vmem.VirtAddr, dat
 	}
 }
 
-// matchExpr leaves matches that reach into the last bytes for the next piece, which has these, too.
-func (s *searcher) matchExpr(t *linux.Task, v *linux.VMA, at vmem.VirtAddr, data []byte, last bool, pattern int) {
+// matchExpr leaves matches that begin in the last bytes for the next piece, which has these, too, and the byte before them. With
+// more, data goes on from a piece before, and its first byte is that one.
+func (s *searcher) matchExpr(t *linux.Task, v *linux.VMA, at vmem.VirtAddr, data []byte, more, last bool, pattern int) {
 	p, keep := &s.patterns[pattern], len(data)
 	if !last {
 		keep -= min(s.overlap, len(data))
 	}
 	start := 0
+	if more {
+		start = s.context
+	}
 	if end := s.ends[pattern]; end > at {
-		start = int(end - at)
+		start = max(start, int(end-at))
 	}
 	for start < len(data) && !s.over {
-		m := p.Expr.FindIndex(data[start:])
-		if m == nil || start+m[0] >= keep {
+		from, to, ok := findFrom(p.Expr, data, start)
+		if !ok || from >= keep {
 			return
 		}
-		s.hit(t, v, at+vmem.VirtAddr(start+m[0]), data[start+m[0]:start+m[1]], p)
-		start += max(m[1], m[0]+1)
+		s.hit(t, v, at+vmem.VirtAddr(from), data[from:to], p)
+		start = max(to, from+1)
 		s.ends[pattern] = at + vmem.VirtAddr(start)
 	}
+}
+
+// findFrom returns the first match that begins at an index or behind it. What is before that is none of it, but tells whether a line
+// or a word begins there; so the search begins a byte before.
+func findFrom(expr *regexp.Regexp, data []byte, start int) (from, to int, ok bool) {
+	for ; start > 0 && start < len(data); start++ {
+		m := expr.FindIndex(data[start-1:])
+		switch {
+		case m == nil:
+			return 0, 0, false
+		case m[0] > 0:
+			return start - 1 + m[0], start - 1 + m[1], true
+		}
+		// It begins in the byte before. With another of its kind there a match at start shows.
+		b := slices.Concat([]byte{another(data[start-1])}, data[start:min(len(data), start+MaxExpr)])
+		if m = expr.FindIndex(b); m != nil && m[0] == 0 { // with any such byte
+			m = expr.FindIndex(data[start:])
+			if m == nil || m[0] > 0 {
+				continue
+			}
+			return start, start + m[1], true
+		}
+		if m != nil && m[0] == 1 {
+			return start, start - 1 + m[1], true
+		}
+	}
+	m := expr.FindIndex(data[min(start, len(data)):])
+	if m == nil || start > 0 {
+		return 0, 0, false
+	}
+	return m[0], m[1], true
+}
+
+// another returns another byte that is of a word, the end of a line, or neither, as b is.
+func another(b byte) byte {
+	switch {
+	case b == '\n':
+		return b
+	case b == '0':
+		return 'Z'
+	case b >= '0' && b <= '9', b >= 'A' && b <= 'Z', b >= 'a' && b <= 'z', b == '_':
+		return '0'
+	case b == 0:
+		return 1
+	}
+	return 0
 }
 
 func (s *searcher) hit(t *linux.Task, v *linux.VMA, at vmem.VirtAddr, data []byte, p *Pattern) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -49,6 +50,7 @@ func (r *Reader) Segments(ctx context.Context, t *linux.Task) (all []Segment, ga
 	if err != nil {
 		return nil, nil, err
 	}
+	left := maxRuns
 	for v, err := range mm.VMAs(ctx) {
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
@@ -57,37 +59,89 @@ func (r *Reader) Segments(ctx context.Context, t *linux.Task) (all []Segment, ga
 			gaps = append(gaps, vmem.NewGap("mappings of "+t.String(), vmem.Place{}, err))
 		}
 		if v.Addr != 0 {
-			all = append(all, Segment{v, r.runs(mm, &v)})
+			s := Segment{VMA: v, Runs: r.runs(ctx, mm, &v, left)}
+			left -= len(s.Runs)
+			all = append(all, s)
 		}
 	}
-	return all, gaps, nil
+	return all, gaps, ctx.Err()
 }
 
-// runs returns what of a mapping is in memory. Devices are not.
-func (r *Reader) runs(mm *linux.MM, v *linux.VMA) (runs []Run) {
+// maxRuns bounds the runs of a process: page tables in which every second page is there make one of each.
+const maxRuns = 1 << 20
+
+// checkEvery is how many pages are looked at between two looks at the context.
+const checkEvery = 4096
+
+// runs returns what of a mapping is in memory, in about so many runs at most: of what follows they say that it is not known.
+// Devices are not.
+func (r *Reader) runs(ctx context.Context, mm *linux.MM, v *linux.VMA, most int) (runs []Run) {
 	if device(v) {
 		return nil
 	}
 	captured := r.k.Physical().Ranges()
+	seen := 0
 	for m, err := range mm.Space().Mappings(v.Range) {
+		if seen++; seen%checkEvery == 0 && ctx.Err() != nil {
+			break
+		}
 		one := Run{Range: clip(m.Range, v.Range), Dirty: m.Dirty, Err: reason(err)}
 		if one.Range.Size == 0 {
 			continue
 		}
-		if err == nil {
-			phys := m.At(one.Range.Start)
-			i, ok := vmem.SearchRanges(captured, phys)
-			if !ok || captured[i].Size-uint64(phys-captured[i].Start) < one.Range.Size {
-				one.Err = vmem.ErrNotCaptured
-			}
+		if len(runs) >= most {
+			one.Range.Size = uint64(v.Range.Last()-one.Range.Start) + 1
+			one.Err = fmt.Errorf("%w: it is in more pieces than are told", kstruct.ErrTooMany)
+			return append(runs, one)
 		}
-		if n := len(runs); n > 0 && runs[n-1].joins(&one) {
-			runs[n-1].Range.Size += one.Range.Size
+		if err != nil || covers(captured, m.At(one.Range.Start), one.Range.Size) {
+			runs = appendRun(runs, one)
 			continue
 		}
-		runs = append(runs, one)
+		for _, piece := range split(captured, m.At(one.Range.Start), one) {
+			runs = appendRun(runs, piece)
+		}
 	}
 	return runs
+}
+
+// appendRun appends a run, or extends the last one by it.
+func appendRun(runs []Run, one Run) []Run {
+	if n := len(runs); n > 0 && runs[n-1].joins(&one) {
+		runs[n-1].Range.Size += one.Range.Size
+		return runs
+	}
+	return append(runs, one)
+}
+
+// covers reports whether memory was captured as a whole.
+func covers(captured []vmem.Range[vmem.PhysAddr], phys vmem.PhysAddr, size uint64) bool {
+	i, ok := vmem.SearchRanges(captured, phys)
+	return ok && captured[i].Size-uint64(phys-captured[i].Start) >= size
+}
+
+// split returns the pieces of a run, which is at a physical address, that were captured, and those that were not: a huge
+// page can be so in part.
+func split(captured []vmem.Range[vmem.PhysAddr], phys vmem.PhysAddr, run Run) []Run {
+	var pieces []Run
+	whole := vmem.Range[vmem.PhysAddr]{Start: phys, Size: run.Range.Size}
+	at := phys
+	add := func(end vmem.PhysAddr, err error) { // from at on
+		if end > at {
+			piece := run
+			piece.Range = vmem.Range[vmem.VirtAddr]{Start: run.Range.Start + vmem.VirtAddr(at-phys), Size: uint64(end - at)}
+			piece.Err = err
+			pieces = append(pieces, piece)
+			at = end
+		}
+	}
+	for i, _ := vmem.SearchRanges(captured, phys); i < len(captured) && captured[i].Start <= whole.Last(); i++ {
+		part := captured[i].Intersect(whole)
+		add(part.Start, vmem.ErrNotCaptured)
+		add(part.Start+vmem.PhysAddr(part.Size), nil)
+	}
+	add(phys+vmem.PhysAddr(run.Range.Size), vmem.ErrNotCaptured)
+	return pieces
 }
 
 // joins reports whether another run goes on where this one ends.

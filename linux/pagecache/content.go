@@ -34,6 +34,7 @@ type Content struct {
 	Gaps []vmem.Gap
 
 	s       *Set
+	lost    losses // while its pages are found
 	runs    []run
 	swapped []run // by first page
 	holes   bool  // what is not there is a hole, which reads as zeros
@@ -95,9 +96,9 @@ func (c *Content) find(n *Inode) {
 	for e, err := range w.XArray(c.s.v.pages.Of(n.mapping)) {
 		switch {
 		case err != nil:
-			c.lose(object, n.mapping, err)
+			c.lost.add(object, n.mapping, err)
 		case e.Last >= maxIndex:
-			c.lose(object, n.mapping, corrupt("page %d", e.Last))
+			c.lost.add(object, n.mapping, corrupt("page %d", e.Last))
 		case e.Kind == kstruct.ValueEntry && c.holes:
 			// The swap entry of tmpfs; elsewhere it is the shadow of what was evicted.
 			c.swapped = append(c.swapped, run{first: e.First, pages: e.Last - e.First + 1})
@@ -108,20 +109,15 @@ func (c *Content) find(n *Inode) {
 				err = c.add(e, &f, n.mapping, huge)
 			}
 			if err != nil {
-				c.lose(object, e.Ptr, err)
+				c.lost.add(object, e.Ptr, err)
 			}
 		}
 	}
-	if len(c.Gaps) > 0 {
+	if c.Gaps = c.lost.gaps(); len(c.Gaps) > 0 {
 		c.holes = false
 	}
+	c.lost = losses{}
 	slices.SortFunc(c.runs, func(a, b run) int { return cmp.Compare(a.first, b.first) })
-}
-
-func (c *Content) lose(object string, addr vmem.VirtAddr, err error) {
-	if len(c.Gaps) < maxGaps {
-		c.Gaps = append(c.Gaps, gap(object, addr, err))
-	}
 }
 
 // add takes the pages of an entry. Until 5.17 each page of a larger one has an entry of its own, with the first of them;

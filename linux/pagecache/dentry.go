@@ -61,11 +61,9 @@ func (s *Set) childNodes(ctx context.Context, dentry vmem.VirtAddr) (nodes iter.
 
 func (s *Set) readDir(ctx context.Context, dentry vmem.VirtAddr) *children {
 	c := new(children)
-	lose := func(addr vmem.VirtAddr, err error) {
-		if len(c.gaps) < maxGaps {
-			c.gaps = append(c.gaps, gap("directory", addr, err))
-		}
-	}
+	var lost losses
+	lose := func(addr vmem.VirtAddr, err error) { lost.add("directory", addr, err) }
+	defer func() { c.gaps = lost.gaps() }()
 	var dir dentryStruct
 	if err := s.v.dentry.Read(s.mem, dentry, &dir); err != nil {
 		lose(dentry, err)

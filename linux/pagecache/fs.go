@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,7 +186,7 @@ func (f *File) Xattrs() (map[string][]byte, error) { return f.s.Xattrs(f.Inode) 
 // lost comes beside them.
 func (f *FS) List(ctx context.Context, dir *File) ([]*File, []vmem.Gap) {
 	c := f.s.list(ctx, dir.place.dentry)
-	gaps := append([]vmem.Gap(nil), c.gaps...)
+	lost := losses{}
 	all := make([]*File, 0, len(c.names))
 	for _, e := range c.names {
 		next := f.tree.down(place{dir.place.mount, e.dentry})
@@ -194,9 +195,7 @@ func (f *FS) List(ctx context.Context, dir *File) ([]*File, []vmem.Gap) {
 			n, err = f.s.inodeAt(next.dentry)
 		}
 		if err != nil {
-			if len(gaps) < maxGaps {
-				gaps = append(gaps, gap("file "+e.text, e.inode, err))
-			}
+			lost.add("file "+e.text, e.inode, err)
 			continue
 		}
 		file := &File{Inode: n, Path: join(dir.Path, e.text), s: f.s, place: next}
@@ -205,7 +204,7 @@ func (f *FS) List(ctx context.Context, dir *File) ([]*File, []vmem.Gap) {
 		}
 		all = append(all, file)
 	}
-	return all, gaps
+	return all, slices.Concat(c.gaps, lost.gaps())
 }
 
 func join(dir, name string) string {

@@ -39,7 +39,7 @@ type hoard struct {
 	*Set
 	ctx  context.Context //nolint:containedctx // it lives as long as one call
 	by   map[vmem.VirtAddr]*Nameless
-	gaps []vmem.Gap
+	told losses
 }
 
 // Nameless returns regular files and directories without a name, by file system and number: those that processes have open or
@@ -48,7 +48,7 @@ func (s *Set) Nameless(ctx context.Context) ([]*Nameless, []vmem.Gap) {
 	h := &hoard{Set: s, ctx: ctx, by: map[vmem.VirtAddr]*Nameless{}}
 	for _, t := range s.opts.Tasks {
 		if ctx.Err() != nil {
-			return nil, h.gaps
+			return nil, h.told.gaps()
 		}
 		h.task(t)
 	}
@@ -72,13 +72,11 @@ func (s *Set) Nameless(ctx context.Context) ([]*Nameless, []vmem.Gap) {
 	slices.SortFunc(all, func(a, b *Nameless) int {
 		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Number, b.Number), cmp.Compare(a.Addr, b.Addr))
 	})
-	return all, h.gaps
+	return all, h.told.gaps()
 }
 
 func (h *hoard) lose(object string, addr vmem.VirtAddr, err error) {
-	if len(h.gaps) < maxGaps {
-		h.gaps = append(h.gaps, gap(object, addr, err))
-	}
+	h.told.add(object, addr, err)
 }
 
 // lost tells a loss, and reports whether there is none: what a task does not have is none either, but nothing to look at.

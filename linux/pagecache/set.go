@@ -33,7 +33,7 @@ type Set struct {
 	pages   *linux.Pages
 	opts    Options
 	overlay *overlayViews
-	gaps    []vmem.Gap
+	lost    losses
 
 	superMu sync.RWMutex // guards supers and superAt: a mount can lead to one that the kernel's list lacks
 	supers  []*Super
@@ -44,9 +44,6 @@ type Set struct {
 	known map[vmem.VirtAddr]*children // of directories, by dentry
 	count int                         // of names in them
 }
-
-// maxGaps bounds what is told of losses of one kind.
-const maxGaps = 100
 
 // Open finds the file systems of a kernel. What was lost of them is among [Set.Gaps]. The error is
 // the context's own, or that the kernel's types lack what all files need, which wraps [kstruct.ErrUnsupported].
@@ -81,13 +78,9 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Set, error) {
 }
 
 // Gaps returns what was lost when the file systems were found.
-func (s *Set) Gaps() []vmem.Gap { return s.gaps }
+func (s *Set) Gaps() []vmem.Gap { return s.lost.gaps() }
 
-func (s *Set) lose(object string, addr vmem.VirtAddr, err error) {
-	if len(s.gaps) < maxGaps {
-		s.gaps = append(s.gaps, gap(object, addr, err))
-	}
-}
+func (s *Set) lose(object string, addr vmem.VirtAddr, err error) { s.lost.add(object, addr, err) }
 
 // gap makes a Gap of err, at an address of the kernel unless err says where, and leaves
 // alone what already is one.

@@ -140,7 +140,7 @@ func (s *Set) Inodes(ctx context.Context, f *Super) iter.Seq2[*Inode, error] {
 	return func(yield func(*Inode, error) bool) {
 		object := "inodes of " + f.FSType + " " + f.Name
 		w := s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: object, Gaps: maxGaps})
-		lost := 0
+		var lost losses
 		for node, err := range w.List(s.v.inodes.Of(f.Addr)) {
 			var n *Inode
 			if err == nil {
@@ -150,7 +150,7 @@ func (s *Set) Inodes(ctx context.Context, f *Super) iter.Seq2[*Inode, error] {
 				}
 				if err != nil {
 					n = nil
-					if lost++; lost > maxGaps {
+					if lost.add(object, addr, err); lost.n > 0 {
 						continue
 					}
 					err = gap(object, addr, err)
@@ -159,6 +159,9 @@ func (s *Set) Inodes(ctx context.Context, f *Super) iter.Seq2[*Inode, error] {
 			if !yield(n, err) {
 				return
 			}
+		}
+		if g, ok := lost.rest(); ok {
+			yield(nil, g)
 		}
 	}
 }

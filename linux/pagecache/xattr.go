@@ -1,6 +1,7 @@
 package pagecache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ const (
 	xattrNameMax = 255
 	xattrSizeMax = 64 << 10
 	xattrListMax = 64 << 10
+	// maxXattrBytes bounds the values of one file together. The kernel has no such bound, but for those of users 128 KiB.
+	maxXattrBytes = 8 << 20
 )
 
 // Xattrs returns the extended attributes of a file, by name. Those of file systems on disks are not read: the error is
@@ -56,6 +59,7 @@ func (s *Set) Xattrs(n *Inode) (map[string][]byte, error) {
 	}
 	var all map[string][]byte
 	var first error
+	total := 0
 	for node, err := range s.xattrNodes(v.inode.Container(n.Addr)) {
 		var name string
 		var value []byte
@@ -67,6 +71,9 @@ func (s *Set) Xattrs(n *Inode) (map[string][]byte, error) {
 				first = gap(fmt.Sprintf("extended attributes of inode %d", n.Number), n.Addr, err)
 			}
 			continue
+		}
+		if total += len(value); total > maxXattrBytes {
+			return all, cmp.Or(first, error(gap(fmt.Sprintf("extended attributes of inode %d", n.Number), n.Addr, fmt.Errorf("%w: more than %d bytes", kstruct.ErrTooMany, maxXattrBytes))))
 		}
 		if all == nil {
 			all = map[string][]byte{}
