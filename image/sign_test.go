@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/raw"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -57,6 +58,38 @@ func TestBombWithoutSign(t *testing.T) {
 		_, err = OpenKernel(t.Context(), f, &opts)
 		if want := map[int]error{0: linux.ErrNoKernel, 1: errNoSymbols}[test.want]; !errors.Is(err, want) || a.times != test.want {
 			t.Errorf("%s, LiME: %v, asked %d times, want %d", name, err, a.times, test.want)
+		}
+	}
+}
+
+// Where much is unpacked whose pages repeat each other it is no memory, whatever signs are in it;
+// free memory, of one word over and over, is.
+func TestBombWithSign(t *testing.T) {
+	t.Parallel()
+	const size, much = 96 << 20, 32 << 20
+	page := make([]byte, vmem.PageSize)
+	for i := range page {
+		page[i] = byte(i * i >> 3)
+	}
+	for name, test := range map[string]struct {
+		unit []byte
+		sign string
+		size int
+		want error
+	}{
+		"pages":              {page, "Linux version ", size, errRepeated},
+		"pages, not so much": {page, "Linux version ", much - 4096, nil},
+		"poison":             {bytes.Repeat([]byte{0xaa}, vmem.PageSize), "Linux version ", size, nil},
+		"poison, no sign":    {bytes.Repeat([]byte{0xaa}, vmem.PageSize), "", size, errNoSign},
+	} {
+		b := bytes.Repeat(test.unit, test.size/len(test.unit))
+		copy(b, test.sign)
+		f, err := raw.NewFile(bytes.NewReader(b), int64(len(b)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := findSign(t.Context(), f, 10_000, much); !errors.Is(err, test.want) || test.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 	}
 }

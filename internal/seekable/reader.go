@@ -22,7 +22,7 @@ const (
 	defaultPacked = 128 << 20
 
 	// leastLimit and limitRatio make the default of ContentBytes.
-	leastLimit = 4 << 30
+	leastLimit = 1 << 30
 	limitRatio = 4096
 
 	// blockSize is how much content is kept in the cache as one block.
@@ -42,7 +42,7 @@ type Options struct {
 	// is of another version, is left aside.
 	Saved []byte
 	// ContentBytes is how much content a file may have: what is behind is lost. 0
-	// means 4 GiB and 4096 times the size of the file: memory that is mostly zeros has a
+	// means 1 GiB and 4096 times the size of the file: memory that is mostly zeros has a
 	// kernel in it all the same.
 	ContentBytes int64
 	// Progress, if not nil, is called now and then while the file is decoded for the
