@@ -28,7 +28,7 @@ const (
 
 func examples() map[string]example {
 	all := map[string]example{}
-	for _, part := range []map[string]example{processExamples, codeExamples, argumentExamples(), sessionExamples, rightsExamples, fileExamples, descriptorExamples(), networkExamples, kernelExamples, settingExamples(), podExamples, postureExamples} {
+	for _, part := range []map[string]example{processExamples, codeExamples, argumentExamples(), environmentExamples, sessionExamples, rightsExamples, fileExamples, descriptorExamples(), networkExamples, kernelExamples, settingExamples(), podExamples, postureExamples} {
 		maps.Copy(all, part)
 	}
 	return all

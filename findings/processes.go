@@ -27,7 +27,7 @@ const (
 
 func processRules() []Rule {
 	all := []Rule{}
-	for _, part := range [][]Rule{identityRules, programRules, argumentRules(), sessionRules, rightsRules} {
+	for _, part := range [][]Rule{identityRules, programRules, argumentRules(), environmentRules, sessionRules, rightsRules} {
 		all = append(all, part...)
 	}
 	return all

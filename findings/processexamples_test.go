@@ -242,3 +242,13 @@ var rightsExamples = map[string]example{
 		hit:  func(f fixture) { f.rights(pidServer).Personality = 0x0040000 },
 		miss: func(f fixture) { f.rights(pidServer).Personality = 0x0008 }},
 }
+
+// variables sets the environment of the container's first process. A value of nil is hidden.
+func variables(name string, length int, value *string) func(fixture) {
+	return func(f fixture) { f.process(pidServer).Env = []cos.Secret{{Name: name, Length: length, Value: value}} }
+}
+
+var environmentExamples = map[string]example{
+	"process-preload":     {subject: ofServer, hit: variables("LD_PRELOAD", 9, nil), miss: variables("LD_LIBRARY_PATH", 9, nil)},
+	"process-history-off": {subject: ofServer, hit: variables("HISTFILE", 9, new("/dev/null")), miss: variables("HISTFILE", 19, new("/root/.bash_history"))},
+}
