@@ -49,6 +49,7 @@ var house = map[string]room{
 	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "layouts", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
 	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "layouts", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"cos":        {rooms: []string{"image", "isf", "kstruct", "layouts", "linux", "vmem"}, foreign: []string{compress}},
+	"diff":       {rooms: []string{"cos", "findings", "linux", "vmem"}},
 	"findings":   {rooms: []string{"cos", "linux", "vmem"}, foreign: []string{yaml}},
 	"report":     {rooms: []string{"cos", "findings", "linux", "vmem"}},
 	"examples":   {rooms: library, foreign: []string{xz}},
@@ -56,7 +57,7 @@ var house = map[string]room{
 }
 
 // library is all that programs are made of.
-var library = []string{"btfconv", "capture", "cos", "dwarfconv", "findings", "image", "isf", "kcore", "kdump", "kstruct", "layouts", "lime", "linux", "memmap", "raw", "report", "symbols", "vmcoreinfo", "vmem"}
+var library = []string{"btfconv", "capture", "cos", "diff", "dwarfconv", "findings", "image", "isf", "kcore", "kdump", "kstruct", "layouts", "lime", "linux", "memmap", "raw", "report", "symbols", "vmcoreinfo", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the
