@@ -212,17 +212,19 @@ func TestGraphText(t *testing.T) {
 // TestMask: what is hidden, and what is not.
 func TestMask(t *testing.T) {
 	m := newMasker(nil)
-	for in, want := range map[string]string{
-		"PATH=/usr/bin": "PATH=/usr/bin", "DB_PASSWORD=abc": "DB_PASSWORD=[hidden, 3 bytes]", "TOKENS_PER_PAGE=5": "TOKENS_PER_PAGE=5", "AUTHOR=me": "AUTHOR=me",
-		"KUBERNETES_SERVICE_HOST=10.96.0.1": "KUBERNETES_SERVICE_HOST=10.96.0.1", "API_KEY=xyz": "API_KEY=[hidden, 3 bytes]", "GITHUB_TOKEN=": "GITHUB_TOKEN=",
-		"KEY=AKIAABCDEFGHIJKLMNOP": "KEY=[hidden, 20 bytes]", "URL=redis://:pw@host": "URL=redis://:[hidden, 2 bytes]@host", "MONKEY=1": "MONKEY=1", "password=": "password=", "pool": "pool",
+	for _, test := range []struct{ name, value, want string }{
+		{"LANG", "C.UTF-8", "LANG=C.UTF-8"}, {"DB_PASSWORD", "abc", "DB_PASSWORD=[hidden, 3 bytes]"}, {"GITHUB_TOKEN", "", "GITHUB_TOKEN="},
+		{"URL", "redis://:pw@host", "URL=[hidden, 16 bytes]"}, {"", "a text that is no variable", "[hidden, 26 bytes]"},
 	} {
-		if got := m.variable(in); got != want {
-			t.Errorf("%s: %s, want %s", in, got, want)
+		if got := m.secret(&cos.Secret{Name: test.name, Length: len(test.value), Value: &test.value}); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
-	got := m.arguments([]string{"x", "--token", "abc", "--password=de", "-v", "--secret", "--next", "plain"})
-	if diff := cmp.Diff([]string{"x", "--token", "[hidden, 3 bytes]", "--password=[hidden, 2 bytes]", "-v", "--secret", "--next", "plain"}, got); diff != "" {
+	if got := m.secret(&cos.Secret{Name: "LANG", Length: 7}); got != "LANG=[hidden, 7 bytes]" {
+		t.Errorf("what the report hides: %s", got)
+	}
+	got := m.arguments([]string{"x", "--token", "abcdefgh", "--password=de", "-v", "plain"})
+	if diff := cmp.Diff([]string{"x", "--token", "[hidden, 8 bytes]", "--password=[hidden, 2 bytes]", "-v", "plain"}, got); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
 }

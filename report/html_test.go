@@ -150,7 +150,7 @@ func TestSecrets(t *testing.T) {
 	}
 	if page := written(t, node, nil, nil); strings.Contains(page, secret) {
 		t.Error("a secret is in the page")
-	} else if !strings.Contains(page, "[hidden, 21 bytes]") || !strings.Contains(page, "values that look like secrets are hidden") {
+	} else if !strings.Contains(page, "[hidden, 23 bytes]") || !strings.Contains(page, "values that may be secrets are hidden") {
 		t.Error("the page does not say that it hides something")
 	}
 	page := written(t, node, nil, &Options{Secrets: true})

@@ -75,9 +75,10 @@ func (m *masker) process(p *cos.Process) *cos.Process {
 	}
 	out := *p
 	out.Args = m.arguments(p.Args)
+	out.ArgSecrets = m.argSecrets(p.ArgSecrets)
 	out.Env = slices.Clone(p.Env)
-	for i, v := range out.Env {
-		out.Env[i] = m.variable(v)
+	for i := range out.Env {
+		out.Env[i] = *m.seal(&out.Env[i])
 	}
 	return &out
 }
