@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,6 +22,15 @@ func told(t *testing.T, n *node, name string) (lines [][]string) {
 		lines = append(lines, strings.Fields(line))
 	}
 	return lines
+}
+
+func number(t *testing.T, word string) int {
+	t.Helper()
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // spaceOf returns the namespace of a process.
@@ -98,10 +108,7 @@ func TestToldQueues(t *testing.T) {
 					continue
 				}
 				slices.SortStableFunc(messages, func(a, b message) int {
-					var x, y int
-					fmt.Sscan(a.priority, &x)
-					fmt.Sscan(b.priority, &y)
-					return y - x
+					return number(t, b.priority) - number(t, a.priority)
 				})
 				var sent, got []string
 				for _, m := range messages {
@@ -145,8 +152,7 @@ func TestToldMemory(t *testing.T) {
 				t.Errorf("no segment %s of process %s", w[1], w[0])
 				continue
 			}
-			var size int
-			fmt.Sscan(w[2], &size)
+			size := number(t, w[2])
 			data := make([]byte, size)
 			for e, err := range r.Content(t.Context(), &ns.Shm[i]) {
 				if err != nil {
@@ -172,8 +178,7 @@ func TestToldSemaphores(t *testing.T) {
 				t.Errorf("no set %s of process %s", w[1], w[0])
 				continue
 			}
-			var at int
-			fmt.Sscan(w[2], &at)
+			at := number(t, w[2])
 			if at >= len(ns.Sem[i].Values) {
 				t.Errorf("set %s has %d semaphores, not %d", w[1], len(ns.Sem[i].Values), at)
 				continue

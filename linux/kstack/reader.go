@@ -14,7 +14,7 @@ import (
 	"github.com/nodelens/nodelens/vmem/x86"
 )
 
-// ErrRunning: the task was running on a processor, so what its stack holds is of the past.
+// ErrRunning is the reason for which a stack is not told: the task was running on a processor, so what its stack holds is of the past.
 var ErrRunning = errors.New("the task is running")
 
 // A Reader unwinds the stacks of one kernel's tasks. It is safe for concurrent use.

@@ -379,7 +379,7 @@ func (o *objectReader) headersOf(at vmem.VirtAddr, b []byte) bool {
 // auxiliary returns the auxiliary vector by its types.
 func (o *objectReader) auxiliary() (map[uint64]uint64, error) {
 	if !o.views.auxv.Ok() {
-		return nil, cmp.Or(o.views.err, error(kstruct.ErrUnsupported))
+		return nil, cmp.Or(o.views.err, kstruct.ErrUnsupported)
 	}
 	b := make([]byte, min(o.views.auxv.Size(), vmem.PageSize))
 	if _, err := o.mem.ReadVirt(b, o.views.auxv.Of(o.mm.Addr)); err != nil {

@@ -75,12 +75,39 @@ type pageInfo struct {
 	page pageStruct
 	head pageStruct // the same, unless it is a tail
 	at   vmem.VirtAddr
+
+	cache [pieces]piece // of the array of struct page: neighbours are often neighbours in memory
+}
+
+// A piece is a page of the array of struct page.
+type piece struct {
+	at   vmem.VirtAddr
+	data []byte
+}
+
+const pieces = 16
+
+// load reads the struct page at addr.
+func (t *pageTable) load(addr vmem.VirtAddr, i *pageInfo, out *pageStruct) error {
+	at := addr &^ (vmem.PageSize - 1)
+	p := &i.cache[at/vmem.PageSize%pieces]
+	if p.at != at || p.data == nil {
+		data, err := t.mem.View(at, vmem.PageSize)
+		if err != nil {
+			return err
+		}
+		p.at, p.data = at, data
+	}
+	if from := int(addr - at); from+int(t.view.Span()) <= len(p.data) {
+		return t.view.Decode(p.data[from:], addr, out)
+	}
+	return t.view.Read(t.mem, addr, out) // across the end
 }
 
 // read reads what is kept of the page of memory at pa.
 func (t *pageTable) read(pa vmem.PhysAddr, i *pageInfo) error {
 	i.addr = t.pages.Struct(pa)
-	if err := t.view.Read(t.mem, i.addr, &i.page); err != nil {
+	if err := t.load(i.addr, i, &i.page); err != nil {
 		return err
 	}
 	i.at, i.head = i.addr, i.page
@@ -88,7 +115,7 @@ func (t *pageTable) read(pa vmem.PhysAddr, i *pageInfo) error {
 		return nil
 	}
 	i.at = t.headOf(i.addr, i.page.Head)
-	if err := t.view.Read(t.mem, i.at, &i.head); err != nil {
+	if err := t.load(i.at, i, &i.head); err != nil {
 		return err
 	}
 	if i.head.Flags&t.flags.head == 0 {

@@ -146,17 +146,31 @@ func (t *pageTable) state(e *x86.PageEntry, vma linux.VMAFlags, s *PageState, in
 // present tells what an entry that has a page says of it.
 func present(e *x86.PageEntry, vma linux.VMAFlags) PageFlags {
 	f := Present
-	for _, is := range [...]struct {
-		set  bool
-		flag PageFlags
-	}{
-		{e.Write, Writable}, {e.Accessed, Accessed}, {e.Dirty, Written}, {e.ProtNone, NoAccess}, {e.Entry&x86.EntrySoftDirty != 0, SoftDirty},
-		{e.Entry&x86.EntryUffdWP != 0, UffdWP}, {vma&vmHugetlb != 0, Hugetlb}, {e.Level > 1 && vma&vmHugetlb == 0, Huge},
-		{!e.Write && vma&vmShared == 0 && vma&vmMayWrite != 0, CopyOnWrite},
-	} {
-		if is.set {
-			f |= is.flag
-		}
+	if e.Write {
+		f |= Writable
+	} else if vma&(vmShared|vmMayWrite) == vmMayWrite {
+		f |= CopyOnWrite
+	}
+	if e.Accessed {
+		f |= Accessed
+	}
+	if e.Dirty {
+		f |= Written
+	}
+	if e.ProtNone {
+		f |= NoAccess
+	}
+	if e.Entry&x86.EntrySoftDirty != 0 {
+		f |= SoftDirty
+	}
+	if e.Entry&x86.EntryUffdWP != 0 {
+		f |= UffdWP
+	}
+	switch {
+	case vma&vmHugetlb != 0:
+		f |= Hugetlb
+	case e.Level > 1:
+		f |= Huge
 	}
 	if e.Entry&x86.EntrySpecial != 0 { // vm_normal_page of mm/memory.c
 		if vma&(vmPFNMap|vmMixedMap) != 0 {

@@ -97,6 +97,9 @@ func (w *walker) table(t table, part virtRange) bool {
 	size := spanSize(t.level)
 	first, last := uint64(part.Start-t.base)/size, uint64(part.Last()-t.base)/size
 	for i := first; i <= last; i++ {
+		if at := int(i%(1<<indexBits)) * entrySize; at+entrySize <= len(all) && binary.LittleEndian.Uint64(all[at:]) == 0 { // most are
+			continue
+		}
 		page := virtRange{Start: t.base + vmem.VirtAddr(i*size), Size: size}
 		if !w.entry(t, all, page, page.Intersect(part)) {
 			return false
@@ -122,7 +125,7 @@ func (w *walker) entry(t table, all []byte, page, part virtRange) bool {
 	} else if n, err := w.behind(at, &word); err != nil {
 		return w.lost(part, at+vmem.PhysAddr(n), t.level, 0, err)
 	}
-	if word == 0 { // most are
+	if word == 0 {
 		return true
 	}
 	e := entry(word)
