@@ -75,6 +75,7 @@ type containerReader struct {
 	byID  map[string]*ContainerDetail
 	inits map[string]*linux.Task // the first process of each, by what it started first
 	byPID map[int32]*linux.Task
+	in    map[int32]string // the container of each process that is in one
 	gaps  []vmem.Gap
 }
 
@@ -91,7 +92,7 @@ func (a *analysis) fileSet(ctx context.Context) (*pagecache.Set, error) {
 
 func readContainerDetails(ctx context.Context, a *analysis) ([]ContainerDetail, []vmem.Gap, error) {
 	r := &containerReader{analysis: a, ctx: ctx, views: bindPosture(a.kernel),
-		byID: map[string]*ContainerDetail{}, inits: map[string]*linux.Task{}, byPID: map[int32]*linux.Task{}}
+		byID: map[string]*ContainerDetail{}, inits: map[string]*linux.Task{}, byPID: map[int32]*linux.Task{}, in: map[int32]string{}}
 	r.open()
 	r.known()
 	for _, dir := range r.bundleRoots() {
@@ -166,6 +167,7 @@ func (r *containerReader) known() {
 		if p.ContainerID == "" {
 			continue
 		}
+		r.in[p.PID] = p.ContainerID
 		c := r.container(p.ContainerID)
 		c.PodUID, c.Running = p.PodUID, true
 		if first := r.inits[c.ID]; first == nil || p.StartTime.Before(r.started(first)) {
@@ -322,7 +324,7 @@ func (r *containerReader) annotations(c *ContainerDetail) {
 // actual reads what the kernel lets the first process of a container do.
 func (r *containerReader) actual(c *ContainerDetail) {
 	t := r.byPID[c.InitPID]
-	if t != nil && !slices.ContainsFunc(r.report.Processes, func(p Process) bool { return p.PID == t.PID && p.ContainerID == c.ID }) {
+	if t != nil && r.in[t.PID] != c.ID {
 		t = nil // the number is another's by now
 	}
 	if t == nil {

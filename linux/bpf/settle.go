@@ -64,12 +64,14 @@ func (s *Set) settlePrograms() {
 func (s *Set) settleMaps() {
 	for _, p := range s.programs {
 		for _, at := range p.maps {
-			if m := s.mapAt[at]; m != nil && p.ID != 0 && !slices.Contains(m.Programs, p.ID) {
+			if m := s.mapAt[at]; m != nil && p.ID != 0 {
 				m.Programs = append(m.Programs, p.ID)
 			}
 		}
 	}
-	for _, m := range s.maps {
+	for _, m := range s.maps { // a map of which all programs are is not searched for each
+		slices.Sort(m.Programs)
+		m.Programs = slices.Compact(m.Programs)
 		sortOwners(m.Owners)
 		slices.Sort(m.Pins)
 	}
@@ -89,15 +91,14 @@ func (s *Set) settleHidden() {
 	for _, p := range s.programs {
 		p.Hidden = s.whole[progIDR] && p.Sources&InIDR == 0 && (p.References > 0 || p.raw.IsFunc) && !p.classic
 	}
+	templates := map[vmem.VirtAddr]bool{} // maps that are only the pattern of those that are in another one
 	for _, m := range s.maps {
-		m.Hidden = s.whole[mapIDR] && m.Sources&InIDR == 0 && m.References > 0 && !s.isTemplate(m.Address)
+		templates[m.raw.Inner] = true
+	}
+	for _, m := range s.maps {
+		m.Hidden = s.whole[mapIDR] && m.Sources&InIDR == 0 && m.References > 0 && !templates[m.Address]
 	}
 	for _, l := range s.links {
 		l.Hidden = s.whole[linkIDR] && l.Sources&InIDR == 0 && l.References > 0 && l.ID != 0
 	}
-}
-
-// isTemplate reports whether a map is only the pattern of those that are in another one.
-func (s *Set) isTemplate(at vmem.VirtAddr) bool {
-	return slices.ContainsFunc(s.maps, func(m *Map) bool { return m.raw.Inner == at })
 }

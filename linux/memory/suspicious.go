@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -261,7 +262,7 @@ func (s *suspector) threads(ctx context.Context, segments []Segment) {
 			continue
 		}
 		rip := vmem.VirtAddr(regs.RIP)
-		i := slices.IndexFunc(segments, func(g Segment) bool { return g.Range.Contains(rip) })
+		i := segmentOf(segments, rip)
 		switch {
 		case i < 0 && vsyscall.Contains(rip):
 		case i < 0 && s.partial: // it may well be where a mapping was lost
@@ -273,6 +274,16 @@ func (s *suspector) threads(ctx context.Context, segments []Segment) {
 			s.add(&segments[i], StrayThread, s.level(High), s.because("the thread executes memory of no file"), page, t.PID)
 		}
 	}
+}
+
+// segmentOf returns the index of the mapping that has an address, and -1 where none has. There may be tens of thousands of both
+// threads and mappings, so it is not looked for one by one.
+func segmentOf(segments []Segment, a vmem.VirtAddr) int {
+	i, _ := slices.BinarySearchFunc(segments, a, func(g Segment, a vmem.VirtAddr) int { return cmp.Compare(g.Range.Last(), a) })
+	if i < len(segments) && segments[i].Range.Contains(a) {
+		return i
+	}
+	return -1
 }
 
 // vsyscall is the page that old programs call for the time (VSYSCALL_ADDR): it is no mapping of the process.

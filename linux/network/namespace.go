@@ -130,7 +130,7 @@ func Namespaces(ctx context.Context, k *linux.Kernel, tasks []*linux.Task) iter.
 		k.Physical().Refresh()
 		f := nsFinder{
 			ctx: ctx, k: k, space: k.Space(), views: bindNS(k.Symbols()), byAddr: map[vmem.VirtAddr]*Namespace{}, bad: map[vmem.VirtAddr]bool{},
-			losses: newLosses(k.Limits().Gaps),
+			losses: newLosses(k.Limits().Gaps), mounted: map[mountedAt]bool{},
 		}
 		f.find(tasks)
 		for _, err := range f.losses.all() {
@@ -160,6 +160,14 @@ type nsFinder struct {
 	bad    map[vmem.VirtAddr]bool // what was taken for a namespace and is none
 	ops    vmem.VirtAddr          // netns_operations, once known
 	losses *losses
+
+	mounted map[mountedAt]bool // what Mounts of namespaces have
+}
+
+// A mountedAt is a namespace, and where a file of it is mounted.
+type mountedAt struct {
+	of    *Namespace
+	point string
 }
 
 const nsObject = "network namespaces"

@@ -2,7 +2,6 @@ package network
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -39,7 +38,12 @@ func (f *nsFinder) fromMount(m linux.Mount) {
 	if err == nil {
 		dentry, err = v.ofName.Load(f.space, dentry)
 	}
-	if n := f.fromInode("mount "+m.MountPoint, dentry, err, InMounts); n != nil && !slices.Contains(n.Mounts, m.MountPoint) {
+	n := f.fromInode("mount "+m.MountPoint, dentry, err, InMounts)
+	if n == nil {
+		return
+	}
+	if at := (mountedAt{n, m.MountPoint}); !f.mounted[at] { // whoever may mount can do so a hundred thousand times
+		f.mounted[at] = true
 		n.Mounts = append(n.Mounts, m.MountPoint)
 	}
 }

@@ -2,11 +2,9 @@ package pagecache
 
 import (
 	"context"
-	"slices"
 	"testing"
 
-	"github.com/nodelens/nodelens/internal/smeartest"
-	"github.com/nodelens/nodelens/vmem"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 )
 
 // walkAll reads what a set has: the files of some processes with their contents, and what has no name.
@@ -41,37 +39,13 @@ func walkAll(ctx context.Context, n *node) {
 	_, _ = n.set.Nameless(ctx)
 }
 
-// FuzzWalkFiles overwrites words of the pages that a walk over the bundled node's files reads. The walk must end
-// soon, and take no more than so much memory.
+// FuzzWalkFiles walks over the files of a damaged node.
 func FuzzWalkFiles(f *testing.F) {
-	n := nodes.Bundled(f)
-	r := smeartest.NewRecorder(n.Mem)
-	before, err := reopen(context.Background(), n, r)
-	if err != nil {
-		f.Fatal(err)
-	}
-	opened := r.Pages()
-	walkAll(context.Background(), before)
-	pages := slices.DeleteFunc(r.Pages(), func(p vmem.PhysAddr) bool {
-		_, found := slices.BinarySearch(opened, p)
-		return found
-	})
-	at, err := n.K.Symbol("page_offset_base")
-	if err != nil {
-		f.Fatal(err)
-	}
-	direct, err := n.K.Space().Uint64(at)
-	if err != nil {
-		f.Fatal(err)
-	}
-	smeartest.AddEdits(f)
-	f.Fuzz(func(t *testing.T, edits []byte) {
-		m := smeartest.New(n.Mem)
-		m.Edit(edits, pages, direct)
-		damaged, err := reopen(t.Context(), n, m)
-		if err != nil {
-			t.Skip(err)
+	modules := nodes.Bundled(f).set.opts.Modules // which have a target of their own
+	nodetest.FuzzWalk(f, func(ctx context.Context, n *nodetest.Node) {
+		set, err := Open(ctx, n.K, &Options{Tasks: n.Tasks, Modules: modules})
+		if err == nil {
+			walkAll(ctx, &node{n, set})
 		}
-		smeartest.Bounded(t, func(ctx context.Context) { walkAll(ctx, damaged) })
 	})
 }
