@@ -52,7 +52,7 @@ func findSign(ctx context.Context, mem vmem.Memory, stored int64, much uint64) e
 	if all <= usualRatio*uint64(stored) {
 		return nil
 	}
-	left := int64(usualRatio * max(stored, leastStored))
+	left := usualRatio * max(stored, leastStored)
 	found := false
 	buf := make([]byte, signChunk+signOverlap)
 	for _, in := range mem.Ranges() {

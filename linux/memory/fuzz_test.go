@@ -34,8 +34,8 @@ func walkAll(ctx context.Context, r *Reader, tasks []*linux.Task) {
 				_ = r.Smaps(&m, &u)
 			}
 		}
-		for range r.Search(ctx, []*linux.Task{t}, patterns) {
-			continue
+		for _, err := range r.Search(ctx, []*linux.Task{t}, patterns) {
+			_ = err
 		}
 	}
 }

@@ -2,6 +2,7 @@ package pagecache
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
@@ -39,7 +40,7 @@ func (l *losses) rest() (vmem.Gap, bool) {
 // gaps returns all that is told.
 func (l *losses) gaps() []vmem.Gap {
 	if g, ok := l.rest(); ok {
-		return append(l.told[:len(l.told):len(l.told)], g)
+		return append(slices.Clip(l.told), g)
 	}
 	return l.told
 }
