@@ -42,6 +42,8 @@ type ContainerDetail struct {
 	Actual      *Posture       `json:"actual"` // of its first process; nil where there is none
 	Differences []Difference   `json:"differences"`
 	Violations  []Violation    `json:"violations"` // of the Pod Security Standards
+
+	Programs []ContainerProgram `json:"programs"` // that run in it, by path; but for those whose files are gone
 }
 
 // Containers reads the containers of the node in depth; beside it is what was lost. Only the end of ctx is an error.
@@ -349,6 +351,7 @@ func (r *containerReader) actual(c *ContainerDetail) {
 			r.lose(object, err)
 		} else {
 			p.ReadOnlyRoot = files.ReadOnly(root)
+			r.programs(c, t, files)
 		}
 	}
 	c.Actual = p

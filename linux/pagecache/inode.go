@@ -43,7 +43,13 @@ type Inode struct {
 	count                    int32
 	over                     *Inode // of an overlay: what its contents are in; nil otherwise
 	links                    *Inode // of an overlay: what was read for its attributes
+	upper, lower             *Inode // of an overlay: the file in the layers; nil where a layer has none
 }
+
+// Layers returns, of a file of an overlay, the file in the upper layer, which is what was written, and that in the first layer below that has
+// one, such as a container's image. Each is nil where there is none, and both are for a file of no overlay. Where only attributes
+// were changed, as chmod does, and the contents are still those of the file below, there is no upper one.
+func (n *Inode) Layers() (upper, lower *Inode) { return n.upper, n.lower }
 
 // inode reads the inode at addr, and of an overlay what it stands for.
 func (s *Set) inode(addr vmem.VirtAddr) (*Inode, error) { return s.inodeBelow(addr, 0) }

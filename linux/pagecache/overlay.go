@@ -118,9 +118,9 @@ func (s *Set) throughOverlay(n *Inode, overlays int) error {
 	} else if !n.IsDir() {
 		n.Links = links
 	}
-	n.over = shown
+	n.over, n.upper, n.lower = shown, upper, lower
 	if n.IsRegular() && upper != nil && o.Flags&v.upperData == 0 {
-		n.over = data // only its attributes were copied up
+		n.over, n.upper = data, nil // only its attributes were copied up
 		if data != nil {
 			n.Blocks = data.Blocks
 		}
