@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodelens/nodelens/cos"
 )
@@ -17,6 +18,10 @@ func driftRules() []Rule {
 			Next: "nodelens pods --container {container} -o json", Check: perContainer(look)}
 	}
 	return []Rule{
+		rule("container-program-added", High, "A program runs in a container that its image does not have",
+			"The program's file was made while the container was there. Images bring all that runs; what an intruder fetches, and what a container installs as it starts, is written so.", programAdded, "T1105", "T1554"),
+		rule("container-program-replaced", High, "A program runs in a container that is not what its image has",
+			"The image has a program of that name, and the one that runs was written over it. Updates within a container do that, and who wants to stay unseen.", programReplaced, "T1554", "T1036.005"),
 		rule("container-capabilities-added", Critical, "A container has capabilities that it was not given",
 			"The kernel lets its first process do more than the runtime was asked for. Nothing that runs in a container can widen that.", capabilitiesAdded, "T1611", "T1068"),
 		rule("container-seccomp-missing", High, "A container lacks the filter that it was given",
@@ -40,6 +45,50 @@ func (n *Node) ofFirst(c *cos.ContainerDetail, field, value string) Evidence {
 		}
 	}
 	return e
+}
+
+const (
+	causeInstalled = "the container installs or updates programs itself"
+	causeCopiedUp  = "its owner or rights alone were changed, for which the file is copied"
+)
+
+func (n *Node) ofProgram(p *cos.ContainerProgram, cause string, state BenignState) Finding {
+	f := Finding{Object: p.Path, Confidence: Likely, Benign: []Benign{{cause, state}}, Evidence: []Evidence{{Type: "ovl_inode", Field: "path", Value: p.Path}, {Type: "ovl_inode", Field: "layer", Value: string(p.Layer)}}}
+	if !p.Mtime.IsZero() {
+		f.Evidence = append(f.Evidence, Evidence{Type: "inode", Field: "mtime", Value: p.Mtime.UTC().Format(time.RFC3339)})
+	}
+	for _, pid := range p.PIDs {
+		if q := n.Process(pid); q != nil {
+			f.Evidence = append(f.Evidence, ofTask(q, "exe", q.Exe))
+		}
+	}
+	return f
+}
+
+func programAdded(n *Node, c *cos.ContainerDetail, found func(Finding)) {
+	for i := range c.Programs {
+		if p := &c.Programs[i]; p.Layer == cos.LayerWritten && !p.Replaces {
+			f := n.ofProgram(p, causeInstalled, Unchecked)
+			f.Summary = quote(p.Path) + " is not of the image"
+			found(f)
+		}
+	}
+}
+
+func programReplaced(n *Node, c *cos.ContainerDetail, found func(Finding)) {
+	for i := range c.Programs {
+		p := &c.Programs[i]
+		if p.Layer != cos.LayerWritten || !p.Replaces {
+			continue
+		}
+		f := n.ofProgram(p, causeCopiedUp, RuledOut)
+		f.Summary = quote(p.Path) + " hides the image's"
+		if p.Same {
+			f.Benign[0].State = Applies
+		}
+		f.Benign = append(f.Benign, Benign{causeInstalled, Unchecked})
+		found(f)
+	}
 }
 
 // drifted returns a check for a point in which a container differs from what it was asked to be. An empty asked takes any.

@@ -58,11 +58,20 @@ var podExamples = map[string]example{
 		},
 		miss: func(f fixture) { f.otherPod("shop") }},
 	"pod-image-latest":              {subject: ofWeb, hit: image("registry.example:5000/web"), miss: image("registry.example:5000/web@sha256:00")},
+	"container-program-added":       {subject: ofWeb, hit: runs(cos.LayerWritten, false, false), miss: runs(cos.LayerImage, false, false)},
+	"container-program-replaced":    {subject: ofWeb, hit: runs(cos.LayerWritten, true, false), miss: runs(cos.LayerWritten, true, true)}, // chown copies the file
 	"container-capabilities-added":  {subject: ofWeb, hit: differs("capabilities.bounding", "CAP_CHOWN", "CAP_CHOWN,CAP_SYS_ADMIN"), miss: differs("capabilities.bounding", "CAP_CHOWN,CAP_KILL", "CAP_CHOWN")},
 	"container-seccomp-missing":     {subject: ofWeb, hit: differs("seccomp", "filter", "off"), miss: differs("seccomp", "off", "filter")},
 	"container-privileges-unlocked": {subject: ofWeb, hit: differs("noNewPrivileges", "true", "false"), miss: differs("noNewPrivileges", "false", "true")},
 	"container-root-unlocked":       {subject: ofWeb, hit: differs("readOnlyRoot", "true", "false"), miss: differs("readOnlyRoot", "false", "true")},
 	"container-became-root":         {subject: ofWeb, hit: differs("uid", "1000", "0"), miss: differs("uid", "0", "1000")},
+}
+
+// runs says where the container's program is from.
+func runs(layer cos.Layer, replaces, same bool) func(fixture) {
+	return func(f fixture) {
+		f.container().Programs = []cos.ContainerProgram{{Path: "/usr/sbin/nginx", PIDs: []int32{pidServer, pidWorker}, Layer: layer, Replaces: replaces, Same: same}}
+	}
 }
 
 // mount adds a mount to the container.
