@@ -3,6 +3,7 @@ package findings
 import (
 	"context"
 	"fmt"
+	"regexp"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/linux/memory"
@@ -22,7 +23,7 @@ func codeRules() []Rule {
 			[]string{causeJIT}, "T1055", "T1620"),
 		rule("code-gone-file", High, memory.GoneCode, "Code is mapped from a file that is in no directory",
 			"A library was mapped whose file was deleted, or was only ever in memory. Libraries that were upgraded look so on the node, and in images they are not upgraded.",
-			[]string{causeUpgraded}, "T1574", "T1620"),
+			[]string{causeUpgraded, causeUnpacked}, "T1574", "T1620"),
 		rule("code-changed", High, memory.ChangedCode, "Code was changed in a process",
 			"Pages of code differ from those of their file: somebody wrote to them in this process. Debuggers and probes change single bytes so, hooks of malware whole instructions.",
 			[]string{causeDebugger}, "T1055", "T1574"),
@@ -86,8 +87,28 @@ func (n *Node) suspicious(m *cos.SuspiciousMemory, causes []string) Finding {
 			state = Applies
 		case cause == causeJIT:
 			state = RuledOut
+		case cause == causeUnpacked:
+			state = n.unpacked(m)
 		}
 		f.Benign = append(f.Benign, Benign{cause, state})
 	}
 	return f
+}
+
+const causeUnpacked = "a runtime unpacks libraries of its own, and deletes them once they are loaded"
+
+// unpackers are runtimes whose libraries are in archives, and unpackedFile what these call what they unpack.
+var (
+	unpackers    = regexp.MustCompile(`^(java|jsvc|dotnet|bun)$`)
+	unpackedFile = regexp.MustCompile(`^/(tmp|var/tmp|var/cache/\S+)/(\S+/)?\.?(jna|JNA|libnetty|netty|snappy|libsnappy|libjansi|jansi|liblz4|libzstd|librocksdb|libleveldbjni|sqlite|libsqlitejdbc|libbrotli|libconscrypt|conscrypt|libtcnative|libcrc32c|libwhisper|native)[\w.-]*(\.so|\.tmp|\.node)?[\w.-]* \(deleted\)$`)
+)
+
+// unpacked reports whether a library that is gone is one that its runtime unpacked. Names alone do not explain it: it must be a runtime that does
+// that, and the library one that was on a disk.
+func (n *Node) unpacked(m *cos.SuspiciousMemory) BenignState {
+	p := n.Process(m.PID)
+	if p == nil || !unpackers.MatchString(program(p)) || !unpackedFile.MatchString(m.Path) || m.Level == memory.High {
+		return RuledOut
+	}
+	return Applies
 }

@@ -108,6 +108,7 @@ func packetSocket(n *Node, s *cos.Socket, found func(Finding)) {
 	if s.Filter != nil {
 		f.Evidence = append(f.Evidence, ofSocket(s, "filter", fmt.Sprintf("%s, %d instructions, %s%s", s.Filter.Kind, s.Filter.Instructions, s.Filter.SHA256, s.Filter.Tag)))
 	}
+	f.Benign = []Benign{{causeAgent, n.agent(n.ofSocket(s))}}
 	if s.PodUID == "" {
 		f.Severity = Medium
 		if p := n.firstOwner(s); p != nil && addressClients.MatchString(called(p)) {
@@ -228,7 +229,7 @@ func foreignSocket(n *Node, s *cos.Socket, found func(Finding)) {
 	if p == nil || p.PodUID == "" || !isInet(s) || s.NetNS == 0 || p.Namespaces.Net == 0 || s.NetNS == p.Namespaces.Net {
 		return
 	}
-	found(Finding{Confidence: Certain, Evidence: []Evidence{ofSocket(s, "netns", fmt.Sprint(s.NetNS)), ofTask(p, "namespace net", fmt.Sprint(p.Namespaces.Net))}, Summary: fmt.Sprintf("it has a socket of network namespace %d and is in %d", s.NetNS, p.Namespaces.Net)})
+	found(Finding{Confidence: Certain, Benign: []Benign{{causeAgent, n.agent(n.ofSocket(s))}}, Evidence: []Evidence{ofSocket(s, "netns", fmt.Sprint(s.NetNS)), ofTask(p, "namespace net", fmt.Sprint(p.Namespaces.Net))}, Summary: fmt.Sprintf("it has a socket of network namespace %d and is in %d", s.NetNS, p.Namespaces.Net)})
 }
 
 func ownerless(_ *Node, s *cos.Socket, found func(Finding)) {

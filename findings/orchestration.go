@@ -203,6 +203,15 @@ func staticElsewhere(n *Node, found func(Finding)) {
 var systemRegistries = regexp.MustCompile(`^(registry\.k8s\.io|k8s\.gcr\.io|gke\.gcr\.io|gcr\.io/(gke-release|google-containers|google_containers|gke-gke-release-\w+)|[a-z0-9-]+(-artifactregistry)?\.gcr\.io/gke-release|[a-z0-9-]+-docker\.pkg\.dev/gke-release|[a-z0-9-]+\.pkg\.dev/gke-release|` +
 	`quay\.io/(calico|cilium|coreos|tigera|prometheus)|docker\.io/(calico|cilium|coredns|rancher|kindest|weaveworks|flannel)|ghcr\.io/flannel-io|mcr\.microsoft\.com|public\.ecr\.aws/eks|\d+\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/eks|sha256:)`)
 
+// agent reports whether a container is an agent of the node: one of the cluster's own pods, whose image is from where these are from. Others may
+// be agents, too; nothing tells.
+func (n *Node) agent(s Subject) BenignState {
+	if s.System && systemRegistries.MatchString(s.Image) {
+		return Applies
+	}
+	return Unchecked
+}
+
 func foreignImage(n *Node, found func(Finding)) {
 	eachContainer(n, func(p *cos.Pod, c *cos.Container) {
 		if System(p.Namespace) && c.Image != "" && !systemRegistries.MatchString(c.Image) {

@@ -385,7 +385,7 @@ func temporaryProgram(_ *Node, p *cos.Process, found func(Finding)) {
 }
 
 // knownHidden are hidden directories of tools, with programs in them.
-var knownHidden = regexp.MustCompile(`^\.(local|cargo|rustup|nvm|npm|npm-global|venv|virtualenvs|pyenv|rbenv|asdf|volta|bun|deno|dotnet|sdkman|jdks|gradle|m2|cache|config|vscode-server|cursor-server|krew|go|pnpm|yarn|linuxbrew|nix-profile|build-id|next|bin)$`)
+var knownHidden = regexp.MustCompile(`^\.(local|cargo|rustup|nvm|npm|npm-global|venv|virtualenvs|pyenv|rbenv|asdf|volta|bun|deno|dotnet|sdkman|jdks|gradle|m2|cache|config|vscode-server|cursor-server|krew|go|pnpm|yarn|linuxbrew|nix-profile|build-id|next|bin|heroku|poetry|rye|uv|mise|proto|fnm|opam|ghcup|cabal|stack|rvm|gem|composer|foundry|juliaup|swiftly|dapr|docker)$`)
 
 func hiddenDirectory(_ *Node, p *cos.Process, found func(Finding)) {
 	for part := range strings.SplitSeq(strings.TrimSuffix(p.Exe, " (deleted)"), "/") {

@@ -152,6 +152,9 @@ func (n *Node) inContainer(id string) (all []*cos.Process) {
 // servers are programs that answer requests, in which a shell is not what they are for.
 var servers = regexp.MustCompile(`^(nginx|httpd|apache2?|lighttpd|caddy|php-fpm[\d.]*|php[\d.]*|java|node|nodejs|uwsgi|gunicorn|puma|unicorn|postgres|mysqld|mariadbd|redis-server|mongod|memcached|tomcat\S*|w3wp|dotnet)$`)
 
+// runsScripts matches programs that a server's interpreter runs to start an application by a shell, as "npm start" does.
+var runsScripts = regexp.MustCompile(`\b(npm|npx|yarn|pnpm|corepack|lerna|nx|turbo|pm2|nodemon|artisan|composer)\b`)
+
 // maxAncestors bounds the walk to the ancestors of a process.
 const maxAncestors = 64
 
@@ -164,7 +167,7 @@ func shellUnderServer(n *Node, p *cos.Process, found func(Finding)) {
 		if parent == nil || parent.ContainerID != p.ContainerID {
 			return
 		}
-		if servers.MatchString(called(parent)) {
+		if servers.MatchString(called(parent)) && !runsScripts.MatchString(strings.Join(parent.Args[:min(len(parent.Args), 2)], " ")) {
 			found(Finding{Confidence: Possible, Evidence: []Evidence{ofTask(p, "exe", p.Exe), ofTask(parent, "exe", parent.Exe)}, Summary: fmt.Sprintf("PID %d, %s, is above it", parent.PID, quote(called(parent)))})
 			return
 		}
@@ -186,12 +189,21 @@ func execShell(n *Node, p *cos.Process, found func(Finding)) {
 	if !n.brought(p) || !isShell(p) {
 		return
 	}
-	confidence, terminal := Likely, "none"
-	if tty := fd(p, 0); strings.HasPrefix(tty, "/dev/pts/") {
-		confidence, terminal = Certain, tty
+	severity, confidence, terminal := Medium, Likely, "none"
+	switch in := fd(p, 0); {
+	case strings.HasPrefix(in, "/dev/pts/"):
+		confidence, terminal = Certain, in
+	case n.probe(p, in):
+		severity, confidence = Low, Possible
 	}
-	found(Finding{Confidence: confidence, Evidence: []Evidence{ofTask(p, "exe", p.Exe), ofTask(p, "parent", fmt.Sprint(p.PPID)), ofTask(p, "terminal", terminal)},
+	found(Finding{Severity: severity, Confidence: confidence, Evidence: []Evidence{ofTask(p, "exe", p.Exe), ofTask(p, "parent", fmt.Sprint(p.PPID)), ofTask(p, "terminal", terminal)},
 		Summary: fmt.Sprintf("its parent, PID %d, is not in the container", p.PPID)})
+}
+
+// probe reports whether a process looks as a probe that runs a command does: it has just begun, has its command as an argument, and nobody types into it.
+func (n *Node) probe(p *cos.Process, in string) bool {
+	now := n.Now()
+	return in == "/dev/null" && len(p.Args) > 2 && p.Args[1] == "-c" && !now.IsZero() && !p.StartTime.IsZero() && now.Sub(p.StartTime) < probeLife
 }
 
 // probeLife is how long a probe that runs a command may take, more than nearly all do.
