@@ -101,7 +101,7 @@ const captureLife = 12 * time.Hour
 
 func memoryDevice(n *Node, p *cos.Process, found func(Finding)) {
 	for i := range p.FDs {
-		if !memoryDevices.MatchString(p.FDs[i].Path) {
+		if !hasAny(p.FDs[i].Path, []string{"dev/", "proc/"}) || !memoryDevices.MatchString(p.FDs[i].Path) {
 			continue
 		}
 		// A name proves nothing: whoever has it is still told, as what may be the capture.
@@ -205,6 +205,7 @@ type descriptorSign struct {
 	benign             []string
 	pods, system       bool // in pods alone; in the cluster's own as well
 	path               *regexp.Regexp
+	literals           []string       // no path without one of them can match
 	not                *regexp.Regexp // programs that have it open by what they are; nil: none
 }
 
@@ -215,7 +216,7 @@ func (d *descriptorSign) look(n *Node, p *cos.Process, found func(Finding)) {
 	var first *linux.FD
 	count := 0
 	for i := range p.FDs {
-		if d.path.MatchString(p.FDs[i].Path) {
+		if path := p.FDs[i].Path; hasAny(path, d.literals) && d.path.MatchString(path) {
 			if count++; first == nil {
 				first = &p.FDs[i]
 			}
@@ -231,81 +232,94 @@ func (d *descriptorSign) look(n *Node, p *cos.Process, found func(Finding)) {
 var descriptorSigns = []descriptorSign{
 	{
 		id: "file-block-device", severity: Critical, techniques: []Technique{"T1611"}, pods: true, system: true, benign: []string{"a driver of volumes"},
-		title:   "A process in a pod has a disk of the node open",
-		meaning: "A descriptor is open to a block device. By it all files of the node can be read and changed past every permission.",
-		path:    regexp.MustCompile(`^/(host/)?dev/(sd[a-z]+\d*|nvme\d+n\d+(p\d+)?|vd[a-z]+\d*|xvd[a-z]+\d*|dm-\d+|loop\d+|md\d+|mapper/[^c]\S*|disk/.*)$`),
+		title:    "A process in a pod has a disk of the node open",
+		meaning:  "A descriptor is open to a block device. By it all files of the node can be read and changed past every permission.",
+		path:     regexp.MustCompile(`^/(host/)?dev/(sd[a-z]+\d*|nvme\d+n\d+(p\d+)?|vd[a-z]+\d*|xvd[a-z]+\d*|dm-\d+|loop\d+|md\d+|mapper/[^c]\S*|disk/.*)$`),
+		literals: []string{"/dev/"},
 	},
 	{
 		id: "file-node-credentials", severity: Critical, techniques: []Technique{"T1552.001"}, pods: true, system: true, benign: []string{causeAgent},
-		title:   "A process in a pod has the node's credentials open",
-		meaning: "A descriptor is open to a key or a configuration by which the kubelet or the control plane is known to the cluster. With it one acts as the node.",
-		path:    regexp.MustCompile(`/etc/kubernetes/(pki/|admin\.conf|kubelet\.conf|super-admin\.conf|controller-manager\.conf|scheduler\.conf)|/var/lib/kubelet/(kubeconfig|pki/|bootstrap-kubeconfig)|/etc/srv/kubernetes/|/home/kubernetes/kube-env`),
+		title:    "A process in a pod has the node's credentials open",
+		meaning:  "A descriptor is open to a key or a configuration by which the kubelet or the control plane is known to the cluster. With it one acts as the node.",
+		path:     regexp.MustCompile(`/etc/kubernetes/(pki/|admin\.conf|kubelet\.conf|super-admin\.conf|controller-manager\.conf|scheduler\.conf)|/var/lib/kubelet/(kubeconfig|pki/|bootstrap-kubeconfig)|/etc/srv/kubernetes/|/home/kubernetes/kube-env`),
+		literals: []string{"kube"},
 	},
 	{
 		id: "file-user-credentials", severity: Medium, techniques: []Technique{"T1552.001", "T1552.004"}, benign: []string{"the program that they are for"},
-		title:   "A process has somebody's keys open",
-		meaning: "A descriptor is open to a private key or a file of credentials of a cloud, a cluster or a registry. Programs read these at once and close them; who copies them may be longer at it.",
-		path:    regexp.MustCompile(`/\.ssh/(id_\w+|identity)$|/\.aws/credentials$|/gcloud/(credentials\.db|application_default_credentials\.json|legacy_credentials/.*)$|/\.kube/config$|/\.docker/config\.json$|/\.azure/\w+\.json$|/\.git-credentials$|/\.netrc$|/\.vault-token$`),
-		not:     regexp.MustCompile(`^(ssh|ssh-agent|ssh-add|aws|gcloud|kubectl|docker|az|git)$`),
+		title:    "A process has somebody's keys open",
+		meaning:  "A descriptor is open to a private key or a file of credentials of a cloud, a cluster or a registry. Programs read these at once and close them; who copies them may be longer at it.",
+		path:     regexp.MustCompile(`/\.ssh/(id_\w+|identity)$|/\.aws/credentials$|/gcloud/(credentials\.db|application_default_credentials\.json|legacy_credentials/.*)$|/\.kube/config$|/\.docker/config\.json$|/\.azure/\w+\.json$|/\.git-credentials$|/\.netrc$|/\.vault-token$`),
+		literals: []string{"/.", "gcloud/"},
+		not:      regexp.MustCompile(`^(ssh|ssh-agent|ssh-add|aws|gcloud|kubectl|docker|az|git)$`),
 	},
 	{
 		id: "file-password-hashes", severity: Medium, techniques: []Technique{"T1003.008"}, benign: []string{"a login, or a change of a password"},
-		title:   "A process has the hashes of passwords open",
-		meaning: "A descriptor is open to /etc/shadow or its like. What changes passwords opens these for a moment; who takes them away does so, too.",
-		path:    regexp.MustCompile(`/etc/(g?shadow|security/opasswd|master\.passwd)-?$`),
+		title:    "A process has the hashes of passwords open",
+		meaning:  "A descriptor is open to /etc/shadow or its like. What changes passwords opens these for a moment; who takes them away does so, too.",
+		path:     regexp.MustCompile(`/etc/(g?shadow|security/opasswd|master\.passwd)-?$`),
+		literals: []string{"/etc/"},
 	},
 	{
 		id: "file-tunnel-device", severity: Medium, techniques: []Technique{"T1572"}, pods: true, benign: []string{"a VPN that is meant to be there"},
-		title:   "A process in a pod has a tunnel open",
-		meaning: "A descriptor is open to /dev/net/tun: the process has a network device of its own. Traffic can so leave past what is seen of the pod.",
-		path:    regexp.MustCompile(`^/dev/(net/tun|tap\d+)$`),
+		title:    "A process in a pod has a tunnel open",
+		meaning:  "A descriptor is open to /dev/net/tun: the process has a network device of its own. Traffic can so leave past what is seen of the pod.",
+		path:     regexp.MustCompile(`^/dev/(net/tun|tap\d+)$`),
+		literals: []string{"/dev/"},
 	},
 	{
 		id: "file-virtual-machine", severity: Medium, techniques: []Technique{"T1564.006"}, pods: true, benign: []string{"a runtime that runs pods in virtual machines"},
-		title:   "A process in a pod has the hypervisor open",
-		meaning: "A descriptor is open to /dev/kvm or to the devices of its networks. In a virtual machine of its own a program is hidden from the node.",
-		path:    regexp.MustCompile(`^/dev/(kvm|vhost-(net|vsock))$`),
+		title:    "A process in a pod has the hypervisor open",
+		meaning:  "A descriptor is open to /dev/kvm or to the devices of its networks. In a virtual machine of its own a program is hidden from the node.",
+		path:     regexp.MustCompile(`^/dev/(kvm|vhost-(net|vsock))$`),
+		literals: []string{"/dev/"},
 	},
 	{
 		id: "file-msr-device", severity: Medium, techniques: []Technique{"T1496.001"}, benign: []string{"a tool for the processor's power or errors"},
-		title:   "A process has the processor's registers open",
-		meaning: "A descriptor is open to model-specific registers. Miners write to these for speed, tools for power read them.",
-		path:    regexp.MustCompile(`^/dev/cpu/\d+/msr$`),
+		title:    "A process has the processor's registers open",
+		meaning:  "A descriptor is open to model-specific registers. Miners write to these for speed, tools for power read them.",
+		path:     regexp.MustCompile(`^/dev/cpu/\d+/msr$`),
+		literals: []string{"/dev/cpu/"},
 	},
 	{
 		id: "file-bpf-descriptor", severity: Medium, techniques: []Technique{"T1014", "T1205.002"}, pods: true, benign: []string{causeAgent},
-		title:   "A process in a pod has BPF open",
-		meaning: "A descriptor is open to a BPF program, map or link, in a pod that is none of the cluster's own. Agents for networks and security do that; from there the kernel can be made to lie.",
-		path:    regexp.MustCompile(`^(anon_inode:)?\[?bpf[-_](prog|map|link|iter|token)\]?$|^anon_inode:bpf-(prog|map|link)$`),
+		title:    "A process in a pod has BPF open",
+		meaning:  "A descriptor is open to a BPF program, map or link, in a pod that is none of the cluster's own. Agents for networks and security do that; from there the kernel can be made to lie.",
+		path:     regexp.MustCompile(`^(anon_inode:)?\[?bpf[-_](prog|map|link|iter|token)\]?$|^anon_inode:bpf-(prog|map|link)$`),
+		literals: []string{"bpf"},
 	},
 	{
 		id: "file-perf-descriptor", severity: Low, techniques: []Technique{"T1082"}, pods: true, benign: []string{causeDebugger},
-		title:   "A process in a pod measures the kernel",
-		meaning: "A descriptor is open to a perf event. Profilers do that, and attacks by side channels.",
-		path:    regexp.MustCompile(`^anon_inode:\[perf_event\]$`),
+		title:    "A process in a pod measures the kernel",
+		meaning:  "A descriptor is open to a perf event. Profilers do that, and attacks by side channels.",
+		path:     regexp.MustCompile(`^anon_inode:\[perf_event\]$`),
+		literals: []string{"[perf_event]"},
 	},
 	{
 		id: "file-userfaultfd", severity: Low, techniques: []Technique{"T1068"}, pods: true, benign: []string{"a virtual machine, or a checkpoint"},
-		title:   "A process in a pod handles page faults",
-		meaning: "A descriptor is open to userfaultfd, by which a program can hold the kernel up where it reads memory. Exploits use that.",
-		path:    regexp.MustCompile(`^anon_inode:\[userfaultfd\]$`),
+		title:    "A process in a pod handles page faults",
+		meaning:  "A descriptor is open to userfaultfd, by which a program can hold the kernel up where it reads memory. Exploits use that.",
+		path:     regexp.MustCompile(`^anon_inode:\[userfaultfd\]$`),
+		literals: []string{"[userfaultfd]"},
 	},
 	{
 		id: "file-io-uring", severity: Low, techniques: []Technique{"T1068"}, pods: true, benign: []string{"a database or a server that is written so"},
-		title:   "A process in a pod uses io_uring",
-		meaning: "A descriptor is open to io_uring, by which files and sockets are used past filters of system calls. Databases use it for speed.",
-		path:    regexp.MustCompile(`^anon_inode:\[io_uring\]$`),
+		title:    "A process in a pod uses io_uring",
+		meaning:  "A descriptor is open to io_uring, by which files and sockets are used past filters of system calls. Databases use it for speed.",
+		path:     regexp.MustCompile(`^anon_inode:\[io_uring\]$`),
+		literals: []string{"[io_uring]"},
 	},
 	{
 		id: "file-pidfd", severity: Low, techniques: []Technique{"T1055"}, pods: true, benign: []string{"a supervisor of processes"},
-		title:   "A process in a pod holds a handle of a process",
-		meaning: "A descriptor stands for a process, by which its descriptors can be taken. Supervisors use that to wait for an end.",
-		path:    regexp.MustCompile(`^anon_inode:\[pidfd\]$|^pidfd:\[`),
+		title:    "A process in a pod holds a handle of a process",
+		meaning:  "A descriptor stands for a process, by which its descriptors can be taken. Supervisors use that to wait for an end.",
+		path:     regexp.MustCompile(`^anon_inode:\[pidfd\]$|^pidfd:\[`),
+		literals: []string{"pidfd"},
 	},
 	{
 		id: "file-core-dump", severity: Low, techniques: []Technique{"T1003.007"}, benign: []string{"a crash that is looked into"},
-		title:   "A process has a dump of memory open",
-		meaning: "A descriptor is open to a core dump or a checkpoint of a container, which have all secrets of what was dumped.",
-		path:    regexp.MustCompile(`(^|/)core(\.[\w.-]*\d+|\.zst|\.lz4)?$|/checkpoints/checkpoint-.*\.tar$|\.(hprof|dmp)$`),
+		title:    "A process has a dump of memory open",
+		meaning:  "A descriptor is open to a core dump or a checkpoint of a container, which have all secrets of what was dumped.",
+		path:     regexp.MustCompile(`(^|/)core(\.[\w.-]*\d+|\.zst|\.lz4)?$|/checkpoints/checkpoint-.*\.tar$|\.(hprof|dmp)$`),
+		literals: []string{"core", "/checkpoints/", ".hprof", ".dmp"},
 	},
 }

@@ -32,6 +32,10 @@ type Node struct {
 	unix       map[uint64]*cos.Socket // unix sockets, by the inodes of their files
 	hasSocket  map[flowKey]bool       // of connections
 	lossy      map[int32]bool         // processes of which something was lost
+	losses     []loss
+	lines      map[int32]string            // arguments of processes, joined by spaces
+	members    map[string][]*cos.Process   // of each container
+	gone       map[int32]*cos.NamelessFile // programs of processes whose files have no name
 }
 
 // NewNode indexes a report. opened is the node that it is of, or nil where there is none.
@@ -62,10 +66,36 @@ func NewNode(report *cos.NodeReport, opened *cos.Node) *Node {
 		n.memory[m.PID] = append(n.memory[m.PID], m)
 	}
 	n.indexSockets()
+	n.members, n.gone, n.lines = map[string][]*cos.Process{}, map[int32]*cos.NamelessFile{}, map[int32]string{}
+	for i := range report.Processes {
+		if p := &report.Processes[i]; len(p.Args) > 0 {
+			line := strings.Join(p.Args, " ")
+			n.lines[p.PID] = line[:min(len(line), maxCommandLine)]
+		}
+		if id := report.Processes[i].ContainerID; id != "" {
+			n.members[id] = append(n.members[id], &report.Processes[i])
+		}
+	}
+	n.indexPrograms()
 	n.indexInits()
 	n.indexCreds()
 	n.indexLosses()
 	return n
+}
+
+// indexPrograms finds the programs whose files have no name.
+func (n *Node) indexPrograms() {
+	if n.Report.Files == nil {
+		return
+	}
+	for i := range n.Report.Files.Nameless {
+		f := &n.Report.Files.Nameless[i]
+		for _, h := range f.Holders {
+			if h.How == "exe" && n.gone[h.PID] == nil {
+				n.gone[h.PID] = f
+			}
+		}
+	}
 }
 
 // indexInits finds the first process of each container: the one that its bundle names if it is in it, or else the one that was started first.
@@ -249,51 +279,61 @@ var lossesOf = []struct {
 	{"suspicious memory", cos.SectionMemory, false}, {"mappings", cos.SectionMemory, false}, {"registers of", cos.SectionMemory, false}, {"ELF headers", cos.SectionMemory, false},
 }
 
+// A loss is a gap of the report, and whom it concerns.
+type loss struct {
+	gap       *vmem.Gap
+	sections  cos.Sections
+	processes bool
+}
+
 // Lost returns the losses of the report that concern a rule with these needs.
 func (n *Node) Lost(needs Needs) (all []vmem.Gap) {
-	for _, g := range n.Report.Gaps {
-		if needs.concerns(g.Object) && !n.signOfHiding(g) {
-			all = append(all, g)
+	for _, l := range n.losses {
+		if l.sections&needs.Sections != 0 || l.processes && needs.Processes {
+			all = append(all, *l.gap)
 		}
 	}
 	return all
 }
 
-func (needs Needs) concerns(object string) bool {
+// newLoss says whom a gap concerns: all, where its object is none that is known.
+func newLoss(g *vmem.Gap) loss {
 	for _, l := range lossesOf {
-		if !strings.HasPrefix(object, l.prefix) {
-			continue
+		if strings.HasPrefix(g.Object, l.prefix) {
+			return loss{g, l.sections, l.processes}
 		}
-		return l.sections&needs.Sections != 0 || l.processes && needs.Processes
 	}
 	// Parts of a task, such as "environment of task 12 (sh)".
-	if strings.Contains(object, " of task ") {
-		return needs.Processes || needs.Sections&(cos.SectionMemory|cos.SectionSecurity) != 0
+	if strings.Contains(g.Object, " of task ") {
+		return loss{g, cos.SectionMemory | cos.SectionSecurity, true}
 	}
-	return true
+	return loss{g, cos.AllSections, true}
 }
 
 // signOfHiding reports whether a gap says that a view lacks a process which others have: nothing was lost then, and process-hidden
-// tells of it.
-func (n *Node) signOfHiding(g vmem.Gap) bool {
-	if !errors.Is(g.Err, linux.ErrDisagree) && !errors.Is(g.Err, linux.ErrHidden) {
-		return false
-	}
-	return slices.ContainsFunc(n.Report.Processes, func(p cos.Process) bool {
-		return linux.LeaderSources&^p.Sources != 0 && g.Place == vmem.KernelPlace(p.Address)
-	})
+// tells of it. hidden are the places of such processes.
+func signOfHiding(g *vmem.Gap, hidden map[vmem.Place]bool) bool {
+	return (errors.Is(g.Err, linux.ErrDisagree) || errors.Is(g.Err, linux.ErrHidden)) && hidden[g.Place]
 }
 
 // ofTaskObject is how the objects of losses name a task.
 var ofTaskObject = regexp.MustCompile(`\btask (\d+)\b`)
 
-// indexLosses finds of which processes something was lost.
+// indexLosses finds whom losses concern, and of which processes something was lost.
 func (n *Node) indexLosses() {
+	hidden := map[vmem.Place]bool{}
+	for i := range n.Report.Processes {
+		if p := &n.Report.Processes[i]; linux.LeaderSources&^p.Sources != 0 {
+			hidden[vmem.KernelPlace(p.Address)] = true
+		}
+	}
 	n.lossy = map[int32]bool{}
-	for _, g := range n.Report.Gaps {
-		if n.signOfHiding(g) {
+	for i := range n.Report.Gaps {
+		g := &n.Report.Gaps[i]
+		if signOfHiding(g, hidden) {
 			continue
 		}
+		n.losses = append(n.losses, newLoss(g))
 		if m := ofTaskObject.FindStringSubmatch(g.Object); m != nil {
 			if pid, err := strconv.ParseInt(m[1], 10, 32); err == nil {
 				n.lossy[int32(pid)] = true
@@ -307,12 +347,9 @@ func (n *Node) indexLosses() {
 
 // TasksWhole reports whether the views of the set of tasks are whole, so that what one of them lacks was taken out of it.
 func (n *Node) TasksWhole() bool {
-	for _, g := range n.Report.Gaps {
-		if n.signOfHiding(g) {
-			continue
-		}
+	for _, l := range n.losses {
 		for _, view := range []string{"task", "PID IDR", "image", "count of"} {
-			if strings.HasPrefix(g.Object, view) {
+			if strings.HasPrefix(l.gap.Object, view) {
 				return false
 			}
 		}

@@ -274,17 +274,7 @@ func startTime(n *Node, p *cos.Process, found func(Finding)) {
 }
 
 // goneProgram returns the file without a name that is a process's program; nil where its program has one.
-func (n *Node) goneProgram(pid int32) *cos.NamelessFile {
-	for i := range n.Report.Files.Nameless {
-		f := &n.Report.Files.Nameless[i]
-		for _, h := range f.Holders {
-			if h.PID == pid && h.How == "exe" {
-				return f
-			}
-		}
-	}
-	return nil
-}
+func (n *Node) goneProgram(pid int32) *cos.NamelessFile { return n.gone[pid] }
 
 // inMemoryOnly reports whether a file without a name is a memfd. No directory is above the file system that those are in, so no name
 // of a file that somebody chose is there.

@@ -140,14 +140,8 @@ func holds(p *cos.Process, path string) bool {
 	return false
 }
 
-func (n *Node) inContainer(id string) (all []*cos.Process) {
-	for i := range n.Report.Processes {
-		if n.Report.Processes[i].ContainerID == id {
-			all = append(all, &n.Report.Processes[i])
-		}
-	}
-	return all
-}
+// inContainer returns the processes of a container.
+func (n *Node) inContainer(id string) []*cos.Process { return n.members[id] }
 
 // servers are programs that answer requests, in which a shell is not what they are for.
 var servers = regexp.MustCompile(`^(nginx|httpd|apache2?|lighttpd|caddy|php-fpm[\d.]*|php[\d.]*|java|node|nodejs|uwsgi|gunicorn|puma|unicorn|postgres|mysqld|mariadbd|redis-server|mongod|memcached|tomcat\S*|w3wp|dotnet)$`)
@@ -228,6 +222,9 @@ var processFile = regexp.MustCompile(`^/proc/(\d+)/(?:task/\d+/)?(mem|maps|smaps
 
 func foreignMemory(n *Node, p *cos.Process, found func(Finding)) {
 	for i := range p.FDs {
+		if !strings.HasPrefix(p.FDs[i].Path, "/proc/") {
+			continue
+		}
 		m := processFile.FindStringSubmatch(p.FDs[i].Path)
 		if m == nil || n.ownNumber(p, m[1]) {
 			continue
