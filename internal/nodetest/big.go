@@ -85,6 +85,7 @@ func (m *maker) pod(i, processes int) {
 	pod.Evidence = []cos.Evidence{{Field: "name", Value: name, Source: cos.FromMetadata, PID: 258}}
 	pause := m.process("pause", []string{"/pause"}, 1)
 	pause.PodUID, pause.ContainerID = uid, id(0)
+	pause.Namespaces.Net, pause.Namespaces.PID, pause.Namespaces.Mnt = 4026540000+uint32(i), 4026570000+uint32(i), 4026580000+uint32(i)
 	c := cos.Container{ID: id(1), Name: "main", Image: "registry.example/" + workloads[i%len(workloads)] + ":1.4"}
 	var parent int32 = 1
 	for n := range processes {
@@ -93,7 +94,7 @@ func (m *maker) pod(i, processes int) {
 			p.Comm, p.Args, p.Exe = "kworker/u4:2", []string{"[kworker/u4:2-events]"}, "/memfd:update (deleted)"
 		}
 		p.PodUID, p.ContainerID, p.Cgroup = uid, id(1), "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod"+uid+".slice"
-		p.Namespaces.Net, p.Namespaces.PID = 4026540000+uint32(i), 4026550000+uint32(i)
+		p.Namespaces.Net, p.Namespaces.PID, p.Namespaces.Mnt = 4026540000+uint32(i), 4026550000+uint32(i), 4026560000+uint32(i)
 		p.NamespacedPIDs = []int32{p.PID, int32(n + 1)}
 		p.Env = []cos.Secret{shown("PATH", "/usr/local/bin:/usr/bin"), shown("HOSTNAME", name), shown("POD_UID", uid), shown("KUBERNETES_SERVICE_HOST", "10.96.0.1"), shown("DB_PASSWORD", "correct-horse-battery")}
 		for fd := range 6 {
