@@ -8,6 +8,10 @@
 // PATH.part-OFFSET, and the file is told on standard error. In a directory there are no links, devices or setuid bits;
 // those are told, too.
 //
+// Files that hold secrets are neither written nor told by a digest that contents could be tried against: volumes of secrets and tokens, keys and credentials of the
+// node and of users, the records of the runtime, and small files in which a private key or a token is. They are listed with a digest whose key is drawn anew for
+// each run. -show-secrets has them shown and written. Other files are as they are, whatever is in them.
+//
 // It exits with 0 if all went well, with 1 if there was an error, with 2 if it was called wrongly, with 3 if something was lost or is not whole, and with
 // 130 if it was interrupted.
 package main
@@ -38,19 +42,21 @@ const exitPartial = 3
 type settings struct {
 	container, tar, to string
 	pid                int
-	quiet              bool
+	quiet, secrets     bool
 }
 
 func newCommand(s *settings) *command.Command {
 	c := command.New("nodefiles", "IMAGE [PATH...]")
 	c.About = "Lists and extracts files out of a memory image, as the node or a container sees them.\n" +
-		"What is not in memory is never written as zeros: of a file that is not whole its parts are written, as PATH.part-OFFSET."
+		"What is not in memory is never written as zeros: of a file that is not whole its parts are written, as PATH.part-OFFSET.\n" +
+		"Files that hold secrets are left out unless -show-secrets is given."
 	c.Examples = []string{"nodefiles node.lime run/containerd", "nodefiles -container 5bf670424bc7 -tar root.tar node.lime"}
 	c.Statuses = []string{"0  all went well", "1  there was an error: standard error says which", "3  something was lost or is not whole"}
 	c.Flags.StringVar(&s.container, "container", "", "the files as the container sees them whose ID begins with `ID`")
 	c.Flags.IntVar(&s.pid, "pid", 0, "the files as the process `PID` sees them; without, those of process 1")
 	c.Flags.StringVar(&s.tar, "tar", "", "write an archive to `FILE`, which must not exist; - for standard output")
 	c.Flags.StringVar(&s.to, "to", "", "write the files below directory `DIR`, which is made if it is missing")
+	c.Flags.BoolVar(&s.secrets, "show-secrets", false, "show and write files that hold secrets, too")
 	c.Flags.BoolVar(&s.quiet, "q", false, "show no progress")
 	return c
 }
@@ -88,12 +94,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return c.Fail(stderr, err)
 	}
 	defer mem.Close()
-	files, err := s.open(ctx, mem, meter)
+	files, hidden, err := s.open(ctx, mem, meter)
 	meter.Clear()
 	if err != nil {
 		return c.Fail(stderr, err)
 	}
-	w := &work{ctx: ctx, files: files, stderr: stderr}
+	w := &work{ctx: ctx, files: files, secrets: hidden, stderr: stderr}
+	defer func() { hidden.tell(stderr) }()
 	for _, g := range files.Gaps() {
 		w.say("mounts", g.Error())
 	}
@@ -106,22 +113,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return command.OK
 }
 
-// open finds the process whose files are asked for, and opens them.
-func (s *settings) open(ctx context.Context, mem *image.File, meter *command.Meter) (*pagecache.FS, error) {
+// open finds the process whose files are asked for, and opens them; beside them it says which hold secrets.
+func (s *settings) open(ctx context.Context, mem *image.File, meter *command.Meter) (*pagecache.FS, *secretFiles, error) {
 	kernel, err := image.OpenKernel(ctx, mem, &image.Options{Progress: meter.Show})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	set, err := pagecache.Open(ctx, kernel.Kernel, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, t := range set.Tasks() {
 		if s.container == "" && t.PID == int32(cmp.Or(s.pid, 1)) || s.container != "" && s.within(ctx, t) {
-			return set.FS(ctx, t)
+			files, err := set.FS(ctx, t)
+			return files, findSecrets(ctx, set, s.secrets), err
 		}
 	}
-	return nil, errors.New("no such process in the image")
+	return nil, nil, errors.New("no such process in the image")
 }
 
 // within reports whether a process is in the container that is asked for, by its cgroup.
@@ -174,10 +182,11 @@ func (s *settings) work(w *work, paths []string, stdout io.Writer) (err error) {
 
 // A work is one run of the command.
 type work struct {
-	ctx    context.Context //nolint:containedctx // it lives as long as the run
-	files  *pagecache.FS
-	stderr io.Writer
-	lost   bool // something was, or is not whole
+	ctx     context.Context //nolint:containedctx // it lives as long as the run
+	files   *pagecache.FS
+	secrets *secretFiles
+	stderr  io.Writer
+	lost    bool // something was, or is not whole
 }
 
 // say tells what is not written, or not as it is.

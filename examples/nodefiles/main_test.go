@@ -51,7 +51,7 @@ func TestExtract(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := pods[1].Containers["checkout"]
-	out, told := start(t, exitPartial, "-q", "-container", id[:12], "-tar", "-", img.Path, "etc", "bin", "var")
+	out, told := start(t, exitPartial, "-q", "-show-secrets", "-container", id[:12], "-tar", "-", img.Path, "etc", "bin", "var")
 	if !strings.Contains(told, "bin/busybox: not whole") {
 		t.Errorf("nothing is told of what is not whole: %s", told)
 	}
@@ -80,6 +80,67 @@ func TestExtract(t *testing.T) {
 	list, _ := start(t, 0, "-q", img.Path, "run/pods.json")
 	if !strings.Contains(list, "-rw-r--r-- 0:0 ") || !strings.Contains(list, " run/pods.json ") {
 		t.Error(list)
+	}
+}
+
+// No value that the pods were given as a secret is in anything that the command says or writes unless it is asked for: of a container, of the
+// kubelet's volumes, or of the runtime's records.
+func TestSecrets(t *testing.T) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(img.Truth, "pods.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pods []struct {
+		Pod struct {
+			UID        string
+			Containers []struct{ Env map[string]string }
+		}
+		Containers map[string]string
+	}
+	if err := json.Unmarshal(text, &pods); err != nil {
+		t.Fatal(err)
+	}
+	values := []string{"lab-token-of-"}
+	for _, p := range pods {
+		for _, c := range p.Pod.Containers {
+			for name, value := range c.Env {
+				if strings.Contains(name, "PASSWORD") || strings.Contains(name, "TOKEN") {
+					values = append(values, value)
+				}
+			}
+		}
+	}
+	if len(values) < 3 {
+		t.Fatalf("%q", values)
+	}
+	id := pods[1].Containers["checkout"]
+	for _, args := range [][]string{
+		{"-tar", "-", img.Path, "run/containerd", "var/lib/kubelet"}, {img.Path, "run/containerd", "var/lib/kubelet"},
+		{"-tar", "-", "-container", id, img.Path, "var/run", "run"}, {"-container", id, img.Path, "var/run", "run"},
+	} {
+		var outs [2]string
+		for i, more := range [][]string{{"-q"}, {"-q", "-show-secrets"}} {
+			var out, told bytes.Buffer
+			if status := run(context.Background(), append(more, args...), &out, &told); status != 0 && status != exitPartial {
+				t.Fatalf("%q: %d, %s", args, status, told.String())
+			}
+			outs[i] = out.String() + told.String()
+		}
+		for _, v := range values {
+			if strings.Contains(outs[0], v) {
+				t.Errorf("%q: %s is shown", args, v)
+			}
+		}
+		if !strings.Contains(outs[0], "secrets are hidden") || !strings.Contains(outs[1], "secrets are SHOWN") {
+			t.Errorf("%q: it is not said: %s", args, outs[0][max(0, len(outs[0])-300):])
+		}
+		if archive := args[0] == "-tar"; archive != strings.Contains(outs[1], values[0]) {
+			t.Errorf("%q: secrets are not shown although that is asked for", args)
+		}
 	}
 }
 

@@ -35,6 +35,10 @@ type part struct {
 
 // parts returns what there is of a regular file: one part with its own name if it is whole. What is not, it tells.
 func parts(w *work, f *pagecache.File) []part {
+	if w.secrets.hides(f) {
+		w.say(f.Path, fmt.Sprintf("a secret of %d bytes, left out", f.Size))
+		return nil
+	}
 	c, err := f.Content()
 	if err != nil {
 		w.say(f.Path, err.Error())
@@ -111,6 +115,9 @@ func (l *listing) put(w *work, f *pagecache.File) error {
 
 // digest is that of a file that is whole; of another how much of it there is.
 func digest(w *work, f *pagecache.File) string {
+	if w.secrets.hides(f) {
+		return w.secrets.digest(w, f)
+	}
 	c, err := f.Content()
 	if err != nil {
 		w.say(f.Path, err.Error())

@@ -104,19 +104,25 @@ type shape struct {
 	name, sign string
 	expr       *regexp.Regexp
 	group      int
+	alone      bool // it needs no more to be known for one
 }
 
 var shapes = []shape{
-	{"JSON web token", "eyJ", regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`), 0},
-	{"private key", "PRIVATE KEY-----", regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`), 0},
-	{"password of a URL", "://", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`), 1},
-	{"bearer token", "earer ", regexp.MustCompile(`[Bb]earer +([A-Za-z0-9._~+/=-]{8,})`), 1},
-	{"basic authorization", "asic ", regexp.MustCompile(`[Bb]asic +([A-Za-z0-9+/=_-]{8,})`), 1},
-	{"token of GitHub", "gh", regexp.MustCompile(`gh[pousr]_[A-Za-z0-9]{30,}`), 0},
-	{"token of GitLab", "glpat-", regexp.MustCompile(`glpat-[A-Za-z0-9_-]{16,}`), 0},
-	{"token of Slack", "xox", regexp.MustCompile(`xox[abeoprs]-[A-Za-z0-9-]{10,}`), 0},
-	{"key of Google", "AIza", regexp.MustCompile(`AIza[A-Za-z0-9_-]{35}`), 0},
-	{"token of Google", "ya29.", regexp.MustCompile(`ya29\.[A-Za-z0-9_-]{20,}`), 0},
+	{"JSON web token", "eyJ", regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`), 0, true},
+	{"private key", "PRIVATE KEY-----", regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`), 0, true},
+	{"password of a URL", "://", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`), 1, false},
+	{"bearer token", "earer ", regexp.MustCompile(`[Bb]earer +([A-Za-z0-9._~+/=-]{8,})`), 1, false},
+	{"basic authorization", "asic ", regexp.MustCompile(`[Bb]asic +([A-Za-z0-9+/=_-]{8,})`), 1, false},
+	{"token of GitHub", "gh", regexp.MustCompile(`gh[pousr]_[A-Za-z0-9]{30,}`), 0, true},
+	{"token of GitLab", "glpat-", regexp.MustCompile(`glpat-[A-Za-z0-9_-]{16,}`), 0, true},
+	{"token of Slack", "xox", regexp.MustCompile(`xox[abeoprs]-[A-Za-z0-9-]{10,}`), 0, true},
+	{"key of Google", "AIza", regexp.MustCompile(`AIza[A-Za-z0-9_-]{35}`), 0, true},
+	{"token of Google", "ya29.", regexp.MustCompile(`ya29\.[A-Za-z0-9_-]{20,}`), 0, true},
+}
+
+// Looks reports whether a text has something in it that is a private key or a token by its form alone.
+func Looks(text string) bool {
+	return slices.ContainsFunc(shapes, func(h shape) bool { return h.alone && strings.Contains(text, h.sign) && h.expr.MatchString(text) })
 }
 
 // secretSpans returns what in a text is a secret: by the name before it, by how it looks, or because it is one of the known. shell says that it is

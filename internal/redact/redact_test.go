@@ -62,6 +62,18 @@ func TestArgs(t *testing.T) {
 	}
 }
 
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"a\x00eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhYmMifQ.c2ln": true, "-----BEGIN EC PRIVATE KEY-----\nx": true, "-----BEGIN CERTIFICATE-----": false,
+		"password=abcdefgh https://a:b@c Bearer abcdefghij": false, "eyJ.": false, "": false,
+	} {
+		if got := Looks(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 // replace puts a word in the place of spans.
 func replace(text string, spans []Span) string {
 	for _, s := range slices.Backward(spans) {
