@@ -16,6 +16,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/internal/jsonx"
+	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/pagecache"
 	"github.com/nodelens/nodelens/vmem"
@@ -79,7 +80,11 @@ type containerReader struct {
 	byPID map[int32]*linux.Task
 	in    map[int32]string // the container of each process that is in one
 	gaps  []vmem.Gap
+	left  int64 // of maxBundles
 }
+
+// maxBundles bounds what is read of all bundles together, in bytes.
+const maxBundles = 256 << 20
 
 // fileSet returns the file systems of the node, which are read once for all sections.
 func (a *analysis) fileSet(ctx context.Context) (*pagecache.Set, error) {
@@ -94,7 +99,7 @@ func (a *analysis) fileSet(ctx context.Context) (*pagecache.Set, error) {
 
 func readContainerDetails(ctx context.Context, a *analysis) ([]ContainerDetail, []vmem.Gap, error) {
 	r := &containerReader{analysis: a, ctx: ctx, views: bindPosture(a.kernel),
-		byID: map[string]*ContainerDetail{}, inits: map[string]*linux.Task{}, byPID: map[int32]*linux.Task{}, in: map[int32]string{}}
+		byID: map[string]*ContainerDetail{}, left: maxBundles, inits: map[string]*linux.Task{}, byPID: map[int32]*linux.Task{}, in: map[int32]string{}}
 	r.open()
 	r.known()
 	for _, dir := range r.bundleRoots() {
@@ -263,8 +268,12 @@ func (r *containerReader) text(name string, most int64) []byte {
 	if err == nil && (f.Size > most || !f.IsRegular()) {
 		err = fmt.Errorf("a file of %d bytes, of mode %v", f.Size, f.FileMode())
 	}
+	if err == nil && f.Size > r.left {
+		err = fmt.Errorf("%w: the bundles of all containers have more than %d bytes", kstruct.ErrTooLong, maxBundles)
+	}
 	var b []byte
 	if err == nil {
+		r.left -= f.Size
 		b, err = fs.ReadFile(r.files, name)
 	}
 	if err != nil {

@@ -182,8 +182,9 @@ var safeSysctls = []string{"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_ran
 	"net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout",
 	"net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"}
 
-// restrictedVolumes are the kinds of volumes that restricted allows.
-var restrictedVolumes = []string{"configmap", "csi", "downward-api", "empty-dir", "projected", "secret", "ephemeral", "subpath", "kubelet", "runtime", ""}
+// forbiddenVolumes are the kinds of volumes that restricted does not allow and that can be told on the node. What else a pod may not name itself, such as nfs, it may have by a
+// persistent volume claim, and the kubelet's directory is the same.
+var forbiddenVolumes = []string{"host-path", "git-repo"}
 
 // violations holds a container against the Pod Security Standards.
 func violations(s *ContainerSpec, p *Posture) (all []Violation) {
@@ -229,7 +230,7 @@ func (s *ContainerSpec) violations(add func(level, check, format string, args ..
 		if m.Kind == "host-path" {
 			add("baseline", "hostPathVolumes", "%s at %s", m.Source, m.Destination)
 		}
-		if !slices.Contains(restrictedVolumes, m.Kind) {
+		if slices.Contains(forbiddenVolumes, m.Kind) {
 			add("restricted", "restrictedVolumes", "%s at %s", m.Kind, m.Destination)
 		}
 	}
