@@ -69,7 +69,7 @@ func (b *builder) build(result *findings.Result, opts *Options) *page {
 		"hooks": b.node.Hooks != nil, "log": b.node.Log != nil}
 	p.About = b.about()
 	if b.n > 0 {
-		p.Cut = append(p.Cut, fmt.Sprintf("%d values that look like secrets are hidden; the option Secrets shows them", b.n))
+		p.Cut = append(p.Cut, fmt.Sprintf("%d values that may be secrets are hidden", b.n))
 	}
 	return p
 }

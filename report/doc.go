@@ -8,7 +8,7 @@
 //
 // [Timeline] has every time that a report knows, in one order. [WriteTimesketch] writes it for Timesketch, [WriteOCSF] what
 // is wrong and what ran in the Open Cybersecurity Schema Framework, [WriteJSONL] and [WriteCSV] the records of a report for
-// other tools, [WriteMermaid] and [WriteDot] who talks to whom, pod by pod. [Schema] is the JSON Schema of a report.
+// other tools, [WriteMermaid] and [WriteDot] who talks to whom, pod by pod.
 //
 // All of them write to where they are told, and the same for the same report. What looks like a secret in arguments and
 // environments is left out of all but where [Options].Secrets asks for it.

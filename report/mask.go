@@ -2,44 +2,34 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/internal/redact"
 )
 
 // Options say how a report is written. Nil stands for the zero value.
 type Options struct {
-	// Secrets has values of arguments and environments shown that look like secrets. By default they are replaced by how
-	// long they are: pages and exports are passed on.
+	// Secrets has values shown that may be secrets, where the report has them: [cos.Options].Secrets. By default what is written says
+	// how long they are, and no more: pages and exports are passed on.
 	Secrets bool
 	// Title of the page; empty: the node's name.
 	Title string
 }
 
-// A masker replaces what looks like a secret.
+// A masker leaves out what may be a secret.
 type masker struct {
 	show bool
-	n    int // how many values were hidden
+	n    int // how many values are hidden
 }
 
 func newMasker(opts *Options) *masker { return &masker{show: opts != nil && opts.Secrets} }
 
-// secretName matches names of variables and flags whose values are secrets.
-var secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|cookie|api[-_]?key|access[-_]?key|private[-_]?key|session[-_]?key|auth(orization)?|dsn|bearer)$|(?i)(password|passwd|secret|api[-_]?key|access[-_]?key|private[-_]?key|credential)`)
-
-// secretShape matches values that are secrets whatever they are called: JSON Web Tokens, private keys, keys of clouds and
-// forges, and users with passwords in URLs.
-var secretShape = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(-----END [A-Z ]*PRIVATE KEY-----)?|\b(AKIA|ASIA|GOOG1)[A-Z0-9]{12,}|\bAIza[\w-]{30,}|\b(ghp|gho|ghs|glpat|xox[abp])[-_][\w-]{16,}`)
-
-// userOfURL matches the password in a URL.
-var userOfURL = regexp.MustCompile(`(://[^/?#:@\s]*:)([^/?#@\s]+)(@)`)
-
 // hidden says that a value of so many bytes is left out.
-func (m *masker) hidden(value string) string {
+func (m *masker) hidden(length int) string {
 	m.n++
-	return fmt.Sprintf("[hidden, %d bytes]", len(value))
+	return fmt.Sprintf("[hidden, %d bytes]", length)
 }
 
 // shapes hides parts of a text that are secrets by their form.
@@ -47,57 +37,69 @@ func (m *masker) shapes(s string) string {
 	if m.show {
 		return s
 	}
-	if strings.Contains(s, "://") {
-		s = userOfURL.ReplaceAllStringFunc(s, func(found string) string {
-			parts := userOfURL.FindStringSubmatch(found)
-			return parts[1] + m.hidden(parts[2]) + parts[3]
-		})
-	}
-	return secretShape.ReplaceAllStringFunc(s, m.hidden)
+	return m.without(s, redact.Text(s, false))
 }
 
-// secret returns a variable of an environment as it is shown: one that the report hides says how long its value is.
+func (m *masker) without(s string, spans []redact.Span) string {
+	if len(spans) == 0 {
+		return s
+	}
+	var out strings.Builder
+	at := 0
+	for _, p := range spans {
+		out.WriteString(s[at:p.Start])
+		out.WriteString(m.hidden(p.End - p.Start))
+		at = p.End
+	}
+	out.WriteString(s[at:])
+	return out.String()
+}
+
+// secret returns a variable of an environment as a page has it.
 func (m *masker) secret(s *cos.Secret) string {
-	switch {
-	case s.Value == nil:
-		m.n++
-		return fmt.Sprintf("%s=[hidden, %d bytes]", s.Name, s.Length)
-	case s.Name == "": // it is no variable
-		return m.shapes(*s.Value)
+	value := ""
+	if s = m.seal(s); s.Value == nil {
+		value = m.hidden(s.Length)
+	} else {
+		value = *s.Value
 	}
-	return m.variable(s.Name + "=" + *s.Value)
+	if s.Name == "" { // it is no variable
+		return value
+	}
+	return s.Name + "=" + value
 }
 
-// variable hides the value of a variable of an environment.
-func (m *masker) variable(s string) string {
-	name, value, ok := strings.Cut(s, "=")
-	if !m.show && ok && value != "" && secretName.MatchString(name) {
-		return name + "=" + m.hidden(value)
+// seal returns a value without what may be a secret.
+func (m *masker) seal(s *cos.Secret) *cos.Secret {
+	if m.show || s.Value == nil || s.Length == 0 || s.Name != "" && !redact.Sounds(s.Name) && len(redact.Text(*s.Value, false)) == 0 {
+		return s
 	}
-	return m.shapes(s)
+	out := *s
+	out.Value = nil
+	return &out
 }
 
-// arguments hides values of flags: those of --flag=VALUE, and the argument after --flag.
+// arguments returns those of a program likewise. What the report hides is hidden in them already.
 func (m *masker) arguments(args []string) []string {
 	if m.show {
 		return args
 	}
+	all := redact.Args(args, nil)
+	if !slices.ContainsFunc(all, func(s []redact.Span) bool { return len(s) > 0 }) {
+		return args
+	}
 	args = slices.Clone(args)
-	for i, a := range args {
-		name, value, ok := strings.Cut(a, "=")
-		switch {
-		case ok && value != "" && secretName.MatchString(name):
-			args[i] = name + "=" + m.hidden(value)
-		case i > 0 && isSecretFlag(args[i-1]) && !strings.HasPrefix(a, "-"):
-			args[i] = m.hidden(a)
-		default:
-			args[i] = m.shapes(a)
-		}
+	for i, spans := range all {
+		args[i] = m.without(args[i], spans)
 	}
 	return args
 }
 
-// isSecretFlag reports whether an argument is a flag whose value, a secret, is the next one.
-func isSecretFlag(a string) bool {
-	return strings.HasPrefix(a, "-") && !strings.Contains(a, "=") && secretName.MatchString(a)
+// argSecrets returns what arguments hide, without the values.
+func (m *masker) argSecrets(all []cos.ArgSecret) []cos.ArgSecret {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].Value = nil
+	}
+	return all
 }
