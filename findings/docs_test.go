@@ -150,3 +150,13 @@ func table(all hits) string {
 func order(g findings.Group) int {
 	return slices.Index([]findings.Group{findings.Processes, findings.Files, findings.Network, findings.KernelNode, findings.Orchestration}, g)
 }
+
+// README and CHANGELOG say how many rules there are.
+func TestCount(t *testing.T) {
+	for name, want := range map[string]string{"README.md": "[%d rules](docs/findings.md)", "CHANGELOG.md": "a catalogue of %d rules"} {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if want = fmt.Sprintf(want, len(findings.Catalogue())); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s does not have %q; %v", name, want, err)
+		}
+	}
+}
