@@ -125,12 +125,8 @@ func (m *maker) sockets(i int, p *cos.Process) {
 		m.node.Network.Sockets = append(m.node.Network.Sockets, s)
 	}
 	add(socket.Listen, 8080, "", 0, "")
-	for n := range 3 {
-		peer := ""
-		if pods := m.node.Pods; len(pods) > n {
-			peer = pods[len(pods)-1-n].UID
-		}
-		add(socket.Established, uint32(40000+n), ip(max(0, i-1-n)), 8080, peer)
+	for n := range min(3, len(m.node.Pods)) {
+		add(socket.Established, uint32(40000+n), ip(i-1-n), 8080, m.node.Pods[len(m.node.Pods)-1-n].UID)
 	}
 }
 

@@ -36,6 +36,10 @@ class Grid {
 	show(rows, keep) {
 		this.given = rows;
 		this.rows = this.sorted();
+		if (!this.head.childElementCount) { // before the observer has looked
+			this.heads();
+			this.resize();
+		}
 		if (!keep) {
 			this.box.scrollTop = 0;
 			this.row = 0;
