@@ -169,7 +169,7 @@ func namedSpans(s string, shell bool) (all []Span) {
 			continue
 		}
 		from, end := valueOf(s, i, begin == 0 && !shell)
-		if from < end && !isPlain(s[from:end]) && !(s[i] == ' ' && s[from] == '-') {
+		if from < end && !isPlain(s[from:end]) && (s[i] != ' ' || s[from] != '-') {
 			all = append(all, Span{from, end, name})
 			at = max(at, end)
 		}
