@@ -15,6 +15,7 @@ var ErrSchema = errors.New("not a report of this schema")
 type document struct {
 	Schema string `json:"schema"`
 	Whole  bool   `json:"whole"`
+	Losses []Loss `json:"losses"`
 	fields
 }
 
@@ -30,7 +31,7 @@ type fields NodeReport
 // is not known, or does not apply, is null. Addresses are hexadecimal strings, times are in
 // UTC with nanoseconds.
 func (r NodeReport) MarshalJSON() ([]byte, error) {
-	return jsonx.Marshal(document{Schema: Schema, Whole: r.Whole(), fields: fields(r)})
+	return jsonx.Marshal(document{Schema: Schema, Whole: r.Whole(), Losses: r.Losses(), fields: fields(r)})
 }
 
 // UnmarshalJSON sets the report to one that MarshalJSON wrote: it is equal, but that errors

@@ -45,7 +45,7 @@ func TestEmptyReportJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"schema":"nodelens/node/v3","whole":true,` +
+	const want = `{"schema":"nodelens/node/v3","whole":true,"losses":[],` +
 		`"provenance":{"image":null,"size":null,"format":null,"compression":null,"sha256":null,"sha256From":null,"etag":null,` +
 		`"captured":null,"capturedFrom":null,"tool":null,"version":null,"arguments":[]},` +
 		`"kernel":{"release":"","banner":"","pageTableLevels":0,"kaslrShift":"0x0","physBase":"0x0","root":"0x0","foundBy":null,"symbols":null},` +

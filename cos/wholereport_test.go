@@ -293,6 +293,10 @@ func wholeSecurity() process.Security {
 
 const wholeJSON = `{
  "schema": "nodelens/node/v3", "whole": false,
+ "losses": [
+  {"what": "parts of the image", "why": "other", "count": 1}, {"what": "command lines", "why": "swapped out", "count": 1},
+  {"what": "list of \\xff", "why": "damaged, or changed during the capture", "count": 1}, {"what": "pods", "why": "sources disagree", "count": 1}
+ ],
  "provenance": {"image": "node�.lime", "imageBytes": "bm9kZf8ubGltZQ==", "size": 4096, "format": "LiME", "compression": "gzip",
   "sha256": "00ff", "sha256From": "manifest", "etag": "\"1\"", "captured": "2026-11-21T00:49:10.000000005Z", "capturedFrom": "manifest",
   "tool": "example.org/tool", "version": "v1.2.3", "arguments": ["-json", "node�.lime"], "argumentsBytes": [null, "bm9kZf8ubGltZQ=="]},

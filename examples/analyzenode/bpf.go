@@ -22,8 +22,8 @@ func printBPF(w *bufio.Writer, r *cos.NodeReport) {
 			order = append(order, kind)
 		}
 	}
-	fmt.Fprintf(w, "BPF: %s, %s, %s, %s of system calls", counted(len(r.BPF.Programs), "program", "programs"), counted(len(r.BPF.Maps), "map", "maps"),
-		counted(len(r.BPF.Links), "link", "links"), counted(len(r.BPF.Filters), "filter", "filters"))
+	fmt.Fprintf(w, "BPF: %s, %s, %s, %s of system calls", text.Count(len(r.BPF.Programs), "program", "programs"), text.Count(len(r.BPF.Maps), "map", "maps"),
+		text.Count(len(r.BPF.Links), "link", "links"), text.Count(len(r.BPF.Filters), "filter", "filters"))
 	for i, kind := range order {
 		separator := ", "
 		if i == 0 {

@@ -16,7 +16,7 @@ func printContainers(w *bufio.Writer, r *cos.NodeReport) {
 	if r.Containers == nil {
 		return
 	}
-	fmt.Fprintf(w, "\n%s in depth\n", counted(len(r.Containers), "container", "containers"))
+	fmt.Fprintf(w, "\n%s in depth\n", text.Count(len(r.Containers), "container", "containers"))
 	for i := range r.Containers {
 		c := &r.Containers[i]
 		name := c.Name

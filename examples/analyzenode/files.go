@@ -14,7 +14,7 @@ func printFiles(w *bufio.Writer, r *cos.NodeReport) {
 	if f == nil {
 		return
 	}
-	fmt.Fprintf(w, "\n%s, %s without a name\n", counted(len(f.FileSystems), "file system", "file systems"), counted(len(f.Nameless), "file", "files"))
+	fmt.Fprintf(w, "\n%s, %s without a name\n", text.Count(len(f.FileSystems), "file system", "file systems"), text.Count(len(f.Nameless), "file", "files"))
 	for i := range f.Nameless {
 		n := &f.Nameless[i]
 		if n.PodUID == "" || len(n.Holders) == 0 {
@@ -24,6 +24,6 @@ func printFiles(w *bufio.Writer, r *cos.NodeReport) {
 		if len(n.Missing) > 0 {
 			left = ", not whole in memory"
 		}
-		fmt.Fprintf(w, "  %s of %s%s, held by process %d\n", text.Word(n.Path), size(n.Size), left, n.Holders[0].PID)
+		fmt.Fprintf(w, "  %s of %s%s, held by process %d\n", text.Word(n.Path), text.Size(n.Size), left, n.Holders[0].PID)
 	}
 }

@@ -36,7 +36,7 @@ func printHooks(w *bufio.Writer, r *cos.NodeReport) {
 			suspects++
 		}
 	}
-	fmt.Fprintf(w, "hooks: %s", counted(len(r.Hooks), "place", "places"))
+	fmt.Fprintf(w, "hooks: %s", text.Count(len(r.Hooks), "place", "places"))
 	for _, kind := range []integrity.Kind{integrity.Kernel, integrity.Module, integrity.BPF, integrity.Trampoline, integrity.Unknown} {
 		if kinds[kind] > 0 {
 			fmt.Fprintf(w, ", %d %v", kinds[kind], kind)

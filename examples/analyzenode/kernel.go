@@ -29,7 +29,7 @@ func printModules(w *bufio.Writer, r *cos.NodeReport) {
 			hidden = append(hidden, fmt.Sprintf("%s, which %s lack", cmp.Or(text.Word(m.Name), m.Address.String()), strings.Join(m.Missing.Names(), " and ")))
 		}
 	}
-	fmt.Fprintf(w, "modules: %d, %s", len(r.Modules), size(int64(sum)))
+	fmt.Fprintf(w, "modules: %d, %s", len(r.Modules), text.Size(int64(sum)))
 	printOdd(w, "that taint the kernel", foreign)
 	printOdd(w, "HIDDEN", hidden)
 	fmt.Fprintln(w)
@@ -55,7 +55,7 @@ func printLog(w *bufio.Writer, r *cos.NodeReport) {
 	if r.Log == nil {
 		return
 	}
-	fmt.Fprintf(w, "kernel log: %s", counted(len(r.Log), "record", "records"))
+	fmt.Fprintf(w, "kernel log: %s", text.Count(len(r.Log), "record", "records"))
 	if len(r.Log) == 0 {
 		fmt.Fprintln(w)
 		return
@@ -76,7 +76,7 @@ func printLog(w *bufio.Writer, r *cos.NodeReport) {
 		fmt.Fprintf(w, ", %d of level err or worse", grave)
 	}
 	if first.Sequence > 0 {
-		fmt.Fprintf(w, "; %s before that overwritten", counted(int(first.Sequence), "record", "records"))
+		fmt.Fprintf(w, "; %s before that overwritten", text.Count(int(first.Sequence), "record", "records"))
 	}
 	if lost > 0 {
 		fmt.Fprintf(w, "; LOST in between: %d", lost)

@@ -28,7 +28,7 @@ func printText(w *bufio.Writer, r *cos.NodeReport) {
 		fmt.Fprintln(w, ", no modification")
 		return
 	}
-	fmt.Fprintf(w, ", %s:\n", counted(len(r.Text.Modifications), "modification", "modifications"))
+	fmt.Fprintf(w, ", %s:\n", text.Count(len(r.Text.Modifications), "modification", "modifications"))
 	for i := range r.Text.Modifications {
 		if i == maxTold {
 			fmt.Fprintf(w, "    and %d more\n", len(r.Text.Modifications)-maxTold)

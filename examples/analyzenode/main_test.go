@@ -135,7 +135,7 @@ func TestImitation(t *testing.T) {
 		`"x  (zombie)": x  (runs "/tmp/x, uid 0)\u202e")`:                name,
 		`y: /bin/y "` + strings.Repeat("y", maxLine-20) + `\u2026  (ui…`: long,
 	} {
-		if got := new(views).describe(&p); got != want {
+		if got := describe(new(cos.Views), &p); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
@@ -274,17 +274,10 @@ func TestOneListAlone(t *testing.T) {
 		"": {whole, 813}, "only in the task list": {whole, 77}, "only in the task list, started during the capture": {whole, 78}, "only in the PID IDR": {lossless, 813},
 	} {
 		i := slices.IndexFunc(test.r.Processes, func(p cos.Process) bool { return p.PID == test.pid })
-		got := strings.Join(viewsOf(test.r).remarks(&test.r.Processes[i]), ", ")
+		got := strings.Join(remarks(test.r.Views(), &test.r.Processes[i]), ", ")
 		if want != "" && !strings.HasSuffix(got, want) || want == "" && strings.Contains(got, "only") {
 			t.Errorf("process %d: %s, want %q", test.pid, got, want)
 		}
-	}
-	v := viewsOf(&cos.NodeReport{Gaps: []vmem.Gap{{Object: "PID IDR entry 77", Err: kstruct.ErrCorrupt}, {Object: "task list", Err: kstruct.ErrCorrupt}}})
-	if !v.explain(77, linux.InTaskList) || v.explain(78, linux.InTaskList) || v.explain(77, linux.InPIDIDR) {
-		t.Errorf("a wrong entry and a wrong link: %+v", v)
-	}
-	if v = viewsOf(&cos.NodeReport{Gaps: []vmem.Gap{{Object: "PID IDR", Err: vmem.ErrSwapped}}}); !v.explain(78, linux.InTaskList) || v.explain(78, linux.InPIDIDR) {
-		t.Errorf("a node of the table: %+v", v)
 	}
 }
 

@@ -181,7 +181,7 @@ func (n *netPrinter) node() {
 		case ns.PodUID != "":
 			fmt.Fprintf(n.w, "  of no pod in the namespace %v of %s ", &ns.Namespace, n.nameOf(ns.PodUID))
 		default:
-			fmt.Fprintf(n.w, "  namespace %v, %s, ", &ns.Namespace, counted(len(ns.PIDs), "process", "processes"))
+			fmt.Fprintf(n.w, "  namespace %v, %s, ", &ns.Namespace, text.Count(len(ns.PIDs), "process", "processes"))
 		}
 		fmt.Fprintln(n.w, strings.Join(words(ips), " "))
 		n.sockets(sockets)

@@ -14,7 +14,7 @@ import (
 // A printer prints a report.
 type printer struct {
 	w     *bufio.Writer
-	views views // what of the lists of processes was lost
+	views *cos.Views // what of the lists of processes was lost
 
 	network *netPrinter // nil if the report has none
 }
@@ -29,7 +29,7 @@ func printReport(w *bufio.Writer, r *cos.NodeReport) {
 	if !r.Whole() {
 		printLosses(w, r)
 	}
-	p := &printer{w: w, views: viewsOf(r)}
+	p := &printer{w: w, views: r.Views()}
 	p.network = newNetPrinter(p, r)
 	if p.network != nil {
 		p.network.summary()
@@ -113,7 +113,7 @@ func printImage(w *bufio.Writer, p *cos.Provenance) {
 		fmt.Fprintf(w, " in %s", text.Line(p.Compression))
 	}
 	if p.Size > 0 {
-		fmt.Fprintf(w, ", %s", size(p.Size))
+		fmt.Fprintf(w, ", %s", text.Size(p.Size))
 	}
 	switch p.CapturedFrom {
 	case cos.CapturedByManifest:

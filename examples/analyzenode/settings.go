@@ -25,9 +25,9 @@ func printSettings(w *bufio.Writer, r *cos.NodeReport) {
 			spaces, last = spaces+1, ns
 		}
 	}
-	fmt.Fprintf(w, "kernel settings: %s in %s", counted(len(s.Sysctls), "sysctl", "sysctls"), counted(spaces+1, "set of namespaces", "sets of namespaces"))
+	fmt.Fprintf(w, "kernel settings: %s in %s", text.Count(len(s.Sysctls), "sysctl", "sysctls"), text.Count(spaces+1, "set of namespaces", "sets of namespaces"))
 	if s.Configuration != "" {
-		fmt.Fprintf(w, ", configuration of %s", size(int64(len(s.Configuration))))
+		fmt.Fprintf(w, ", configuration of %s", text.Size(int64(len(s.Configuration))))
 	}
 	if len(s.LSMs) > 0 {
 		fmt.Fprintf(w, ", security modules %s", text.Word(strings.Join(s.LSMs, ",")))

@@ -45,7 +45,7 @@ func (t *tree) print(p *cos.Process, indent int) {
 		return
 	}
 	t.printed[p] = true
-	fmt.Fprintf(t.printer.w, "%*s%d %s\n", 2*min(indent, maxIndent), "", p.PID, t.printer.views.describe(p))
+	fmt.Fprintf(t.printer.w, "%*s%d %s\n", 2*min(indent, maxIndent), "", p.PID, describe(t.printer.views, p))
 	for _, child := range t.children[p.PID] {
 		t.print(child, indent+1)
 	}
@@ -56,7 +56,7 @@ const maxLine = 140
 
 // describe says what a process is: its name and arguments, and whatever of it a
 // responder should not overlook.
-func (v views) describe(p *cos.Process) string {
+func describe(v *cos.Views, p *cos.Process) string {
 	line := text.Word(p.Comm)
 	if p.KernelThread {
 		line = "[" + line + "]"
@@ -64,16 +64,16 @@ func (v views) describe(p *cos.Process) string {
 	if len(p.Args) > 0 {
 		line += ": " + text.Words(p.Args, maxLine)
 	}
-	if remarks := v.remarks(p); len(remarks) > 0 {
+	if remarks := remarks(v, p); len(remarks) > 0 {
 		line += "  (" + strings.Join(remarks, ", ") + ")"
 	}
 	return line
 }
 
-func (v views) remarks(p *cos.Process) []string {
+func remarks(v *cos.Views, p *cos.Process) []string {
 	var all []string
 	if p.KernelThread {
-		return v.listed(p)
+		return v.Listed(p)
 	}
 	if p.Exe != "" && !names(p.Args, p.Exe) {
 		all = append(all, "runs "+text.Word(p.Exe))
@@ -90,21 +90,7 @@ func (v views) remarks(p *cos.Process) []string {
 	if !slices.Contains([]linux.State{linux.Running, linux.Sleeping, linux.Idle}, p.State) {
 		all = append(all, strings.Trim(p.State.String()[1:], " ()"))
 	}
-	return append(all, v.listed(p)...)
-}
-
-// listed says which of the kernel's lists lack a process, unless it is known why.
-func (v views) listed(p *cos.Process) []string {
-	in := p.Sources & linux.LeaderSources
-	switch {
-	case in == linux.LeaderSources || v.explain(p.PID, p.Sources):
-		return nil
-	case in == 0:
-		return []string{"HIDDEN: neither in the task list nor in the PID IDR, found by " + p.Sources.String()}
-	case v.late[p.PID]:
-		return []string{"only in the " + in.String(), "started during the capture"}
-	}
-	return []string{"only in the " + in.String()}
+	return append(all, v.Listed(p)...)
 }
 
 // names reports whether the first argument names the program, by its path or its base
