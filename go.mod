@@ -12,3 +12,9 @@ require (
 	golang.org/x/arch v0.33.0
 	golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba
 )
+
+require (
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/spf13/cobra v1.10.2 // indirect
+	github.com/spf13/pflag v1.0.10 // indirect
+)

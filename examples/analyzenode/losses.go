@@ -33,7 +33,7 @@ func printLosses(w io.Writer, r *cos.NodeReport) {
 func (s *settings) explain(stderr io.Writer, r *cos.NodeReport) {
 	var b bytes.Buffer
 	switch {
-	case s.verbose:
+	case s.open.Verbose:
 		fmt.Fprintf(&b, "the report is not whole: %s\n", text.Count(len(r.Gaps), "loss", "losses"))
 		for _, g := range r.Gaps {
 			fmt.Fprintf(&b, "  %s\n", text.Message(g))

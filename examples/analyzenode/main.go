@@ -33,14 +33,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/nodelens/nodelens/cos"
-	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/examples/internal/nodeimage"
 	"github.com/nodelens/nodelens/internal/command"
-	"github.com/nodelens/nodelens/layouts"
-	"github.com/nodelens/nodelens/linux"
-	"github.com/nodelens/nodelens/symbols"
 )
 
 // Exit statuses, beside those of package command.
@@ -56,14 +52,11 @@ func main() { command.Main(run, os.Interrupt) }
 // settings are what the command line says.
 type settings struct {
 	image    string
-	symbols  symbolFlags
+	open     *nodeimage.Flags
 	sections sectionFlags
 	modules  string
 
-	json, raw, hash, scan, quiet, verbose, noCache, secrets bool
-
-	keyFile string // of the key of digests
-	key     []byte // what it holds
+	json, quiet bool
 }
 
 // newCommand returns the command, which sets s when it is parsed.
@@ -87,18 +80,13 @@ func newCommand(s *settings) *command.Command {
 		"3  the report is not whole: it says what is missing",
 	}
 	f := c.Flags
-	s.symbols.register(f)
+	s.open = nodeimage.New("-")
+	s.open.Register(f)
 	s.sections.register(f)
 	f.StringVar(&s.modules, "modules", "", "with -with hooks and -vmlinux, compare the code of modules with their files below `DIRECTORY`, too")
 	f.BoolVar(&s.json, "json", false, "print the whole report as JSON: docs/report.md describes it")
-	f.BoolVar(&s.raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
-	f.BoolVar(&s.hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
-	f.BoolVar(&s.scan, "scan", false, "search all of memory for processes that the kernel's lists lack, also where the lists agree")
-	f.BoolVar(&s.secrets, "show-secrets", false, "show what may be secrets, which is else hidden: values of environments, passwords and tokens in arguments, what keys hold")
-	f.StringVar(&s.keyFile, "secret-key", "", "make the digests of what is hidden with the key in `FILE`, so that they compare with those of other nodes and captures")
-	f.BoolVar(&s.noCache, "no-cache", false, "keep nothing that makes the next run faster: no index of a compressed image, no symbols that were converted")
 	f.BoolVar(&s.quiet, "q", false, "show no progress")
-	f.BoolVar(&s.verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")
+	f.BoolVar(&s.open.Verbose, "v", false, "tell each loss with its address, and how the file was found to be no image")
 	return c
 }
 
@@ -115,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	err := command.CheckOutput(stdout)
 	if err == nil && s.image == "" {
-		err = s.useBundled(".")
+		s.image, err = nodeimage.Bundled(".")
 	}
 	if err != nil {
 		return s.fail(stderr, err)
@@ -131,69 +119,33 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // check takes what is no flag, and refuses what contradicts itself.
 func (s *settings) check(rest []string) error {
-	if err := cmp.Or(s.symbols.check(), s.sections.check()); err != nil {
+	if err := cmp.Or(s.open.Check(), s.sections.check()); err != nil {
 		return err
 	}
 	switch {
 	case len(rest) > 1:
 		return fmt.Errorf("more than one image: %q", rest)
-	case s.quiet && s.verbose:
+	case s.quiet && s.open.Verbose:
 		return errors.New("-q and -v contradict each other")
-	case len(rest) == 1 && command.IsWord(rest[0]) && !exists(rest[0]):
+	case len(rest) == 1 && command.IsWord(rest[0]) && !nodeimage.Exists(rest[0]):
 		return fmt.Errorf("%s is no command, for there are none, and there is no image of that name", rest[0])
 	case len(rest) == 1:
 		s.image = rest[0]
 	}
-	return s.readKey()
-}
-
-// The size of the file of a key, in bytes.
-const (
-	leastKey = 16
-	mostKey  = 4096
-)
-
-// readKey reads the key of digests, where one is named.
-func (s *settings) readKey() error {
-	if s.keyFile == "" {
-		return nil
-	}
-	f, err := os.Open(s.keyFile)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	s.key, err = io.ReadAll(io.LimitReader(f, mostKey+1))
-	if err == nil && (len(s.key) < leastKey || len(s.key) > mostKey) {
-		err = fmt.Errorf("a key has %d to %d bytes, the best are random: %s has other than that", leastKey, mostKey, s.keyFile)
-	}
-	return err
+	return nil
 }
 
 // options returns how to analyse the image.
 func (s *settings) options(args []string, progress func(stage string, done, total int64)) *cos.Options {
-	opts := &cos.Options{Hash: s.hash, Arguments: args, Progress: progress, Sections: s.sections.sections(), Vmlinux: s.symbols.vmlinux, ModuleFiles: s.modules, Secrets: s.secrets, SecretKey: s.key}
-	var store *symbols.Store // nil, too, where there is no directory for it
-	if !s.noCache {
-		opts.IndexDir = command.IndexDir()
-		store, _ = symbols.DefaultStore()
-	}
-	if store != nil {
-		own, err := layouts.Dir(filepath.Join(store.Dir(), "layouts"))
-		if err == nil { // a directory that can't be read has none
-			opts.Layouts = layouts.Join(own, layouts.Known())
-		}
-	}
-	source := s.symbols.options(store, progress)
-	source.Layouts = opts.Layouts
-	opts.SymbolSource = source
-	if s.scan {
-		opts.TaskScan = linux.ScanAlways
-	}
-	if s.raw {
-		opts.Format = image.FormatRaw
-	}
+	opts := s.open.Options(args, progress)
+	opts.Sections, opts.ModuleFiles = s.sections.sections(), s.modules
 	return opts
+}
+
+// fail says why there is no report.
+func (s *settings) fail(stderr io.Writer, err error) int {
+	s.open.Fail(stderr, "analyzenode", err)
+	return exitNoReport
 }
 
 // deliver prints the report, and on stderr whether it is whole.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/examples/internal/nodeimage"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
@@ -141,7 +140,7 @@ func TestImitation(t *testing.T) {
 	}
 	r := &cos.NodeReport{Pods: []cos.Pod{{UID: "u", Namespace: "(unknown)", Name: "a/b  guaranteed", Containers: []cos.Container{{Name: "c  (no processes)"}}}}}
 	var out bytes.Buffer
-	new(settings).deliver(r, &out, io.Discard)
+	(&settings{open: new(nodeimage.Flags)}).deliver(r, &out, io.Discard)
 	for _, want := range []string{`pod "(unknown)"/"a/b  guaranteed"  (unknown) u`, `container "c  (no processes)"  (no processes)`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in:\n%s", want, &out)
@@ -151,7 +150,7 @@ func TestImitation(t *testing.T) {
 
 func TestDeliverText(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	status := new(settings).deliver(node(), &stdout, &stderr)
+	status := (&settings{open: new(nodeimage.Flags)}).deliver(node(), &stdout, &stderr)
 	if diff := cmp.Diff(nodeText, stdout.String()); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -162,7 +161,7 @@ func TestDeliverText(t *testing.T) {
 
 func TestDeliverJSON(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	status := (&settings{json: true}).deliver(node(), &stdout, &stderr)
+	status := (&settings{json: true, open: nodeimage.New("-")}).deliver(node(), &stdout, &stderr)
 	want, err := node().MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
@@ -215,9 +214,9 @@ func TestDeliverWithGaps(t *testing.T) {
 		s              settings
 		stdout, stderr string
 	}{
-		"text":    {settings{}, headText + lossText, "analyzenode: the report is not whole: it begins with what is missing\n"},
-		"JSON":    {settings{json: true}, `{"schema":"` + cos.Schema + `","whole":false,`, "analyzenode: the report is " + lossText},
-		"verbose": {settings{verbose: true}, headText + lossText, "analyzenode: the report is not whole: 11 losses\n  image at physical address 0x1000+0x4000000, file offset 0x9: "},
+		"text":    {settings{open: new(nodeimage.Flags)}, headText + lossText, "analyzenode: the report is not whole: it begins with what is missing\n"},
+		"JSON":    {settings{json: true, open: nodeimage.New("-")}, `{"schema":"` + cos.Schema + `","whole":false,`, "analyzenode: the report is " + lossText},
+		"verbose": {settings{open: &nodeimage.Flags{Verbose: true}}, headText + lossText, "analyzenode: the report is not whole: 11 losses\n  image at physical address 0x1000+0x4000000, file offset 0x9: "},
 	} {
 		var stdout, stderr bytes.Buffer
 		if status := test.s.deliver(lossy(), &stdout, &stderr); status != exitNotWhole {
@@ -250,7 +249,7 @@ func TestHidden(t *testing.T) {
 		{Object: "task 92, thread of task 90", Err: linux.ErrHidden},
 	}
 	var out, stderr bytes.Buffer
-	new(settings).deliver(r, &out, &stderr)
+	(&settings{open: new(nodeimage.Flags)}).deliver(r, &out, &stderr)
 	for _, want := range []string{
 		"90 [kworker/9:9]  (HIDDEN: neither in the task list nor in the PID IDR, found by family+scan)\n", "91 [kworker/9:9]\n",
 		"  hidden processes: 1, the lists are whole around them, and without them\n", "  hidden threads: 1, the lists",
@@ -287,7 +286,7 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestDeliverToNobody(t *testing.T) {
 	var stderr bytes.Buffer
-	if status := (&settings{json: true}).deliver(node(), brokenPipe{}, &stderr); status != exitNoReport || !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
+	if status := (&settings{json: true, open: nodeimage.New("-")}).deliver(node(), brokenPipe{}, &stderr); status != exitNoReport || !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
 		t.Errorf("exit status %d, stderr %q", status, &stderr)
 	}
 }
@@ -329,7 +328,7 @@ func TestRunFails(t *testing.T) {
 		"verbose":       {[]string{text, "-v"}, exitNoReport, []string{text + " is a text, not memory", "\n  "}},
 		"unknown flag":  {[]string{"-x"}, exitUsage, []string{"-x", "usage: analyzenode"}},
 		"two images":    {[]string{"a", "b"}, exitUsage, []string{"more than one image"}},
-		"no bundled":    {nil, exitNoReport, []string{"no image given", bundledImage, "Name an image"}},
+		"no bundled":    {nil, exitNoReport, []string{"no image given", "node.lime.lz4", "Name an image"}},
 		"no file":       {[]string{"-isf", text, "missing.lime"}, exitNoReport, []string{"missing.lime", "no such file"}},
 		"no image":      {[]string{"-isf", text, text}, exitNoReport, []string{text + " is a text, not memory"}},
 		"no memory":     {[]string{"-raw", text}, exitNoReport, []string{"-vmlinux", "-isf"}},
@@ -357,72 +356,5 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(stdout.String(), part) {
 			t.Errorf("help lacks %q:\n%s", part, &stdout)
 		}
-	}
-}
-
-// A file of symbols that ends early is not taken for the image.
-func TestAdviseCutSymbols(t *testing.T) {
-	s := settings{symbols: symbolFlags{isf: "cut.json"}}
-	if got := s.advise(fmt.Errorf("cut.json: %w", io.ErrUnexpectedEOF)); !strings.Contains(got, "file of symbols is cut off") {
-		t.Errorf("advice %q", got)
-	}
-	s.symbols.isf = ""
-	if got := s.advise(io.ErrUnexpectedEOF); got != "" {
-		t.Errorf("advice %q where no file is given", got)
-	}
-}
-
-// The reasoning of -v is one line, whatever errors were joined in it.
-func TestFailVerbose(t *testing.T) {
-	var stderr bytes.Buffer
-	err := &image.Error{Name: "node.lime", Is: "cut off", Err: fmt.Errorf("%w: %w", image.ErrTruncated, errors.Join(io.EOF, fs.ErrInvalid))}
-	s := settings{verbose: true}
-	s.fail(&stderr, err)
-	if want := "analyzenode: node.lime is cut off\n  the image is cut off: EOF; invalid argument\n"; stderr.String() != want {
-		t.Errorf("%q, want %q", &stderr, want)
-	}
-}
-
-func TestAdvise(t *testing.T) {
-	for err, part := range map[error]string{
-		errNoBundled:              "clone",
-		new(btfconv.MissingError): "cos-tools/BUILD/vmlinux",
-		image.ErrFormat:           "LZ4",
-		linux.ErrNoKernel:         "too damaged",
-		kstruct.ErrUnsupported:    "-vmlinux",
-	} {
-		if got := new(settings).advise(fmt.Errorf("cos: %w", err)); !strings.Contains(got, part) {
-			t.Errorf("%v: %q lacks %q", err, got, part)
-		}
-	}
-	given := &settings{symbols: symbolFlags{isf: "a"}}
-	other := fmt.Errorf("%w: %w", linux.ErrNoKernel, linux.ErrOtherKernel)
-	if got := given.advise(other); !strings.Contains(got, "very kernel") || !strings.Contains(got, "leave out -isf") {
-		t.Errorf("symbols of another kernel: %q", got)
-	}
-	if got := given.advise(linux.ErrNoKernel); !strings.HasPrefix(got, "The image may be too damaged") || !strings.Contains(got, "leave out -isf") {
-		t.Errorf("a kernel that is not found: %q", got)
-	}
-	if got := new(settings).advise(io.ErrUnexpectedEOF); got != "" {
-		t.Errorf("advice against anything: %q", got)
-	}
-}
-
-func TestUseBundled(t *testing.T) {
-	root := t.TempDir()
-	for _, dir := range []string{filepath.Dir(bundledImage), filepath.Join("cos", "testdata")} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(root, bundledImage), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := settings{json: true}
-	if err := s.useBundled(filepath.Join(root, "cos", "testdata")); err != nil {
-		t.Fatal(err)
-	}
-	if want := filepath.Join(root, bundledImage); s.image != want || !s.json {
-		t.Errorf("%+v, want %s", s, want)
 	}
 }
