@@ -101,11 +101,11 @@ var kinds = map[string]string{
 func kindOf(g vmem.Gap) string {
 	switch reason := g.Reason(); {
 	case !strings.HasPrefix(g.Object, "task "):
-	case reason == hidden && strings.Contains(g.Object, ", thread of task "):
+	case reason == reasonHidden && strings.Contains(g.Object, ", thread of task "):
 		return "hidden threads"
-	case reason == hidden:
+	case reason == reasonHidden:
 		return "hidden processes"
-	case reason == disagree:
+	case reason == reasonDisagree:
 		return "processes that not both lists have"
 	}
 	what, _, _ := strings.Cut(g.Object, " of task ")
@@ -127,8 +127,8 @@ func kindOf(g vmem.Gap) string {
 
 // The reasons of a process that not both lists have, or neither.
 const (
-	disagree = vmem.Reason("disagree")
-	hidden   = vmem.Reason("hidden")
+	reasonDisagree = vmem.Reason("disagree")
+	reasonHidden   = vmem.Reason("hidden")
 )
 
 // reasons are the words for why something is lost; where there are none it is the code.
@@ -142,8 +142,8 @@ var reasons = map[vmem.Reason]string{
 	"bad-entry":    "damaged, or changed during the capture",
 	"too-long":     "too long",
 	"unsupported":  "not described by the symbols",
-	disagree:       "the kernel's own counts disagree",
-	hidden:         "the lists are whole around them, and without them",
+	reasonDisagree: "the kernel's own counts disagree",
+	reasonHidden:   "the lists are whole around them, and without them",
 	"conflict":     "sources disagree",
 	"ambiguous":    "not known which is which",
 	"ended":        "ended while it was read",

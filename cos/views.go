@@ -27,9 +27,9 @@ func (r *NodeReport) Views() *Views {
 	}
 	for _, g := range r.Gaps {
 		switch reason := g.Reason(); {
-		case reason == disagree && strings.HasPrefix(g.Object, "task "):
+		case reason == reasonDisagree && strings.HasPrefix(g.Object, "task "):
 			v.near[pidOf(g)] = strings.Contains(g.Err.Error(), "damaged near it")
-		case reason == "corrupt" || reason == "cycle" || reason == disagree:
+		case reason == "corrupt" || reason == "cycle" || reason == reasonDisagree:
 			// The list goes on behind a wrong link: who hides a process may leave one.
 			if entry, ok := strings.CutPrefix(g.Object, "PID IDR entry "); ok {
 				v.entries[entry] = true
@@ -66,7 +66,7 @@ func pidOf(g vmem.Gap) (pid int32) {
 // whyOf returns why a gap is one.
 func (v *Views) whyOf(g vmem.Gap) string {
 	reason := g.Reason()
-	if reason == disagree && strings.HasPrefix(g.Object, "task ") {
+	if reason == reasonDisagree && strings.HasPrefix(g.Object, "task ") {
 		pid := pidOf(g)
 		in := linux.InTaskList
 		if strings.Contains(g.Err.Error(), "only in the "+linux.InPIDIDR.String()) {

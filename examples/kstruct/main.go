@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/nodelens/nodelens/examples/internal/query"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/text"
@@ -36,7 +37,7 @@ func main() { command.Main(run, os.Interrupt) }
 
 // settings are what the command line says.
 type settings struct {
-	query   query
+	query   query.Query
 	image   string
 	isf     string
 	cpu     int
@@ -99,7 +100,7 @@ func (s *settings) take(rest []string) error {
 	if len(rest) != 2 && len(rest) != 3 {
 		return fmt.Errorf("two or three arguments are expected, not %d", len(rest))
 	}
-	s.query = parseQuery(rest[0])
+	s.query = query.Parse(rest[0])
 	s.image = rest[len(rest)-1]
 	if len(rest) == 2 {
 		return nil
@@ -107,7 +108,7 @@ func (s *settings) take(rest []string) error {
 	if s.cpu >= 0 {
 		return errors.New("-cpu is for variables, not for what is at an address")
 	}
-	return s.query.at(rest[1])
+	return s.query.At(rest[1])
 }
 
 // print prints what is asked for. lost is the first error of what could not be read.
@@ -122,11 +123,11 @@ func (s *settings) print(ctx context.Context, w io.Writer, meter *command.Meter)
 		return nil, err
 	}
 	meter.Clear()
-	v := s.query.value(kernel.Objects(), s.cpu)
+	v := s.query.Value(kernel.Objects(), s.cpu)
 	if v.Err() != nil {
 		return nil, v.Err()
 	}
-	return s.query.print(w, &s.printer, v)
+	return s.query.Print(w, &s.printer, v)
 }
 
 // open finds the kernel in an image.

@@ -60,19 +60,3 @@ func TestKstruct(t *testing.T) {
 		})
 	}
 }
-
-func TestParseQuery(t *testing.T) {
-	tests := map[string]query{
-		"init_task":                      {root: "init_task"},
-		"init_task.comm":                 {root: "init_task", members: []string{"comm"}},
-		"struct cred.uid.val,gid":        {root: "struct cred", members: []string{"uid.val", "gid"}},
-		"struct cred *->uid":             {root: "struct cred *", members: []string{"->uid"}},
-		"char [4]":                       {root: "char [4]"},
-		"task_struct.real_cred->uid.val": {root: "task_struct", members: []string{"real_cred->uid.val"}},
-	}
-	for arg, want := range tests {
-		if d := cmp.Diff(want, parseQuery(arg), cmp.AllowUnexported(query{})); d != "" {
-			t.Errorf("%s (-want +got):\n%s", arg, d)
-		}
-	}
-}

@@ -17,18 +17,16 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/nodelens/nodelens/examples/internal/filesink"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/command"
-	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/pagecache"
 )
@@ -99,22 +97,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return c.Fail(stderr, err)
 	}
-	w := &work{ctx: ctx, files: files, secrets: hidden, stderr: stderr}
-	defer func() { hidden.tell(stderr) }()
+	w := &filesink.Work{Context: ctx, Files: files, Secrets: hidden, Tell: stderr}
+	defer func() { hidden.Tell(stderr, "nodefiles: ", "-show-secrets") }()
 	for _, g := range files.Gaps() {
-		w.say("mounts", g.Error())
+		w.Say("mounts", g.Error())
 	}
 	if err := s.work(w, rest[1:], stdout); err != nil {
 		return c.Fail(stderr, err)
 	}
-	if w.lost {
+	if w.Lost {
 		return exitPartial
 	}
 	return command.OK
 }
 
 // open finds the process whose files are asked for, and opens them; beside them it says which hold secrets.
-func (s *settings) open(ctx context.Context, mem *image.File, meter *command.Meter) (*pagecache.FS, *secretFiles, error) {
+func (s *settings) open(ctx context.Context, mem *image.File, meter *command.Meter) (*pagecache.FS, *filesink.Secrets, error) {
 	kernel, err := image.OpenKernel(ctx, mem, &image.Options{Progress: meter.Show})
 	if err != nil {
 		return nil, nil, err
@@ -126,7 +124,7 @@ func (s *settings) open(ctx context.Context, mem *image.File, meter *command.Met
 	for _, t := range set.Tasks() {
 		if s.container == "" && t.PID == int32(cmp.Or(s.pid, 1)) || s.container != "" && s.within(ctx, t) {
 			files, err := set.FS(ctx, t)
-			return files, findSecrets(ctx, set, s.secrets), err
+			return files, filesink.FindSecrets(ctx, set, s.secrets), err
 		}
 	}
 	return nil, nil, errors.New("no such process in the image")
@@ -150,65 +148,32 @@ func (s *settings) within(ctx context.Context, t *linux.Task) bool {
 }
 
 // work does what is asked for with each path.
-func (s *settings) work(w *work, paths []string, stdout io.Writer) (err error) {
+func (s *settings) work(w *filesink.Work, paths []string, stdout io.Writer) (err error) {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
-	var out sink
+	var out filesink.Sink
 	switch {
 	case s.tar == "-":
-		out = newTar(stdout)
+		out = filesink.NewTar(stdout)
 	case s.tar != "":
 		f, err := os.OpenFile(s.tar, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
-		out = newTar(f)
+		out = filesink.NewTar(f)
 	case s.to != "":
-		if out, err = newDirectory(s.to); err != nil {
+		if out, err = filesink.NewDirectory(s.to); err != nil {
 			return err
 		}
 	default:
-		out = &listing{bufio.NewWriter(stdout)}
+		out = filesink.NewListing(stdout)
 	}
 	for _, p := range paths {
-		if err := w.all(p, out); err != nil {
+		if err := w.All(p, out); err != nil {
 			return errors.Join(err, out.Close())
 		}
 	}
 	return out.Close()
-}
-
-// A work is one run of the command.
-type work struct {
-	ctx     context.Context //nolint:containedctx // it lives as long as the run
-	files   *pagecache.FS
-	secrets *secretFiles
-	stderr  io.Writer
-	lost    bool // something was, or is not whole
-}
-
-// say tells what is not written, or not as it is.
-func (w *work) say(path, what string) {
-	w.lost = true
-	fmt.Fprintf(w.stderr, "%s: %s\n", text.Line(path), text.Line(what))
-}
-
-// all takes what is below a path.
-func (w *work) all(path string, out sink) error {
-	for f, err := range w.files.Walk(w.ctx, path) {
-		switch {
-		case w.ctx.Err() != nil:
-			return w.ctx.Err()
-		case f == nil && err != nil:
-			w.say(path, err.Error())
-		case f.Path == "" || f.Path == "." || f.Path == "/":
-		default:
-			if err := out.put(w, f); err != nil {
-				return err
-			}
-		}
-	}
-	return w.ctx.Err()
 }

@@ -25,6 +25,8 @@ const (
 	lz4      = "github.com/pierrec/lz4/v4"
 	mmap     = "golang.org/x/exp/mmap"
 	delve    = "github.com/go-delve/delve/pkg/dwarf"
+	cobra    = "github.com/spf13/cobra"       // commands, their help and completion; Apache 2.0, and pflag below it BSD
+	term     = "golang.org/x/term"            // the width of a terminal; of the Go project, BSD
 	x86asm   = "golang.org/x/arch/x86/x86asm" // decodes instructions
 	yaml     = "go.yaml.in/yaml/v3"           // allow lists
 )
@@ -52,8 +54,8 @@ var house = map[string]room{
 	"diff":       {rooms: []string{"cos", "findings", "linux", "vmem"}},
 	"findings":   {rooms: []string{"cos", "linux", "vmem"}, foreign: []string{yaml}},
 	"report":     {rooms: []string{"cos", "findings", "linux", "vmem"}},
-	"examples":   {rooms: library, foreign: []string{xz}},
-	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap}},
+	"examples":   {rooms: library, foreign: []string{xz, cobra, term}},
+	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap, term}},
 }
 
 // library is all that programs are made of.

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
+
+	"golang.org/x/term"
 )
 
 // ErrClosed is the reason of an output that goes nowhere: standard output is closed.
@@ -44,4 +47,24 @@ func isTerminal(w io.Writer) bool {
 func readable(f *os.File) bool {
 	_, err := f.Read(make([]byte, 1))
 	return err == nil || errors.Is(err, io.EOF)
+}
+
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w io.Writer) bool { return isTerminal(w) }
+
+// Width returns how many characters a line of a terminal has: as $COLUMNS says, or the terminal itself. It is 0 where w is no
+// terminal, or that is not known: lines may then have any length.
+func Width(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !isTerminal(w) {
+		return 0
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	n, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return n
 }

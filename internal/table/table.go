@@ -99,7 +99,7 @@ type column struct {
 	heading                 string // of the table; empty: it is not in it
 	member                  string
 	wide, tree, flex, right bool
-	how                     string // words, line or size
+	how                     string // words, line or size; empty: as the type has it
 }
 
 // columnsOf returns the columns of a type of rows.
@@ -107,7 +107,7 @@ func columnsOf(t reflect.Type) []column {
 	var all []column
 	for _, f := range reflect.VisibleFields(t) {
 		member, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous || !f.IsExported() || member == "" || member == "-" {
+		if f.Anonymous || !f.IsExported() || member == "" || member == "-" || f.Type.Kind() == reflect.Struct && f.Type != timeType {
 			continue
 		}
 		options := strings.Split(f.Tag.Get("col"), ",")

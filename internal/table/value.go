@@ -37,25 +37,12 @@ func (a Age) String() string {
 		if a >= u.n {
 			rest := ""
 			if n := a % u.n / units[i+1].n; n > 0 {
-				rest = fmt.Sprint(n) + units[i+1].name
+				rest = fmt.Sprint(int64(n)) + units[i+1].name
 			}
 			return fmt.Sprintf("%s%d%s%s", sign, a/u.n, u.name, rest)
 		}
 	}
 	return fmt.Sprintf("%s%ds", sign, a)
-}
-
-// Size returns a number of bytes in words.
-func Size(n int64) string {
-	switch {
-	case n < 1<<10:
-		return fmt.Sprintf("%d B", n)
-	case n < 10<<20:
-		return fmt.Sprintf("%d KiB", n>>10)
-	case n < 10<<30:
-		return fmt.Sprintf("%d MiB", n>>20)
-	}
-	return fmt.Sprintf("%d GiB", n>>30)
 }
 
 const (
@@ -107,9 +94,9 @@ func (c *column) text(v reflect.Value) string {
 	case v.Kind() == reflect.Slice:
 		return c.slice(v)
 	case v.CanInt() && c.how == "size":
-		return Size(v.Int())
+		return text.Size(v.Int())
 	case v.CanUint() && c.how == "size":
-		return Size(int64(v.Uint()))
+		return text.Size(v.Uint())
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -1,4 +1,4 @@
-package main
+package filesink
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/nodelens/nodelens/linux/pagecache"
 )
 
-// secretFiles tells which files hold secrets.
-type secretFiles struct {
+// Secrets tells which files hold secrets. It is not safe for concurrent use.
+type Secrets struct {
 	show    bool
 	devices map[pagecache.Device]bool // of the volumes of pods that do
 	key     []byte
@@ -29,9 +29,9 @@ var secretVolume = regexp.MustCompile(`/pods/[^/]+/volumes/kubernetes\.io~(secre
 var secretPath = regexp.MustCompile(`(^|/)(secrets/kubernetes\.io/.|etc/kubernetes/pki/.|kubelet/pki/.|etc/g?shadow-?$|\.ssh/id_|ssh_host_\w+_key$|\.docker/config\.json$|\.kube/config$|[^/]*kubeconfig[^/]*$|kube-env$` +
 	`|kubernetes\.io~(secret|projected)/.|io\.containerd\.runtime\.v2\.task/.*/config\.json$|io\.containerd\.metadata\.v1\.bolt/meta\.db$)`)
 
-// findSecrets finds the volumes by the mounts of process 1, which are those of the node.
-func findSecrets(ctx context.Context, set *pagecache.Set, show bool) *secretFiles {
-	s := &secretFiles{show: show, devices: map[pagecache.Device]bool{}, key: make([]byte, sha256.Size)}
+// FindSecrets finds the volumes that do by the mounts of process 1, which are those of the node. With show nothing is left out.
+func FindSecrets(ctx context.Context, set *pagecache.Set, show bool) *Secrets {
+	s := &Secrets{show: show, devices: map[pagecache.Device]bool{}, key: make([]byte, sha256.Size)}
 	_, _ = rand.Read(s.key) // never fails
 	for _, t := range set.Tasks() {
 		if t.PID != 1 {
@@ -56,9 +56,9 @@ func findSecrets(ctx context.Context, set *pagecache.Set, show bool) *secretFile
 // mostText is how long a file is at most that is looked at for keys and tokens, in bytes.
 const mostText = 64 << 10
 
-// hides reports whether a regular file is to be left out: by the volume or the name, or by what is in it.
-func (s *secretFiles) hides(f *pagecache.File) bool {
-	if s.show {
+// Hides reports whether a regular file is to be left out: by the volume or the name, or by what is in it.
+func (s *Secrets) Hides(f *pagecache.File) bool {
+	if s == nil || s.show {
 		return false
 	}
 	secret := s.devices[f.Device] || secretPath.MatchString(clean(f.Path))
@@ -76,7 +76,7 @@ func (s *secretFiles) hides(f *pagecache.File) bool {
 }
 
 // digest is a keyed digest of what is in memory of a file: who has it can't try contents.
-func (s *secretFiles) digest(w *work, f *pagecache.File) string {
+func (s *Secrets) digest(w *Work, f *pagecache.File) string {
 	c, err := f.Content()
 	if err != nil {
 		return "secret, lost"
@@ -90,12 +90,13 @@ func (s *secretFiles) digest(w *work, f *pagecache.File) string {
 	return fmt.Sprintf("secret %x", h.Sum(nil)[:12])
 }
 
-// tell says what was done with secrets.
-func (s *secretFiles) tell(w io.Writer) {
+// Tell says what was done with secrets, after a prefix; flag is what has them shown.
+func (s *Secrets) Tell(w io.Writer, prefix, flag string) {
 	switch {
+	case s == nil:
 	case s.show:
-		fmt.Fprintln(w, "nodefiles: secrets are SHOWN")
+		fmt.Fprintf(w, "%ssecrets are SHOWN\n", prefix)
 	case s.hidden > 0:
-		fmt.Fprintf(w, "nodefiles: secrets are hidden: %d files; -show-secrets shows them\n", s.hidden)
+		fmt.Fprintf(w, "%ssecrets are hidden: %d files; %s shows them\n", prefix, s.hidden, flag)
 	}
 }

@@ -1,4 +1,5 @@
-package main
+// Package query is how commands name objects of the kernel.
+package query
 
 import (
 	"errors"
@@ -11,31 +12,31 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
-// A query is what is to be printed.
-type query struct {
+// A Query is what is to be printed.
+type Query struct {
 	root    string   // a symbol, or with an address a type
 	members []string // paths from there; none for the whole
 	addr    vmem.VirtAddr
 	typed   bool
 }
 
-// parseQuery takes a variable or type with members behind it.
-func parseQuery(arg string) query {
+// Parse takes a variable or type with members behind it.
+func Parse(arg string) Query {
 	end := len(arg)
 	for _, mark := range []string{".", "->"} {
 		if i := strings.Index(arg, mark); i >= 0 {
 			end = min(end, i)
 		}
 	}
-	q := query{root: arg[:end]}
+	q := Query{root: arg[:end]}
 	if rest := strings.TrimPrefix(arg[end:], "."); rest != "" {
 		q.members = strings.Split(rest, ",")
 	}
 	return q
 }
 
-// at takes the address of what has the type.
-func (q *query) at(arg string) error {
+// At takes the address of what has the type.
+func (q *Query) At(arg string) error {
 	a, err := strconv.ParseUint(strings.TrimPrefix(arg, "0x"), 16, 64)
 	if err != nil {
 		return fmt.Errorf("%q is no hexadecimal address", arg)
@@ -44,8 +45,8 @@ func (q *query) at(arg string) error {
 	return nil
 }
 
-// value returns the object.
-func (q *query) value(s *kstruct.Space, cpu int) kstruct.Value {
+// Value returns the object.
+func (q *Query) Value(s *kstruct.Space, cpu int) kstruct.Value {
 	switch {
 	case q.typed:
 		return s.Struct(q.root, q.addr)
@@ -55,9 +56,9 @@ func (q *query) value(s *kstruct.Space, cpu int) kstruct.Value {
 	return s.Object(q.root)
 }
 
-// print prints the members, or the whole. lost is the first error of what could not be
+// Print prints the members, or the whole. lost is the first error of what could not be
 // read.
-func (q *query) print(w io.Writer, p *kstruct.Printer, v kstruct.Value) (lost, err error) {
+func (q *Query) Print(w io.Writer, p *kstruct.Printer, v kstruct.Value) (lost, err error) {
 	values := []kstruct.Value{v}
 	if len(q.members) > 0 {
 		values = values[:0]

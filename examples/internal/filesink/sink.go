@@ -1,8 +1,9 @@
-package main
+package filesink
 
 import (
 	"archive/tar"
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -16,11 +17,44 @@ import (
 	"github.com/nodelens/nodelens/linux/pagecache"
 )
 
-// A sink is where files go.
-type sink interface {
-	// put takes a file. The error is that of the sink itself, which ends the work.
-	put(w *work, f *pagecache.File) error
+// A Sink is where files go.
+type Sink interface {
+	// Put takes a file. The error is that of the sink itself, which ends the work.
+	Put(w *Work, f *pagecache.File) error
 	Close() error
+}
+
+// A Work is one run over files.
+type Work struct {
+	Context context.Context // its end ends the work
+	Files   *pagecache.FS
+	Secrets *Secrets  // which files hold secrets; nil: none is left out
+	Tell    io.Writer // is told what is not written, or not as it is
+	Lost    bool      // something was, or is not whole
+}
+
+// Say tells what is not written, or not as it is.
+func (w *Work) Say(path, what string) {
+	w.Lost = true
+	fmt.Fprintf(w.Tell, "%s: %s\n", text.Line(path), text.Line(what))
+}
+
+// All takes what is below a path.
+func (w *Work) All(path string, out Sink) error {
+	for f, err := range w.Files.Walk(w.Context, path) {
+		switch {
+		case w.Context.Err() != nil:
+			return w.Context.Err()
+		case f == nil && err != nil:
+			w.Say(path, err.Error())
+		case f.Path == "" || f.Path == "." || f.Path == "/":
+		default:
+			if err := out.Put(w, f); err != nil {
+				return err
+			}
+		}
+	}
+	return w.Context.Err()
 }
 
 // clean is the path of a file without a slash or dots at its beginning.
@@ -34,14 +68,14 @@ type part struct {
 }
 
 // parts returns what there is of a regular file: one part with its own name if it is whole. What is not, it tells.
-func parts(w *work, f *pagecache.File) []part {
-	if w.secrets.hides(f) {
-		w.say(f.Path, fmt.Sprintf("a secret of %d bytes, left out", f.Size))
+func parts(w *Work, f *pagecache.File) []part {
+	if w.Secrets.Hides(f) {
+		w.Say(f.Path, fmt.Sprintf("a secret of %d bytes, left out", f.Size))
 		return nil
 	}
 	c, err := f.Content()
 	if err != nil {
-		w.say(f.Path, err.Error())
+		w.Say(f.Path, err.Error())
 		return nil
 	}
 	if c.Whole() && !w.hollow(f, c) {
@@ -54,7 +88,7 @@ func parts(w *work, f *pagecache.File) []part {
 		sum += e.Size
 	}
 	if !c.Whole() {
-		w.say(f.Path, fmt.Sprintf("not whole: %d of %d bytes are in memory", sum, c.Size))
+		w.Say(f.Path, fmt.Sprintf("not whole: %d of %d bytes are in memory", sum, c.Size))
 	}
 	return all
 }
@@ -63,7 +97,7 @@ func parts(w *work, f *pagecache.File) []part {
 const maxHole = 1 << 30
 
 // hollow reports whether more of a file is holes than are written out, and tells that.
-func (w *work) hollow(f *pagecache.File, c *pagecache.Content) bool {
+func (w *Work) hollow(f *pagecache.File, c *pagecache.Content) bool {
 	holes := c.Size
 	for _, e := range c.Cached() {
 		holes -= e.Size
@@ -71,22 +105,22 @@ func (w *work) hollow(f *pagecache.File, c *pagecache.Content) bool {
 	if holes <= maxHole {
 		return false
 	}
-	w.say(f.Path, fmt.Sprintf("%d bytes of %d are holes: the parts between them are taken alone", holes, c.Size))
+	w.Say(f.Path, fmt.Sprintf("%d bytes of %d are holes: the parts between them are taken alone", holes, c.Size))
 	return true
 }
 
 // reader reads a part of a file until the command is interrupted.
-func (w *work) reader(c *pagecache.Content, off, size int64) io.Reader {
+func (w *Work) reader(c *pagecache.Content, off, size int64) io.Reader {
 	return &interruptible{w, io.NewSectionReader(c, off, size)}
 }
 
 type interruptible struct {
-	w *work
+	w *Work
 	r io.Reader
 }
 
 func (i *interruptible) Read(p []byte) (int, error) {
-	if err := i.w.ctx.Err(); err != nil {
+	if err := i.w.Context.Err(); err != nil {
 		return 0, err
 	}
 	return i.r.Read(p)
@@ -95,9 +129,12 @@ func (i *interruptible) Read(p []byte) (int, error) {
 // A listing prints a line for each file.
 type listing struct{ w *bufio.Writer }
 
+// NewListing returns what prints a line for each file.
+func NewListing(w io.Writer) Sink { return &listing{bufio.NewWriter(w)} }
+
 func (l *listing) Close() error { return l.w.Flush() }
 
-func (l *listing) put(w *work, f *pagecache.File) error {
+func (l *listing) Put(w *Work, f *pagecache.File) error {
 	what := "-"
 	switch {
 	case f.IsRegular():
@@ -105,7 +142,7 @@ func (l *listing) put(w *work, f *pagecache.File) error {
 	case f.IsLink():
 		target, err := f.Target()
 		if err != nil {
-			w.say(f.Path, err.Error())
+			w.Say(f.Path, err.Error())
 		}
 		what = "-> " + text.Word(target)
 	}
@@ -114,13 +151,13 @@ func (l *listing) put(w *work, f *pagecache.File) error {
 }
 
 // digest is that of a file that is whole; of another how much of it there is.
-func digest(w *work, f *pagecache.File) string {
-	if w.secrets.hides(f) {
-		return w.secrets.digest(w, f)
+func digest(w *Work, f *pagecache.File) string {
+	if w.Secrets.Hides(f) {
+		return w.Secrets.digest(w, f)
 	}
 	c, err := f.Content()
 	if err != nil {
-		w.say(f.Path, err.Error())
+		w.Say(f.Path, err.Error())
 		return "lost"
 	}
 	if !c.Whole() {
@@ -128,7 +165,7 @@ func digest(w *work, f *pagecache.File) string {
 		for _, e := range c.Cached() {
 			sum += e.Size
 		}
-		w.lost = true
+		w.Lost = true
 		return fmt.Sprintf("not whole: %d bytes are in memory", sum)
 	}
 	if w.hollow(f, c) {
@@ -136,7 +173,7 @@ func digest(w *work, f *pagecache.File) string {
 	}
 	h := sha256.New()
 	if _, err := io.Copy(h, w.reader(c, 0, c.Size)); err != nil {
-		w.say(f.Path, err.Error())
+		w.Say(f.Path, err.Error())
 		return "lost"
 	}
 	return fmt.Sprintf("%x", h.Sum(nil))
@@ -145,11 +182,12 @@ func digest(w *work, f *pagecache.File) string {
 // An archive writes a tar.
 type archive struct{ t *tar.Writer }
 
-func newTar(w io.Writer) *archive { return &archive{tar.NewWriter(w)} }
+// NewTar returns what writes an archive.
+func NewTar(w io.Writer) Sink { return &archive{tar.NewWriter(w)} }
 
 func (a *archive) Close() error { return a.t.Close() }
 
-func (a *archive) put(w *work, f *pagecache.File) error {
+func (a *archive) Put(w *Work, f *pagecache.File) error {
 	h := &tar.Header{
 		Name: clean(f.Path), Mode: int64(f.Mode & 0o7777), Uid: int(f.UID), Gid: int(f.GID), ModTime: f.Mtime, AccessTime: f.Atime, ChangeTime: f.Ctime, Format: tar.FormatPAX,
 	}
@@ -159,7 +197,7 @@ func (a *archive) put(w *work, f *pagecache.File) error {
 	case f.IsLink():
 		target, err := f.Target()
 		if err != nil {
-			w.say(f.Path, err.Error())
+			w.Say(f.Path, err.Error())
 			return nil
 		}
 		h.Typeflag, h.Linkname = tar.TypeSymlink, target
@@ -186,10 +224,10 @@ func (a *archive) put(w *work, f *pagecache.File) error {
 }
 
 // attributes are the extended attributes that are in memory, as tar programs keep them.
-func attributes(w *work, f *pagecache.File) map[string]string {
+func attributes(w *Work, f *pagecache.File) map[string]string {
 	all, err := f.Xattrs()
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		w.say(f.Path, err.Error())
+		w.Say(f.Path, err.Error())
 	}
 	var records map[string]string
 	for name, value := range all {
@@ -205,7 +243,7 @@ func attributes(w *work, f *pagecache.File) map[string]string {
 
 // part writes a part of a file. What the image has not captured of it is told, and the part ends there: so it is read before its header is
 // written.
-func (a *archive) part(w *work, h tar.Header, p part) error {
+func (a *archive) part(w *Work, h tar.Header, p part) error {
 	const most = 1 << 20
 	b := make([]byte, min(p.size, most))
 	n, err := io.ReadFull(p.r, b)
@@ -218,7 +256,7 @@ func (a *archive) part(w *work, h tar.Header, p part) error {
 		return err
 	}
 	if err != nil && n < len(b) {
-		w.say(p.name, err.Error())
+		w.Say(p.name, err.Error())
 		h.Name, h.Size = fmt.Sprintf("%s.first-%d", p.name, n), int64(n)
 		if err := a.t.WriteHeader(&h); err != nil {
 			return err
@@ -231,7 +269,7 @@ func (a *archive) part(w *work, h tar.Header, p part) error {
 
 // long writes a part that is longer than what is held in memory. Where it can't be read to its end, the rest
 // goes on with a mark of its own, for its size stands in the header.
-func (a *archive) long(w *work, h tar.Header, p part, first []byte) error {
+func (a *archive) long(w *Work, h tar.Header, p part, first []byte) error {
 	f, err := os.CreateTemp("", "nodefiles")
 	if err != nil {
 		return err
@@ -244,7 +282,7 @@ func (a *archive) long(w *work, h tar.Header, p part, first []byte) error {
 	n, lost := io.Copy(f, p.r)
 	h.Name, h.Size = p.name, n+int64(len(first))
 	if lost != nil || h.Size != p.size {
-		w.say(p.name, fmt.Sprintf("not whole: %d of %d bytes: %v", h.Size, p.size, lost))
+		w.Say(p.name, fmt.Sprintf("not whole: %d of %d bytes: %v", h.Size, p.size, lost))
 		h.Name = fmt.Sprintf("%s.first-%d", p.name, h.Size)
 	}
 	if err := a.t.WriteHeader(&h); err != nil {
@@ -260,7 +298,8 @@ func (a *archive) long(w *work, h tar.Header, p part, first []byte) error {
 // A directory writes files below a directory, which no name leaves.
 type directory struct{ root *os.Root }
 
-func newDirectory(name string) (*directory, error) {
+// NewDirectory returns what writes files below a directory, which is made if it is missing.
+func NewDirectory(name string) (Sink, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, err
 	}
@@ -270,23 +309,23 @@ func newDirectory(name string) (*directory, error) {
 
 func (d *directory) Close() error { return d.root.Close() }
 
-func (d *directory) put(w *work, f *pagecache.File) error {
+func (d *directory) Put(w *Work, f *pagecache.File) error {
 	name := clean(f.Path)
 	switch {
 	case f.IsDir():
 		if err := d.root.MkdirAll(name, 0o700); err != nil {
-			w.say(f.Path, err.Error())
+			w.Say(f.Path, err.Error())
 		}
 	case !f.IsRegular():
-		w.say(f.Path, fmt.Sprintf("not written: %v", f.FileMode()))
+		w.Say(f.Path, fmt.Sprintf("not written: %v", f.FileMode()))
 	default:
 		for _, p := range parts(w, f) {
 			if err := d.write(p, f); err != nil {
-				w.say(p.name, err.Error())
+				w.Say(p.name, err.Error())
 			}
 		}
 	}
-	return w.ctx.Err()
+	return w.Context.Err()
 }
 
 func (d *directory) write(p part, f *pagecache.File) (err error) {
