@@ -43,7 +43,7 @@ func hasAny(s string, parts []string) bool {
 func argumentRules() (all []Rule) {
 	for _, s := range argumentSigns {
 		all = append(all, Rule{ID: s.id, Group: Processes, Title: s.title, Meaning: s.meaning, Severity: s.severity, Techniques: s.techniques, Benign: s.benign,
-			Needs: Needs{Processes: true}, Next: "nodelens ps --pid {pid} -o wide", Check: perProcess(s.look)})
+			Needs: Needs{Processes: true}, Next: "nodelens ps IMAGE --pid {pid} -o wide", Check: perProcess(s.look)})
 	}
 	return all
 }

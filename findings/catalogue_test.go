@@ -1,6 +1,7 @@
 package findings_test
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -149,6 +150,25 @@ func TestNeeds(t *testing.T) {
 			if r := ruleFinds(t, rule.ID, lossy); r.Rules[0].Whole {
 				t.Errorf("%s where a task is lost says that it is whole", rule.ID)
 			}
+		}
+	}
+}
+
+// A name out of the image is one word of the question to ask next, whatever is in it.
+func TestNextIsQuoted(t *testing.T) {
+	for name, want := range map[string]string{
+		"web-7": "web-7", "$(reboot)": "'$(reboot)'", "a'; reboot; '": `'a'\''; reboot; '\'''`, "--isf": "'--isf'", "": "''",
+	} {
+		rule := findings.Rule{ID: "x", Next: "nodelens ps IMAGE --pod {pod}", Check: func(_ context.Context, _ *findings.Node, r *findings.Reporter) error {
+			r.Found(findings.Finding{Subject: findings.Subject{Pod: name}})
+			return nil
+		}}
+		result, err := findings.Run(t.Context(), findings.NewNode(&cos.NodeReport{}, nil), &findings.Options{Rules: []findings.Rule{rule}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := result.Findings[0].Next; got != "nodelens ps IMAGE --pod "+want {
+			t.Errorf("%q: %s", name, got)
 		}
 	}
 }

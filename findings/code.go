@@ -12,7 +12,7 @@ import (
 func codeRules() []Rule {
 	rule := func(id string, severity Severity, kind memory.Kind, title, meaning string, benign []string, techniques ...Technique) Rule {
 		return Rule{ID: id, Group: Processes, Severity: severity, Techniques: techniques, Title: title, Meaning: meaning, Benign: benign,
-			Needs: Needs{Processes: true, Sections: cos.SectionMemory}, Next: "nodelens maps --pid {pid}", Check: memoryOf(kind)}
+			Needs: Needs{Processes: true, Sections: cos.SectionMemory}, Next: "nodelens maps IMAGE --pid {pid}", Check: memoryOf(kind)}
 	}
 	return []Rule{
 		rule("code-writable", High, memory.WritableCode, "Memory can be written and executed",

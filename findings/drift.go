@@ -15,7 +15,7 @@ var detailNeeds = Needs{Processes: true, Sections: cos.SectionContainers}
 func driftRules() []Rule {
 	rule := func(id string, severity Severity, title, meaning string, look func(*Node, *cos.ContainerDetail, func(Finding)), techniques ...Technique) Rule {
 		return Rule{ID: id, Group: Orchestration, Severity: severity, Techniques: techniques, Title: title, Meaning: meaning, Needs: detailNeeds,
-			Next: "nodelens pods --container {container} -o json", Check: perContainer(look)}
+			Next: "nodelens pods IMAGE --container {container} -o json", Check: perContainer(look)}
 	}
 	return []Rule{
 		rule("container-program-added", High, "A program runs in a container that its image does not have",

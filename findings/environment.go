@@ -13,13 +13,13 @@ var environmentRules = []Rule{
 		ID: "process-preload", Group: Processes, Severity: Medium, Techniques: []Technique{"T1574.006"},
 		Title:   "A process loads a library that its program does not ask for",
 		Meaning: "A variable of its environment makes the loader put a library before all others, where it can replace what they do. Allocators and agents for metrics are loaded so, and rootkits of processes.",
-		Needs:   Needs{Processes: true}, Benign: []string{"an allocator of memory, or an agent for metrics"}, Next: "nodelens maps --pid {pid}", Check: perProcess(preload),
+		Needs:   Needs{Processes: true}, Benign: []string{"an allocator of memory, or an agent for metrics"}, Next: "nodelens maps IMAGE --pid {pid}", Check: perProcess(preload),
 	},
 	{
 		ID: "process-history-off", Group: Processes, Severity: Medium, Techniques: []Technique{"T1070.003"},
 		Title:   "A shell keeps no history",
 		Meaning: "Variables of its environment say that nothing of what is typed is kept. Images that were hardened do that, and who does not want to be seen.",
-		Needs:   Needs{Processes: true}, Benign: []string{"an image that was hardened"}, Next: "nodelens env --pid {pid}", Check: perProcess(historyOff),
+		Needs:   Needs{Processes: true}, Benign: []string{"an image that was hardened"}, Next: "nodelens env IMAGE --pid {pid}", Check: perProcess(historyOff),
 	},
 }
 

@@ -27,13 +27,13 @@ func Example() {
 	// Output:
 	// high, certain: A process calls itself a thread of the kernel
 	//   shop/image-resizer-5d8c7b9f6-zt4hn container resizer PID 748
-	//   next: nodelens maps --pid 748
+	//   next: nodelens maps IMAGE --pid 748
 	// high, certain: A program runs that was only ever in memory
 	//   shop/image-resizer-5d8c7b9f6-zt4hn container resizer PID 748
-	//   next: nodelens dump --pid 748 --exe
+	//   next: nodelens dump exe IMAGE --pid 748 -o program
 	// high, likely: Memory can be written and executed
 	//   shop/image-resizer-5d8c7b9f6-zt4hn container resizer PID 748
-	//   next: nodelens maps --pid 748
+	//   next: nodelens maps IMAGE --pid 748
 }
 
 // A rule of one's own beside those of the catalogue.

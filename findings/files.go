@@ -15,7 +15,7 @@ func fileRules() []Rule {
 	all := descriptorRules
 	for _, d := range descriptorSigns {
 		all = append(all, Rule{ID: d.id, Group: Files, Title: d.title, Meaning: d.meaning, Severity: d.severity, Techniques: d.techniques, Benign: d.benign,
-			Needs: Needs{Processes: true}, Next: "nodelens files --pid {pid}", Check: perProcess(d.look)})
+			Needs: Needs{Processes: true}, Next: "nodelens files IMAGE --pid {pid}", Check: perProcess(d.look)})
 	}
 	return all
 }
@@ -25,43 +25,43 @@ var descriptorRules = []Rule{
 		ID: "file-runtime-socket", Group: Files, Severity: Critical, Techniques: []Technique{"T1610", "T1611"},
 		Title:   "A process in a pod talks to the container runtime",
 		Meaning: "It is connected to the socket of containerd, CRI-O or Docker. Who can talk to it can start a container with all rights, and so owns the node.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork}, Benign: []string{causeAgent, "a build of images"}, Next: "nodelens ss --pid {pid}", Check: perSocket(runtimeSocket),
+		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork}, Benign: []string{causeAgent, "a build of images"}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(runtimeSocket),
 	},
 	{
 		ID: "file-other-pods-secrets", Group: Files, Severity: Critical, Techniques: []Technique{"T1528", "T1552.007"},
 		Title:   "A process in a pod has another pod's secrets open",
 		Meaning: "A descriptor is open to a secret, or the token of a service account, that the kubelet has mounted for another pod. With it one acts as that pod.",
-		Needs:   Needs{Processes: true}, Benign: []string{causeAgent}, Next: "nodelens files --pid {pid}", Check: perProcess(otherSecrets),
+		Needs:   Needs{Processes: true}, Benign: []string{causeAgent}, Next: "nodelens files IMAGE --pid {pid}", Check: perProcess(otherSecrets),
 	},
 	{
 		ID: "file-memory-device", Group: Files, Severity: Critical, Techniques: []Technique{"T1003.007"},
 		Title:   "A process has the node's memory open",
 		Meaning: "A descriptor is open to all of the machine's memory. Whoever captures an image does that, and whoever looks for secrets or changes the kernel.",
-		Needs:   Needs{Processes: true}, Benign: []string{"the capture of this image"}, Next: "nodelens ps --pid {pid}", Check: perProcess(memoryDevice),
+		Needs:   Needs{Processes: true}, Benign: []string{"the capture of this image"}, Next: "nodelens ps IMAGE --pid {pid}", Check: perProcess(memoryDevice),
 	},
 	{
 		ID: "file-deleted-executable", Group: Files, Severity: Medium, Techniques: []Technique{"T1070.004"},
 		Title:   "A pod holds a program that was deleted",
 		Meaning: "A process in a pod has a file open or mapped that can be executed and is in no directory any more. Somebody put it there, ran it or will, and removed its name.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionFiles}, Next: "nodelens dump --pid {pid} --file", Check: perNameless(deletedExecutable),
+		Needs:   Needs{Processes: true, Sections: cos.SectionFiles}, Next: "nodelens files IMAGE --pid {pid}", Check: perNameless(deletedExecutable),
 	},
 	{
 		ID: "file-deleted-log", Group: Files, Severity: Low, Techniques: []Technique{"T1685.006", "T1070.003"},
 		Title:   "A log or a history was deleted while it was open",
 		Meaning: "A file of a log or of what was typed into a shell is in no directory any more, and still open. Rotation of logs does that at once; who hides leaves it so.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionFiles}, Benign: []string{"logs are rotated"}, Next: "nodelens dump --pid {pid} --file", Check: perNameless(deletedLog),
+		Needs:   Needs{Processes: true, Sections: cos.SectionFiles}, Benign: []string{"logs are rotated"}, Next: "nodelens files IMAGE --pid {pid}", Check: perNameless(deletedLog),
 	},
 	{
 		ID: "file-deleted-hidden", Group: Files, Severity: Medium, Techniques: []Technique{"T1070.004", "T1564.001"},
 		Title:   "A pod holds a hidden file that was deleted",
 		Meaning: "A process in a pod has a file open whose name began with a dot and which is in no directory any more. Names like that are chosen so that nobody sees them.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionFiles}, Next: "nodelens dump --pid {pid} --file", Check: perNameless(deletedHidden),
+		Needs:   Needs{Processes: true, Sections: cos.SectionFiles}, Next: "nodelens files IMAGE --pid {pid}", Check: perNameless(deletedHidden),
 	},
 	{
 		ID: "file-hidden-name", Group: Files, Severity: Medium, Techniques: []Technique{"T1564.001"},
 		Title:   "A process in a pod has a file open whose name deceives",
 		Meaning: "The path has a part of dots or spaces alone, or with characters that terminals obey or do not show. No program of an image needs such names.",
-		Needs:   Needs{Processes: true}, Next: "nodelens files --pid {pid}", Check: perProcess(hiddenName),
+		Needs:   Needs{Processes: true}, Next: "nodelens files IMAGE --pid {pid}", Check: perProcess(hiddenName),
 	},
 }
 

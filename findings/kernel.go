@@ -54,15 +54,15 @@ func hookRules() (all []Rule) {
 		}
 		all = append(all, Rule{ID: s.id, Group: KernelNode, Severity: s.severity, Techniques: append([]Technique{"T1014"}, s.techniques...),
 			Title: "The kernel calls foreign code for " + s.what, Meaning: "What the kernel calls for " + s.what + hooked + s.meaning,
-			Needs: Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules", Check: hooksOf(func(t string) bool { return tables[t] })})
+			Needs: Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules IMAGE", Check: hooksOf(func(t string) bool { return tables[t] })})
 	}
 	return append(all,
 		Rule{ID: "kernel-other-hook", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014"}, Title: "The kernel calls foreign code",
 			Meaning: "What the kernel calls at some place" + hooked + "It is of none of the tables that have rules of their own.",
-			Needs:   Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules", Check: hooksOf(func(t string) bool { return !known[t] })},
+			Needs:   Needs{Sections: cos.SectionHooks}, Benign: []string{"a module or a live patch whose code was not found"}, Next: "nodelens modules IMAGE", Check: hooksOf(func(t string) bool { return !known[t] })},
 		Rule{ID: "kernel-code-modified", Group: KernelNode, Severity: Critical, Techniques: []Technique{"T1014"}, Title: "The kernel's code was changed",
 			Meaning: "Code of the kernel or of a module is neither what its file has nor what the kernel itself patches there. Somebody wrote to it.",
-			Needs:   Needs{Sections: cos.SectionHooks}, Next: "nodelens modules", Check: codeModified})
+			Needs:   Needs{Sections: cos.SectionHooks}, Next: "nodelens modules IMAGE", Check: codeModified})
 }
 
 // lostCode returns the losses for which code may be unknown.
@@ -117,25 +117,25 @@ var moduleRules = []Rule{
 		ID: "kernel-hidden-module", Group: KernelNode, Severity: Critical, Techniques: []Technique{"T1014", "T1547.006"},
 		Title:   "A module is hidden",
 		Meaning: "It is loaded, and a view of the kernel's modules that is whole lacks it. Rootkits take themselves out of the list that lsmod reads.",
-		Needs:   Needs{Sections: cos.SectionModules}, Benign: []string{"it was being loaded or unloaded"}, Next: "nodelens dump --module", Check: perNode(hiddenModule),
+		Needs:   Needs{Sections: cos.SectionModules}, Benign: []string{"it was being loaded or unloaded"}, Next: "nodelens modules IMAGE -o wide", Check: perNode(hiddenModule),
 	},
 	{
 		ID: "kernel-unsigned-module", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1547.006"},
 		Title:   "A module is not signed, or not of the kernel",
 		Meaning: "A module that is loaded was built out of the kernel's tree, has no valid signature, or was forced in. Drivers of graphics cards and tools for captures are so, and rootkits.",
-		Needs:   Needs{Sections: cos.SectionModules}, Benign: []string{"a driver of the node's hardware", "the module by which memory was captured"}, Next: "nodelens modules -o wide", Check: perNode(unsignedModule),
+		Needs:   Needs{Sections: cos.SectionModules}, Benign: []string{"a driver of the node's hardware", "the module by which memory was captured"}, Next: "nodelens modules IMAGE -o wide", Check: perNode(unsignedModule),
 	},
 	{
 		ID: "kernel-taint-without-module", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014", "T1547.006"},
 		Title:   "The kernel had a module that is not there",
 		Meaning: "The kernel is marked for a module from elsewhere or without a signature, and no module that is loaded is one. It was unloaded, or it is hidden.",
-		Needs:   Needs{Sections: cos.SectionModules | cos.SectionKernel, Whole: true}, Benign: []string{"the module was unloaded"}, Next: "nodelens dmesg", Check: perNode(taintAlone),
+		Needs:   Needs{Sections: cos.SectionModules | cos.SectionKernel, Whole: true}, Benign: []string{"the module was unloaded"}, Next: "nodelens dmesg IMAGE", Check: perNode(taintAlone),
 	},
 	{
 		ID: "kernel-module-unloading-state", Group: KernelNode, Severity: Low, Techniques: []Technique{"T1547.006"},
 		Title:   "A module is being loaded or unloaded",
 		Meaning: "A module was neither in use nor gone when the image was taken. That takes moments; one that stays so can't be unloaded.",
-		Needs:   Needs{Sections: cos.SectionModules}, Benign: []string{"it was being loaded or unloaded"}, Next: "nodelens modules -o wide", Check: perNode(movingModule),
+		Needs:   Needs{Sections: cos.SectionModules}, Benign: []string{"it was being loaded or unloaded"}, Next: "nodelens modules IMAGE -o wide", Check: perNode(movingModule),
 	},
 }
 
@@ -198,43 +198,43 @@ var bpfRules = []Rule{
 		ID: "bpf-hidden", Group: KernelNode, Severity: Critical, Techniques: []Technique{"T1014", "T1205.002"},
 		Title:   "A BPF object is hidden",
 		Meaning: "A program, map or link of BPF is in use, and the table of IDs by which tools list them lacks it. Rootkits hide their programs so.",
-		Needs:   Needs{Sections: cos.SectionBPF}, Benign: []string{"it was being freed"}, Next: "nodelens bpf", Check: perNode(hiddenBPF),
+		Needs:   Needs{Sections: cos.SectionBPF}, Benign: []string{"it was being freed"}, Next: "nodelens bpf IMAGE", Check: perNode(hiddenBPF),
 	},
 	{
 		ID: "bpf-writes-user-memory", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014", "T1055"},
 		Title:   "A BPF program can change what processes see or do",
 		Meaning: "It calls a helper that writes to the memory of processes, changes what functions return, or sends signals. Rootkits lie to programs so; few tools need that.",
-		Needs:   Needs{Sections: cos.SectionBPF}, Benign: []string{causeAgent}, Next: "nodelens bpf", Check: perNode(writingBPF),
+		Needs:   Needs{Sections: cos.SectionBPF}, Benign: []string{causeAgent}, Next: "nodelens bpf IMAGE", Check: perNode(writingBPF),
 	},
 	{
 		ID: "bpf-unowned", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1014", "T1205.002"},
 		Title:   "Nothing is known to hold a BPF program",
 		Meaning: "No process has it open, it is pinned nowhere, nothing is known that it is attached to, and it lives. What holds it was not found.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionBPF, Whole: true}, Benign: []string{"it was being freed"}, Next: "nodelens bpf", Check: perNode(unownedBPF),
+		Needs:   Needs{Processes: true, Sections: cos.SectionBPF, Whole: true}, Benign: []string{"it was being freed"}, Next: "nodelens bpf IMAGE", Check: perNode(unownedBPF),
 	},
 	{
 		ID: "bpf-detached-in-force", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014"},
 		Title:   "A BPF program is in force where it is not attached",
 		Meaning: "The kernel runs it for a cgroup, and the list of what is attached there and above lacks it. Tools show the list.",
-		Needs:   Needs{Sections: cos.SectionBPF, Whole: true}, Benign: []string{causeSmear}, Next: "nodelens bpf", Check: perNode(effectiveAlone),
+		Needs:   Needs{Sections: cos.SectionBPF, Whole: true}, Benign: []string{causeSmear}, Next: "nodelens bpf IMAGE", Check: perNode(effectiveAlone),
 	},
 	{
 		ID: "bpf-kernel-program-of-pod", Group: KernelNode, Severity: High, Techniques: []Technique{"T1014"},
 		Title:   "A pod has a BPF program in the kernel's functions",
 		Meaning: "A process in a pod that is none of the cluster's own holds a program that sees what the whole node does. Agents for security and tracing are such; others have no reason.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionBPF}, Benign: []string{causeAgent}, Next: "nodelens bpf --pod {pod}", Check: perNode(tracingOfPod),
+		Needs:   Needs{Processes: true, Sections: cos.SectionBPF}, Benign: []string{causeAgent}, Next: "nodelens bpf IMAGE --pod {pod}", Check: perNode(tracingOfPod),
 	},
 	{
 		ID: "bpf-security-program", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1685"},
 		Title:   "A BPF program decides for the security modules",
 		Meaning: "It is attached to hooks of security modules, where it can refuse what others ask for. Agents protect nodes so; a rootkit hides files and processes so.",
-		Needs:   Needs{Sections: cos.SectionBPF}, Benign: []string{causeAgent, "systemd restricts file systems of its services"}, Next: "nodelens bpf", Check: perNode(securityBPF),
+		Needs:   Needs{Sections: cos.SectionBPF}, Benign: []string{causeAgent, "systemd restricts file systems of its services"}, Next: "nodelens bpf IMAGE", Check: perNode(securityBPF),
 	},
 	{
 		ID: "bpf-network-pinned", Group: KernelNode, Severity: Low, Techniques: []Technique{"T1205.002"},
 		Title:   "A BPF program sees packets, and no process holds it",
 		Meaning: "It is attached to a device or to sockets, and lives by that or by a file alone. Network plugins leave programs so; a back door that waits for a packet does, too.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionBPF, Whole: true}, Benign: []string{"a plugin for networks"}, Next: "nodelens bpf", Check: perNode(pinnedBPF),
+		Needs:   Needs{Processes: true, Sections: cos.SectionBPF, Whole: true}, Benign: []string{"a plugin for networks"}, Next: "nodelens bpf IMAGE", Check: perNode(pinnedBPF),
 	},
 }
 

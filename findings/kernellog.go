@@ -30,7 +30,7 @@ func (s *sysctlSign) check(_ context.Context, n *Node, r *Reporter) error {
 var logNeeds = Needs{Sections: cos.SectionLog}
 
 func logRule(id string, severity Severity, title, meaning, expr string, least int, benign []string, techniques ...Technique) Rule {
-	return Rule{ID: id, Group: KernelNode, Severity: severity, Techniques: techniques, Title: title, Meaning: meaning, Needs: logNeeds, Benign: benign, Next: "nodelens dmesg",
+	return Rule{ID: id, Group: KernelNode, Severity: severity, Techniques: techniques, Title: title, Meaning: meaning, Needs: logNeeds, Benign: benign, Next: "nodelens dmesg IMAGE",
 		Check: perNode(logged(regexp.MustCompile(expr), least))}
 }
 

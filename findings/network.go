@@ -20,7 +20,7 @@ func networkRules() []Rule {
 	for i := range endpointSigns {
 		e := &endpointSigns[i]
 		all = append(all, Rule{ID: e.id, Group: Network, Title: e.title, Meaning: e.meaning, Severity: e.severity, Techniques: e.techniques, Benign: e.benign,
-			Needs: networkNeeds, Next: "nodelens ss --pod {pod}", Check: perNode(e.look)})
+			Needs: networkNeeds, Next: "nodelens ss IMAGE --pod {pod}", Check: perNode(e.look)})
 	}
 	return append(all, namespaceRules...)
 }
@@ -30,73 +30,73 @@ var socketRules = []Rule{
 		ID: "net-packet-socket", Group: Network, Severity: High, Techniques: []Technique{"T1040", "T1205.002"},
 		Title:   "A process sees the packets of a network",
 		Meaning: "It has a packet socket, by which it gets frames before the firewall does. Tools for traces and addresses have one; backdoors that wait for a certain packet do, too.",
-		Needs:   networkNeeds, Benign: []string{"a client for addresses, or a tool for traces", causeAgent}, Next: "nodelens ss --pid {pid}", Check: perSocket(packetSocket),
+		Needs:   networkNeeds, Benign: []string{"a client for addresses, or a tool for traces", causeAgent}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(packetSocket),
 	},
 	{
 		ID: "net-raw-socket", Group: Network, Severity: Medium, Techniques: []Technique{"T1095"},
 		Title:   "A process makes packets itself",
 		Meaning: "It has a raw socket, by which packets of any kind are sent and received past ports. ping and VPNs have one.",
-		Needs:   networkNeeds, Benign: []string{"ping, or a protocol of routers"}, Next: "nodelens ss --pid {pid}", Check: perSocket(rawSocket),
+		Needs:   networkNeeds, Benign: []string{"ping, or a protocol of routers"}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(rawSocket),
 	},
 	{
 		ID: "net-filtered-backdoor", Group: Network, Severity: Critical, Techniques: []Technique{"T1205.002", "T1036"},
 		Title:   "A disguised process waits for certain packets",
 		Meaning: "It has a packet or raw socket with a filter, and hides what it is: its program is gone, or it calls itself a thread of the kernel. BPFDoor and its like look so.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork | cos.SectionFiles}, Next: "nodelens dump --pid {pid} --exe", Check: perSocket(filteredBackdoor),
+		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork | cos.SectionFiles}, Next: "nodelens dump exe IMAGE --pid {pid} -o program", Check: perSocket(filteredBackdoor),
 	},
 	{
 		ID: "net-disguised-listener", Group: Network, Severity: Critical, Techniques: []Technique{"T1571", "T1036"},
 		Title:   "A disguised process can be connected to",
 		Meaning: "It listens for connections, and hides what it is: its program is gone, or it calls itself a thread of the kernel. It is a back door.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork | cos.SectionFiles}, Benign: []string{causeUpgraded}, Next: "nodelens ss --pid {pid}", Check: perSocket(disguisedListener),
+		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork | cos.SectionFiles}, Benign: []string{causeUpgraded}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(disguisedListener),
 	},
 	{
 		ID: "net-disguised-connection", Group: Network, Severity: High, Techniques: []Technique{"T1071", "T1036"},
 		Title:   "A disguised process is connected to another machine",
 		Meaning: "It has a connection that leaves the node, and hides what it is: its program is gone, or it calls itself a thread of the kernel.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork | cos.SectionFiles}, Benign: []string{causeUpgraded}, Next: "nodelens ss --pid {pid}", Check: perSocket(disguisedConnection),
+		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork | cos.SectionFiles}, Benign: []string{causeUpgraded}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(disguisedConnection),
 	},
 	{
 		ID: "net-shell-listener", Group: Network, Severity: Critical, Techniques: []Technique{"T1059.004", "T1571"},
 		Title:   "A shell can be connected to",
 		Meaning: "A shell has a listening socket open, or one that it was started with. Who connects gives commands.",
-		Needs:   networkNeeds, Benign: []string{"a descriptor that a server passed on by mistake"}, Next: "nodelens ss --pid {pid}", Check: perSocket(shellListener),
+		Needs:   networkNeeds, Benign: []string{"a descriptor that a server passed on by mistake"}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(shellListener),
 	},
 	{
 		ID: "net-known-backdoor-port", Group: Network, Severity: Medium, Techniques: []Technique{"T1571"},
 		Title:   "A process listens on a port that backdoors are known for",
 		Meaning: "The port is one that tools of attackers have by default, and no service has. A number proves nothing.",
-		Needs:   networkNeeds, Next: "nodelens ss --pid {pid}", Check: perSocket(backdoorPort),
+		Needs:   networkNeeds, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(backdoorPort),
 	},
 	{
 		ID: "net-foreign-namespace-socket", Group: Network, Severity: Medium, Techniques: []Technique{"T1611"},
 		Title:   "A process in a pod has a socket of another network",
 		Meaning: "The socket is of a network namespace that is not the pod's. It was passed on, or made while the process was elsewhere.",
-		Needs:   networkNeeds, Benign: []string{causeAgent, "the process of a network plugin"}, Next: "nodelens ss --pid {pid}", Check: perSocket(foreignSocket),
+		Needs:   networkNeeds, Benign: []string{causeAgent, "the process of a network plugin"}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(foreignSocket),
 	},
 	{
 		ID: "net-hidden-socket", Group: Network, Severity: High, Techniques: []Technique{"T1014"},
 		Title:   "A socket is hidden from the table of its protocol",
 		Meaning: "A process has it open, and the table from which ss reads lacks it or has it in a wrong place, though the table is whole. Rootkits hide connections so.",
-		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss --pid {pid}", Check: hiddenSocket,
+		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss IMAGE --pid {pid}", Check: hiddenSocket,
 	},
 	{
 		ID: "net-ownerless-socket", Group: Network, Severity: Low, Techniques: []Technique{"T1014"},
 		Title:   "Nobody has a socket open that has a file",
 		Meaning: "The socket has a file, and no process that was found has it open. A process that is hidden could; the kernel has such files of its own.",
-		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork, Whole: true}, Benign: []string{"the kernel's own", causeSmear}, Next: "nodelens ss", Check: perSocket(ownerless),
+		Needs:   Needs{Processes: true, Sections: cos.SectionNetwork, Whole: true}, Benign: []string{"the kernel's own", causeSmear}, Next: "nodelens ss IMAGE", Check: perSocket(ownerless),
 	},
 	{
 		ID: "net-special-family", Group: Network, Severity: Medium, Techniques: []Technique{"T1095"},
 		Title:   "A process in a pod talks past the pod's network",
 		Meaning: "It has a socket of a family that leaves the pod's network namespace out or its firewall behind, such as vsock to the hypervisor, or XDP.",
-		Needs:   networkNeeds, Benign: []string{causeAgent, "a runtime that runs pods in virtual machines"}, Next: "nodelens ss --pid {pid}", Check: perSocket(specialFamily),
+		Needs:   networkNeeds, Benign: []string{causeAgent, "a runtime that runs pods in virtual machines"}, Next: "nodelens ss IMAGE --pid {pid}", Check: perSocket(specialFamily),
 	},
 	{
 		ID: "net-unix-other-pod", Group: Network, Severity: Low, Techniques: []Technique{"T1559"},
 		Title:   "Processes of two pods are connected on the node",
 		Meaning: "A unix socket leads from one pod to another, by a directory of the node that both have. Policies for networks do not see that.",
-		Needs:   networkNeeds, Benign: []string{"a driver of volumes, or of a service mesh"}, Next: "nodelens ss --pod {pod}", Check: perSocket(unixOtherPod),
+		Needs:   networkNeeds, Benign: []string{"a driver of volumes, or of a service mesh"}, Next: "nodelens ss IMAGE --pod {pod}", Check: perSocket(unixOtherPod),
 	},
 }
 
@@ -385,31 +385,31 @@ var namespaceRules = []Rule{
 		ID: "net-tunnel-device", Group: Network, Severity: Medium, Techniques: []Technique{"T1572"},
 		Title:   "A pod has a tunnel",
 		Meaning: "A device of the pod's network leads elsewhere by a tunnel. Traffic can so leave past what is seen of the pod.",
-		Needs:   networkNeeds, Benign: []string{"a VPN that is meant to be there"}, Next: "nodelens ss --pod {pod}", Check: perDevice(tunnelDevice),
+		Needs:   networkNeeds, Benign: []string{"a VPN that is meant to be there"}, Next: "nodelens ss IMAGE --pod {pod}", Check: perDevice(tunnelDevice),
 	},
 	{
 		ID: "net-promiscuous-device", Group: Network, Severity: Medium, Techniques: []Technique{"T1040"},
 		Title:   "A device takes packets that are not for it",
 		Meaning: "It is promiscuous, and is no port of a bridge. Somebody listens to others' traffic.",
-		Needs:   networkNeeds, Benign: []string{"a tool for traces", causeAgent}, Next: "nodelens ss", Check: perDevice(promiscuous),
+		Needs:   networkNeeds, Benign: []string{"a tool for traces", causeAgent}, Next: "nodelens ss IMAGE", Check: perDevice(promiscuous),
 	},
 	{
 		ID: "net-hidden-device", Group: Network, Severity: High, Techniques: []Technique{"T1014", "T1564"},
 		Title:   "A network device is hidden from a table of the kernel",
 		Meaning: "One of the tables that every device is in lacks it. Rootkits hide devices from lists.",
-		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss", Check: perDevice(hiddenDevice),
+		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss IMAGE", Check: perDevice(hiddenDevice),
 	},
 	{
 		ID: "net-hidden-namespace", Group: Network, Severity: High, Techniques: []Technique{"T1564"},
 		Title:   "A network namespace is hidden from the kernel's list",
 		Meaning: "It is in use, and the list of all network namespaces lacks it. What is in it, no tool shows.",
-		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss", Check: perNode(hiddenNamespace),
+		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss IMAGE", Check: perNode(hiddenNamespace),
 	},
 	{
 		ID: "net-unknown-netfilter-hook", Group: Network, Severity: Critical, Techniques: []Technique{"T1205", "T1014"},
 		Title:   "Packets go through code that nobody knows",
 		Meaning: "netfilter calls a function that is in no code the kernel knows of. A rootkit looks at each packet there.",
-		Needs:   networkNeeds, Next: "nodelens modules", Check: perNode(netfilterHook),
+		Needs:   networkNeeds, Next: "nodelens modules IMAGE", Check: perNode(netfilterHook),
 	},
 }
 

@@ -29,7 +29,7 @@ func postureRules() (all []Rule) {
 	for i := range postureSigns {
 		s := &postureSigns[i]
 		all = append(all, Rule{ID: s.id, Group: Orchestration, Severity: s.severity, Techniques: s.techniques, Title: s.title, Meaning: s.meaning, Needs: detailNeeds,
-			Benign: []string{causeAgent}, Next: "nodelens pods --container {container} -o json", Check: perContainer(s.check)})
+			Benign: []string{causeAgent}, Next: "nodelens pods IMAGE --container {container} -o json", Check: perContainer(s.check)})
 	}
 	return all
 }

@@ -40,7 +40,8 @@ type Rule struct {
 	Needs      Needs
 	// Benign are causes that look the same without harm; Check says of each that it can tell about whether it applies.
 	Benign []string
-	// Next is the question to ask next; {pid}, {pod} and {namespace} are replaced by those of the subject.
+	// Next is the question to ask next, as a command of examples/nodelens; {pid}, {pod}, {namespace} and {container} are replaced by those of
+	// the subject, quoted for a shell where they need it. IMAGE stands for the image.
 	Next string
 	// Check looks for it. It returns the end of ctx as an error, and nothing else: what can't be told it says by r.
 	Check func(ctx context.Context, n *Node, r *Reporter) error

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,10 +209,21 @@ func (r *Reporter) Found(f Finding) {
 	r.found = append(r.found, f)
 }
 
-// fill puts what a finding is about into a question.
+// fill puts what a finding is about into a question, so that a shell takes each name as one word: names are those of the image.
 func fill(next string, s *Subject) string {
-	return strings.NewReplacer("{pid}", strconv.Itoa(int(s.PID)), "{pod}", cmp.Or(s.Pod, s.PodUID), "{namespace}", s.Namespace,
-		"{container}", cmp.Or(s.Container, s.ContainerID)).Replace(next)
+	return strings.NewReplacer("{pid}", strconv.Itoa(int(s.PID)), "{pod}", word(cmp.Or(s.Pod, s.PodUID)), "{namespace}", word(s.Namespace),
+		"{container}", word(cmp.Or(s.Container, s.ContainerID))).Replace(next)
+}
+
+// plainName matches the names that Kubernetes gives.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*$`)
+
+// word quotes a text for a shell, unless it is one word without that.
+func word(s string) string {
+	if plainName.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func cut(all []Evidence) []Evidence {

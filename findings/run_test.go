@@ -18,7 +18,7 @@ import (
 // named is a rule that finds what its ID says in each of the pods of a report.
 func named(id string, severity findings.Severity, confidence findings.Confidence) findings.Rule {
 	return findings.Rule{ID: id, Title: "title of " + id, Severity: severity, Techniques: []findings.Technique{"T1014"}, Benign: []string{"a cause"},
-		Next: "nodelens ps --pod {pod} -n {namespace}", Needs: findings.Needs{Processes: true},
+		Next: "nodelens ps IMAGE --pod {pod} --namespace {namespace}", Needs: findings.Needs{Processes: true},
 		Check: func(_ context.Context, n *findings.Node, r *findings.Reporter) error {
 			for i := range n.Report.Pods {
 				r.Found(findings.Finding{Subject: n.OfPod(n.Report.Pods[i].UID), Confidence: confidence, Summary: id})
@@ -50,7 +50,7 @@ func TestOrder(t *testing.T) {
 	}
 	want1 := findings.Finding{Rule: "sure", Title: "title of sure", Severity: findings.High, Confidence: findings.Certain, Summary: "sure",
 		Subject: findings.Subject{PodUID: "1", Namespace: "kube-system", Pod: "b", System: true}, Benign: []findings.Benign{{Cause: "a cause", State: findings.Unchecked}},
-		Techniques: []findings.Technique{"T1014"}, Next: "nodelens ps --pod b -n kube-system"}
+		Techniques: []findings.Technique{"T1014"}, Next: "nodelens ps IMAGE --pod b --namespace kube-system"}
 	if diff := cmp.Diff(want1, r.Findings[0], cmpopts.IgnoreFields(findings.Finding{}, "Key")); diff != "" {
 		t.Errorf("the first (-want +got):\n%s", diff)
 	}

@@ -40,7 +40,7 @@ func settingRules() []Rule {
 	for i := range sysctlSigns {
 		s := &sysctlSigns[i]
 		all = append(all, Rule{ID: s.id, Group: KernelNode, Title: s.title, Meaning: s.meaning + " The setting may be the distribution's.", Severity: s.severity, Techniques: s.techniques,
-			Needs: Needs{Sections: cos.SectionKernel}, Next: "nodelens findings -o wide", Benign: []string{"the distribution's own setting"}, Check: s.check})
+			Needs: Needs{Sections: cos.SectionKernel}, Next: "nodelens findings IMAGE -o wide", Benign: []string{"the distribution's own setting"}, Check: s.check})
 	}
 	return append(all, helperRules...)
 }
@@ -50,49 +50,49 @@ var helperRules = []Rule{
 		ID: "kernel-core-pattern", Group: KernelNode, Severity: High, Techniques: []Technique{"T1611", "T1546"},
 		Title:   "The kernel starts an unusual program at crashes",
 		Meaning: "A program that is none of the known ones runs on the node, as root, whenever a process crashes, wherever that is. It is a well-known way out of a container.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a collector of crashes"}, Next: "nodelens dmesg", Check: perNode(corePattern),
+		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a collector of crashes"}, Next: "nodelens dmesg IMAGE", Check: perNode(corePattern),
 	},
 	{
 		ID: "kernel-helper-program", Group: KernelNode, Severity: High, Techniques: []Technique{"T1611", "T1546"},
 		Title:   "The kernel starts an unusual program by itself",
 		Meaning: "The path of a program that the kernel starts on its own, to load modules, for devices or to switch off, is none of the usual ones. Exploits write there to become root.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Next: "nodelens dmesg", Check: perNode(helperPrograms),
+		Needs:   Needs{Sections: cos.SectionKernel}, Next: "nodelens dmesg IMAGE", Check: perNode(helperPrograms),
 	},
 	{
 		ID: "kernel-binary-format", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1546"},
 		Title:   "An unusual interpreter runs programs",
 		Meaning: "A format of programs is registered whose interpreter is none of the known ones. Every program of that format runs by it, with the rights of who starts it.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"an emulator of other processors"}, Next: "nodelens findings -o wide", Check: perNode(binaryFormats),
+		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"an emulator of other processors"}, Next: "nodelens findings IMAGE -o wide", Check: perNode(binaryFormats),
 	},
 	{
 		ID: "kernel-kexec-loaded", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1014"},
 		Title:   "Another kernel is loaded, to be started",
 		Meaning: "A kernel was loaded that replaces this one without the firmware. Updates do that shortly before they restart.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"an update that is about to restart the node"}, Next: "nodelens dmesg", Check: perNode(kexecLoaded),
+		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"an update that is about to restart the node"}, Next: "nodelens dmesg IMAGE", Check: perNode(kexecLoaded),
 	},
 	{
 		ID: "kernel-live-patch", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1014"},
 		Title:   "The kernel is live-patched",
 		Meaning: "Functions of the kernel were replaced while it ran, by its own means. Vendors mend faults so; nobody else should.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a vendor's patch"}, Next: "nodelens modules", Check: perNode(livePatches),
+		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a vendor's patch"}, Next: "nodelens modules IMAGE", Check: perNode(livePatches),
 	},
 	{
 		ID: "kernel-command-line", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1685"},
 		Title:   "The kernel was started with protections off",
 		Meaning: "Its command line switches off protections of the kernel or its security modules. Whoever sets nodes up for tests does that.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a node for tests"}, Next: "nodelens dmesg", Check: perNode(commandLine),
+		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a node for tests"}, Next: "nodelens dmesg IMAGE", Check: perNode(commandLine),
 	},
 	{
 		ID: "kernel-no-mandatory-access", Group: KernelNode, Severity: Low, Techniques: []Technique{"T1685"},
 		Title:   "No security module confines containers",
 		Meaning: "Neither AppArmor nor SELinux is in force, so that a container is kept by capabilities and namespaces alone.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"the distribution has none"}, Next: "nodelens dmesg", Check: perNode(noMandatory),
+		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"the distribution has none"}, Next: "nodelens dmesg IMAGE", Check: perNode(noMandatory),
 	},
 	{
 		ID: "kernel-forced-taint", Group: KernelNode, Severity: Medium, Techniques: []Technique{"T1068"},
 		Title:   "The kernel has met a fault, or was overridden",
 		Meaning: "The kernel is marked as having gone on after a fault of its own, a bad page, a soft lockup or a forced operation. Exploits that fail leave that, and bugs.",
-		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a bug, or failing hardware"}, Next: "nodelens dmesg", Check: perNode(faultTaint),
+		Needs:   Needs{Sections: cos.SectionKernel}, Benign: []string{"a bug, or failing hardware"}, Next: "nodelens dmesg IMAGE", Check: perNode(faultTaint),
 	},
 }
 

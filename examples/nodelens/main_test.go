@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/findings"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/testimages"
@@ -240,11 +243,40 @@ func TestDump(t *testing.T) {
 	}
 	const config = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/00a67986a1936f6860fc7c4f0c0fbddec3ae5534e6f0a1096a4a7ce575c1ceaf/config.json"
 	status, stdout, stderr := call(t, "dump", "file", "node.lime", config, "-o", "-")
+	if status != command.Failed || stdout != "" || !strings.Contains(stderr, "holds a secret") {
+		t.Errorf("a file with secrets: exit status %d: %q, %s", status, stdout, stderr)
+	}
+	status, stdout, stderr = call(t, "dump", "file", "node.lime", config, "-o", "-", "--show-secrets")
 	if status != command.OK || !json.Valid([]byte(stdout)) {
 		t.Errorf("a file of the node: exit status %d: %q, %s", status, stdout, stderr)
 	}
 	status, stdout, stderr = call(t, "dump", "file", "node.lime", "/etc/hosts", "--pod", "checkout", "-o", "-")
 	if status != command.Failed || stdout != "" || !strings.Contains(stderr, "not whole in memory: 0 of 53 bytes") {
 		t.Errorf("a file that is not in memory: exit status %d: %q, %s", status, stdout, stderr)
+	}
+}
+
+// TestNextQuestions: what findings say to ask next is a command that there is, with flags that it has.
+func TestNextQuestions(t *testing.T) {
+	for _, rule := range findings.Catalogue() {
+		line := strings.NewReplacer("{pid}", "1", "{pod}", "web", "{namespace}", "shop", "{container}", "main").Replace(rule.Next)
+		words := strings.Fields(line)
+		if len(words) < 2 || words[0] != "nodelens" || !slices.Contains(words, "IMAGE") {
+			t.Errorf("%s: %s", rule.ID, rule.Next)
+			continue
+		}
+		c, args, err := newApp(io.Discard, io.Discard, shared).root().Find(words[1:])
+		if err == nil {
+			err = c.ParseFlags(args)
+		}
+		if err == nil {
+			err = c.ValidateArgs(c.Flags().Args())
+		}
+		if err == nil {
+			err = c.ValidateRequiredFlags()
+		}
+		if err != nil || !c.HasParent() {
+			t.Errorf("%s: %s: %v", rule.ID, rule.Next, err)
+		}
 	}
 }
