@@ -22,7 +22,7 @@ func (a *app) summary(ctx context.Context, name string) error {
 			return err
 		}
 		w := bufio.NewWriter(v.stdout)
-		p := &page{view: v, w: w, width: command.Width(v.stdout)}
+		p := &page{view: v, image: text.Word(name), w: w, width: command.Width(v.stdout)}
 		p.head()
 		v.whole(w)
 		p.wrong(result)
@@ -35,6 +35,7 @@ func (a *app) summary(ctx context.Context, name string) error {
 // A page is the summary.
 type page struct {
 	*view
+	image string // its name, as a word of a command line
 	w     *bufio.Writer
 	width int // of lines; 0: any
 }
@@ -155,7 +156,7 @@ func (p *page) finding(f *findings.Finding) {
 		p.line(table.Faint, "          %s", strings.Join(facts, "; "))
 	}
 	if f.Next != "" {
-		p.line(table.Faint, "          next: %s", text.Line(f.Next))
+		p.line(table.Faint, "          next: %s", text.Line(strings.Replace(f.Next, " IMAGE", " "+p.image, 1)))
 	}
 }
 
