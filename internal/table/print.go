@@ -70,7 +70,7 @@ func printJSON[T any](w *bufio.Writer, rows []T, opts *Options) error {
 		case whole:
 			fmt.Fprint(w, "\n")
 		}
-		w.Write(b)
+		_, _ = w.Write(b) // Flush returns the error
 		if !whole {
 			fmt.Fprint(w, "\n")
 		}

@@ -168,7 +168,7 @@ func rowCells(row reflect.Value, columns []column, flat bool) []string {
 	cells := make([]string, len(columns))
 	for i, c := range columns {
 		cells[i] = c.text(row.FieldByIndex(c.index))
-		if d, ok := row.Interface().(Deep); ok && c.tree && !flat {
+		if d, ok := reflect.TypeAssert[Deep](row); ok && c.tree && !flat {
 			cells[i] = strings.Repeat("  ", min(d.Depth(), maxDepth)) + cells[i]
 		}
 	}

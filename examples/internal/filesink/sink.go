@@ -26,7 +26,7 @@ type Sink interface {
 
 // A Work is one run over files.
 type Work struct {
-	Context context.Context // its end ends the work
+	Context context.Context //nolint:containedctx // it lives as long as the run; its end ends the work
 	Files   *pagecache.FS
 	Secrets *Secrets  // which files hold secrets; nil: none is left out
 	Tell    io.Writer // is told what is not written, or not as it is

@@ -10,7 +10,7 @@ import (
 // bundledImage is the image that comes with the repository.
 var bundledImage = filepath.Join("lab", "node", "node.lime.lz4")
 
-// ErrNoBundled: the program runs outside of a clone of the repository.
+// ErrNoBundled says that the program runs outside of a clone of the repository.
 var ErrNoBundled = errors.New("no image given, and the one that comes with the repository is not here")
 
 // Bundled returns the name of the bundled image in the repository that dir is in.
