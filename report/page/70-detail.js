@@ -114,7 +114,7 @@ function openDetail(type, id) {
 let wantFocus = false;
 
 function showDetail(type, id) {
-	const panel = byID("detail"), made = details[type]?.(id);
+	const panel = byID("detail"), made = Object.hasOwn(details, type) ? details[type](id) : null;
 	if (!made) {
 		hideDetail();
 		return;
