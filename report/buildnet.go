@@ -11,7 +11,6 @@ import (
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/linux/pagecache"
-	"github.com/nodelens/nodelens/vmem"
 )
 
 // endpoint returns an address and a port as ss shows them.
@@ -179,7 +178,7 @@ func (b *builder) bpf() (all []pageKernel) {
 	for i := range b.node.BPF.Programs {
 		p := &b.node.BPF.Programs[i]
 		one := pageKernel{Kind: "BPF program", Name: p.FullName, Text: fmt.Sprintf("%s, ID %d, tag %s, %d instructions", p.Type, p.ID, p.Tag, p.Instructions),
-			Pod: index(b.pods, p.PodUID), Address: vmem.VirtAddr(p.Address).String()}
+			Pod: index(b.pods, p.PodUID), Address: p.Address.String()}
 		if p.Name == "" && p.FullName == "" {
 			one.Name = "without a name"
 		}

@@ -156,8 +156,8 @@ func makeUnicode(v reflect.Value) {
 			v.SetString(text.Printable(s))
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			makeUnicode(v.Field(i))
+		for _, field := range v.Fields() {
+			makeUnicode(field)
 		}
 	case reflect.Slice:
 		for i := range v.Len() {

@@ -57,7 +57,7 @@ func (m *masker) without(s string, spans []redact.Span) string {
 
 // secret returns a variable of an environment as a page has it.
 func (m *masker) secret(s *cos.Secret) string {
-	value := ""
+	var value string
 	if s = m.seal(s); s.Value == nil {
 		value = m.hidden(s.Length)
 	} else {
