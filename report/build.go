@@ -168,8 +168,8 @@ func (b *builder) addProcesses() {
 	for i := range b.node.Processes {
 		p := &b.node.Processes[i]
 		b.processes[p.PID] = i
-		one := pageProcess{PID: p.PID, PPID: p.PPID, Comm: text.Printable(p.Comm), Exe: text.Printable(p.Exe), Cwd: text.Printable(p.Cwd),
-			State: text.Printable(p.State.String()), Kernel: p.KernelThread, Start: millis(p.StartTime), Container: index(b.containers, p.ContainerID), Pod: index(b.pods, p.PodUID),
+		one := pageProcess{PID: p.PID, PPID: p.PPID, Comm: text.Printable(p.Comm), Exe: b.str(p.Exe), Cwd: b.str(p.Cwd),
+			State: b.str(p.State.String()), Kernel: p.KernelThread, Start: millis(p.StartTime), Container: index(b.containers, p.ContainerID), Pod: index(b.pods, p.PodUID),
 			Cgroup: b.str(p.Cgroup), Space: b.str(spaces(p.Namespaces)), Security: -1, Address: p.Address.String()}
 		one.Args = text.Words(b.arguments(p.Args), maxArgs)
 		if len(p.Threads) > 1 {
@@ -205,7 +205,7 @@ func (b *builder) addProcesses() {
 				fdsLeft++
 				continue
 			}
-			one.FDs = append(one.FDs, [2]int{f.FD, b.str(f.Path)})
+			one.FDs, one.Paths = append(one.FDs, f.FD), append(one.Paths, b.str(f.Path))
 		}
 		if one.Pod >= 0 {
 			pod := &b.page.Pods[one.Pod]

@@ -89,30 +89,31 @@ type pageContainer struct {
 }
 
 type pageProcess struct {
-	PID       int32    `json:"pid"`
-	PPID      int32    `json:"ppid"`
-	Comm      string   `json:"comm"`
-	Args      string   `json:"args,omitempty"`
-	Exe       string   `json:"exe,omitempty"`
-	Cwd       string   `json:"cwd,omitempty"`
-	State     string   `json:"state,omitempty"`
-	Kernel    bool     `json:"kernel,omitempty"`
-	UID       *uint32  `json:"uid,omitempty"`
-	EUID      *uint32  `json:"euid,omitempty"` // where it differs
-	GID       *uint32  `json:"gid,omitempty"`
-	Start     int64    `json:"start,omitempty"`
-	Threads   int      `json:"threads,omitempty"`
-	Container int      `json:"container"` // -1 for none
-	Pod       int      `json:"pod"`
-	Cgroup    int      `json:"cgroup"` // numbers of strings
-	Space     int      `json:"ns"`
-	Security  int      `json:"security"`
-	Env       []int    `json:"env,omitempty"`
-	FDs       [][2]int `json:"fds,omitempty"` // number, and path
-	Inner     []int32  `json:"inner,omitempty"`
-	Hidden    string   `json:"hidden,omitempty"` // by which view it was found, where it is not in all
-	Address   string   `json:"address"`
-	Gaps      []int    `json:"gaps,omitempty"`
+	PID       int32   `json:"pid"`
+	PPID      int32   `json:"ppid"`
+	Comm      string  `json:"comm"`
+	Args      string  `json:"args,omitempty"`
+	Exe       int     `json:"exe"` // numbers of strings, as of Cwd and State
+	Cwd       int     `json:"cwd"`
+	State     int     `json:"state"`
+	Kernel    bool    `json:"kernel,omitempty"`
+	UID       *uint32 `json:"uid,omitempty"`
+	EUID      *uint32 `json:"euid,omitempty"` // where it differs
+	GID       *uint32 `json:"gid,omitempty"`
+	Start     int64   `json:"start,omitempty"`
+	Threads   int     `json:"threads,omitempty"`
+	Container int     `json:"container"` // -1 for none
+	Pod       int     `json:"pod"`
+	Cgroup    int     `json:"cgroup"` // numbers of strings
+	Space     int     `json:"ns"`
+	Security  int     `json:"security"`
+	Env       []int   `json:"env,omitempty"`
+	FDs       []int   `json:"fds,omitempty"`
+	Paths     []int   `json:"paths,omitempty"` // of each of FDs
+	Inner     []int32 `json:"inner,omitempty"`
+	Hidden    string  `json:"hidden,omitempty"` // by which view it was found, where it is not in all
+	Address   string  `json:"address"`
+	Gaps      []int   `json:"gaps,omitempty"`
 }
 
 type pageSocket struct {

@@ -65,7 +65,10 @@ function value(text, what, wide) {
 		el("button", {type: "button", class: "copy", "aria-label": `Copy ${what}`, title: "Copy", onclick: () => copy(text, what)}));
 }
 
-const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many || one + "s"}`;
+// digits shows a number with commas. The browser's own way loads its tables of languages first, which the first view waits for.
+const digits = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+
+const count = (n, one, many) => `${digits(n)} ${n === 1 ? one : many || one + "s"}`;
 
 const pad = (n, digits) => String(n).padStart(digits, "0");
 

@@ -17,6 +17,7 @@ function load() {
 	data.latest = 0;
 	data.processes.forEach((p, i) => {
 		byPID.set(p.pid, i);
+		for (const name of ["exe", "cwd", "state"]) p[name] = data.strings[p[name]];
 		if (p.start > data.latest) data.latest = p.start;
 	});
 	children = data.processes.map(() => []);

@@ -58,7 +58,7 @@ const kinds = {
 		rows: () => data.processes,
 		text: (p) => [p.pid, p.comm, p.args, p.exe, p.cwd, podName(p.pod), containerName(p.container), p.address, p.hidden,
 			p.container >= 0 ? data.containers[p.container].id : ""],
-		more: (p, hits) => (p.env || []).some((n) => hits[n]) || (p.fds || []).some((f) => hits[f[1]]) || hits[p.cgroup] || hits[p.security],
+		more: (p, hits) => (p.env || []).some((n) => hits[n]) || (p.paths || []).some((n) => hits[n]) || hits[p.cgroup] || hits[p.security],
 		pod: (p) => p.pod, pids: (p) => [p.pid],
 	},
 	socket: {
@@ -107,9 +107,9 @@ function openFiles() {
 	openList = [];
 	const file = data.strings.map((s) => s.startsWith("/"));
 	data.processes.forEach((p, process) => {
-		for (const [fd, path] of p.fds || []) {
-			if (file[path]) openList.push({process, fd, path});
-		}
+		(p.paths || []).forEach((path, i) => {
+			if (file[path]) openList.push({process, fd: p.fds[i], path});
+		});
 	});
 	return openList;
 }
@@ -120,7 +120,7 @@ function openCount() {
 	const file = data.strings.map((s) => s.startsWith("/"));
 	let n = 0;
 	for (const p of data.processes) {
-		for (const f of p.fds || []) n += file[f[1]];
+		for (const path of p.paths || []) n += file[path];
 	}
 	return n;
 }
@@ -140,7 +140,7 @@ const within = {
 	pid: (t, kind, row) => kinds[kind].pids(row).some((pid) => String(pid) === t.word),
 	user: (t, kind, row) => processesOf(kind, row).some((p) => String(p.uid) === t.word || String(p.euid) === t.word),
 	file: (t, kind, row) => (kind === "file" ? lower(row.path || "").includes(t.word) : kind === "open" ? t.hits[row.path]
-		: processesOf(kind, row).some((p) => (p.fds || []).some((f) => t.hits[f[1]]) || lower(p.exe || "").includes(t.word))),
+		: processesOf(kind, row).some((p) => (p.paths || []).some((n) => t.hits[n]) || lower(p.exe || "").includes(t.word))),
 	env: (t, kind, row) => processesOf(kind, row).some((p) => (p.env || []).some((n) => t.hits[n])),
 	ip: (t, kind, row, i) => (kind === "socket" ? `${row.local} ${row.remote}`.includes(t.word) : kind === "flow" ? `${row.from} ${row.to} ${row.real}`.includes(t.word)
 		: kind === "pod" ? (row.ips || []).some((a) => a.includes(t.word))

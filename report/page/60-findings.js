@@ -25,7 +25,7 @@ function viewFindings(into) {
 			shownGroups = 20;
 			refresh();
 			document.querySelector(`.counter.sev${s}`)?.focus();
-		}}, el("span", {class: `meter m${s}`, "aria-hidden": "true"}), el("span", {class: "n", text: counts[s].toLocaleString("en")}), el("span", {text: severities[s]})))));
+		}}, el("span", {class: `meter m${s}`, "aria-hidden": "true"}), el("span", {class: "n", text: digits(counts[s])}), el("span", {text: severities[s]})))));
 	const list = el("div", {class: "groups"}, ...all.slice(0, shownGroups).map(([pod, items]) => group(pod, items)));
 	into.append(list);
 	if (all.length === 0) into.append(el("p", {class: "empty", text: "No finding has all of these words."}));

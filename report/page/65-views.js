@@ -19,7 +19,7 @@ function choice(name, options, chosen, change) {
 }
 
 function bar(title, shown, all, grid, ...more) {
-	return el("div", {class: "bar"}, el("h2", {text: title}), el("p", {class: "count", text: shown === all ? count(all, "row") : `${shown.toLocaleString("en")} of ${count(all, "row")}`}), ...more,
+	return el("div", {class: "bar"}, el("h2", {text: title}), el("p", {class: "count", text: shown === all ? count(all, "row") : `${digits(shown)} of ${count(all, "row")}`}), ...more,
 		grid && el("button", {type: "button", class: "plain", text: "Copy rows", onclick: () => copy(grid.table(), count(grid.rows.length, "row"))}));
 }
 
@@ -146,7 +146,7 @@ function viewLosses(into) {
 	into.append(el("p", {class: "lead", text: data.gaps.length ? "What was in memory and could not be read. What it is of may be missing above, or incomplete." : "Nothing was lost: all that was looked for could be read."}));
 	const by = new Map();
 	data.gaps.forEach((x) => by.set(x.reason, (by.get(x.reason) || 0) + 1));
-	if (by.size) into.append(el("ul", {class: "causes"}, ...[...by].sort((a, b) => b[1] - a[1]).map(([reason, n]) => el("li", {}, el("strong", {text: n.toLocaleString("en")}), ` ${reason}`))));
+	if (by.size) into.append(el("ul", {class: "causes"}, ...[...by].sort((a, b) => b[1] - a[1]).map(([reason, n]) => el("li", {}, el("strong", {text: digits(n)}), ` ${reason}`))));
 	for (const [title, list] of [["Not known, although nothing was lost", data.notes], ["Not in this page", data.cut]]) {
 		if (list.length) into.append(el("h3", {text: title}), el("ul", {}, ...list.map((n) => el("li", {text: n}))));
 	}

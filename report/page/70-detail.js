@@ -12,7 +12,7 @@ function items(list, make) {
 	if (!list.length) return null;
 	const ul = el("ul", {class: "items"}, ...list.slice(0, longList).map((x) => el("li", {}, ...[make(x)].flat())));
 	if (list.length <= longList) return ul;
-	const more = el("button", {type: "button", class: "plain", text: `Show all ${list.length.toLocaleString("en")}`, onclick: () => {
+	const more = el("button", {type: "button", class: "plain", text: `Show all ${digits(list.length)}`, onclick: () => {
 		ul.append(...list.slice(longList, 20000).map((x) => el("li", {}, ...[make(x)].flat())));
 		more.remove();
 	}});
@@ -47,7 +47,7 @@ const details = {
 			facts(about.filter(Boolean)),
 			section("Parent and children", items([parent, ...kids].filter((i) => i !== undefined), (i) => link(`${data.processes[i].pid} ${command(data.processes[i])}`, "process", data.processes[i].pid))),
 			section("Sockets", items(sockets, (i) => link(socketText(data.sockets[i]), "socket", i))),
-			section("Open files", items(p.fds || [], ([fd, path]) => [el("span", {class: "fd", text: String(fd)}), value(data.strings[path] || "not known", `descriptor ${fd}`, true)])),
+			section("Open files", items((p.fds || []).map((fd, i) => [fd, p.paths[i]]), ([fd, path]) => [el("span", {class: "fd", text: String(fd)}), value(data.strings[path] || "not known", `descriptor ${fd}`, true)])),
 			section("Environment", items(p.env || [], (n) => value(data.strings[n], "the variable", true)))]};
 	},
 	pod(uid) {

@@ -60,7 +60,7 @@ function makeNav() {
 // counts says in the navigation how much there is in each view, or how much is found.
 function counts() {
 	for (const [name, , , n] of views) {
-		document.querySelector(`[data-count=${name}]`).textContent = n().toLocaleString("en");
+		document.querySelector(`[data-count=${name}]`).textContent = digits(n());
 	}
 }
 
