@@ -59,17 +59,18 @@ func process(r *cos.NodeReport, pid int32) *cos.Process {
 // lines are changes, one a line.
 func lines(r *diff.Result) (all []string) {
 	for _, c := range r.Changes {
-		line := fmt.Sprintf("%v: %s %s %s", c.Pod, c.What, c.Kind, c.Object)
+		var line strings.Builder
+		fmt.Fprintf(&line, "%v: %s %s %s", c.Pod, c.What, c.Kind, c.Object)
 		for _, f := range c.Fields {
-			line += fmt.Sprintf("; %s %s, was %s", f.Name, f.After, f.Before)
+			fmt.Fprintf(&line, "; %s %s, was %s", f.Name, f.After, f.Before)
 		}
 		if c.Notable != "" {
-			line += "; " + c.Notable
+			line.WriteString("; " + c.Notable)
 		}
 		if !c.Sure {
-			line += "; not sure"
+			line.WriteString("; not sure")
 		}
-		all = append(all, line)
+		all = append(all, line.String())
 	}
 	return all
 }
