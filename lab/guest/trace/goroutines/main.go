@@ -10,8 +10,8 @@ import (
 )
 
 type tree struct {
-	left, right *tree
-	value       int
+	left  *tree
+	value int
 }
 
 // visit calls wait in the deepest node.
