@@ -94,9 +94,9 @@ func TestEveryByte(t *testing.T) {
 		file := fixture(t, name+".kdump")
 		whole := open(t, file)
 		x := whole.index
-		step := int64(509)
+		step := int64(1021)
 		if !testimages.Thorough() {
-			step = 1499
+			step = 2999
 		}
 		data := x.descriptors + int64(x.count)*descriptorSize
 		for at := int64(0); at < data; at += step {

@@ -79,7 +79,7 @@ var (
 
 func (m *maker) pod(i, processes int) {
 	name := fmt.Sprintf("%s-%05x-%03d", workloads[i%len(workloads)], i*7919, i)
-	uid := fmt.Sprintf("%08x-0f4a-4b5c-8d6e-%012x", i*2654435761&0xffffffff, i)
+	uid := fmt.Sprintf("%08x-0f4a-4b5c-8d6e-%012x", uint32(i)*2654435761, i)
 	id := func(n int) string { return fmt.Sprintf("%064x", i*100+n+1) }
 	pod := cos.Pod{UID: uid, QoS: cos.Burstable, Namespace: namespaces[i%len(namespaces)], Name: name, SandboxID: id(0)}
 	pod.Evidence = []cos.Evidence{{Field: "name", Value: name, Source: cos.FromMetadata, PID: 258}}
