@@ -109,3 +109,13 @@ func openISF(path string) (*isf.File, error) {
 	}
 	return isf.Open(path)
 }
+
+// symbolsOf returns the symbols of an image's kernel, decoded once for all tests.
+func symbolsOf(t testing.TB, img testimages.Image) *isf.File {
+	t.Helper()
+	symbols, err := openISF(img.ISF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return symbols
+}

@@ -65,7 +65,7 @@ func bundledContainers(t *testing.T, opts *Options) (all []ContainerDetail, trut
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts.SymbolFile = img.ISF
+	opts.Symbols = symbolsOf(t, img)
 	n, err := OpenNode(t.Context(), File(img.Path), opts)
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestContainersOfNodes(t *testing.T) {
 			continue
 		}
 		t.Run(img.Name, func(t *testing.T) {
-			n, err := OpenNode(t.Context(), File(img.Path), &Options{SymbolFile: img.ISF})
+			n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbolsOf(t, img)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -322,7 +322,7 @@ func TestSecretsOfProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := func(opts *Options) *NodeReport {
-		opts.SymbolFile = img.ISF
+		opts.Symbols = symbolsOf(t, img)
 		r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
 		if err != nil {
 			t.Fatal(err)

@@ -20,7 +20,7 @@ func TestFilesOfBundledNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := OpenNode(t.Context(), File(img.Path), &Options{SymbolFile: img.ISF})
+	n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbolsOf(t, img)})
 	if err != nil {
 		t.Fatal(err)
 	}
