@@ -16,7 +16,7 @@
 //	tree   moved to the right by the depth of the row: see [Deep]
 //	flex   cut where the table is too wide for the terminal
 //
-// Numbers stand on the right. What is not known or does not apply, the zero of texts, times and addresses, is a dash, and no
-// text out of an image can pass for that. Text is made safe by package text, and in CSV also for spreadsheets, which
+// Numbers stand on the right. What is not known or does not apply is a dash, and no text out of an image can pass for that: what is
+// null in JSON, the zero of texts, times and addresses, and sets without members. Text is made safe by package text, and in CSV also for spreadsheets, which
 // take what begins with =, +, - or @ for a formula: it has an apostrophe before it.
 package table

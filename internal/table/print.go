@@ -91,7 +91,11 @@ func printCSV[T any](w *bufio.Writer, rows []T, columns []column) error {
 	for i := range rows {
 		row := reflect.ValueOf(&rows[i]).Elem()
 		for j, c := range columns {
-			record[j] = plain(row.FieldByIndex(c.index))
+			if v := row.FieldByIndex(c.index); c.isNull(v) {
+				record[j] = ""
+			} else {
+				record[j] = plain(v)
+			}
 		}
 		if err := out.Write(record); err != nil {
 			return err

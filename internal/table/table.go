@@ -7,6 +7,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -100,6 +101,8 @@ type column struct {
 	member                  string
 	wide, tree, flex, right bool
 	how                     string // words, line or size; empty: as the type has it
+	null                    bool   // the zero, or of numbers nullInt, is null
+	nullInt                 int64
 }
 
 // columnsOf returns the columns of a type of rows.
@@ -112,6 +115,7 @@ func columnsOf(t reflect.Type) []column {
 		}
 		options := strings.Split(f.Tag.Get("col"), ",")
 		c := column{index: f.Index, member: member, heading: options[0], right: isNumber(f.Type)}
+		c.null, c.nullInt = nullOf(f.Tag.Get("jsonx"))
 		for _, o := range options[1:] {
 			switch o {
 			case "wide":
@@ -127,6 +131,18 @@ func columnsOf(t reflect.Type) []column {
 		all = append(all, c)
 	}
 	return all
+}
+
+// nullOf returns whether the zero, or of numbers another, is null by a tag jsonx, which package jsonx checks.
+func nullOf(tag string) (null bool, nullInt int64) {
+	for o := range strings.SplitSeq(tag, ",") {
+		if value, ok := strings.CutPrefix(o, "null="); ok {
+			nullInt, _ = strconv.ParseInt(value, 10, 64)
+			null = true
+		}
+		null = null || o == "null"
+	}
+	return null, nullInt
 }
 
 // printTable prints the columns of a table, each as wide as it has to be.

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,65 @@ func TestAge(t *testing.T) {
 	for age, want := range map[Age]string{0: "0s", 59: "59s", 60: "1m", 196: "3m16s", 3600: "1h", 90000: "1d1h", -5: "-5s", 400 * 86400: "1y35d"} {
 		if got := age.String(); got != want {
 			t.Errorf("%d: %s, want %s", age, got, want)
+		}
+	}
+}
+
+// level is a type whose zero is a value as the others are, and flags one whose zero is none.
+type (
+	level uint8
+	flags uint8
+)
+
+func (l level) String() string { return [...]string{"emerg", "alert"}[l] }
+
+func (f flags) String() string { return strings.Repeat("x", int(f)) }
+
+type zeroRow struct {
+	Level  level   `json:"level" col:"LEVEL"`
+	Flags  flags   `json:"flags" col:"FLAGS"`
+	PID    int32   `json:"pid" jsonx:"null" col:"PID"`
+	Parent int32   `json:"parent" jsonx:"null=-1" col:"PARENT"`
+	FD     int     `json:"fd" col:"FD"`
+	UID    *uint32 `json:"uid" col:"UID"`
+	PIDs   []int32 `json:"pids" col:"PIDS"`
+}
+
+// TestZero: a zero that is a value is shown, and one that JSON has as null is not.
+func TestZero(t *testing.T) {
+	rows := []zeroRow{{}, {1, 2, 3, -1, 4, new(uint32), nil}}
+	for format, want := range map[Format]string{
+		Table: "LEVEL FLAGS PID PARENT FD UID PIDS\nemerg - - 0 0 - -\nalert xx 3 - 4 0 -\n",
+		CSV:   "level,flags,pid,parent,fd,uid,pids\nemerg,,,0,0,,\nalert,xx,3,,4,0,\n",
+	} {
+		var b bytes.Buffer
+		if err := Print(&b, rows, &Options{Format: format}); err != nil {
+			t.Fatal(err)
+		}
+		if got := squeeze(b.String()); squeeze(strings.ReplaceAll(got, " \n", "\n")) != want {
+			t.Errorf("%s: got\n%s, want\n%s", format, got, want)
+		}
+	}
+}
+
+// TestSortNumbers: numbers are sorted by what they are, where they may be missing and in lists, too.
+func TestSortNumbers(t *testing.T) {
+	var rows []zeroRow
+	for _, n := range []uint32{100, 9, 65532} {
+		rows = append(rows, zeroRow{FD: int(n), UID: &n, PIDs: []int32{1, int32(n)}})
+	}
+	rows = append(rows, zeroRow{FD: -1}, zeroRow{FD: 1, UID: new(uint32), PIDs: []int32{1}})
+	for _, by := range []string{"uid", "pids"} {
+		sorted, err := sortRows(rows, columnsOf(reflect.TypeFor[zeroRow]()), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, r := range sorted {
+			got = append(got, r.FD)
+		}
+		if d := cmp.Diff([]int{-1, 1, 9, 100, 65532}, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", by, d)
 		}
 	}
 }

@@ -63,8 +63,30 @@ func isNumber(t reflect.Type) bool {
 	return t.Kind() >= reflect.Int && t.Kind() <= reflect.Float64
 }
 
+// isNone reports whether a value that says s stands for none: an address of 0, or a set without members. The zero of other types
+// is one of their values, such as the level emerg or the state Live.
+func isNone(v reflect.Value, s string) bool {
+	return v.IsZero() && (s == "" || s == "none" || s == "0x0")
+}
+
+// isNull reports whether a value is null in JSON.
+func (c *column) isNull(v reflect.Value) bool {
+	if c.null && v.CanInt() {
+		return v.Int() == c.nullInt
+	}
+	return c.null && v.IsZero()
+}
+
 // text returns a value as the table shows it.
 func (c *column) text(v reflect.Value) string {
+	if c.isNull(v) {
+		return dash
+	}
+	return c.shown(v)
+}
+
+// shown is text for a value that is not null.
+func (c *column) shown(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Time:
 		if x.IsZero() {
@@ -79,16 +101,17 @@ func (c *column) text(v reflect.Value) string {
 		}
 		return dash
 	case fmt.Stringer:
-		if v.IsZero() && v.Type() != ageType {
+		s := x.String()
+		if isNone(v, s) {
 			return dash
 		}
-		return text.Line(x.String())
+		return text.Line(s)
 	}
 	switch {
 	case v.Kind() == reflect.Pointer && v.IsNil():
 		return dash
 	case v.Kind() == reflect.Pointer:
-		return c.text(v.Elem())
+		return c.shown(v.Elem())
 	case v.Kind() == reflect.String:
 		return c.word(v.String())
 	case v.Kind() == reflect.Slice:
@@ -134,7 +157,7 @@ func (c *column) slice(v reflect.Value) string {
 	}
 	out := make([]string, v.Len())
 	for i := range out {
-		out[i] = c.text(v.Index(i))
+		out[i] = c.shown(v.Index(i))
 	}
 	return strings.Join(out, ",")
 }
@@ -152,10 +175,11 @@ func plain(v reflect.Value) string {
 	case Age:
 		return strconv.FormatInt(int64(x), 10)
 	case fmt.Stringer:
-		if v.IsZero() {
+		s := x.String()
+		if isNone(v, s) {
 			return ""
 		}
-		return defuse(text.Printable(x.String()))
+		return defuse(text.Printable(s))
 	}
 	switch {
 	case v.Kind() == reflect.Pointer && v.IsNil():
@@ -182,18 +206,28 @@ func defuse(s string) string {
 	return s
 }
 
-// compare orders two values of one type.
+// compare orders two values of one type. None is before all others.
 func compare(a, b reflect.Value) int {
-	if a.Type() == timeType {
-		return a.Interface().(time.Time).Compare(b.Interface().(time.Time))
-	}
 	switch {
+	case a.Type() == timeType:
+		return a.Interface().(time.Time).Compare(b.Interface().(time.Time))
 	case a.CanInt():
 		return cmp.Compare(a.Int(), b.Int())
 	case a.CanUint():
 		return cmp.Compare(a.Uint(), b.Uint())
-	case a.Kind() == reflect.Bool:
-		return strings.Compare(fmt.Sprint(a.Bool()), fmt.Sprint(b.Bool()))
+	case a.Kind() == reflect.String:
+		return strings.Compare(a.String(), b.String())
+	case a.Kind() == reflect.Pointer && (a.IsNil() || b.IsNil()):
+		return strings.Compare(fmt.Sprint(!a.IsNil()), fmt.Sprint(!b.IsNil()))
+	case a.Kind() == reflect.Pointer:
+		return compare(a.Elem(), b.Elem())
+	case a.Kind() == reflect.Slice:
+		for i := range min(a.Len(), b.Len()) {
+			if c := compare(a.Index(i), b.Index(i)); c != 0 {
+				return c
+			}
+		}
+		return cmp.Compare(a.Len(), b.Len())
 	}
 	return strings.Compare(plain(a), plain(b))
 }
