@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -108,7 +109,7 @@ func (n *Node) sysctl(name string) *settings.Sysctl {
 }
 
 var (
-	knownCore    = regexp.MustCompile(`^\|?/?(core(\.%\w|%\w|[\w.%-])*|/?(tmp|var/(core|crash|lib/systemd/coredump|dumps?))/[\w.%/-]*)$|^\|(/usr)?/(lib|libexec|sbin|share)/(systemd/systemd-coredump|abrt-hook-ccpp|apport/apport|core_collector\S*|crash_reporter)(\s.*)?$|^\|/sbin/crash_reporter(\s.*)?$|^$`)
+	knownCore    = regexp.MustCompile(`^/?(core(\.%\w|%\w|[\w.%-])*|/?(tmp|var/(core|crash|lib/systemd/coredump|dumps?))/[\w.%/-]*)$|^\|(/usr)?/(lib|libexec|sbin|share)/(systemd/systemd-coredump|abrt-hook-ccpp|apport/apport|core_collector[\w-]*|crash_reporter)(\s.*)?$|^$`)
 	knownProbe   = regexp.MustCompile(`^(/usr)?/s?bin/(modprobe|kmod)$|^/run/current-system/sw/bin/modprobe$|^$`)
 	knownOff     = regexp.MustCompile(`^(/usr)?/s?bin/poweroff$|^$`)
 	knownUevent  = regexp.MustCompile(`^(/sbin/hotplug|/sbin/mdev)?$`)
@@ -146,7 +147,7 @@ func helperPrograms(n *Node, found func(Finding)) {
 func binaryFormats(n *Node, found func(Finding)) {
 	for i := range n.Report.Kernel.Settings.BinfmtMisc {
 		m := &n.Report.Kernel.Settings.BinfmtMisc[i]
-		if m.Enabled && !knownInterp.MatchString(m.Interpreter) {
+		if m.Enabled && !knownInterp.MatchString(path.Clean(m.Interpreter)) {
 			found(Finding{Object: m.Name, Confidence: Possible, Evidence: []Evidence{{"Node", m.Address, "interpreter", m.Interpreter}, {"Node", m.Address, "flags", m.Flags}}, Summary: quote(m.Name) + " is run by " + quote(m.Interpreter)})
 		}
 	}
