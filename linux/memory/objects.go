@@ -122,11 +122,12 @@ func (o *objectReader) buildID(v *linux.VMA) (string, bool) {
 		if p.typ != elf.PT_NOTE || p.size > maxNotes {
 			continue
 		}
-		notes := make([]byte, p.size)
-		if p.offset+p.size <= uint64(len(head)) {
-			copy(notes, head[p.offset:])
-		} else if _, err := o.mm.ReadVirt(notes, v.Range.Start+vmem.VirtAddr(p.offset)); err != nil {
-			continue
+		notes, ok := p.within(head)
+		if !ok {
+			notes = make([]byte, p.size)
+			if _, err := o.mm.ReadVirt(notes, v.Range.Start+vmem.VirtAddr(p.offset)); err != nil {
+				continue
+			}
 		}
 		if id := buildIDIn(notes); id != "" {
 			return id, true
@@ -170,6 +171,14 @@ type header struct {
 }
 
 const headerSize = 56
+
+// within returns what of the file a header is about, and whether all of it is in head, with which the file begins.
+func (p *header) within(head []byte) ([]byte, bool) {
+	if n := uint64(len(head)); p.offset > n || p.size > n-p.offset {
+		return nil, false
+	}
+	return head[p.offset : p.offset+p.size], true
+}
 
 // programHeaders returns the program headers of an ELF file that begins with head; at is what follows e_entry in it.
 func programHeaders(at, head []byte) []header {
@@ -337,17 +346,19 @@ func (o *objectReader) isDebug(at vmem.VirtAddr) bool {
 
 // dynamic returns where the program's dynamic section is, by its program headers; 0 where it has none.
 func (o *objectReader) dynamic(aux map[uint64]uint64) (vmem.VirtAddr, error) {
-	n := int(aux[atPHNum])
-	at := vmem.VirtAddr(aux[atPHDR])
-	if at == 0 || n == 0 || n > maxHeaders {
+	at, n := vmem.VirtAddr(aux[atPHDR]), aux[atPHNum]
+	if at == 0 || n == 0 {
 		return 0, nil
+	}
+	if n > maxHeaders {
+		return 0, corrupt("%d program headers", n)
 	}
 	b := make([]byte, n*headerSize)
 	if _, err := o.mm.ReadVirt(b, at); err != nil && !o.headersOf(at, b) {
 		return 0, err
 	}
 	var load, dynamic vmem.VirtAddr
-	for _, p := range parseHeaders(b, n) {
+	for _, p := range parseHeaders(b, int(n)) {
 		switch p.typ { //nolint:exhaustive // the others say nothing of this
 		case elf.PT_PHDR:
 			load = at - vmem.VirtAddr(p.virt)
