@@ -1,11 +1,8 @@
 package findings
 
 import (
-	"errors"
 	"path"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nodelens/nodelens/cos"
@@ -251,110 +248,6 @@ func (n *Node) Sections() cos.Sections {
 		}
 	}
 	return have
-}
-
-// lossesOf are the sections that a loss concerns, by how the text of its object begins. A loss of any other object concerns all.
-var lossesOf = []struct {
-	prefix    string
-	sections  cos.Sections
-	processes bool
-}{
-	{"task", 0, true}, {"count of", 0, true}, {"image", cos.AllSections, true},
-	{"timers", cos.SectionHooks, false}, {"hrtimers", cos.SectionHooks, false}, {"notifiers", cos.SectionHooks, false}, {"workqueue", cos.SectionHooks, false},
-	{"irq", cos.SectionHooks, false}, {"idt", cos.SectionHooks, false}, {"sys_call", cos.SectionHooks, false}, {"tracepoints", cos.SectionHooks, false}, {"tty", cos.SectionHooks, false},
-	{"PID IDR", 0, true}, {"args", 0, true}, {"environment", 0, true}, {"cgroup of", 0, true}, {"threads of", 0, true},
-	{"traced by", 0, true}, {"pods", 0, true}, {"database", 0, true}, {"host name", 0, true}, {"boot time", 0, true}, {"fd", 0, true}, {"file ", 0, true},
-	{"mounts", cos.SectionContainers, true}, {"container", cos.SectionContainers, true}, {"/run/", cos.SectionContainers, false}, {"bundles", cos.SectionContainers, false},
-	{"namespaces of process 1", cos.SectionContainers, false},
-	{"socket", cos.SectionNetwork, false}, {"network", cos.SectionNetwork, false}, {"nftables", cos.SectionNetwork, false}, {"iptables", cos.SectionNetwork, false},
-	{"ipset", cos.SectionNetwork, false}, {"IPVS", cos.SectionNetwork, false}, {"netfilter", cos.SectionNetwork | cos.SectionHooks, false}, {"connection tracking", cos.SectionNetwork, false},
-	{"expected connections", cos.SectionNetwork, false}, {"pod of", cos.SectionNetwork, false}, {"services of", cos.SectionNetwork, false},
-	{"hooks", cos.SectionHooks, false}, {"ftrace", cos.SectionHooks, false}, {"functions of ftrace", cos.SectionHooks, false}, {"subops", cos.SectionHooks, false},
-	{"kprobe", cos.SectionHooks, false}, {"kernel text", cos.SectionHooks, false}, {"code", cos.SectionHooks | cos.SectionBPF, false},
-	{"BPF", cos.SectionBPF | cos.SectionHooks, false}, {"instructions of program", cos.SectionBPF, false}, {"seccomp filters", cos.SectionBPF, false}, {"cgroups with BPF", cos.SectionBPF, false},
-	{"module", cos.SectionModules | cos.SectionHooks, false}, {"types of module", cos.SectionModules, false}, {"BTF of modules", cos.SectionModules, false},
-	{"kernel log", cos.SectionLog, false}, {"sysctls", cos.SectionKernel, false}, {"settings", cos.SectionKernel, false},
-	{"file systems", cos.SectionFiles | cos.SectionContainers, false}, {"inodes", cos.SectionFiles, false}, {"contents of", cos.SectionFiles, false}, {"directory", cos.SectionFiles, false},
-	{"security", cos.SectionSecurity, false}, {"user namespace", cos.SectionSecurity, false}, {"signals of", cos.SectionSecurity, false},
-	{"suspicious memory", cos.SectionMemory, false}, {"mappings", cos.SectionMemory, false}, {"registers of", cos.SectionMemory, false}, {"ELF headers", cos.SectionMemory, false},
-}
-
-// A loss is a gap of the report, and whom it concerns.
-type loss struct {
-	gap       *vmem.Gap
-	sections  cos.Sections
-	processes bool
-}
-
-// Lost returns the losses of the report that concern a rule with these needs.
-func (n *Node) Lost(needs Needs) (all []vmem.Gap) {
-	for _, l := range n.losses {
-		if l.sections&needs.Sections != 0 || l.processes && needs.Processes {
-			all = append(all, *l.gap)
-		}
-	}
-	return all
-}
-
-// newLoss says whom a gap concerns: all, where its object is none that is known.
-func newLoss(g *vmem.Gap) loss {
-	for _, l := range lossesOf {
-		if strings.HasPrefix(g.Object, l.prefix) {
-			return loss{g, l.sections, l.processes}
-		}
-	}
-	// Parts of a task, such as "environment of task 12 (sh)".
-	if strings.Contains(g.Object, " of task ") {
-		return loss{g, cos.SectionMemory | cos.SectionSecurity, true}
-	}
-	return loss{g, cos.AllSections, true}
-}
-
-// signOfHiding reports whether a gap says that a view lacks a process which others have: nothing was lost then, and process-hidden
-// tells of it. hidden are the places of such processes.
-func signOfHiding(g *vmem.Gap, hidden map[vmem.Place]bool) bool {
-	return (errors.Is(g.Err, linux.ErrDisagree) || errors.Is(g.Err, linux.ErrHidden)) && hidden[g.Place]
-}
-
-// ofTaskObject is how the objects of losses name a task.
-var ofTaskObject = regexp.MustCompile(`\btask (\d+)\b`)
-
-// indexLosses finds whom losses concern, and of which processes something was lost.
-func (n *Node) indexLosses() {
-	hidden := map[vmem.Place]bool{}
-	for i := range n.Report.Processes {
-		if p := &n.Report.Processes[i]; linux.LeaderSources&^p.Sources != 0 {
-			hidden[vmem.KernelPlace(p.Address)] = true
-		}
-	}
-	n.lossy = map[int32]bool{}
-	for i := range n.Report.Gaps {
-		g := &n.Report.Gaps[i]
-		if signOfHiding(g, hidden) {
-			continue
-		}
-		n.losses = append(n.losses, newLoss(g))
-		if m := ofTaskObject.FindStringSubmatch(g.Object); m != nil {
-			if pid, err := strconv.ParseInt(m[1], 10, 32); err == nil {
-				n.lossy[int32(pid)] = true
-			}
-		}
-		if g.Place.Kind == vmem.InUser {
-			n.lossy[g.Place.PID] = true
-		}
-	}
-}
-
-// TasksWhole reports whether the views of the set of tasks are whole, so that what one of them lacks was taken out of it.
-func (n *Node) TasksWhole() bool {
-	for _, l := range n.losses {
-		for _, view := range []string{"task", "PID IDR", "image", "count of"} {
-			if strings.HasPrefix(l.gap.Object, view) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // evidence of what is of a process.
