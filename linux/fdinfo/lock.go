@@ -1,6 +1,7 @@
 package fdinfo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -121,8 +122,9 @@ func (r *Reader) locksOf(ctx context.Context, i *inodeStruct, each func(*lockStr
 	return first
 }
 
-// maxWaiting bounds how many locks wait for one that waits, and so on.
-const maxWaiting = 8
+// maxWaiting bounds how many locks wait for one that waits, and so on: processes that all want a file for themselves do, each for
+// the one before (__locks_insert_block of fs/locks.c).
+const maxWaiting = 1000
 
 // lock reads a lock and those that wait for it (lock_get_status of fs/locks.c).
 func (r *Reader) lock(w *kstruct.Walk, at vmem.VirtAddr, s *lockStruct, depth int) (*Lock, error) {
@@ -162,11 +164,11 @@ func (r *Reader) lock(w *kstruct.Walk, at vmem.VirtAddr, s *lockStruct, depth in
 			l.Device, err = r.device(i.Super)
 		}
 	}
-	if err != nil || depth == maxWaiting {
-		return l, err
-	}
 	for node, e := range w.List(v.blocked.Of(at)) {
 		var waiter *Lock
+		if e == nil && depth == maxWaiting {
+			return l, cmp.Or(err, fmt.Errorf("%w: locks that wait for one another", kstruct.ErrTooMany))
+		}
 		if e == nil {
 			waiter, e = r.lock(w, v.member.Container(node), new(lockStruct), depth+1)
 		}
@@ -235,13 +237,7 @@ func (r *Reader) Locks(ctx context.Context, tasks []*linux.Task) (locks []Lock, 
 		}
 	}
 	slices.SortStableFunc(locks, func(a, b Lock) int {
-		if a.Device != b.Device {
-			return int(int64(a.Device) - int64(b.Device))
-		}
-		if a.Inode < b.Inode {
-			return -1
-		}
-		return int(min(a.Inode-b.Inode, 1))
+		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Inode, b.Inode))
 	})
 	return locks, gaps, nil
 }
