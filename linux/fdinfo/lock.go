@@ -221,8 +221,11 @@ func (r *Reader) Locks(ctx context.Context, tasks []*linux.Task) (locks []Lock, 
 	seen := map[vmem.VirtAddr]bool{}
 	for _, f := range opened.order {
 		file, inode, err := r.file(f)
+		if err != nil {
+			gaps = append(gaps, vmem.NewGap("locks of "+opened.paths[f], vmem.KernelPlace(f), err))
+		}
 		if err != nil || inode.Locks == 0 || seen[file.Inode] {
-			continue // what can't be read is told by who reads the file
+			continue
 		}
 		seen[file.Inode] = true
 		err = r.locksOf(ctx, &inode, func(s *lockStruct, l *Lock) {

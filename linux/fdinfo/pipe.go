@@ -69,8 +69,11 @@ func (r *Reader) Pipes(ctx context.Context, tasks []*linux.Task) (pipes []Pipe, 
 	index := map[vmem.VirtAddr]int{}
 	for _, at := range opened.order {
 		f, i, err := r.file(at)
+		if err != nil { // it may be a pipe
+			gaps = append(gaps, vmem.NewGap("content of "+opened.paths[at], vmem.KernelPlace(at), err))
+		}
 		if err != nil || i.Mode&modeKind != modeFIFO || i.Pipe == 0 {
-			continue // what can't be read is told by who reads the file
+			continue
 		}
 		n, known := index[i.Pipe]
 		if !known {

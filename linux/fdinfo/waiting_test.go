@@ -75,3 +75,41 @@ func TestWaiting(t *testing.T) {
 		}
 	}
 }
+
+// TestLostInode: a file of which the inode can't be read, but the path can, is a loss to who would have found locks or a pipe in it.
+func TestLostInode(t *testing.T) {
+	t.Parallel()
+	n := nodes.Bundled(t)
+	locks, _, err := n.r.Locks(t.Context(), n.Tasks)
+	if err != nil || len(locks) == 0 {
+		t.Fatal(err, len(locks))
+	}
+	inode, err := n.K.Symbols().Field("file", "f_inode")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := n.K.Space().Translate(locks[0].file + vmem.VirtAddr(inode.Offset))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem := smeartest.New(n.Mem)
+	mem.PutUint64(m.At(locks[0].file+vmem.VirtAddr(inode.Offset)), 1)
+	in := &nodetest.Node{Image: n.Image}
+	if err := in.On(mem, &linux.Options{Symbols: n.K.Symbols()}); err != nil {
+		t.Fatal(err)
+	}
+	r := New(in.K)
+	left, gaps, err := r.Locks(t.Context(), in.Tasks)
+	if err != nil || len(left) >= len(locks) {
+		t.Fatal(err, len(left))
+	}
+	_, more, err := r.Pipes(t.Context(), in.Tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range [][]vmem.Gap{gaps, more} {
+		if len(g) != 1 || !errors.Is(g[0], kstruct.ErrCorrupt) {
+			t.Errorf("%v, not one loss", g)
+		}
+	}
+}
