@@ -156,7 +156,8 @@ func printTable[T any](w *bufio.Writer, rows []T, columns []column, opts *Option
 		cells[i+1] = rowCells(reflect.ValueOf(&rows[i]).Elem(), columns, opts.Sort != "")
 	}
 	widths := fit(cells, columns, opts.Width)
-	printRow(w, cells[0], columns, widths, style(Heading, opts.Color))
+	cut := opts.Width > 0
+	printRow(w, cells[0], columns, widths, cut, style(Heading, opts.Color))
 	group := ""
 	for i := range rows {
 		if g, ok := any(rows[i]).(Grouped); ok && opts.Sort == "" && g.Group() != group {
@@ -167,7 +168,7 @@ func printTable[T any](w *bufio.Writer, rows []T, columns []column, opts *Option
 		if m, ok := any(rows[i]).(Marked); ok {
 			mark = m.Mark()
 		}
-		printRow(w, cells[i+1], columns, widths, style(mark, opts.Color))
+		printRow(w, cells[i+1], columns, widths, cut, style(mark, opts.Color))
 	}
 }
 
@@ -197,8 +198,12 @@ const maxDepth = 40
 // leastFlex is how narrow a column may become that is cut.
 const leastFlex = 16
 
+// mostPad is how wide a column may be without a terminal. A longer cell stands as it is, and has what is behind it in its row
+// stand further on: else one process with long arguments would have each row padded to their length.
+const mostPad = 256
+
 // fit returns the widths of columns, in characters. Those that may be cut give way, the widest first, where all
-// together are wider than a line. The last one needs no width.
+// together are wider than a line.
 func fit(cells [][]string, columns []column, width int) []int {
 	widths := make([]int, len(columns))
 	for _, row := range cells {
@@ -207,6 +212,9 @@ func fit(cells [][]string, columns []column, width int) []int {
 		}
 	}
 	if width == 0 {
+		for i := range widths {
+			widths[i] = min(widths[i], mostPad)
+		}
 		return widths
 	}
 	sum := gap * (len(widths) - 1)
@@ -231,10 +239,12 @@ func fit(cells [][]string, columns []column, width int) []int {
 // gap is how many spaces are between columns.
 const gap = 2
 
-func printRow(w *bufio.Writer, cells []string, columns []column, widths []int, sgr string) {
+func printRow(w *bufio.Writer, cells []string, columns []column, widths []int, cut bool, sgr string) {
 	var line strings.Builder
 	for i, cell := range cells {
-		cell = text.Short(cell, max(1, widths[i]))
+		if cut {
+			cell = text.Short(cell, max(1, widths[i]))
+		}
 		pad := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
 		if columns[i].right {
 			cell, pad = pad+cell, ""

@@ -66,6 +66,18 @@ two
 	}
 }
 
+// TestLongCell: without a terminal a long cell is whole, and no other row is as long for it.
+func TestLongCell(t *testing.T) {
+	long := strings.Repeat("x", 100_000)
+	var b bytes.Buffer
+	if err := Print(&b, []row{{Name: "a"}, {Name: long}, {Name: "b"}}, &Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.Len() - len(long); n > 4*400 || !strings.Contains(b.String(), long+"  -") {
+		t.Errorf("%d bytes beside the long cell", n)
+	}
+}
+
 // squeeze makes one space of several.
 func squeeze(s string) string {
 	for strings.Contains(s, "  ") {
