@@ -153,7 +153,7 @@ func (r mountRow) Group() string { return r.group }
 
 var mounts = question[mountRow]{
 	name: "mounts", short: "List mounts, of the node or as a container sees them", filtered: true,
-	long:     "As /proc/PID/mountinfo has them, once for each mount namespace. Without a filter those of process 1, the node's.",
+	long:     "As /proc/PID/mountinfo has them, by their IDs, and those that the root of the process hides, once for each mount namespace. Without a filter those of process 1, the node's.",
 	examples: []string{"nodelens mounts node.lime", "nodelens mounts node.lime --pod checkout --container metrics", "nodelens mounts node.lime --pid 748 -o json"},
 	rows:     mountRows,
 }

@@ -14,7 +14,7 @@ import (
 
 // A socketRow is a socket.
 type socketRow struct {
-	Protocol  string         `json:"protocol" col:"PROTO"`
+	Protocol  string         `json:"protocol" col:"PROTO"` // such as tcp, raw/icmp or netlink/rtnl
 	State     socket.State   `json:"state" col:"STATE"`
 	Local     string         `json:"local" jsonx:"null" col:"LOCAL,line,flex"`
 	Peer      string         `json:"peer" jsonx:"null" col:"PEER,line,flex"`
@@ -82,12 +82,12 @@ func (v *view) ofSocket(s *cos.Socket) bool {
 
 func (v *view) socketRow(s *cos.Socket) socketRow {
 	row := socketRow{
-		Protocol: s.Protocol, State: s.State, Local: end(s, s.LocalAddress, s.LocalPort), Peer: end(s, s.RemoteAddress, s.RemotePort),
+		Protocol: kind(s), State: s.State, Local: end(s, s.LocalAddress, s.LocalPort), Peer: end(s, s.RemoteAddress, s.RemotePort),
 		Pod: v.podName(s.PodUID), PeerPod: v.podName(s.PeerPodUID), Family: s.Family, NetNS: s.NetNS, UID: s.UID, Inode: s.Inode,
 		Receive: s.ReceiveQueue, Send: s.SendQueue, Anomalies: s.Anomalies, Address: s.Addr,
 	}
 	if s.Family == socket.Unix {
-		row.Protocol, row.Local = "unix", s.Path
+		row.Local = s.Path
 		row.Peer = ""
 		if s.Peer != 0 {
 			row.Peer = fmt.Sprintf("inode %d", s.Peer)
@@ -105,6 +105,20 @@ func (v *view) socketRow(s *cos.Socket) socketRow {
 		}
 	}
 	return row
+}
+
+// kind says what a socket is: its protocol, with what else there is of that name before it. A raw socket for TCP is no socket of
+// TCP, and one that hears all packets has no protocol of the Internet.
+func kind(s *cos.Socket) string {
+	switch family := s.Family.String(); {
+	case s.Family == socket.Unix || family == s.Protocol:
+		return family
+	case s.Family != socket.Inet && s.Family != socket.Inet6:
+		return family + "/" + s.Protocol
+	case s.Type == socket.Raw && s.Protocol != "raw":
+		return "raw/" + s.Protocol
+	}
+	return s.Protocol
 }
 
 // end returns one end of a socket as ss shows it: * is any address, and any port.
