@@ -3,7 +3,9 @@ package findings_test
 import (
 	"testing"
 
+	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/settings"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // A disguise is what somebody does so that a rule does not find him, or takes him for what does no harm.
@@ -18,6 +20,13 @@ var disguises = map[string]disguise{
 	"a path that leads out of where collectors are": {"kernel-core-pattern", func(f fixture) { f.Kernel.Settings.CorePattern.Value = "|/usr/lib/core_collector/../../../tmp/x" }},
 	"an interpreter whose path leads elsewhere": {"kernel-binary-format", func(f fixture) {
 		f.Kernel.Settings.BinfmtMisc = []settings.MiscFormat{{Name: "x", Enabled: true, Interpreter: "/usr/bin/qemu-x/../../../tmp/x"}}
+	}},
+	"a thread that is hidden beside": {"process-hidden", func(f fixture) {
+		f.process(pidServer).Sources = linux.InPIDIDR
+		f.Gaps = []vmem.Gap{{Object: "task 205, thread of task 102", Place: vmem.KernelPlace(0xffff888000205000), Err: linux.ErrHidden}}
+	}},
+	"a thread alone that is hidden": {"process-hidden", func(f fixture) {
+		f.Gaps = []vmem.Gap{{Object: "task 205, thread of task 102", Place: vmem.KernelPlace(0xffff888000205000), Err: linux.ErrHidden}}
 	}},
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/linux/network/netfilter"
 	"github.com/nodelens/nodelens/linux/network/socket"
 	"github.com/nodelens/nodelens/vmem"
@@ -138,8 +140,16 @@ var networkExamples = map[string]example{
 		hit:  func(f fixture) { f.Network.Namespaces[1].Devices[0].Promiscuity = 1 },
 		miss: nothing},
 	"net-hidden-device": {subject: "shop/web-1",
-		hit:  func(f fixture) { f.Network.Namespaces[1].Devices[0].Sources = 1 },
-		miss: nothing},
+		hit: func(f fixture) { // as package network tells it
+			d := f.Network.Namespaces[1].Devices[0]
+			d.Sources, d.Addr = network.InIndexHash, 0xffff888500000000
+			f.Gaps = []vmem.Gap{{Object: "network devices of net:[20]", Place: vmem.KernelPlace(d.Addr), Err: linux.ErrDisagree}}
+		},
+		miss: func(f fixture) { // a table that the kernel does not have
+			for _, d := range f.Network.Namespaces[1].Devices {
+				d.Sources = network.InDeviceList | network.InNameHash
+			}
+		}},
 	"net-hidden-namespace": {subject: "shop/web-1",
 		hit:  func(f fixture) { f.Network.Namespaces[1].Sources = 0 },
 		miss: func(f fixture) { f.Network.Namespaces[1].Sources, f.Network.Namespaces[1].Dying = 0, true }},

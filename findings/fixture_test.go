@@ -71,8 +71,8 @@ func clean() fixture {
 			Actual: &cos.Posture{PID: pidServer, Seccomp: "filter", NoNewPrivileges: true, HostNamespaces: []string{"user", "time"}, Capabilities: cos.CapabilityNames{Bounding: []string{"CAP_CHOWN", "CAP_KILL"}}}},
 	}
 	f.Network.Namespaces = []cos.NetworkNamespace{
-		{Namespace: network.Namespace{Inum: 1, Initial: true, Sources: network.InList}, Configuration: network.Configuration{Addresses: []*network.Address{{Local: netip.MustParseAddr("10.0.0.5")}}, Devices: []*network.Device{device("eth0")}}},
-		{Namespace: network.Namespace{Inum: 20, Sources: network.InList}, PodUID: podUID, Configuration: network.Configuration{Devices: []*network.Device{device("eth0")}}},
+		{Namespace: network.Namespace{Inum: 1, Initial: true, Sources: network.InList}, Configuration: network.Configuration{Addresses: []*network.Address{{Local: netip.MustParseAddr("10.0.0.5")}}, Devices: []*network.Device{device("eth0"), device("lo")}}},
+		{Namespace: network.Namespace{Inum: 20, Sources: network.InList}, PodUID: podUID, Configuration: network.Configuration{Devices: []*network.Device{device("eth0"), device("lo")}}},
 	}
 	return f
 }

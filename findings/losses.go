@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -73,10 +74,24 @@ func newLoss(g *vmem.Gap) loss {
 	return out
 }
 
-// signOfHiding reports whether a gap says that a view lacks a process which others have: nothing was lost then, and process-hidden
-// tells of it. hidden are the places of such processes.
+// signOfHiding reports whether a gap says that a view lacks an object which others have: nothing was lost then, and a rule tells
+// of it. hidden are the places of such objects. That a task is hidden is said where the views are whole around it.
 func signOfHiding(g *vmem.Gap, hidden map[vmem.Place]bool) bool {
-	return (errors.Is(g.Err, linux.ErrDisagree) || errors.Is(g.Err, linux.ErrHidden)) && hidden[g.Place]
+	return errors.Is(g.Err, linux.ErrHidden) || errors.Is(g.Err, linux.ErrDisagree) && hidden[g.Place]
+}
+
+// hiddenObjects are the places of processes and devices that a view lacks.
+func (n *Node) hiddenObjects() map[vmem.Place]bool {
+	hidden := map[vmem.Place]bool{}
+	for i := range n.Report.Processes {
+		if p := &n.Report.Processes[i]; linux.LeaderSources&^p.Sources != 0 {
+			hidden[vmem.KernelPlace(p.Address)] = true
+		}
+	}
+	n.eachHiddenDevice(func(_ *cos.NetworkNamespace, d *network.Device, _ network.DeviceSources) {
+		hidden[vmem.KernelPlace(d.Addr)] = true
+	})
+	return hidden
 }
 
 // ofTaskObject is how the objects of losses name a task.
@@ -84,12 +99,7 @@ var ofTaskObject = regexp.MustCompile(`\btask (\d+)\b`)
 
 // indexLosses finds whom losses concern, and of which processes something was lost.
 func (n *Node) indexLosses() {
-	hidden := map[vmem.Place]bool{}
-	for i := range n.Report.Processes {
-		if p := &n.Report.Processes[i]; linux.LeaderSources&^p.Sources != 0 {
-			hidden[vmem.KernelPlace(p.Address)] = true
-		}
-	}
+	hidden := n.hiddenObjects()
 	n.lossy = map[int32]bool{}
 	for i := range n.Report.Gaps {
 		g := &n.Report.Gaps[i]

@@ -397,7 +397,7 @@ var namespaceRules = []Rule{
 		ID: "net-hidden-device", Group: Network, Severity: High, Techniques: []Technique{"T1014", "T1564"},
 		Title:   "A network device is hidden from a table of the kernel",
 		Meaning: "One of the tables that every device is in lacks it. Rootkits hide devices from lists.",
-		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss IMAGE", Check: perDevice(hiddenDevice),
+		Needs:   wholeNetwork, Benign: []string{causeSmear}, Next: "nodelens ss IMAGE", Check: perNode(hiddenDevice),
 	},
 	{
 		ID: "net-hidden-namespace", Group: Network, Severity: High, Techniques: []Technique{"T1564"},
@@ -427,12 +427,16 @@ func perDevice(look func(ns *cos.NetworkNamespace, d *network.Device, found func
 			ns := &n.Report.Network.Namespaces[i]
 			for _, d := range ns.Devices {
 				look(ns, d, func(f Finding) {
-					f.Subject, f.Object = ofNamespace(n, ns), fmt.Sprintf("%s of network namespace %d", d.Name, ns.Inum)
+					f.Subject, f.Object = ofNamespace(n, ns), deviceName(ns, d)
 					found(f)
 				})
 			}
 		}
 	})
+}
+
+func deviceName(ns *cos.NetworkNamespace, d *network.Device) string {
+	return fmt.Sprintf("%s of network namespace %d", d.Name, ns.Inum)
 }
 
 func ofDevice(d *network.Device, field, value string) Evidence {
@@ -456,13 +460,6 @@ func promiscuous(ns *cos.NetworkNamespace, d *network.Device, found func(Finding
 		severity = Low
 	}
 	found(Finding{Severity: severity, Confidence: Certain, Evidence: []Evidence{ofDevice(d, "promiscuity", fmt.Sprint(d.Promiscuity))}, Summary: quote(d.Name) + " is promiscuous"})
-}
-
-func hiddenDevice(_ *cos.NetworkNamespace, d *network.Device, found func(Finding)) {
-	const all = network.InDeviceList | network.InNameHash | network.InIndexHash
-	if lack := all &^ d.Sources; lack != 0 {
-		found(Finding{Confidence: Likely, Evidence: []Evidence{ofDevice(d, "found by", d.Sources.String()), ofDevice(d, "missing from", lack.String())}, Summary: quote(d.Name) + " is missing from the " + lack.String()})
-	}
 }
 
 func hiddenNamespace(n *Node, found func(Finding)) {

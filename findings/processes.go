@@ -2,14 +2,17 @@ package findings
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // Causes without harm that several rules know.
@@ -240,6 +243,7 @@ func hiddenProcess(ctx context.Context, n *Node, r *Reporter) error {
 		r.NotChecked("the views of the set of tasks are not whole: that one lacks a task says nothing")
 		return nil
 	}
+	n.hiddenThreads(r.Found)
 	return eachProcess(ctx, n, func(p *cos.Process) {
 		lack := linux.LeaderSources &^ p.Sources
 		if lack == 0 || p.State == linux.Dead || p.State == linux.Zombie {
@@ -252,6 +256,25 @@ func hiddenProcess(ctx context.Context, n *Node, r *Reporter) error {
 		}
 		r.Found(f)
 	})
+}
+
+// hiddenThread is how the object of a loss names a thread that is not in the table of PIDs, and its process.
+var hiddenThread = regexp.MustCompile(`^task \d+, thread of task (\d+)$`)
+
+// hiddenThreads looks for threads that the table of PIDs lacks, of which the losses alone tell.
+func (n *Node) hiddenThreads(found func(Finding)) {
+	for i := range n.Report.Gaps {
+		g := &n.Report.Gaps[i]
+		m := hiddenThread.FindStringSubmatch(g.Object)
+		if m == nil || !errors.Is(g.Err, linux.ErrHidden) {
+			continue
+		}
+		f := Finding{Object: g.Object, Confidence: Likely, Evidence: []Evidence{{"task_struct", vmem.VirtAddr(g.Place.Addr), "hidden", g.Err.Error()}}, Summary: g.Object + ", is missing from the table of PIDs"}
+		if pid, err := strconv.ParseInt(m[1], 10, 32); err == nil && n.Process(int32(pid)) != nil {
+			f.Subject = n.OfProcess(n.Process(int32(pid)))
+		}
+		found(f)
+	}
 }
 
 // clockSlack is how far times of start may be apart without meaning anything.
