@@ -2,6 +2,7 @@ package findings_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/settings"
@@ -27,6 +28,39 @@ var disguises = map[string]disguise{
 	}},
 	"a thread alone that is hidden": {"process-hidden", func(f fixture) {
 		f.Gaps = []vmem.Gap{{Object: "task 205, thread of task 102", Place: vmem.KernelPlace(0xffff888000205000), Err: linux.ErrHidden}}
+	}},
+	"a capability of a process called runc": {"process-capabilities-gained", func(f fixture) {
+		f.rights(pidWorker).Permitted |= 1 << 21
+		f.process(pidWorker).Comm = "runc"
+	}},
+	"a lost filter of a process called runc": {"process-seccomp-lost", func(f fixture) {
+		f.rights(pidWorker).Seccomp.Mode = "off"
+		f.process(pidWorker).Comm = "runc:[2:INIT]"
+	}},
+	"the node's files for a process called crun": {"process-node-namespaces", func(f fixture) {
+		f.process(pidWorker).Namespaces.Mnt = 1
+		f.process(pidWorker).Comm = "crun"
+	}},
+	"other namespaces of a process called runc": {"process-namespace-differs", func(f fixture) {
+		f.process(pidWorker).Namespaces.Net = 1
+		f.process(pidWorker).Comm = "runc"
+	}},
+	"a shell called runc": {"process-exec-shell", func(f fixture) { f.in(200, 50, "runc", "/bin/bash", "bash") }},
+	"a program called runc in the sandbox": {"pod-sandbox-program", func(f fixture) {
+		p := f.process(pidPause)
+		p.Comm, p.Exe = "runc", "/x"
+	}},
+	"a program in memory below another that is called runc": {"process-memfd-program", func(f fixture) {
+		f.start(70, 1, "runc", "/tmp/x", "runc")
+		p := f.start(71, 70, "runc", "/memfd:runc_cloned:/proc/self/exe (deleted)", "runc", "init")
+		p.StartTime = imaged.Add(-time.Second)
+		f.gone("tmpfs", p.Exe, 71, "exe")
+	}},
+	"a program in memory below one that is called as a shim is": {"process-memfd-program", func(f fixture) {
+		f.start(70, 1, "containerd-shim", "/tmp/containerd-shim", "containerd-shim")
+		p := f.start(71, 70, "runc", "/memfd:runc_cloned:/proc/self/exe (deleted)", "runc", "init")
+		p.StartTime = imaged.Add(-time.Second)
+		f.gone("tmpfs", p.Exe, 71, "exe")
 	}},
 }
 

@@ -35,6 +35,14 @@ func TestLookAlikes(t *testing.T) {
 			f.socket(300, 5, socket.Packet, socket.Raw, "all")
 			f.listen(300, 6, 9879).NetNS = 1
 		},
+		"runc starts a container": func(f fixture) {
+			f.start(70, 50, "runc", "/memfd:runc_cloned:/proc/self/exe (deleted)", "runc", "create").StartTime = imaged.Add(-time.Second)
+			p := f.in(71, 70, "runc:[2:INIT]", "/memfd:runc_cloned:/proc/self/exe (deleted)", "runc", "init")
+			p.StartTime, p.Namespaces.Mnt = imaged.Add(-time.Second), 1
+			f.rights(71).Seccomp.Mode, f.rights(71).Bounding = "off", 0xff
+			f.gone("tmpfs", "/memfd:runc_cloned:/proc/self/exe (deleted)", 70, "exe")
+			f.gone("tmpfs", "/memfd:runc_cloned:/proc/self/exe (deleted)", 71, "exe")
+		},
 		"nginx and its workers": func(f fixture) {
 			f.listen(pidServer, 6, 80)
 			f.connect(pidWorker, 7, "203.0.113.9", 443)

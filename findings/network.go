@@ -147,7 +147,7 @@ func (n *Node) disguise(p *cos.Process) (how string, upgraded BenignState) {
 	switch {
 	case callsItselfKernel(p):
 		return "it calls itself a thread of the kernel", RuledOut
-	case n.goneProgram(p.PID) == nil || n.sealedRuntime(p) == Applies:
+	case n.goneProgram(p.PID) == nil || n.startsContainer(p):
 		return "", RuledOut
 	case p.PodUID == "" && !inMemoryOnly(n.goneProgram(p.PID)):
 		return "its program's file is gone", Unchecked

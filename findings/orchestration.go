@@ -98,7 +98,7 @@ func identityConflict(_ context.Context, n *Node, r *Reporter) error {
 var pausePrograms = regexp.MustCompile(`^(pause|pod|catatonit|infra|pause-\S+)$`)
 
 func sandboxProgram(n *Node, p *cos.Process, found func(Finding)) {
-	if !n.Sandbox(p.PodUID, p.ContainerID) || p.Exe == "" || pausePrograms.MatchString(program(p)) || runtimePrograms.MatchString(p.Comm) {
+	if !n.Sandbox(p.PodUID, p.ContainerID) || p.Exe == "" || pausePrograms.MatchString(program(p)) || n.startsContainer(p) {
 		return
 	}
 	found(Finding{Confidence: Likely, Evidence: []Evidence{ofTask(p, "exe", p.Exe), ofTask(p, "cgroup", p.Cgroup)}, Summary: "it runs " + quote(p.Exe) + " in the sandbox"})

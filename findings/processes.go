@@ -328,21 +328,38 @@ var (
 // sealedLife is how long a runtime may be at starting a container.
 const sealedLife = 30 * time.Second
 
-// sealedRuntime reports whether a process is a container runtime's that has just begun: by its name, by a parent that is one of those that
-// start it, and by its age.
+// sealedRuntime reports whether a process is a container runtime's that has just begun: by its age, and by its ancestors, which but for copies
+// like it are one of those that start it, outside of containers and where nodes have it. Its name alone, which it chooses itself, is no sign.
 func (n *Node) sealedRuntime(p *cos.Process) BenignState {
 	if !runtimePrograms.MatchString(p.Comm) {
 		return RuledOut
 	}
-	parent := n.Process(p.PPID)
-	if parent == nil || p.StartTime.IsZero() || n.Now().IsZero() {
+	if p.StartTime.IsZero() || n.Now().IsZero() {
 		return Unchecked
 	}
-	if parent.PodUID != "" || !runtimeParents.MatchString(program(parent)) && !runtimePrograms.MatchString(parent.Comm) || n.Now().Sub(p.StartTime) > sealedLife {
+	parent := n.Process(p.PPID)
+	for range maxCopies {
+		if parent == nil || parent.PodUID != "" || parent.ContainerID != "" || !runtimePrograms.MatchString(parent.Comm) {
+			break
+		}
+		parent = n.Process(parent.PPID)
+	}
+	switch {
+	case n.Now().Sub(p.StartTime) > sealedLife:
+		return RuledOut
+	case parent == nil:
+		return Unchecked
+	case parent.PodUID != "" || parent.ContainerID != "" || !runtimeParents.MatchString(program(parent)) || !componentPlaces.MatchString(parent.Exe):
 		return RuledOut
 	}
 	return Applies
 }
+
+// maxCopies is how many copies of a runtime are above each other while it starts a container.
+const maxCopies = 4
+
+// startsContainer reports whether a process is a runtime's at its work, which is in a container before it is what runs there.
+func (n *Node) startsContainer(p *cos.Process) bool { return n.sealedRuntime(p) == Applies }
 
 // Now returns when memory was imaged, as the kernel's clock has it; zero where that is not known.
 func (n *Node) Now() time.Time {
@@ -368,7 +385,7 @@ func deletedProgram(n *Node, p *cos.Process, found func(Finding)) {
 
 func detachedGone(n *Node, p *cos.Process, found func(Finding)) {
 	f := n.goneProgram(p.PID)
-	if f == nil || n.sealedRuntime(p) == Applies {
+	if f == nil || n.startsContainer(p) {
 		return
 	}
 	for number := range 3 {

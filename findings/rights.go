@@ -96,7 +96,7 @@ func perRights(look func(n *Node, p *cos.Process, s *cos.ProcessSecurity, found 
 // has changed its user namespace.
 func (n *Node) firstRights(p *cos.Process, s *cos.ProcessSecurity) *cos.ProcessSecurity {
 	first := n.Init(p.ContainerID)
-	if first == nil || first == p || n.lossy[first.PID] || first.State == linux.Zombie || runtimePrograms.MatchString(p.Comm) {
+	if first == nil || first == p || n.lossy[first.PID] || first.State == linux.Zombie || n.startsContainer(p) {
 		return nil
 	}
 	f := n.Security(first.PID)

@@ -172,7 +172,7 @@ func shellUnderServer(n *Node, p *cos.Process, found func(Finding)) {
 // brought reports whether a process was brought into its container from outside: it is not the first there, and its parent is not of it.
 func (n *Node) brought(p *cos.Process) bool {
 	first := n.Init(p.ContainerID)
-	if p.ContainerID == "" || first == nil || first == p || p.State == linux.Zombie || runtimePrograms.MatchString(p.Comm) {
+	if p.ContainerID == "" || first == nil || first == p || p.State == linux.Zombie || n.startsContainer(p) {
 		return false
 	}
 	parent := n.Process(p.PPID)
@@ -254,7 +254,7 @@ func (n *Node) ownNumber(p *cos.Process, number string) bool {
 
 func namespaceDiffers(n *Node, p *cos.Process, found func(Finding)) {
 	first := n.Init(p.ContainerID)
-	if first == nil || first == p || p.State == linux.Zombie || first.State == linux.Zombie || runtimePrograms.MatchString(p.Comm) {
+	if first == nil || first == p || p.State == linux.Zombie || first.State == linux.Zombie || n.startsContainer(p) {
 		return
 	}
 	var evidence []Evidence
@@ -276,7 +276,7 @@ func (n *Node) nodeInit() *cos.Process { return n.Process(1) }
 
 func nodeNamespaces(n *Node, p *cos.Process, found func(Finding)) {
 	node, first := n.nodeInit(), n.Init(p.ContainerID)
-	if node == nil || p.ContainerID == "" || p.Namespaces.Mnt == 0 || p.Namespaces.Mnt != node.Namespaces.Mnt || runtimePrograms.MatchString(p.Comm) {
+	if node == nil || p.ContainerID == "" || p.Namespaces.Mnt == 0 || p.Namespaces.Mnt != node.Namespaces.Mnt || n.startsContainer(p) {
 		return
 	}
 	f := Finding{Confidence: Certain, Evidence: []Evidence{ofTask(p, "namespace mnt", fmt.Sprint(p.Namespaces.Mnt)), ofTask(p, "cgroup", p.Cgroup)}, Summary: "it is in the node's mount namespace"}
@@ -296,12 +296,9 @@ func enteredContainer(n *Node, p *cos.Process, found func(Finding)) {
 			(first.Namespaces.PID == 0 || first.Namespaces.PID == node.Namespaces.PID || first.Namespaces.PID != p.Namespaces.PID) {
 			continue
 		}
-		found(Finding{Confidence: Certain, Object: id, Benign: []Benign{{causeSealed, n.startsContainer(p)}},
+		found(Finding{Confidence: Certain, Object: id, Benign: []Benign{{causeSealed, n.sealedRuntime(p)}},
 			Evidence: []Evidence{ofTask(p, "namespace mnt", fmt.Sprint(p.Namespaces.Mnt)), ofTask(p, "namespace pid", fmt.Sprint(p.Namespaces.PID)), ofTask(p, "cgroup", p.Cgroup)},
 			Summary:  fmt.Sprintf("it is in namespaces of container %s", id)})
 		return
 	}
 }
-
-// startsContainer reports whether a process is a runtime's at its work.
-func (n *Node) startsContainer(p *cos.Process) BenignState { return n.sealedRuntime(p) }
