@@ -28,14 +28,15 @@ type Fanotify struct {
 
 // A FanotifyMark is one object that a fanotify looks at (struct fsnotify_mark).
 type FanotifyMark struct {
-	On      string `json:"on"`    // inode, mount, filesystem, mntns
-	Flags   uint32 `json:"flags"` // FAN_MARK_ flags
-	Mask    uint32 `json:"mask"`  // FAN_ events (include/uapi/linux/fanotify.h)
-	Ignored uint32 `json:"ignored"`
-	Inode   uint64 `json:"inode,omitempty"`
-	Device  uint32 `json:"device,omitempty"`
-	MountID int32  `json:"mountID,omitempty"`
-	Path    string `json:"path" jsonx:"null"` // of an inode, as in a [Watch]
+	On        string `json:"on"`    // inode, mount, filesystem, mntns
+	Flags     uint32 `json:"flags"` // FAN_MARK_ flags
+	Mask      uint32 `json:"mask"`  // FAN_ events (include/uapi/linux/fanotify.h)
+	Ignored   uint32 `json:"ignored"`
+	Inode     uint64 `json:"inode,omitempty"`
+	Device    uint32 `json:"device,omitempty"`
+	MountID   int32  `json:"mountID,omitempty"`
+	Namespace uint32 `json:"namespace,omitempty"` // number of a mount namespace
+	Path      string `json:"path" jsonx:"null"`   // of an inode, as in a [Watch]
 }
 
 // initFlags are FANOTIFY_INIT_FLAGS: those of group.fanotify_data.flags that are the user's.
@@ -54,6 +55,8 @@ func (f *Fanotify) String() string {
 			fmt.Fprintf(&b, "fanotify mnt_id:%x %s\n", m.MountID, rest)
 		case "filesystem":
 			fmt.Fprintf(&b, "fanotify sdev:%x %s\n", m.Device, rest)
+		case "mntns":
+			fmt.Fprintf(&b, "fanotify mnt_ns:%d %s\n", m.Namespace, rest)
 		}
 	}
 	return b.String()
@@ -81,7 +84,10 @@ type notifyViews struct {
 	inodeHead kstruct.Member // i_fsnotify_marks of inode: leads to the connector
 	mountHead kstruct.Member
 	superHead kstruct.Member
-	initFlags *kstruct.Field[int64] // of fsnotify_group
+	nsHead    kstruct.Member         // of mnt_namespace, since 6.15
+	nsNumber  *kstruct.Field[uint32] // likewise
+	detached  uint32                 // the type of what has lost its object: the one behind all others
+	initFlags *kstruct.Field[int64]  // of fsnotify_group
 	openFlags *kstruct.Field[int64]
 	err       error
 }
@@ -99,6 +105,12 @@ func bindNotify(types *isf.File) (v notifyViews) {
 	v.wd = kstruct.BindOptionalField[int32](b, "inotify_inode_mark", "wd")
 	v.mountHead = kstruct.BindOptionalMember(b, "mount", "mnt_fsnotify_marks")
 	v.superHead = kstruct.BindOptionalMember(b, "super_block", "s_fsnotify_info", "s_fsnotify_marks")
+	v.nsHead = kstruct.BindOptionalMember(b, "mnt_namespace", "n_fsnotify_marks")
+	v.nsNumber = kstruct.BindOptionalField[uint32](b, "mnt_namespace", "ns.inum")
+	v.detached = onSuper + 1
+	if v.nsHead.Ok() {
+		v.detached = onNamespace + 1
+	}
 	v.initFlags = kstruct.BindOptionalField[int64](b, "fsnotify_group", "fanotify_data.flags")
 	v.openFlags = kstruct.BindOptionalField[int64](b, "fsnotify_group", "fanotify_data.f_flags")
 	return v
@@ -109,6 +121,7 @@ const (
 	onInode = iota
 	onMount
 	onSuper
+	onNamespace
 )
 
 // Flags of marks (include/linux/fsnotify_backend.h), and what of them and of masks is the user's.
@@ -144,6 +157,12 @@ func (r *Reader) marks(ctx context.Context, group vmem.VirtAddr, each func(at vm
 				continue
 			}
 			c, err = v.connector.Load(r.mem, m.Connector)
+		}
+		if err == nil && c.Type == v.detached { // likewise
+			continue
+		}
+		if err == nil && c.Type > v.detached {
+			err = corrupt("marks at %v of the type %d", m.Connector, c.Type)
 		}
 		if err == nil {
 			err = each(at, &m, &c)
@@ -260,8 +279,12 @@ func (r *Reader) fanotifyMark(m *markStruct, c *connectorStruct) (one FanotifyMa
 	case onSuper:
 		one.On = "filesystem"
 		one.Device, err = r.markedSuper(m.Connector, c)
-	default:
+	case onNamespace:
 		one.On = "mntns"
+		var at vmem.VirtAddr
+		if at, err = r.holder(m.Connector, c, v.nsHead); err == nil {
+			one.Namespace, err = v.nsNumber.Load(r.mem, at)
+		}
 	}
 	return one, err
 }
