@@ -1,38 +1,16 @@
 package fdinfo_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 
-	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/lime"
-	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/fdinfo"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 )
 
 // Example shows the locks of a node, and what was written to pipes and not read.
 func Example() {
-	img, err := testimages.Bundled()
-	if err != nil {
-		log.Fatal(err)
-	}
-	mem, err := lime.Open(img.Path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx := context.Background()
-	k, err := linux.Open(ctx, mem, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	var tasks []*linux.Task
-	for t, err := range k.Processes(ctx) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		tasks = append(tasks, t)
-	}
+	ctx, k, tasks := nodetest.Example()
 	r := fdinfo.New(k)
 	locks, _, err := r.Locks(ctx, tasks)
 	if err != nil {

@@ -1,38 +1,16 @@
 package ipc_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 
-	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/lime"
-	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 	"github.com/nodelens/nodelens/linux/ipc"
 )
 
 // Example shows the shared memory of a node, and what is in it.
 func Example() {
-	img, err := testimages.Bundled()
-	if err != nil {
-		log.Fatal(err)
-	}
-	mem, err := lime.Open(img.Path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx := context.Background()
-	k, err := linux.Open(ctx, mem, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	var tasks []*linux.Task
-	for t, err := range k.Processes(ctx) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		tasks = append(tasks, t)
-	}
+	ctx, k, tasks := nodetest.Example()
 	r := ipc.New(k)
 	for ns, err := range r.Namespaces(ctx, tasks) {
 		if err != nil {

@@ -1,32 +1,17 @@
 package kstack_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 
-	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/lime"
-	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 	"github.com/nodelens/nodelens/linux/kstack"
 	"github.com/nodelens/nodelens/linux/module"
 )
 
 // Example shows where the first process of a node waits.
 func Example() {
-	img, err := testimages.Bundled()
-	if err != nil {
-		log.Fatal(err)
-	}
-	mem, err := lime.Open(img.Path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx := context.Background()
-	k, err := linux.Open(ctx, mem, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	ctx, k, tasks := nodetest.Example()
 	modules, err := module.Open(ctx, k, nil)
 	if err != nil {
 		log.Fatal(err)
@@ -35,10 +20,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for t, err := range k.Processes(ctx) {
-		if err != nil {
-			log.Fatal(err)
-		}
+	for _, t := range tasks {
 		if t.PID == 1 {
 			frames, err := r.Stack(t)
 			fmt.Print(kstack.Text(frames))

@@ -3,24 +3,15 @@ package kstack
 import (
 	"testing"
 
-	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 )
 
 // TestKernels: stacks are bound by the types of all kernels there are.
 func TestKernels(t *testing.T) {
 	t.Parallel()
-	files := testimages.SymbolFiles(t)
-	if len(files) < 2 {
-		t.Skip("there is none but that of the bundled node, which other tests read")
-	}
-	for release, name := range files {
-		types, err := isf.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if v := bindViews(types); v.err != nil || !v.module.Ok() {
-			t.Errorf("%s: %v, modules %v", release, v.err, v.module.Ok())
-		}
-	}
+	nodetest.EachKernel(t, func(t *testing.T, types *isf.File) {
+		v := bindViews(types)
+		nodetest.Bound(t, map[string]error{"stacks": v.err}, map[string]bool{"modules": v.module.Ok()})
+	})
 }
