@@ -1,5 +1,10 @@
 package nftables
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // compare emits the comparison of an expression with a value.
 func (d *decoder) compare(left expr, op string, data []byte) {
 	left = d.resolve(left)
@@ -129,58 +134,98 @@ func (d *decoder) fieldAt(base, offset, most int) *payload {
 // compareMasked emits the comparison of an expression of which some bits count.
 func (d *decoder) compareMasked(b *operation, mask *value, op string, data []byte) {
 	left := b.left
-	if p, ok := left.(*payload); ok {
-		if trimmed, v := d.trim(p, mask.data, data); trimmed != nil {
-			d.kill(trimmed)
-			d.emitMatch(&match{left: trimmed, op: op, right: v})
+	if f, low := d.trim(left, mask.data); f != nil {
+		if v := shifted(data, low, f.size()); v != nil {
+			d.resolved(f)
+			d.emitMatch(&match{left: f, op: op, right: &value{data: v, order: true, dt: f.typ()}})
 			return
 		}
 	}
 	v := &value{data: data, order: left.big(), dt: left.typ()}
 	mask = &value{data: mask.data, order: left.big(), dt: left.typ()}
 	_, isPayload := left.(*payload)
-	bits, isPrefix := prefixBits(mask.data)
+	length, isPrefix := prefixBits(mask.data)
 	switch {
 	case v.dt.bits && op == "!=" && isZero(data):
 		d.emitMatch(&match{left: left, op: "in", right: mask})
 	case isPayload && isPrefix && (v.dt == typeIP || v.dt == typeIP6 || v.dt == typeEther) && (op == "==" || op == "!="):
-		d.emitMatch(&match{left: left, op: op, right: &prefix{v, bits}})
+		d.emitMatch(&match{left: left, op: op, right: &prefix{v, length}})
 	default:
 		d.emitMatch(&match{left: &operation{"&", left, mask}, op: op, right: v})
 	}
 }
 
-// trim finds the field that the bits of a mask select, and the value in it.
-func (d *decoder) trim(p *payload, mask, data []byte) (*payload, *value) {
-	if p.f != nil || len(mask) != len(data) || len(mask) > 8 || len(mask)*8 != p.length {
-		return nil, nil
+// trim finds the field that the bits of a mask select of a part of a packet, and how many bits of
+// the part are behind it; nil where they are no field.
+func (d *decoder) trim(e expr, mask []byte) (f expr, low int) {
+	m, ok := number(mask, true)
+	if !ok || m == 0 || len(mask) != e.size() {
+		return nil, 0
 	}
-	m, _ := number(mask, true)
-	v, _ := number(data, true)
-	if m == 0 {
-		return nil, nil
+	low = bits.TrailingZeros64(m)
+	length := bits.Len64(m) - low
+	if bits.OnesCount64(m) != length {
+		return nil, 0
 	}
-	low := 0
-	for m&1 == 0 {
-		m, v, low = m>>1, v>>1, low+1
+	at := 8*len(mask) - low - length
+	switch e := e.(type) {
+	case *payload:
+		t := &payload{base: e.base, offset: e.offset + at, length: length}
+		if e.f != nil || len(mask)*8 != e.length {
+			return nil, 0
+		}
+		if d.resolvePayload(t); t.f != nil {
+			return t, low
+		}
+	case *selector:
+		if e.bitsOf == nil {
+			return nil, 0
+		}
+		if f := e.bitsOf(at, length); f != nil {
+			return f, low
+		}
 	}
-	length := 0
-	for m&1 == 1 {
-		m, length = m>>1, length+1
+	return nil, 0
+}
+
+// resolved takes away what a field implies.
+func (d *decoder) resolved(f expr) {
+	if p, ok := f.(*payload); ok {
+		d.kill(p)
 	}
-	if m != 0 {
-		return nil, nil
+}
+
+// shifted returns the last n bytes of a number without its low bits, nil where it is too large.
+func shifted(data []byte, low, n int) []byte {
+	v, ok := number(data, true)
+	if !ok {
+		return nil
 	}
-	t := &payload{base: p.base, offset: p.offset + p.length - low - length, length: length}
-	d.resolvePayload(t)
-	if t.f == nil {
-		return nil, nil
+	out := binary.BigEndian.AppendUint64(nil, v>>low)
+	return out[8-n:]
+}
+
+// looked returns what a set is asked for as nft writes it: bits of a part of a packet, moved to the
+// end of it, are a field.
+func (d *decoder) looked(e expr) expr {
+	inner, n := e, 0
+	if s, ok := e.(*shift); ok && s.op == ">>" {
+		inner, n = s.left, int(s.n)
 	}
-	out := make([]byte, t.size())
-	for i := range out {
-		out[len(out)-1-i] = byte(v >> (8 * i))
+	b, ok := inner.(*operation)
+	if !ok || b.op != "&" {
+		return e
 	}
-	return t, &value{data: out, order: true, dt: t.typ()}
+	mask, ok := b.right.(*value)
+	if !ok {
+		return e
+	}
+	f, low := d.trim(b.left, mask.data)
+	if f == nil || low != n {
+		return e
+	}
+	d.resolved(f)
+	return f
 }
 
 // mergeRange makes a range of a lower bound that is there and an upper one that is added.

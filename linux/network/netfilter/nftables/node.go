@@ -75,6 +75,8 @@ type selector struct {
 	order bool
 	// key says what it is, such as meta l4proto.
 	key string
+	// bitsOf returns the field that is some bits of it, if it has such fields.
+	bitsOf func(offset, length int) expr
 }
 
 func (s *selector) typ() *dataType { return s.dt }

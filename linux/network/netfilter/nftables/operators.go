@@ -316,7 +316,7 @@ func onLookup(d *decoder, _ *opsInfo, private vmem.VirtAddr) error {
 	if err != nil {
 		return err
 	}
-	key = d.resolve(key)
+	key = d.looked(d.resolve(key))
 	set := d.r.setNode(s, key)
 	switch {
 	case !s.Map || s.raw.Flags&setObject != 0:

@@ -288,6 +288,11 @@ var exthdrFields = map[[4]uint8]field{
 	{0, 0, 0, 1}: {name: "nexthdr", typ: typeProto}, {0, 43, 0, 1}: {name: "nexthdr", typ: typeProto}, {0, 60, 0, 1}: {name: "nexthdr", typ: typeProto},
 }
 
+// exthdrBits are the fields of those that are some bits: operation, type, offset and length in bits.
+var exthdrBits = map[[4]uint8]string{
+	{0, 44, 16, 13}: "frag-off", {0, 44, 29, 2}: "reserved2", {0, 44, 31, 1}: "more-fragments",
+}
+
 func onExthdr(d *decoder, info *opsInfo, private vmem.VirtAddr) error {
 	x, err := read[exthdrPriv](d.r, private, "nft_exthdr")
 	if err != nil {
@@ -310,6 +315,16 @@ func onExthdr(d *decoder, info *opsInfo, private vmem.VirtAddr) error {
 		return nil
 	}
 	e := &selector{words: prefix, dt: typeInteger, bytes: int(x.Len), order: true, key: "exthdr"}
+	e.bitsOf = func(offset, length int) expr {
+		at := [4]uint8{x.Op, x.Type, uint8(8*int(x.Offset) + offset), uint8(length)} //nolint:gosec // what is cut off names no field
+		f, ok := exthdrBits[at]
+		if !ok || 8*int(x.Offset)+offset > 255 {
+			return nil
+		}
+		part := *e
+		part.words, part.js, part.bytes = prefix+" "+f, object{words[x.Op]: object{"name": name, "field": f}}, (length+7)/8
+		return &part
+	}
 	if x.Op == 0 {
 		e.key = "exthdr ip6"
 	}
