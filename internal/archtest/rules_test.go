@@ -54,12 +54,13 @@ var house = map[string]room{
 	"diff":       {rooms: []string{"cos", "findings", "linux", "vmem"}},
 	"findings":   {rooms: []string{"cos", "linux", "vmem"}, foreign: []string{yaml}},
 	"report":     {rooms: []string{"cos", "findings", "linux", "vmem"}},
+	"fleet":      {rooms: []string{"btfconv", "cos", "findings", "image", "kcore", "kstruct", "linux", "vmem"}, foreign: []string{compress}},
 	"examples":   {rooms: library, foreign: []string{xz, cobra, term}},
 	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap, term}},
 }
 
 // library is all that programs are made of.
-var library = []string{"btfconv", "capture", "cos", "diff", "dwarfconv", "findings", "image", "isf", "kcore", "kdump", "kstruct", "layouts", "lime", "linux", "memmap", "raw", "report", "symbols", "vmcoreinfo", "vmem"}
+var library = []string{"btfconv", "capture", "cos", "diff", "dwarfconv", "findings", "fleet", "image", "isf", "kcore", "kdump", "kstruct", "layouts", "lime", "linux", "memmap", "raw", "report", "symbols", "vmcoreinfo", "vmem"}
 
 // violations returns a sentence for each import that the table does not allow.
 // imports maps packages, named by their directory relative to the root, to the
