@@ -90,7 +90,7 @@ func (m Manifest) Write(w io.Writer) error {
 }
 
 // besideImages are the ends of names that files have beside images: symbols, manifests and digests of captures.
-var besideImages = []string{".json", ".json.xz", ".json.gz", ".json.zst", ".jsonl", ".md", ".txt", ".sha256", ".parquet"}
+var besideImages = []string{".json", ".json.xz", ".json.gz", ".json.zst", ".jsonl", ".jsonl.zst", ".md", ".txt", ".sha256", ".parquet"}
 
 // Scan returns a manifest of all files below a directory, by ascending name, but for those whose names say that they go with images, such as
 // .json, and those that begin with a dot. What is no image after all gets a result that says so.

@@ -100,7 +100,8 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "color the output: auto, always or never; auto is on terminals, unless NO_COLOR is set")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.check() }
-	root.AddGroup(&cobra.Group{ID: "look", Title: "Questions:"}, &cobra.Group{ID: "take", Title: "To take things out of the image:"})
+	root.AddGroup(&cobra.Group{ID: "look", Title: "Questions:"}, &cobra.Group{ID: "take", Title: "To take things out of the image:"},
+		&cobra.Group{ID: "many", Title: "Of many images:"})
 	for _, c := range a.questions() {
 		c.GroupID = "look"
 		root.AddCommand(c)
@@ -109,7 +110,9 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = "take"
 		root.AddCommand(c)
 	}
-	root.AddCommand(a.version())
+	many := a.fleet()
+	many.GroupID = "many"
+	root.AddCommand(many, a.version())
 	return root
 }
 
