@@ -2,6 +2,7 @@ package cos
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -103,6 +104,31 @@ func TestHostileText(t *testing.T) {
 	r := a.run(touched...)
 	a.told(r, "args of "+touched[0].String(), "too-long")
 	a.told(r, "env of "+touched[1].String(), "too-many")
+}
+
+// Arguments that are one secret over and over, of an environment with that secret under as many names as are looked for.
+func TestHostileSecrets(t *testing.T) {
+	a := newAttack(t)
+	text := a.page(1)
+	a.m.Write(text, []byte(strings.Repeat("aaaaaaa=", vmem.PageSize/8)))
+	env := a.page(1)
+	var b []byte
+	for i := range 64 {
+		b = append(b, strings.Repeat("A", i)+"_TOKEN=aaaaaaa\x00"...)
+	}
+	a.m.Write(env, b)
+	touched := a.users()[:8]
+	for _, p := range touched {
+		a.area(p, a.everywhere(a.pgd(p), 1, text), 6<<20)
+		mm, start := a.pointer("task_struct", "mm", p.Addr), uint64(a.everywhere(a.pgd(p), 1, env))
+		a.put(a.member("mm_struct", "env_start", mm), start)
+		a.put(a.member("mm_struct", "env_end", mm), start+uint64(len(b)))
+	}
+	for _, p := range a.run(touched...).Processes {
+		if slices.ContainsFunc(touched, func(t *linux.Task) bool { return t.PID == p.PID }) && (len(p.Env) < 64 || len(p.ArgSecrets) == 0) {
+			t.Errorf("%d variables, %d secrets in arguments of process %d", len(p.Env), len(p.ArgSecrets), p.PID)
+		}
+	}
 }
 
 // Descriptor tables of millions of entries that are one page of one file, of one process and

@@ -1,6 +1,9 @@
 package redact
 
 import (
+	stdcmp "cmp"
+	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +28,7 @@ func TestSounds(t *testing.T) {
 // What is hidden in arguments, and what is left of them.
 func TestArgs(t *testing.T) {
 	t.Parallel()
+	const long = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!abcd"
 	const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhYmMifQ.c2lnbmF0dXJl"
 	for _, tt := range []struct {
 		env, args, want []string
@@ -43,6 +47,11 @@ func TestArgs(t *testing.T) {
 		{env: []string{"DB_PASSWORD=hunter22", "USER=hunter", "A_TOKEN=short"}, args: []string{"x", "postgres hunter22 as hunter, short", "hunter22hunter22"},
 			want: []string{"x", "postgres [hidden] as hunter, short", "[hidden][hidden]"}, names: "DB_PASSWORD,DB_PASSWORD,DB_PASSWORD"},
 		{env: []string{"P_SECRET=abcdefgh", "Q_SECRET=abcdef"}, args: []string{"x", "abcdefgh"}, want: []string{"x", "[hidden]"}, names: "P_SECRET"},
+		{env: []string{"P_SECRET=abcdefgh", "Q_SECRET=efghij"}, args: []string{"x", "efghiabcdefghijab", "abcdefgefghijabcdefgh"},
+			want: []string{"x", "efghi[hidden]ab", "abcdefg[hidden][hidden]"}, names: "P_SECRET,Q_SECRET,P_SECRET"},
+		{env: []string{"A_SECRET=" + long + "1", "B_SECRET=" + long + "2"}, args: []string{"x", "-" + long + "2-"},
+			want: []string{"x", "-[hidden]-"}, names: "A_SECRET"}, // known by how they begin
+		{env: []string{strings.Repeat("x", 300) + "_TOKEN=abcdefgh"}, args: []string{"x", "abcdefgh"}, want: []string{"x", "[hidden]"}, names: strings.Repeat("x", 250) + "_TOKEN"},
 		{args: []string{"TOKEN=x"}, want: []string{"TOKEN=[hidden]"}, names: "TOKEN"},
 		{args: []string{"x", `{"token": "abc", "id": 7}`}, want: []string{"x", `{"token": "[hidden]", "id": 7}`}, names: "token"},
 	} {
@@ -74,6 +83,26 @@ func TestLooks(t *testing.T) {
 	}
 }
 
+// Texts that are all secrets cost no more than one is long: the last span that is told is the rest.
+func TestMany(t *testing.T) {
+	t.Parallel()
+	const n = 100_000
+	env := []string{"A_TOKEN=aaaaaab", "B_TOKEN=aaaaaab", "C_TOKEN=aaaaaac"}
+	for _, part := range []string{"pw='", "aaaaaab", "a://b:c@ ", "eyJaaaaaaaa.aaaaaaaa. ", "-----BEGIN PRIVATE KEY----------END PRIVATE KEY-----"} {
+		text := "a " + strings.Repeat(part, n)
+		all := Args([]string{"x", text, "a", text}, env)
+		if len(all[1]) != maxSpans || all[1][maxSpans-1].End != len(text) || all[2] != nil {
+			t.Errorf("%s: %d spans, %+v", part, len(all[1]), all[1][len(all[1])-1])
+		}
+		if len(all[3]) != 1 || all[3][0].Start > 2*len(part) || all[3][0].End != len(text) {
+			t.Errorf("%s: %d spans behind them", part, len(all[3]))
+		}
+		if got := Text(text, true); !strings.HasPrefix(part, "aaa") && len(got) != maxSpans {
+			t.Errorf("%s: %d spans of a text", part, len(got))
+		}
+	}
+}
+
 // replace puts a word in the place of spans.
 func replace(text string, spans []Span) string {
 	for _, s := range slices.Backward(spans) {
@@ -82,11 +111,74 @@ func replace(text string, spans []Span) string {
 	return text
 }
 
+// expressions say the same of shapes as their runs do; those of one name may overlap.
+var expressions = []struct {
+	name string
+	*regexp.Regexp
+}{
+	{"JSON web token", regexp.MustCompile(`(eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)`)},
+	{"private key", regexp.MustCompile(`(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$))`)},
+	{"password of a URL", regexp.MustCompile(`[A-Za-z][0-9+.-]{0,63}://[^\s/:@"']*:([^\s/@"']+)@`)},
+	{"bearer token", regexp.MustCompile(`[Bb]earer +([A-Za-z0-9._~+/=-]{8,})`)},
+	{"basic authorization", regexp.MustCompile(`[Bb]asic +([A-Za-z0-9+/=_-]{8,})`)},
+	{"token of GitHub", regexp.MustCompile(`(ghp_[A-Za-z0-9]{30,})`)},
+	{"token of GitHub", regexp.MustCompile(`(gho_[A-Za-z0-9]{30,})`)},
+	{"token of GitHub", regexp.MustCompile(`(ghu_[A-Za-z0-9]{30,})`)},
+	{"token of GitHub", regexp.MustCompile(`(ghs_[A-Za-z0-9]{30,})`)},
+	{"token of GitHub", regexp.MustCompile(`(ghr_[A-Za-z0-9]{30,})`)},
+	{"token of GitLab", regexp.MustCompile(`(glpat-[A-Za-z0-9_-]{16,})`)},
+	{"token of Slack", regexp.MustCompile(`(xox[abeoprs]-[A-Za-z0-9-]{10,})`)},
+	{"key of Google", regexp.MustCompile(`(AIza[A-Za-z0-9_-]{35})`)},
+	{"token of Google", regexp.MustCompile(`(ya29\.[A-Za-z0-9_-]{20,})`)},
+}
+
+// lookLike returns what in a text is a secret by the expressions.
+func lookLike(text string) (all []Span) {
+	for _, e := range expressions {
+		for _, m := range e.FindAllStringSubmatchIndex(text, maxSpans) {
+			all = append(all, Span{m[2], m[3], e.name})
+		}
+	}
+	return all
+}
+
+// Texts of pieces of secrets, put together by chance.
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	pieces := []string{"eyJ", ".", "aaaaaaaa", "b", "://", ":", "/", "@", " ", "Bearer ", "earer ", "basic ", "Basic", "=", "gh", "p_", "ghs_", "glpat-", "xox", "a-", "AIza", "ya29.",
+		strings.Repeat("c", 16), strings.Repeat("D", 34), "\n", "-----", "BEGIN ", "END ", "RSA ", "PRIVATE KEY", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "\xff"}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		var text string
+		for range 1 + r.IntN(24) {
+			text += pieces[r.IntN(len(pieces))]
+		}
+		sameShapes(t, text)
+	}
+}
+
+func sameShapes(t *testing.T, text string) {
+	t.Helper()
+	want, got := lookLike(text), shapeSpans(text)
+	slices.SortFunc(want, earlier)
+	slices.SortFunc(got, earlier)
+	if !slices.Equal(want, got) {
+		t.Fatalf("%q: %+v, want %+v", text, got, want)
+	}
+}
+
+func earlier(a, b Span) int {
+	return stdcmp.Or(a.Start-b.Start, a.End-b.End, strings.Compare(a.Name, b.Name))
+}
+
 // Spans are of their text, do not overlap, and what is left of a text has no secret by a name.
 func FuzzArgs(f *testing.F) {
 	f.Add("--password=a", "TOKEN=abcdefgh", `x: "y" 'z`)
 	f.Add("https://a:b@c", "A_KEY=", "-----BEGIN PRIVATE KEY-----")
 	f.Add("Cookie:", "=", "token token=")
+	f.Add("eyJaaaaaaaa.eyJbbbbbbb.cceyJ.dd", "A_KEY=aaaaaab", "xearer xxBearer abcdefgh basic  asic Basic =bcdefghij")
+	f.Add("ghghp_"+strings.Repeat("a", 30)+"glpat-"+strings.Repeat("b", 16), "A_KEY=aaaaaaa", "xoxoxa-0123456789 AIza"+strings.Repeat("AIza", 9)+"ya29.ya29."+strings.Repeat("c", 20))
+	f.Add("a1+://b:c://d:e@@://f:g@", "A_KEY=aabaabaab", "-----BEGIN -----BEGIN A PRIVATE KEY-----END PRIVATE KEY-----END B PRIVATE KEY-----")
 	f.Fuzz(func(t *testing.T, a, env, b string) {
 		args := []string{"curl", a, b}
 		for i, spans := range Args(args, []string{env}) {
@@ -106,6 +198,9 @@ func FuzzArgs(f *testing.F) {
 					t.Fatalf("%q is left of %q", value, args[i])
 				}
 			}
+		}
+		for _, text := range args {
+			sameShapes(t, text)
 		}
 		Text(a, true)
 		Sounds(b)
