@@ -153,8 +153,8 @@ func bindDevice(types *isf.File) (v deviceViews) {
 	return v
 }
 
-// readDevices reads the devices of a namespace (net.dev_base_head), in the kernel's order,
-// which is that of `ip link`, and holds the tables that they are in against that list.
+// readDevices reads the devices of a namespace (net.dev_base_head), in the order of `ip link`,
+// that of the list, or since there is an array (6.6) that of the indexes, and holds the tables that they are in against that list.
 func (r *reader) readDevices(c *Configuration) {
 	v := &r.views.device
 	what := object("network devices", c)

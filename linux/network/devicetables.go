@@ -114,9 +114,10 @@ func (r *reader) compareTables(c *Configuration, found *deviceSet) {
 			r.lose(object("network devices", c), d.Addr, fmt.Errorf("%w: device %s is in %v, and the others are without it: %v", linux.ErrDisagree, d.Name, d.Sources, lacks))
 		}
 	}
+	byIndex := r.views.device.tables.array.Ok()
 	slices.SortStableFunc(c.Devices, func(a, b *Device) int {
-		// The list is in order of the indexes, unless it lacks one.
-		if (a.Sources^b.Sources)&InDeviceList == 0 {
+		// The list is in order of the indexes, unless it lacks one, or one came from another namespace.
+		if !byIndex && (a.Sources^b.Sources)&InDeviceList == 0 {
 			return 0
 		}
 		return int(a.Index) - int(b.Index)

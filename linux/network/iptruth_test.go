@@ -69,8 +69,8 @@ func (n *node) configs(t *testing.T) []*Configuration {
 	return n.read
 }
 
-// strayWords are what tc puts into JSON without a name: words of the text of u32, and the conditions of basic.
-var strayWords = regexp.MustCompile(`,"(    offset | eat )"|\n  [^"{}]*`)
+// strayWords are what tc puts into JSON without a name: words of the text of u32, the conditions of basic, all of fw.
+var strayWords = regexp.MustCompile(`,"(    offset | eat )"|\n  [^"{}]*|handle [^"{}]*`)
 
 // readTruth reads what a command said in a namespace, as an array of objects. ip prints empty
 // objects where there is nothing, and half an array where the kernel has no such tables.

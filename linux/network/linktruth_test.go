@@ -31,6 +31,9 @@ func TestTrueDevices(t *testing.T) {
 					}
 					closeCounters(o, truth[i])
 				}
+				if d.Kind == "netkit" && i < len(want) && want[i]["mode"] == nil { // of ip before 6.7
+					delete(o, "mode")
+				}
 				got = append(got, o)
 				for _, key := range ofModules {
 					if _, ok := o[key]; !ok && n.poor && i < len(want) && (d.Kind != "veth" || key == "stats64") {
