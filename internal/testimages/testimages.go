@@ -131,17 +131,17 @@ func locate(env string) (string, error) {
 	return dir, nil
 }
 
-// repository returns the root of the module whose test is running: the go
+// repository returns the root of the repository whose test is running: the go
 // command runs a test in the directory of its package.
 func repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
-	for !exists(filepath.Join(dir, "go.mod")) {
+	for !exists(filepath.Join(dir, "lab", "node")) { // not the first go.mod: that may be of a module beside the library
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", fmt.Errorf("testimages: no go.mod above the working directory: %w", fs.ErrNotExist)
+			return "", fmt.Errorf("testimages: no lab/node above the working directory: %w", fs.ErrNotExist)
 		}
 		dir = parent
 	}
