@@ -98,7 +98,8 @@ func ids(listed []byte) []uint32 {
 // tree adds a file, or all files of a directory, as they are.
 func (a *archive) tree(to, from string) {
 	_ = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
+		// AppArmor's revision is read once: who reads on waits until there is another.
+		if err == nil && d.Type().IsRegular() && d.Name() != "revision" {
 			a.copy(to+strings.TrimPrefix(path, from), path)
 		}
 		return nil // what cannot be listed is not there

@@ -186,7 +186,7 @@ func TestLinks(t *testing.T) {
 // normalizeLink puts into one form what versions of bpftool write in several.
 func normalizeLink(l map[string]any) {
 	if number, ok := l["type"].(float64); ok { // newer than bpftool 7.1 is: enum bpf_link_type
-		l["type"] = map[float64]string{10: "netfilter", 11: "tcx"}[number]
+		l["type"] = map[float64]string{10: "netfilter", 11: "tcx", 12: "uprobe_multi", 13: "netkit", 14: "sockmap"}[number]
 	}
 	delete(l, "flags")  // of netfilter and probes, by name in some
 	delete(l, "missed") // which go on
