@@ -150,5 +150,6 @@ var reasons = map[vmem.Reason]string{
 	"truncated":    "the file ends early",
 	"short":        "cut off, and more follows",
 	"damaged":      "damaged",
+	"overlap":      "there twice",
 	"input-output": "can't be read",
 }

@@ -19,9 +19,9 @@
 // takes the inclusive ends of /proc/iomem for exclusive ones.
 //
 // Records may be in any order, and may overlap; then the first in the file has the
-// memory. Images that are compressed as a whole, as LZ4 frames or by gzip, zlib (as
-// LiME itself does with compress=1), xz or zstd, are read in place, by content and not
-// by name.
+// memory, and a gap says that the other has it, too. Images that are compressed as a
+// whole, as LZ4 frames or by gzip, zlib (as LiME itself does with compress=1), xz or
+// zstd, are read in place, by content and not by name.
 //
 // # AVML
 //

@@ -84,6 +84,7 @@ func newFile(s *source.Source) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.overlaps(t)
 	return &File{source: s, payload: newPayload(s, p.chunks, p.content), table: t, gaps: p.gaps.Gaps(), whole: p.whole, avml: p.avml}, nil
 }
 
@@ -96,10 +97,11 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(
 // that wraps [vmem.ErrNotCaptured], and Gaps lists it.
 func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
 
-// Gaps returns what the file says it has and does not, by offset. The errors wrap
-// ErrTruncated, ErrShort, ErrAmbiguous, ErrDamaged, ErrNoHeader or ErrTooMany; a Gap
-// without a Range stands for records of which nothing is known, or for damage that loses
-// no memory. The chunks of AVML images that reading found damaged come after these.
+// Gaps returns what the file says it has and does not, by offset, and then which records have
+// memory that others have. The errors wrap
+// ErrTruncated, ErrShort, ErrAmbiguous, ErrDamaged, ErrOverlap, ErrNoHeader or ErrTooMany; a
+// Gap without a Range stands for records of which nothing is known, for those whose memory
+// another has, or for damage that loses no memory. The chunks of AVML images that reading found damaged come after these.
 //
 // Of a compressed file the offsets are those of the content; the damage of the file
 // itself comes last, with offsets in that, and may grow as it is met in reading.

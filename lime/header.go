@@ -32,6 +32,8 @@ var (
 	// ErrDamaged: the compressed content of a record makes no sense, or does not match
 	// its checksum.
 	ErrDamaged = vmem.NewReason("damaged", "damaged block")
+	// ErrOverlap: a record has memory that one before it has.
+	ErrOverlap = vmem.NewReason("overlap", "a record before has the same memory")
 	// ErrNoHeader: a record ends, and what follows is no record.
 	ErrNoHeader = vmem.NewReason("no-header", "no record header")
 	// ErrTooMany: there are more records than any machine has ranges of memory.

@@ -17,6 +17,7 @@ const maxRecords = 1 << 20
 type parser struct {
 	r       *source.Source
 	records []extent.Extent
+	heads   []int64 // offsets of their headers in the file
 	chunks  []chunk // of compressed records
 	content int64   // where the content of the next chunk goes
 	gaps    gaplist.List
@@ -125,7 +126,7 @@ func (p *parser) add(off int64, h header, rec body) {
 		}
 		p.content += int64(rec.have)
 	}
-	p.records = append(p.records, extent.Extent{Range: have, Offset: data})
+	p.records, p.heads = append(p.records, extent.Extent{Range: have, Offset: data}), append(p.heads, off)
 	if rec.doubt != nil {
 		p.lose(off, vmem.Range[vmem.PhysAddr]{}, rec.doubt)
 	}
@@ -134,6 +135,13 @@ func (p *parser) add(off int64, h header, rec body) {
 // lose lists memory that the image says it has at offset off, and does not.
 func (p *parser) lose(off int64, memory vmem.Range[vmem.PhysAddr], err error) {
 	p.gaps.Add(vmem.PhysicalPlace(memory, off), err)
+}
+
+// overlaps lists what of the records a table hides.
+func (p *parser) overlaps(t *extent.Table) {
+	for _, o := range t.Overlaps() {
+		p.lose(p.heads[o.Record], vmem.Range[vmem.PhysAddr]{}, fmt.Errorf("%d bytes of %d: %w", o.Hidden, p.records[o.Record].Range.Size, ErrOverlap))
+	}
 }
 
 // resync lists what there is of the record at offset off, which is broken for the reason

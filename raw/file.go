@@ -18,6 +18,8 @@ var (
 	ErrTruncated = vmem.NewReason("truncated", "the file ends inside of the region")
 	// ErrNoAddress: bytes of the file are in no region.
 	ErrNoAddress = vmem.NewReason("no-address", "the physical address of what follows is not known")
+	// ErrOverlap: of two regions with the same memory this is not the first.
+	ErrOverlap = vmem.NewReason("overlap", "a region before has the same memory")
 	// ErrTooMany: there is memory outside of RAM in more pieces than any machine has.
 	ErrTooMany = vmem.NewReason("too-many", "too many pieces of memory outside of RAM")
 )
@@ -30,7 +32,8 @@ type Region struct {
 
 // Options are the settings of Open and NewFile.
 type Options struct {
-	// Regions are what the file holds. Of regions that overlap the first has the memory.
+	// Regions are what the file holds. Of regions that overlap the first has the memory, and a
+	// gap tells of the other.
 	// None: the file is one, from physical address 0 on.
 	Regions []Region
 
@@ -106,6 +109,9 @@ func newFile(ctx context.Context, s *source.Source, opts *Options) (*File, error
 		return nil, err
 	}
 	f.unplaced(records)
+	if err := f.hidden(records); err != nil {
+		return nil, err
+	}
 	if opts.RAM != nil {
 		if records, err = f.trim(ctx, records, opts.RAM); err != nil {
 			return nil, err
@@ -159,6 +165,19 @@ func (f *File) unplaced(records []extent.Extent) {
 	}
 }
 
+// hidden lists what of the records can't be read because others have the same memory.
+func (f *File) hidden(records []extent.Extent) error {
+	t, err := extent.New(records)
+	if err != nil {
+		return err
+	}
+	for _, o := range t.Overlaps() {
+		r := records[o.Record]
+		f.gaps = append(f.gaps, vmem.Gap{Object: "image", Place: vmem.ImagePlace(r.Offset), Err: fmt.Errorf("%d bytes of %d: %w", o.Hidden, r.Range.Size, ErrOverlap)})
+	}
+	return nil
+}
+
 // ReadAt reads physical memory, as [vmem.Memory] says.
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(f.source, p, off) }
 
@@ -166,7 +185,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.table.ReadAt(
 func (f *File) Ranges() []vmem.Range[vmem.PhysAddr] { return f.table.Ranges() }
 
 // Gaps returns what of the regions the file does not have, and what of the file is in no
-// region. Of a compressed file it may grow as damage is met in reading.
+// region or in one whose memory another has. Of a compressed file it may grow as damage is met in reading.
 func (f *File) Gaps() []vmem.Gap { return slices.Concat(f.gaps, f.source.Gaps(f.table)) }
 
 // Close releases a file that Open opened. On one of NewFile it does nothing.

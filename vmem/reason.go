@@ -35,6 +35,7 @@ import (
 //	truncated       the image file ends early
 //	short           a record of the image ends early, and another follows
 //	damaged         a part of the image makes no sense
+//	overlap         parts of the image have the same memory, of which the first is read
 //	no-header       a record of the image has no header
 //	no-address      the image does not say which memory a part of it is
 //	excluded        whoever wrote the image left the memory out on purpose

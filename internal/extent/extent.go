@@ -37,6 +37,14 @@ type Extent struct {
 type Table struct {
 	extents []Extent // by Range.Start, disjoint, none empty
 	ranges  []vmem.Range[vmem.PhysAddr]
+	hidden  []Overlap
+}
+
+// An Overlap is a record of which bytes can't be read, because records before it have the
+// same memory.
+type Overlap struct {
+	Record int    // its index
+	Hidden uint64 // how many of its bytes those are
 }
 
 // New returns the table of records; the first record in the slice that has a
@@ -49,7 +57,14 @@ func New(records []Extent) (*Table, error) {
 			return nil, err
 		}
 	}
-	t := &Table{extents: flatten(records)}
+	t := new(Table)
+	var kept []uint64
+	t.extents, kept = flatten(records)
+	for i, r := range records {
+		if hidden := r.Range.Size - kept[i]; hidden > 0 {
+			t.hidden = append(t.hidden, Overlap{i, hidden})
+		}
+	}
 	for _, e := range t.extents {
 		t.ranges = append(t.ranges, e.Range)
 	}
@@ -73,6 +88,10 @@ func end(r vmem.Range[vmem.PhysAddr]) vmem.PhysAddr { return r.Start + vmem.Phys
 // Ranges returns what the table covers: ascending, disjoint, adjacent ranges
 // merged. The caller must not change the slice.
 func (t *Table) Ranges() []vmem.Range[vmem.PhysAddr] { return t.ranges }
+
+// Overlaps returns the records that others hide, in part or as a whole, in their order.
+// The caller must not change the slice.
+func (t *Table) Overlaps() []Overlap { return t.hidden }
 
 // Find returns the part of the table from physical address a on that is one
 // extent, or false where the table does not have a.

@@ -67,6 +67,31 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// Of each record how many bytes the table has not, whatever hides them.
+func TestOverlaps(t *testing.T) {
+	for range 300 {
+		var records []Extent
+		size := make(map[int]uint64)
+		for i := range rand.IntN(8) {
+			records = append(records, ext(rand.Uint64N(40), rand.Uint64N(20), int64(1000*i)))
+			size[i] = records[i].Range.Size
+		}
+		tab := mustNew(t, records)
+		for _, e := range tab.extents {
+			size[int(e.Offset/1000)] -= e.Range.Size
+		}
+		var want []Overlap
+		for i := range records {
+			if size[i] > 0 {
+				want = append(want, Overlap{i, size[i]})
+			}
+		}
+		if d := cmp.Diff(want, tab.Overlaps(), cmpopts.EquateEmpty()); d != "" {
+			t.Fatalf("%v (-want +got):\n%s", records, d)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	tests := []struct {
 		record Extent

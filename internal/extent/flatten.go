@@ -9,14 +9,15 @@ import (
 )
 
 // flatten returns the records without overlaps, sorted by address: each byte
-// comes from the record of the lowest index that has it.
+// comes from the record of the lowest index that has it. kept is how many bytes of
+// each record are left.
 //
 // It sweeps over the addresses where any record begins or ends. Between two such
 // addresses the set of records that cover the memory does not change, and the
 // heap's top is the one that counts. Time is O(n log n) for n records.
-func flatten(records []Extent) []Extent {
+func flatten(records []Extent) (out []Extent, kept []uint64) {
 	order, edges := sortRecords(records)
-	var out []Extent
+	kept = make([]uint64, len(records))
 	var open indexHeap
 	next := 0
 	for i, from := range edges {
@@ -32,9 +33,10 @@ func flatten(records []Extent) []Extent {
 		}
 		piece := records[open[0]].from(from)
 		piece.Range.Size = uint64(edges[i+1] - from)
+		kept[open[0]] += piece.Range.Size
 		out = appendExtent(out, piece)
 	}
-	return slices.Clip(out)
+	return slices.Clip(out), kept
 }
 
 // sortRecords returns the indices of the records that are not empty, by start
