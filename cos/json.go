@@ -22,6 +22,15 @@ type document struct {
 // fields are those of a report, without its methods.
 type fields NodeReport
 
+// The forms of what has methods of its own.
+var (
+	_ = jsonx.Describe[NodeReport, document]()
+	_ = jsonx.Describe[Pod, Pod]()
+	_ = jsonx.Describe[Container, Container]()
+	_ = jsonx.Describe[Process, Process]()
+	_ = jsonx.Describe[Evidence, evidenceJSON]()
+)
+
 // MarshalJSON returns the report in the form that [Schema] names: the same bytes for the
 // same report. docs/report.md describes it. All text is valid Unicode; where it is not in
 // the report, the exact bytes are beside it in base64, in a member of the same name with
@@ -73,13 +82,17 @@ func (p Process) MarshalJSON() ([]byte, error) { return jsonx.Marshal(p) }
 // UnmarshalJSON takes what MarshalJSON gives.
 func (p *Process) UnmarshalJSON(b []byte) error { return jsonx.Unmarshal(b, p) }
 
+// evidenceJSON is an Evidence in JSON.
+type evidenceJSON struct {
+	evidenceFields
+	Hint bool `json:"hint"`
+}
+
+type evidenceFields Evidence
+
 // MarshalJSON returns the evidence as a report has it, which says of hints that they are.
 func (e Evidence) MarshalJSON() ([]byte, error) {
-	type fields Evidence
-	return jsonx.Marshal(struct {
-		fields
-		Hint bool `json:"hint"`
-	}{fields(e), e.Source.Hint()})
+	return jsonx.Marshal(evidenceJSON{evidenceFields(e), e.Source.Hint()})
 }
 
 // UnmarshalJSON takes what MarshalJSON gives.

@@ -99,14 +99,19 @@ type Unknown struct {
 	Losses int    `json:"losses"` // how many gaps of both reports concern it; 0 where it is no loss
 }
 
+// resultJSON is a Result in JSON.
+type resultJSON struct {
+	Schema string `json:"schema"`
+	resultFields
+}
+
 type resultFields Result
+
+var _ = jsonx.Describe[Result, resultJSON]()
 
 // MarshalJSON returns the result in the form that [Schema] names, in the way of [cos.NodeReport].
 func (r Result) MarshalJSON() ([]byte, error) {
-	return jsonx.Marshal(struct {
-		Schema string `json:"schema"`
-		resultFields
-	}{Schema, resultFields(r)})
+	return jsonx.Marshal(resultJSON{Schema, resultFields(r)})
 }
 
 // A side is one of the reports.

@@ -13,22 +13,28 @@ const Schema = "nodelens/findings/v1"
 // ErrSchema is the reason that Result's UnmarshalJSON gives for JSON of another form than [Schema].
 var ErrSchema = errors.New("not findings of this schema")
 
+// resultJSON is a Result in JSON.
+type resultJSON struct {
+	Schema string `json:"schema"`
+	resultFields
+}
+
 type resultFields Result
+
+// The forms of what has methods of its own.
+var (
+	_ = jsonx.Describe[Result, resultJSON]()
+	_ = jsonx.Describe[Finding, Finding]()
+)
 
 // MarshalJSON returns the result in the form that [Schema] names, in the way of [cos.NodeReport].
 func (r Result) MarshalJSON() ([]byte, error) {
-	return jsonx.Marshal(struct {
-		Schema string `json:"schema"`
-		resultFields
-	}{Schema, resultFields(r)})
+	return jsonx.Marshal(resultJSON{Schema, resultFields(r)})
 }
 
 // UnmarshalJSON takes what MarshalJSON gives. The error wraps [ErrSchema] if the JSON is of another schema.
 func (r *Result) UnmarshalJSON(b []byte) error {
-	var d struct {
-		Schema string `json:"schema"`
-		resultFields
-	}
+	var d resultJSON
 	if err := jsonx.Unmarshal(b, &d); err != nil {
 		return fmt.Errorf("findings: %w", err)
 	}

@@ -3,6 +3,8 @@ package vmem
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // A PhysAddr is an address in the physical memory of the imaged machine. It
@@ -21,6 +23,11 @@ func (a PhysAddr) String() string { return "0x" + strconv.FormatUint(uint64(a), 
 
 // String returns the address as 0x and lower-case hexadecimal digits.
 func (a VirtAddr) String() string { return "0x" + strconv.FormatUint(uint64(a), 16) }
+
+var (
+	_ = jsonx.Describe[PhysAddr, jsonx.Hex]()
+	_ = jsonx.Describe[VirtAddr, jsonx.Hex]()
+)
 
 // MarshalText implements [encoding.TextMarshaler] with the form of String.
 func (a PhysAddr) MarshalText() ([]byte, error) { return []byte(a.String()), nil }

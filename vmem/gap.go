@@ -52,6 +52,8 @@ type gapJSON struct {
 	Error  string `json:"error"`
 }
 
+var _ = jsonx.Describe[Gap, gapJSON]()
+
 // MarshalJSON returns an object with the members object, place (the kind), address, size,
 // offset, pid, reason and error (the text). Of size, offset and pid those are left out
 // that are zero; of none and image places the address is null. Where object or error is

@@ -149,6 +149,8 @@ func (j placeJSON) place() Place {
 	return p
 }
 
+var _ = jsonx.Describe[Place, placeJSON]()
+
 // MarshalJSON returns an object with the members place (the kind), address (hexadecimal,
 // as a string), size, offset and pid, as [Gap.MarshalJSON] has them.
 func (p Place) MarshalJSON() ([]byte, error) { return jsonx.Marshal(p.json()) }

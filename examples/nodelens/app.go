@@ -112,7 +112,7 @@ func (a *app) root() *cobra.Command {
 	}
 	many := a.fleet()
 	many.GroupID = "many"
-	root.AddCommand(many, a.version())
+	root.AddCommand(many, a.version(), a.schema())
 	return root
 }
 

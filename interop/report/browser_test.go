@@ -312,14 +312,7 @@ func (p *tab) keys(names ...string) {
 // TestHostile opens a node with a canary in every name, and everything in its page.
 func TestHostile(t *testing.T) {
 	program := browser(t)
-	text, err := json.Marshal(bundledNode(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	node := new(cos.NodeReport)
-	if err := json.Unmarshal(text, node); err != nil {
-		t.Fatal(err)
-	}
+	node := copied(t)
 	result := judged(t, node)
 	nodetest.Poison(node)
 	nodetest.Poison(result)

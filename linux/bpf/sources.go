@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // Sources say by what an object was found, a bit for each.
@@ -47,6 +49,8 @@ func (s Sources) String() string {
 	}
 	return strings.Join(s.Names(), "+")
 }
+
+var _ = jsonx.Describe[Sources, []string]()
 
 // MarshalJSON returns the names as an array.
 func (s Sources) MarshalJSON() ([]byte, error) { return json.Marshal(s.Names()) }

@@ -60,6 +60,8 @@ type Seconds time.Duration
 // String returns the time with three digits behind the point, such as 1.337.
 func (s Seconds) String() string { return strconv.FormatFloat(time.Duration(s).Seconds(), 'f', 3, 64) }
 
+var _ = jsonx.Describe[Seconds, float64]()
+
 // MarshalJSON returns the time as a number, in the form of String.
 func (s Seconds) MarshalJSON() ([]byte, error) { return []byte(s.String()), nil }
 
@@ -72,6 +74,11 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	*s = Seconds(time.Duration(f*1000+0.5) * time.Millisecond)
 	return nil
 }
+
+var (
+	_ = jsonx.Describe[Report, Report]()
+	_ = jsonx.Describe[Invariant, Invariant]()
+)
 
 // MarshalJSON returns the report as a node's report has it.
 func (r Report) MarshalJSON() ([]byte, error) { return jsonx.Marshal(r) }

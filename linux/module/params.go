@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
@@ -23,6 +24,8 @@ type Parameter struct {
 
 // Parameters are the parameters of a module, in the order in which it has them.
 type Parameters []Parameter
+
+var _ = jsonx.Describe[Parameters, map[string]*string]()
 
 // MarshalJSON returns an object of the names and values; a value that is not known is null.
 func (p Parameters) MarshalJSON() ([]byte, error) {

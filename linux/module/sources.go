@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // Sources say which views of the set of modules hold a module, a bit for each.
@@ -48,6 +50,8 @@ func (s Sources) String() string {
 	}
 	return strings.Join(s.Names(), "+")
 }
+
+var _ = jsonx.Describe[Sources, []string]()
 
 // MarshalJSON returns the names as an array.
 func (s Sources) MarshalJSON() ([]byte, error) { return json.Marshal(s.Names()) }

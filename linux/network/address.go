@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 
+	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
@@ -48,6 +49,8 @@ var addressBits = []bit{
 // Names returns the flags under the names of `ip`, with permanent, for which that prints
 // dynamic where it is missing. What is secondary of IPv4 is temporary of IPv6.
 func (f AddressFlags) Names() []string { return bitNames(addressBits, uint32(f)) }
+
+var _ = jsonx.Describe[AddressFlags, []string]()
 
 // MarshalJSON returns an array of the names.
 func (f AddressFlags) MarshalJSON() ([]byte, error) { return json.Marshal(f.Names()) }

@@ -3,6 +3,8 @@ package network
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // DeviceFlags are the IFF_ flags of a device (include/uapi/linux/if.h), as the kernel tells
@@ -42,6 +44,8 @@ func (f DeviceFlags) Names() []string {
 
 // String returns the flags as `ip link` shows them, such as <BROADCAST,MULTICAST,UP,LOWER_UP>.
 func (f DeviceFlags) String() string { return "<" + strings.Join(f.Names(), ",") + ">" }
+
+var _ = jsonx.Describe[DeviceFlags, []string]()
 
 // MarshalJSON returns an array of the names.
 func (f DeviceFlags) MarshalJSON() ([]byte, error) { return json.Marshal(f.Names()) }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/vmem"
@@ -43,6 +44,8 @@ const neighbourKnown NeighbourState = 0x80 | 0x40 | 0x02 | 0x10 | 0x04 | 0x08
 // Names returns the states under the names of `ip`, one as a rule.
 func (s NeighbourState) Names() []string { return bitNames(neighbourStateBits, uint32(s)) }
 
+var _ = jsonx.Describe[NeighbourState, []string]()
+
 // MarshalJSON returns an array of the names.
 func (s NeighbourState) MarshalJSON() ([]byte, error) { return json.Marshal(s.Names()) }
 
@@ -66,6 +69,8 @@ var neighbourBits = []bit{
 
 // Names returns the flags under the names of `ip`.
 func (f NeighbourFlags) Names() []string { return bitNames(neighbourBits, uint32(f)) }
+
+var _ = jsonx.Describe[NeighbourFlags, []string]()
 
 // MarshalJSON returns an array of the names.
 func (f NeighbourFlags) MarshalJSON() ([]byte, error) { return json.Marshal(f.Names()) }

@@ -1,6 +1,10 @@
 package network
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
+)
 
 // RouteType says what a route does with packets (RTN_ of include/uapi/linux/rtnetlink.h).
 type RouteType uint8
@@ -69,6 +73,8 @@ var routeBits = []bit{{1, "dead"}, {4, "onlink"}, {2, "pervasive"}, {8, "offload
 
 // Names returns the flags under the names of `ip`.
 func (f RouteFlags) Names() []string { return bitNames(routeBits, uint32(f)) }
+
+var _ = jsonx.Describe[RouteFlags, []string]()
 
 // MarshalJSON returns an array of the names.
 func (f RouteFlags) MarshalJSON() ([]byte, error) { return json.Marshal(f.Names()) }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // A Record is one record of the kernel log.
@@ -29,6 +31,8 @@ func (r *Record) String() string {
 // A Time is when a record was written: nanoseconds since boot by the local clock of the CPU, without time in
 // suspend (local_clock of kernel/sched/clock.c).
 type Time uint64
+
+var _ = jsonx.Describe[Time, float64]()
 
 // MarshalJSON returns seconds with nine decimals.
 func (t Time) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%d.%09d", t/1e9, t%1e9), nil }

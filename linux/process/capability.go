@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/bits"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // Capabilities are a set of capabilities, a bit for each by its number (include/uapi/linux/capability.h).
@@ -46,6 +48,8 @@ func (c Capabilities) Names() []string {
 
 // String returns the set as /proc/PID/status shows it: 16 hexadecimal digits.
 func (c Capabilities) String() string { return fmt.Sprintf("%016x", uint64(c)) }
+
+var _ = jsonx.Describe[Capabilities, jsonx.Either[[]string, string]]()
 
 // MarshalJSON returns the names as an array, or "all".
 func (c Capabilities) MarshalJSON() ([]byte, error) {

@@ -3,6 +3,7 @@ package process
 import (
 	"slices"
 
+	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -48,6 +49,8 @@ var secureBitNames = []string{
 
 // Names returns the names of the bits, such as noroot and keep-caps.
 func (s SecureBits) Names() []string { return bitNames(uint64(s), secureBitNames) }
+
+var _ = jsonx.Describe[SecureBits, []string]()
 
 // MarshalJSON returns the names as an array.
 func (s SecureBits) MarshalJSON() ([]byte, error) { return marshalBits(uint64(s), secureBitNames) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
@@ -48,6 +49,8 @@ func (s SignalSet) Names() []string {
 
 // String returns the set as /proc/PID/status shows it: 16 hexadecimal digits.
 func (s SignalSet) String() string { return fmt.Sprintf("%016x", uint64(s)) }
+
+var _ = jsonx.Describe[SignalSet, []string]()
 
 // MarshalJSON returns the names as an array.
 func (s SignalSet) MarshalJSON() ([]byte, error) { return json.Marshal(s.Names()) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/nodelens/nodelens/internal/jsonx"
 )
 
 // protocols are the names that conntrack has for transport protocols
@@ -84,6 +86,8 @@ func (s Status) Names() []string {
 	}
 	return names
 }
+
+var _ = jsonx.Describe[Status, []string]()
 
 // MarshalJSON returns the list of Names.
 func (s Status) MarshalJSON() ([]byte, error) {
