@@ -44,10 +44,27 @@ func testEnabledFunctions(t *testing.T, n *node) {
 	for i := range want { // two names of one address, of which newer kernels take the other
 		want[i] = strings.ReplaceAll(want[i], "->arch_ftrace_ops_list_func+", "->ftrace_ops_list_func+")
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(unnamed(want, got), got); diff != "" {
 		t.Errorf("(-truth +found)\n%s", diff)
 	}
 }
+
+var namedTrampoline = regexp.MustCompile(`tramp: \S+\+0x\w+ \[\w+\] \(`)
+
+// unnamed takes away the names of trampolines that stand where a module's code for its start was: ftrace remembers
+// functions that are gone, and the kernel names by them whatever is there now.
+func unnamed(want, got []string) []string {
+	want = slices.Clone(want)
+	for i := range min(len(want), len(got)) {
+		name, address := namedTrampoline.FindString(want[i]), bareTrampoline.FindString(got[i])
+		if name != "" && address != "" {
+			want[i] = strings.Replace(want[i], name, address, 1)
+		}
+	}
+	return want
+}
+
+var bareTrampoline = regexp.MustCompile(`tramp: 0x[0-9a-f]+ \(`)
 
 // symbolText returns an address as %pS of the kernel has it, without the size.
 func (r *reader) symbolText(a vmem.VirtAddr) string {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +72,20 @@ func nodes(t testing.TB) (list []*node) {
 	}
 	known = list
 	return list
+}
+
+// tampered reports whether stand-ins of rootkits are in the kernel.
+func (n *node) tampered() bool { return strings.Contains(n.name, "-root") }
+
+// clean returns the first node in which nothing was changed.
+func clean(t testing.TB) *node {
+	t.Helper()
+	list := nodes(t)
+	i := slices.IndexFunc(list, func(n *node) bool { return !n.tampered() })
+	if i < 0 {
+		t.Skip("there is no node in which nothing was changed")
+	}
+	return list[i]
 }
 
 // given are symbols that were found already.

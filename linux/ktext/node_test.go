@@ -18,7 +18,7 @@ import (
 // of it was compared. Nodes whose names end in a word behind "-root" have code that was changed.
 func TestClean(t *testing.T) {
 	for _, n := range nodes(t) {
-		if strings.Contains(n.name, "-root") {
+		if n.tampered() {
 			continue
 		}
 		t.Run(n.name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func compareChanges(t *testing.T, k *linux.Kernel, changes []change, found []kte
 
 // TestHooks: what rootkits write over the beginning of functions is found, named, and told where it leads to.
 func TestHooks(t *testing.T) {
-	n := nodes(t)[0]
+	n := clean(t)
 	k := n.open(t, n.mem)
 	target := symbol(t, k, "kernel_halt")
 	rel := func(op byte, at vmem.VirtAddr) []byte {
@@ -189,7 +189,7 @@ func TestHooks(t *testing.T) {
 // TestRoot: what a stand-in of a rootkit wrote into code is found, and which module it leads to; nothing else is.
 func TestRoot(t *testing.T) {
 	for _, n := range nodes(t) {
-		if !strings.Contains(n.name, "-root") {
+		if !n.tampered() {
 			continue
 		}
 		t.Run(n.name, func(t *testing.T) {
@@ -231,7 +231,7 @@ func symbol(t testing.TB, k *linux.Kernel, name string) vmem.VirtAddr {
 
 // TestLost: pages that are not in the image are told, and are no modification.
 func TestLost(t *testing.T) {
-	n := nodes(t)[0]
+	n := clean(t)
 	k := n.open(t, n.mem)
 	start, _ := k.Symbol("_stext")
 	o := &holes{Memory: n.mem, lost: map[vmem.PhysAddr]bool{}}
