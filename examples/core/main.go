@@ -152,23 +152,16 @@ func (w *work) search(tasks []*linux.Task, expr *regexp.Regexp, stdout io.Writer
 }
 
 // write writes the core of a process to a file that was not there before.
-func (w *work) write(t *linux.Task, name string) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			os.Remove(name) // it is not whole
+func (w *work) write(t *linux.Task, name string) error {
+	return command.Create(name, func(out io.Writer) error {
+		core, err := memory.New(w.kernel).WriteCore(w.ctx, out, t)
+		if err != nil {
+			return err
 		}
-	}()
-	core, err := memory.New(w.kernel).WriteCore(w.ctx, f, t)
-	if err != nil {
-		return err
-	}
-	for _, g := range core.Gaps {
-		w.lose(g)
-	}
-	fmt.Fprintf(w.stderr, "core: %v: threads: %d, mappings: %d, bytes: %d, of which lost: %d\n", t, core.Threads, core.Segments, core.Bytes, core.Lost)
-	return nil
+		for _, g := range core.Gaps {
+			w.lose(g)
+		}
+		fmt.Fprintf(w.stderr, "core: %v: threads: %d, mappings: %d, bytes: %d, of which lost: %d\n", t, core.Threads, core.Segments, core.Bytes, core.Lost)
+		return nil
+	})
 }

@@ -148,28 +148,27 @@ func (s *settings) within(ctx context.Context, t *linux.Task) bool {
 }
 
 // work does what is asked for with each path.
-func (s *settings) work(w *filesink.Work, paths []string, stdout io.Writer) (err error) {
+func (s *settings) work(w *filesink.Work, paths []string, stdout io.Writer) error {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
-	var out filesink.Sink
 	switch {
 	case s.tar == "-":
-		out = filesink.NewTar(stdout)
+		return give(w, paths, filesink.NewTar(stdout))
 	case s.tar != "":
-		f, err := os.OpenFile(s.tar, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		return command.Create(s.tar, func(f io.Writer) error { return give(w, paths, filesink.NewTar(f)) })
+	case s.to != "":
+		out, err := filesink.NewDirectory(s.to)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		out = filesink.NewTar(f)
-	case s.to != "":
-		if out, err = filesink.NewDirectory(s.to); err != nil {
-			return err
-		}
-	default:
-		out = filesink.NewListing(stdout)
+		return give(w, paths, out)
 	}
+	return give(w, paths, filesink.NewListing(stdout))
+}
+
+// give gives all files below paths to a sink.
+func give(w *filesink.Work, paths []string, out filesink.Sink) error {
 	for _, p := range paths {
 		if err := w.All(p, out); err != nil {
 			return errors.Join(err, out.Close())

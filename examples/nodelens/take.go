@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/examples/internal/filesink"
 	"github.com/nodelens/nodelens/findings"
+	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/text"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/memory"
@@ -28,20 +28,12 @@ func (a *app) takers() []*cobra.Command {
 }
 
 // create writes a file that was not there before: whole, or not at all. - is standard output.
-func (a *app) create(name string, write func(w io.Writer) error) (err error) {
+func (a *app) create(name string, write func(w io.Writer) error) error {
 	if name == "-" {
 		w := bufio.NewWriter(a.stdout)
 		return errors.Join(write(w), w.Flush())
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(f)
-	if err = errors.Join(write(w), w.Flush(), f.Close()); err != nil {
-		os.Remove(name) // it is not whole
-	}
-	return err
+	return command.Create(name, write)
 }
 
 // outFlag adds the flag that names the file to write.
