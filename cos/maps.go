@@ -30,6 +30,7 @@ type Mapping struct {
 	VMFlags       []string      `json:"vmFlags"`
 	ProtectionKey int           `json:"protectionKey"`
 	Usage         memory.Usage  `json:"usage"`
+	Address       vmem.VirtAddr `json:"address"` // of the vm_area_struct
 }
 
 // Maps reads the mappings of each process, with what each takes; beside it is what was lost. Only the end of ctx is an error.
@@ -98,7 +99,7 @@ func mappingsOf(ctx context.Context, r *memory.Reader, mm *linux.MM, gaps *[]vme
 		}
 		all = append(all, Mapping{
 			Start: m.Range.Start, End: m.Range.Last() + 1, Flags: m.Flags.String(), Offset: m.Offset, Major: m.Major, Minor: m.Minor, Inode: m.Number,
-			Path: m.Path, VMFlags: r.FlagNames(m.Flags), ProtectionKey: m.ProtectionKey(), Usage: u,
+			Path: m.Path, VMFlags: r.FlagNames(m.Flags), ProtectionKey: m.ProtectionKey(), Usage: u, Address: m.Addr,
 		})
 	}
 	return all, nil

@@ -78,7 +78,7 @@ func wholeReport() *NodeReport {
 		},
 		Maps: []ProcessMaps{
 			{PID: 7, PodUID: "u", ContainerID: "i", Mappings: []Mapping{
-				{Start: 0x1000, End: 0x3000, Flags: "rw-p", Offset: 4096, Major: 8, Minor: 1, Inode: 12, Path: "/p\xff", VMFlags: []string{"rd", "wr"}, ProtectionKey: 3,
+				{Start: 0x1000, End: 0x3000, Flags: "rw-p", Offset: 4096, Major: 8, Minor: 1, Inode: 12, Path: "/p\xff", VMFlags: []string{"rd", "wr"}, ProtectionKey: 3, Address: 0x40,
 					Usage: memory.Usage{Size: 1, KernelPageSize: 2, RSS: 3, PSS: 4, PSSDirty: 5, SharedClean: 6, SharedDirty: 7, PrivateClean: 8, PrivateDirty: 9, Referenced: 10,
 						Anonymous: 11, KSM: 12, LazyFree: 13, AnonHugePages: 14, ShmemPMDMapped: 15, FilePMDMapped: 16, SharedHugetlb: 17, PrivateHugetlb: 18, Swap: 19, SwapPSS: 20, Locked: 21}},
 			}},
@@ -440,7 +440,7 @@ const wholeJSON = `{
   {"podUID":null,"containerID":null,"kind":"","level":"","why":"","pid":0,"address":"0x0","size":0,"flags":null,"path":null,"data":null,"code":[]}],
  "maps": [
   {"pid":7,"podUID":"u","containerID":"i","mappings":[{"start":"0x1000","end":"0x3000","flags":"rw-p","offset":4096,"major":8,"minor":1,"inode":12,"path":"/p�","pathBytes":"L3D/","vmFlags":["rd","wr"],"protectionKey":3,
-   "usage":{"size":1,"kernelPageSize":2,"rss":3,"pss":4,"pssDirty":5,"sharedClean":6,"sharedDirty":7,"privateClean":8,"privateDirty":9,"referenced":10,"anonymous":11,"ksm":12,"lazyFree":13,"anonHugePages":14,"shmemPmdMapped":15,"filePmdMapped":16,"sharedHugetlb":17,"privateHugetlb":18,"swap":19,"swapPss":20,"locked":21}}]},
+   "usage":{"size":1,"kernelPageSize":2,"rss":3,"pss":4,"pssDirty":5,"sharedClean":6,"sharedDirty":7,"privateClean":8,"privateDirty":9,"referenced":10,"anonymous":11,"ksm":12,"lazyFree":13,"anonHugePages":14,"shmemPmdMapped":15,"filePmdMapped":16,"sharedHugetlb":17,"privateHugetlb":18,"swap":19,"swapPss":20,"locked":21},"address":"0x40"}]},
   {"pid":0,"podUID":null,"containerID":null,"mappings":[]}],
  "gaps": [
   {"object": "list of �", "objectBytes": "bGlzdCBvZiD/", "place": "kernel", "address": "0x10", "reason": "corrupt", "error": "inconsistent structure"},

@@ -8,7 +8,6 @@ import (
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/table"
 	"github.com/nodelens/nodelens/internal/text"
-	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -18,6 +17,7 @@ type mappingRow struct {
 	Start   vmem.VirtAddr `json:"start" col:"START"`
 	End     vmem.VirtAddr `json:"end" col:"END"` // exclusive
 	Size    uint64        `json:"size" col:"SIZE,size"`
+	RSS     uint64        `json:"rss" col:"RSS,size,wide"` // of it in memory
 	Perms   string        `json:"perms" col:"PERMS,line"`
 	Offset  uint64        `json:"offset" col:"OFFSET,wide"`
 	Path    string        `json:"path" jsonx:"null" col:"PATH,line,flex"`
@@ -39,31 +39,23 @@ func (r mappingRow) Mark() table.Mark {
 }
 
 var mappings = question[mappingRow]{
-	name: "maps", short: "List what processes have mapped", sections: 0, filtered: true, rows: mappingRows,
+	name: "maps", short: "List what processes have mapped", sections: cos.SectionMaps, filtered: true, rows: mappingRows,
 	long:     "As /proc/PID/maps has it, with a remark on what can be written and executed, and on programs without a file.",
 	examples: []string{"nodelens maps node.lime --pid 748", "nodelens maps node.lime --pod image-resizer -o jsonl"},
 }
 
 func mappingRows(v *view) ([]mappingRow, error) {
 	var rows []mappingRow
-	for _, p := range v.processes() {
-		t := v.userTask(p)
-		if t == nil {
+	for _, p := range v.report.Maps {
+		if !v.chosen.has(p.PodUID, p.ContainerID, p.PID) {
 			continue
 		}
-		mm, err := t.MM()
-		if err != nil {
-			v.lose(err)
-			continue
-		}
-		for m, err := range mm.VMAs(v.ctx) {
-			if err != nil {
-				v.lose(err)
-				continue
-			}
+		group := v.title(v.index.Process(p.PID))
+		for i := range p.Mappings {
+			m := &p.Mappings[i]
 			rows = append(rows, mappingRow{
-				PID: p.PID, Start: m.Range.Start, End: m.Range.Start + vmem.VirtAddr(m.Range.Size), Size: m.Range.Size, Perms: m.Flags.String(), Offset: m.Offset,
-				Path: m.Path, Remark: mappingRemark(&m), Address: m.Addr, group: v.title(p),
+				PID: p.PID, Start: m.Start, End: m.End, Size: uint64(m.End - m.Start), RSS: m.Usage.RSS, Perms: m.Flags, Offset: m.Offset,
+				Path: m.Path, Remark: mappingRemark(m), Address: m.Address, group: group,
 			})
 		}
 	}
@@ -71,8 +63,8 @@ func mappingRows(v *view) ([]mappingRow, error) {
 }
 
 // mappingRemark says what of a mapping one should not overlook.
-func mappingRemark(m *linux.VMA) string {
-	switch exec, write := m.Flags&linux.VMExec != 0, m.Flags&linux.VMWrite != 0; {
+func mappingRemark(m *cos.Mapping) string {
+	switch exec, write := strings.Contains(m.Flags, "x"), strings.Contains(m.Flags, "w"); {
 	case exec && write && m.Path == "":
 		return "written and executed, without a file"
 	case exec && write:
@@ -81,14 +73,6 @@ func mappingRemark(m *linux.VMA) string {
 		return "executed from a file without a name"
 	}
 	return ""
-}
-
-// userTask returns the task of a process that has memory of its own; nil of others, or where it can't be read.
-func (v *view) userTask(p *cos.Process) *linux.Task {
-	if p.KernelThread || p.State == linux.Zombie {
-		return nil
-	}
-	return v.task(p)
 }
 
 // title names a process above what it has.

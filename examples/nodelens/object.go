@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/examples/internal/query"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
@@ -106,4 +107,12 @@ func (a *app) search() *cobra.Command {
 		return rows, v.ctx.Err()
 	}
 	return q.command(a)
+}
+
+// userTask returns the task of a process that has memory of its own; nil of others, or where it can't be read.
+func (v *view) userTask(p *cos.Process) *linux.Task {
+	if p.KernelThread || p.State == linux.Zombie {
+		return nil
+	}
+	return v.task(p)
 }
