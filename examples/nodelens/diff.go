@@ -1,56 +1,55 @@
 package main
 
 import (
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/nodelens/nodelens/cos"
+	"github.com/nodelens/nodelens/diff"
 	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/table"
-	"github.com/nodelens/nodelens/linux/network/socket"
+	"github.com/nodelens/nodelens/internal/text"
+	"github.com/nodelens/nodelens/vmem"
 )
 
-// A changeRow is something that one image has and another has not, or not as it is.
+// A changeRow is something that one image has and another has not, or a value of it that is another.
 type changeRow struct {
-	Change string `json:"change" col:"CHANGE"` // came, went or changed
-	Kind   string `json:"kind" col:"KIND"`     // pod, container, process, listener, module or program
-	Pod    string `json:"pod" jsonx:"null" col:"POD,flex"`
-	Object string `json:"object" col:"OBJECT,line,flex"`
-	Was    string `json:"was" jsonx:"null" col:"WAS,line,flex"`
-	Is     string `json:"is" jsonx:"null" col:"IS,line,flex"`
+	Change    diff.What     `json:"change" col:"CHANGE"`
+	Kind      diff.Kind     `json:"kind" col:"KIND"`
+	Pod       string        `json:"pod" jsonx:"null" col:"POD,flex"`
+	Container string        `json:"container" jsonx:"null" col:"CONTAINER,wide"`
+	Object    string        `json:"object" col:"OBJECT,line,flex"`
+	Field     string        `json:"field" jsonx:"null" col:"VALUE"`
+	Was       string        `json:"was" jsonx:"null" col:"WAS,line,flex"`
+	Is        string        `json:"is" jsonx:"null" col:"IS,line,flex"`
+	Remark    string        `json:"remark" jsonx:"null" col:"REMARK,line"`
+	Before    vmem.VirtAddr `json:"before" jsonx:"null" col:"BEFORE,wide"` // the object in the first image's memory
+	After     vmem.VirtAddr `json:"after" jsonx:"null" col:"AFTER,wide"`
+	Sure      bool          `json:"sure"` // nothing was lost that the object could be among
+
+	notable bool
 }
 
 // Mark implements [table.Marked].
 func (r changeRow) Mark() table.Mark {
-	if r.Change == came {
+	switch {
+	case r.notable:
+		return table.Alert
+	case r.Change == diff.Came:
 		return table.Notice
 	}
 	return table.Plain
 }
 
-const (
-	came    = "came"
-	went    = "went"
-	changed = "changed"
-)
-
 // compared are the sections that are compared.
-const compared = cos.SectionNetwork | cos.SectionModules | cos.SectionBPF
-
-// A thing is what is compared, by what it is called.
-type thing struct{ kind, pod, object string }
+const compared = cos.SectionNetwork | cos.SectionModules | cos.SectionBPF | cos.SectionHooks | cos.SectionKernel | cos.SectionFiles
 
 // diff returns the command that compares two images.
 func (a *app) diff() *cobra.Command {
 	var f format
 	c := &cobra.Command{
 		Use: "diff IMAGE IMAGE", Short: "Compare two images of a node, or of two nodes: what came, went and changed",
-		Long: "Compare two images of a node, or of two nodes: what came, went and changed.\n\nPods, containers, processes, listening sockets, modules and BPF programs are compared. Processes of one boot of a node are the same\n" +
-			"where PID and start are; else those of a container with the same program and arguments are.",
+		Long: "Compare two images of a node, or of two nodes: what came, went and changed.\n\nOf two images of one boot the kernel's own numbers say what is the same; of others names do, and how many there are of each.\n" +
+			"What could not be compared is told. What came or went where something was lost may have been lost: it is marked.",
 		Example: examples("nodelens diff monday.lime tuesday.lime", "nodelens diff node-a.lime node-b.lime -o json"),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -60,13 +59,11 @@ func (a *app) diff() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			opts, err := f.options(a)
-			if err == nil {
-				if err := table.Check[changeRow](opts); err != nil {
-					return usageError{err}
-				}
-			}
 			if err != nil {
 				return err
+			}
+			if err := table.Check[changeRow](opts); err != nil {
+				return usageError{err}
 			}
 			return a.ask(c.Context(), args[0], compared, func(was *view) error {
 				return a.ask(c.Context(), args[1], compared, func(is *view) error { return is.compare(was, opts) })
@@ -77,93 +74,55 @@ func (a *app) diff() *cobra.Command {
 	return c
 }
 
+// A diffHead stands before the rows in JSON.
+type diffHead struct {
+	head
+	SameNode bool           `json:"sameNode"`
+	SameBoot bool           `json:"sameBoot"`
+	Unknown  []diff.Unknown `json:"unknown"` // what could not be compared, or not as a whole
+}
+
 // compare prints what differs.
 func (v *view) compare(was *view, opts *table.Options) error {
+	v.machine = opts.Format != table.Table && opts.Format != table.Wide
 	w := v.stdout
-	if opts.Format != table.Table && opts.Format != table.Wide {
+	if v.machine {
 		w = v.stderr
 	}
 	was.whole(w)
 	v.whole(w)
+	result := diff.Compare(was.report, v.report)
+	for _, u := range result.Unknown {
+		_, _ = w.Write([]byte(v.paint("not all compared: "+string(u.Kind)+": "+text.Line(u.Reason), table.Faint) + "\n"))
+	}
 	p := &v.report.Provenance
 	opts.Items = "diff"
-	opts.Head = head{"nodelens/diff/v1", p.Image, v.report.Hostname, p.Captured, v.status == command.OK, append(was.report.Losses(), v.report.Losses()...)}
-	sameBoot := was.report.Hostname == v.report.Hostname && !v.report.BootTime.IsZero() && was.report.BootTime.Equal(v.report.BootTime)
-	return table.Print(v.stdout, changes(was.things(sameBoot), v.things(sameBoot)), opts)
+	opts.Head = diffHead{
+		head{headSchema("diff"), p.Image, v.report.Hostname, p.Captured, v.status == command.OK, append(was.report.Losses(), v.report.Losses()...)},
+		result.SameNode, result.SameBoot, result.Unknown,
+	}
+	return table.Print(v.stdout, changeRows(result.Changes), opts)
 }
 
-// changes returns what differs, by pod, kind and name.
-func changes(was, is map[thing]string) []changeRow {
-	keys := maps.Clone(was)
-	maps.Copy(keys, is)
-	order := func(a, b thing) int {
-		return strings.Compare(a.pod+"\x00"+a.kind+"\x00"+a.object, b.pod+"\x00"+b.kind+"\x00"+b.object)
-	}
+// changeRows returns a row for each change, and for each value of what changed.
+func changeRows(changes []diff.Change) []changeRow {
 	var rows []changeRow
-	for _, k := range slices.SortedFunc(maps.Keys(keys), order) {
-		before, had := was[k]
-		after, has := is[k]
-		row := changeRow{Kind: k.kind, Pod: k.pod, Object: k.object, Was: before, Is: after}
-		switch {
-		case !had:
-			row.Change = came
-		case !has:
-			row.Change = went
-		case before != after:
-			row.Change = changed
-		default:
-			continue
+	for i := range changes {
+		c := &changes[i]
+		row := changeRow{Change: c.What, Kind: c.Kind, Container: c.Container, Object: c.Object, Remark: c.Notable, Before: c.Before, After: c.After, Sure: c.Sure, notable: c.Notable != ""}
+		if c.Pod != (diff.Pod{}) {
+			row.Pod = c.Pod.String()
 		}
-		rows = append(rows, row)
+		if !c.Sure {
+			row.Remark = "or lost"
+		}
+		if len(c.Fields) == 0 {
+			rows = append(rows, row)
+		}
+		for _, f := range c.Fields {
+			row.Field, row.Was, row.Is = f.Name, f.Before, f.After
+			rows = append(rows, row)
+		}
 	}
 	return rows
-}
-
-// things returns what is compared of a node, with what of it can change.
-func (v *view) things(sameBoot bool) map[thing]string {
-	all := map[thing]string{}
-	for i := range v.report.Pods {
-		p := &v.report.Pods[i]
-		all[thing{kind: "pod", pod: v.podName(p.UID)}] = string(p.QoS)
-		for _, c := range p.Containers {
-			state := fmt.Sprintf("%s, running", c.Image)
-			if len(c.PIDs) == 0 {
-				state = fmt.Sprintf("%s, without processes", c.Image)
-			}
-			all[thing{kind: "container", pod: v.podName(p.UID), object: v.containerName(p.UID, c.ID)}] = strings.TrimPrefix(state, ", ")
-		}
-	}
-	v.addProcesses(all, sameBoot)
-	for i := range v.report.Network.Sockets {
-		s := &v.report.Network.Sockets[i]
-		if s.State == socket.Listen && (s.Family == socket.Inet || s.Family == socket.Inet6) {
-			all[thing{kind: "listener", pod: v.podName(s.PodUID), object: s.Protocol + " " + end(s, s.LocalAddress, s.LocalPort)}] = ""
-		}
-	}
-	for i := range v.report.Modules {
-		m := &v.report.Modules[i]
-		all[thing{kind: "module", object: m.Name}] = strings.TrimSpace(fmt.Sprintf("%v %s", m.Taints, m.SrcVersion))
-	}
-	for i := range v.report.BPF.Programs {
-		p := &v.report.BPF.Programs[i]
-		all[thing{kind: "program", pod: v.podName(p.PodUID), object: fmt.Sprintf("%v %s", p.Type, p.FullName)}] = p.Tag
-	}
-	return all
-}
-
-// addProcesses adds those that are no threads of the kernel.
-func (v *view) addProcesses(all map[thing]string, sameBoot bool) {
-	for i := range v.report.Processes {
-		p := &v.report.Processes[i]
-		if p.KernelThread {
-			continue
-		}
-		k := thing{kind: "process", pod: v.podName(p.PodUID), object: fmt.Sprintf("%s %s", p.Exe, strings.Join(p.Args, " "))}
-		if !sameBoot {
-			all[k] = ""
-			continue
-		}
-		k.object = fmt.Sprintf("%d %s, started %s", p.PID, p.Comm, utc(p.StartTime))
-		all[k] = p.Exe
-	}
 }

@@ -39,6 +39,10 @@ type head struct {
 	Losses   []cos.Loss `json:"losses"`
 }
 
+// headSchema names the form of an answer in JSON. What the library writes has names of its own: nodelens/findings/v1 is the JSON of
+// [findings.Result], and no table.
+func headSchema(question string) string { return "nodelens/table/" + question + "/v1" }
+
 // command returns the command of a question.
 func (q *question[T]) command(a *app) *cobra.Command {
 	var f format
@@ -79,7 +83,7 @@ func (q *question[T]) answer(v *view, opts *table.Options) error {
 	v.whole(w)
 	p := &v.report.Provenance
 	opts.Items = q.name
-	opts.Head = head{"nodelens/" + q.name + "/v1", p.Image, v.report.Hostname, p.Captured, v.status == command.OK, v.report.Losses()}
+	opts.Head = head{headSchema(q.name), p.Image, v.report.Hostname, p.Captured, v.status == command.OK, v.report.Losses()}
 	if err := table.Print(v.stdout, rows, opts); err != nil {
 		return err
 	}

@@ -49,6 +49,11 @@ func (p *page) line(m table.Mark, format string, args ...any) {
 	fmt.Fprintln(p.w, p.paint(s, m))
 }
 
+// uncut prints a line that is copied, such as a command, whatever the width of the terminal.
+func (p *page) uncut(m table.Mark, format string, args ...any) {
+	fmt.Fprintln(p.w, p.paint(fmt.Sprintf(format, args...), m))
+}
+
 func utc(t time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"
@@ -156,7 +161,7 @@ func (p *page) finding(f *findings.Finding) {
 		p.line(table.Faint, "          %s", strings.Join(facts, "; "))
 	}
 	if f.Next != "" {
-		p.line(table.Faint, "          next: %s", text.Line(strings.Replace(f.Next, " IMAGE", " "+p.image, 1)))
+		p.uncut(table.Faint, "          next: %s", text.Line(strings.Replace(f.Next, " IMAGE", " "+p.image, 1)))
 	}
 }
 
