@@ -1,6 +1,7 @@
 package cos
 
 import (
+	"context"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -27,6 +28,29 @@ func bundled(tb testing.TB) testimages.Image {
 	return img
 }
 
+// openBundled opens the bundled node, with the symbols of its file, once for all tests that only ask it.
+var openBundled = sync.OnceValues(func() (*Node, error) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		return nil, err
+	}
+	symbols, err := openISF(img.ISF)
+	if err != nil {
+		return nil, err
+	}
+	return OpenNode(context.Background(), File(img.Path), &Options{Symbols: symbols})
+})
+
+// bundledNode returns the bundled node, open, which all tests share: none may close it.
+func bundledNode(t testing.TB) *Node {
+	t.Helper()
+	n, err := openBundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // TestBundledNode compares the whole report about the bundled node with what /proc said
 // on it, and the report must be whole.
 func TestBundledNode(t *testing.T) {
@@ -39,7 +63,7 @@ func TestBundledNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, opts := range map[string]*Options{img.Path: {SymbolFile: img.ISF, Sections: AllSections, Secrets: true}, packed.Path: {Secrets: true}} {
+	for path, opts := range map[string]*Options{img.Path: {SymbolFile: packed.ISF, Sections: AllSections, Secrets: true}, packed.Path: {Secrets: true}} {
 		r, err := AnalyzeNode(t.Context(), File(path), opts)
 		if err != nil {
 			t.Fatal(err)

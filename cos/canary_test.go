@@ -81,6 +81,7 @@ func sow(t *testing.T, m *smeartest.Memory, mem vmem.Memory, all []plant) map[st
 // sections: there is none, in no form, unless secrets are asked for.
 func TestCanaries(t *testing.T) {
 	img := bundled(t)
+	symbols := symbolsOf(t, img)
 	f, err := image.Open(t.Context(), img.Path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,7 @@ func TestCanaries(t *testing.T) {
 	found := sow(t, m, f.Memory, all)
 	texts := map[bool]string{}
 	for show, sections := range map[bool]Sections{false: AllSections, true: SectionContainers} {
-		r, err := AnalyzeNode(t.Context(), Memory(m), &Options{SymbolFile: img.ISF, Sections: sections, Secrets: show})
+		r, err := AnalyzeNode(t.Context(), Memory(m), &Options{Symbols: symbols, Sections: sections, Secrets: show})
 		if err != nil {
 			t.Fatal(err)
 		}

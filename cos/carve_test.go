@@ -15,16 +15,7 @@ import (
 // and the report says so.
 func TestPodsWithoutContainerd(t *testing.T) {
 	t.Parallel()
-	img := bundled(t)
-	symbols, err := openISF(img.ISF)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbols})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
+	n := bundledNode(t)
 	whole, err := n.Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +35,7 @@ func TestPodsWithoutContainerd(t *testing.T) {
 			m.PutUint64(page.At(at.Addr()), 0)
 		}
 	}
-	r, err := AnalyzeNode(t.Context(), Memory(m), &Options{Symbols: symbols})
+	r, err := AnalyzeNode(t.Context(), Memory(m), &Options{Symbols: n.Kernel().Symbols()})
 	if err != nil {
 		t.Fatal(err)
 	}

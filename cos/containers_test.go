@@ -58,24 +58,14 @@ func createdPods(t *testing.T, truth string) (all []createdPod) {
 	return all
 }
 
-// bundledNode opens the bundled node.
-func bundledContainers(t *testing.T, opts *Options) (all []ContainerDetail, truth string) {
+// containersOf returns the containers of a node, of which nothing is lost.
+func containersOf(t *testing.T, n *Node) []ContainerDetail {
 	t.Helper()
-	img, err := testimages.Bundled()
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.Symbols = symbolsOf(t, img)
-	n, err := OpenNode(t.Context(), File(img.Path), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
 	all, gaps, err := n.Containers(t.Context())
 	if err != nil || len(gaps) > 0 {
 		t.Fatal(gaps, err)
 	}
-	return all, img.Truth
+	return all
 }
 
 // statusOf returns the lines of /proc/PID/status.
@@ -95,7 +85,7 @@ func statusOf(t *testing.T, truth string, pid int32) map[string]string {
 
 // Each container is what it was asked to be, as the loader asked for it, and what /proc said of it.
 func TestContainersOfBundledNode(t *testing.T) {
-	all, truth := bundledContainers(t, &Options{})
+	all, truth := containersOf(t, bundledNode(t)), bundled(t).Truth
 	by := map[string]*ContainerDetail{}
 	for i := range all {
 		by[all[i].ID] = &all[i]
@@ -168,8 +158,13 @@ func checkStatus(t *testing.T, truth string, c *ContainerDetail) {
 
 // Values of an environment are hidden unless they are asked for; equal ones can be told from others.
 func TestSecretsOfContainers(t *testing.T) {
-	hidden, truth := bundledContainers(t, &Options{})
-	shown, _ := bundledContainers(t, &Options{Secrets: true})
+	img := bundled(t)
+	n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbolsOf(t, img), Secrets: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	hidden, shown, truth := containersOf(t, bundledNode(t)), containersOf(t, n), img.Truth
 	hiddenText, err := json.Marshal(NodeReport{Containers: hidden})
 	if err != nil {
 		t.Fatal(err)
@@ -257,10 +252,7 @@ func TestContainersOfNodes(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer n.Close()
-			all, gaps, err := n.Containers(t.Context())
-			if err != nil || len(gaps) > 0 {
-				t.Fatal(gaps, err)
-			}
+			all := containersOf(t, n)
 			by := map[string]*ContainerDetail{}
 			for i := range all {
 				by[all[i].ID] = &all[i]

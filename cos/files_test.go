@@ -9,22 +9,12 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-
-	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // Deleted files that processes of pods have open are those of /proc, and are the pods'; each file system that process 1 has mounted
 // is among the file systems.
 func TestFilesOfBundledNode(t *testing.T) {
-	img, err := testimages.Bundled()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbolsOf(t, img)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
+	n := bundledNode(t)
 	r, err := n.Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +23,7 @@ func TestFilesOfBundledNode(t *testing.T) {
 	if err != nil || len(gaps) > 0 {
 		t.Fatal(gaps, err)
 	}
-	mounts, err := os.ReadFile(filepath.Join(img.Truth, "pid/1/mountinfo"))
+	mounts, err := os.ReadFile(filepath.Join(bundled(t).Truth, "pid/1/mountinfo"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -176,7 +176,12 @@ func TestKernelNodes(t *testing.T) {
 // TestKernelOfNode: a node that stays open gives the sections that a report has.
 func TestKernelOfNode(t *testing.T) {
 	t.Parallel()
-	n := openBundledNode(t)
+	img := bundled(t)
+	n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbolsOf(t, img), Sections: SectionNetwork | SectionModules | SectionLog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
 	modules, gaps, err := n.Modules(t.Context())
 	if err != nil || len(gaps) > 0 {
 		t.Fatal(err, gaps)
@@ -185,10 +190,8 @@ func TestKernelOfNode(t *testing.T) {
 	if err != nil || len(gaps) > 0 {
 		t.Fatal(err, gaps)
 	}
-	dir := bundled(t).Truth
-	checkModules(t, dir, &NodeReport{Modules: modules})
-	checkLog(t, dir, &NodeReport{Log: log})
-	n.sections = SectionNetwork | SectionModules | SectionLog
+	checkModules(t, img.Truth, &NodeReport{Modules: modules})
+	checkLog(t, img.Truth, &NodeReport{Log: log})
 	r, err := n.Report(t.Context())
 	if err != nil || !r.Whole() {
 		t.Fatal(err, r.Gaps)
@@ -201,9 +204,10 @@ func TestKernelOfNode(t *testing.T) {
 // TestSectionTooLong: of a section that is over its limit the beginning is told, and a gap tells the rest.
 func TestSectionTooLong(t *testing.T) {
 	t.Parallel()
-	opts := &Options{Sections: SectionModules | SectionLog}
+	img := bundled(t)
+	opts := &Options{Symbols: symbolsOf(t, img), Sections: SectionModules | SectionLog}
 	opts.Limits.ReportBytes = 20000
-	r, err := AnalyzeNode(t.Context(), File(bundled(t).Path), opts)
+	r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -271,7 +271,7 @@ func checkOwners(t *testing.T, node *truth.Node, r *NodeReport) {
 // up: the node has a route to each pod, and one of the pods is in the node's own namespace. An
 // intruder talks to itself.
 func TestPodNetworks(t *testing.T) {
-	n := openBundledNode(t)
+	n := bundledNode(t)
 	network, gaps, err := n.Network(t.Context())
 	if err != nil || len(gaps) > 0 {
 		t.Fatal(err, gaps)
@@ -322,16 +322,6 @@ func TestPodNetworks(t *testing.T) {
 	if len(established) != 2 {
 		t.Errorf("%d connections", len(established))
 	}
-}
-
-func openBundledNode(t *testing.T) *Node {
-	t.Helper()
-	n, err := OpenNode(t.Context(), File(bundled(t).Path), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Close() })
-	return n
 }
 
 // TestNetworkNodes compares the reports about nodes with all cases of the network with what

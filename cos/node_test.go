@@ -18,16 +18,7 @@ import (
 // A node that stays open answers for single processes and pods what the report says.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	img := bundled(t)
-	symbols, err := openISF(img.ISF)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbols})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
+	n := bundledNode(t)
 	r, err := n.Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -69,11 +60,7 @@ func TestNode(t *testing.T) {
 // Threads are in the pod of their process.
 func TestNodeThread(t *testing.T) {
 	t.Parallel()
-	n, err := OpenNode(t.Context(), File(bundled(t).Path), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
+	n := bundledNode(t)
 	found := false
 	for leader, err := range n.Kernel().Processes(t.Context()) {
 		if err != nil {

@@ -18,7 +18,11 @@ func TestContainerPrograms(t *testing.T) {
 		images = append(images, testimages.All(t)...)
 	}
 	for _, img := range images {
-		r, err := AnalyzeNode(t.Context(), File(img.Path), &Options{Sections: SectionContainers})
+		opts := &Options{Sections: SectionContainers}
+		if img.ISF != "" {
+			opts.Symbols = symbolsOf(t, img)
+		}
+		r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
 		if err != nil {
 			t.Fatal(err)
 		}

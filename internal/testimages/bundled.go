@@ -9,11 +9,14 @@ func Bundled() (Image, error) {
 	if err == nil {
 		img.Path, err = unpacked(img.Path, writeFile)
 	}
+	if err == nil {
+		img.ISF, err = unpackedISF(img.ISF)
+	}
 	return img, err
 }
 
-// BundledPacked returns what Bundled does, with the image compressed by LZ4 as it is in the
-// repository, for tests of reading it so.
+// BundledPacked returns what Bundled does, with the image compressed by LZ4 and the symbols by xz
+// as they are in the repository, for tests of reading them so.
 func BundledPacked() (Image, error) {
 	root, err := repository()
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 
 // SymbolFiles returns the ISF files there are, of as many kernels as possible: that of the
 // bundled image, and unless tests are to be short those in the directory that
-// NODELENS_GOLDEN names, by the kernel's release, such as 6.1.0-56. Files of types alone
-// are among them.
+// NODELENS_GOLDEN names, by the kernel's release, such as 6.1.0-56, uncompressed. Files of types
+// alone are among them.
 func SymbolFiles(t testing.TB) map[string]string {
 	t.Helper()
 	bundled, err := Bundled()
@@ -31,8 +31,11 @@ func SymbolFiles(t testing.TB) map[string]string {
 			for _, end := range []string{".xz", ".isf.json", ".dwarf2json"} {
 				name = strings.TrimSuffix(name, end)
 			}
-			if files[name] == "" {
-				files[name] = path
+			if files[name] != "" {
+				continue
+			}
+			if files[name], err = unpackedISF(path); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}
@@ -51,4 +54,12 @@ func (img Image) EachSymbols(t *testing.T, test func(t *testing.T, isf string)) 
 		}
 		test(t, img.ISF)
 	})
+}
+
+// unpackedISF returns where a symbol file is uncompressed: to decode xz is most of what it takes to read one.
+func unpackedISF(path string) (string, error) {
+	if filepath.Ext(path) != compressedXZ {
+		return path, nil
+	}
+	return unpacked(path, writeFile)
 }

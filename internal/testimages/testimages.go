@@ -16,7 +16,7 @@ type Image struct {
 	Name  string // such as s-6.1; the base name of the files it comes from
 	Path  string // the image itself, uncompressed: LiME or an ELF core
 	Truth string // directory of the truth (version, pods.json, pid/N/stat ...); "" where there is none
-	ISF   string // symbols of the image's kernel, .isf.json.xz; "" where there are none
+	ISF   string // symbols of the image's kernel, uncompressed as well: ISF; "" where there are none
 }
 
 // Paused reports whether the machine is known to have stood still while the image was taken: the lab's truth says at
@@ -213,7 +213,7 @@ func truth(stem string) (string, error) {
 func symbols(stem, truth string) (string, error) {
 	const suffix = ".isf.json.xz"
 	if exists(stem + suffix) {
-		return stem + suffix, nil
+		return unpackedISF(stem + suffix)
 	}
 	if truth == "" {
 		return "", nil
@@ -231,7 +231,10 @@ func symbols(stem, truth string) (string, error) {
 	if errors.Is(err, errAbsent) {
 		return "", nil
 	}
-	return path, err
+	if err != nil {
+		return "", err
+	}
+	return unpackedISF(path)
 }
 
 func exists(path string) bool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 )
 
 // machine sets up directories of images and golden files and an empty cache for
@@ -46,6 +47,22 @@ func pack(t *testing.T, data []byte) []byte {
 	}
 	defer w.Close()
 	return w.EncodeAll(data, nil)
+}
+
+func packXZ(t *testing.T, data string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := xz.NewWriter(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func archive(t *testing.T, entries ...tar.Header) []byte {
@@ -84,10 +101,14 @@ func TestUnpackedLayout(t *testing.T) {
 	lime := put(t, []byte("image"), images, "b.lime")
 	put(t, []byte("never read, for it is there uncompressed"), images, "b.lime.zst")
 	put(t, []byte(version), images, "b", "version")
-	isf := put(t, nil, images, "b.isf.json.xz")
+	put(t, packXZ(t, "symbols"), images, "b.isf.json.xz")
 	put(t, nil, golden, "6.1.0-56.dwarf2json.isf.json.xz")
 	elf := put(t, []byte("core"), images, "a-la57.elf")
 
+	isf := Named(t, "b").ISF
+	if got := read(t, isf); got != "symbols" {
+		t.Errorf("the symbols are %q", got)
+	}
 	want := []Image{
 		{Name: "a-la57", Path: elf},
 		{Name: "b", Path: lime, Truth: filepath.Join(images, "b"), ISF: isf},
@@ -117,10 +138,13 @@ func TestPackedLayout(t *testing.T) {
 		tar.Header{Typeflag: tar.TypeDir, Name: "./pid/1/"},
 		tar.Header{Typeflag: tar.TypeReg, Name: "./pid/1/comm", Linkname: "systemd\n"},
 	), images, "a.truth.tar.zst")
-	isf := put(t, nil, golden, "6.1.0-56.dwarf2json.isf.json.xz")
+	put(t, packXZ(t, "golden symbols"), golden, "6.1.0-56.dwarf2json.isf.json.xz")
 
 	img := Named(t, "a")
-	if diff := cmp.Diff(Image{Name: "a", Path: img.Path, Truth: img.Truth, ISF: isf}, img); diff != "" {
+	if got := read(t, img.ISF); got != "golden symbols" {
+		t.Errorf("the symbols are %q", got)
+	}
+	if diff := cmp.Diff(Image{Name: "a", Path: img.Path, Truth: img.Truth, ISF: img.ISF}, img); diff != "" {
 		t.Errorf("Named (-want +got):\n%s", diff)
 	}
 	if read(t, img.Path) != string(core) {
