@@ -140,8 +140,15 @@ func capturedPages(mem vmem.Memory, within vmem.Range[vmem.PhysAddr], n int) ite
 // readHoles reads n bytes, with zeros for what was not captured, and says where that is.
 func readHoles(mem vmem.Memory, pa vmem.PhysAddr, n int) (b []byte, holes []span) {
 	b = make([]byte, n)
+	return b, readHolesInto(mem, pa, b)
+}
+
+// readHolesInto is readHoles into b.
+func readHolesInto(mem vmem.Memory, pa vmem.PhysAddr, b []byte) (holes []span) {
+	n := len(b)
 	end := 0 // of what was read or found missing
 	hole := func(to int) {
+		clear(b[end:max(end, to)])
 		if k := len(holes); k > 0 && to > end && int(holes[k-1].end) == end {
 			holes[k-1].end = uint32(to)
 		} else if to > end {
@@ -165,5 +172,5 @@ func readHoles(mem vmem.Memory, pa vmem.PhysAddr, n int) (b []byte, holes []span
 		}
 	}
 	hole(n)
-	return b, holes
+	return holes
 }

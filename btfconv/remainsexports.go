@@ -43,21 +43,19 @@ type damagedExports struct {
 func findDamagedExports(mem vmem.Memory, within vmem.Range[vmem.PhysAddr]) (symbols []kernelSymbol, table Table, lost []error) {
 	const step = 4 << 20
 	ranges := mem.Ranges()
+	b := make([]byte, 2*step)
 	for off := uint64(0); off < within.Size; off += step {
 		start := (within.Start + vmem.PhysAddr(off)) &^ 7
 		if !anyIn(ranges, vmem.Range[vmem.PhysAddr]{Start: start, Size: 2 * step}) {
 			continue
 		}
-		b, _ := readHoles(mem, start, 2*step)
+		readHolesInto(mem, start, b)
 		till := step // the next window begins there
 		if off+step >= within.Size {
 			till = len(b)
 		}
 		at, ok := searchDamagedExports(b, till)
 		if !ok {
-			if len(b) < step {
-				break
-			}
 			continue
 		}
 		start += vmem.PhysAddr(at)

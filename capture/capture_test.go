@@ -28,6 +28,9 @@ import (
 	"github.com/nodelens/nodelens/vmem"
 )
 
+// byPage compares pages as a whole: byte by byte it takes cmp a second.
+var byPage = cmp.Comparer(bytes.Equal)
+
 // captureOf captures m, and checks that the manifest says of the image what it is.
 func captureOf(t *testing.T, m *coretest.Machine, opts Options) ([]byte, *Manifest) {
 	t.Helper()
@@ -48,7 +51,7 @@ func TestRunLiME(t *testing.T) {
 	m := coretest.NewMachine()
 	image, manifest := captureOf(t, m, Options{Node: "pool-1-node", Tool: "test 1"})
 	pages, order := parseLiME(t, image)
-	if d := cmp.Diff(m.All(), pages); d != "" {
+	if d := cmp.Diff(m.All(), pages, byPage); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	if !slices.IsSorted(order) {
@@ -127,7 +130,7 @@ func TestRunAVML(t *testing.T) {
 		}
 		return data, used + 8
 	})
-	if d := cmp.Diff(m.All(), pages); d != "" {
+	if d := cmp.Diff(m.All(), pages, byPage); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 }
@@ -140,7 +143,7 @@ func TestRunLZ4(t *testing.T) {
 		t.Fatal(err)
 	}
 	pages, _ := parseLiME(t, lime)
-	if d := cmp.Diff(m.All(), pages); d != "" {
+	if d := cmp.Diff(m.All(), pages, byPage); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	at := bytes.LastIndex(image, []byte("\x5e\x2a\x4d\x18"))
@@ -169,7 +172,7 @@ func TestRunUnreadable(t *testing.T) {
 		delete(want, page)
 	}
 	pages, _ := parseLiME(t, image)
-	if d := cmp.Diff(want, pages); d != "" {
+	if d := cmp.Diff(want, pages, byPage); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	missing := []Missing{
@@ -285,7 +288,7 @@ func TestRunFiltered(t *testing.T) {
 		delete(want, at)
 	}
 	pages, _ := parseLiME(t, image)
-	if d := cmp.Diff(want, pages); d != "" {
+	if d := cmp.Diff(want, pages, byPage); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	left := []ClassSize{{memmap.PageFree, 0x20, 0x20000}}
@@ -339,7 +342,7 @@ func TestRunLate(t *testing.T) {
 		}
 	}
 	pages, order := parseLiME(t, image)
-	if d := cmp.Diff(want, pages); d != "" {
+	if d := cmp.Diff(want, pages, byPage); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	if !slices.IsSorted(order) {
@@ -362,7 +365,7 @@ func TestRunKernelFirst(t *testing.T) {
 	want := m.All()
 	delete(want, 0x8000)
 	pages, order := parseLiME(t, image)
-	if d := cmp.Diff(want, pages); d != "" {
+	if d := cmp.Diff(want, pages, byPage); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
 	first := []vmem.PhysAddr{0x110000, 0x111000, 0x112000, 0x113000, 0x2000, 0x130000, 0x1000, 0x3000}

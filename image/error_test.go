@@ -191,7 +191,7 @@ func TestCancelUnpacking(t *testing.T) {
 	if _, err := w.Write(limeImage); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.CopyN(w, zeros{}, 512<<20); err != nil {
+	if _, err := io.CopyN(w, zeros{}, 64<<20); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {

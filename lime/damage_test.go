@@ -201,8 +201,9 @@ func TestHeadersInDamagedMemory(t *testing.T) {
 func TestManyGaps(t *testing.T) {
 	t.Parallel()
 	var records [][]byte
+	page := contents(mem(0, 0x1000))
 	for i := range uint64(gaplist.Limit + 10) {
-		records = append(records, record(mem(0x10000*i, 0x2000))[:32+0x1000])
+		records = append(records, head(mem(0x10000*i, 0x2000)), page)
 	}
 	checkMany(t, "records", open(t, image(records...)), 10)
 	if !testimages.Thorough() {

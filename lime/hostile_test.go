@@ -27,7 +27,7 @@ func opened(t *testing.T, file []byte) *File {
 // Hundreds of thousands of records of a byte each, all of the same byte or each of another, and records that
 // claim all of memory.
 func TestHostileRecords(t *testing.T) {
-	const n = 100_000
+	n := uint64(testimages.Trials(100_000, 25_000))
 	for name, c := range map[string]struct {
 		record func(i uint64) []byte
 		told   bool
@@ -43,11 +43,11 @@ func TestHostileRecords(t *testing.T) {
 		}, true},
 	} {
 		var file []byte
-		for i := range uint64(n) {
+		for i := range n {
 			file = append(file, c.record(i)...)
 		}
 		var f *File
-		alloctest.AtMost(t, 300<<20, name, func() { f = opened(t, file) })
+		alloctest.AtMost(t, n*(3<<10), name, func() { f = opened(t, file) })
 		if told := len(f.Gaps()) > 0; told != c.told || len(f.Gaps()) > 100_000 {
 			t.Errorf("%s: %d gaps, %d ranges", name, len(f.Gaps()), len(f.Ranges()))
 		}
@@ -71,7 +71,7 @@ func TestEveryByteAVML(t *testing.T) {
 	}
 	all := []physRange{pattern1, random, pattern2}
 	for i, at := range places {
-		if i%3 > 0 && !testimages.Thorough() {
+		if i%testimages.Trials(1, 9) > 0 {
 			continue
 		}
 		for _, value := range []byte{0, 0xff, file[at] ^ 1, file[at] ^ 0x80} {

@@ -60,14 +60,6 @@ func checkListed(t *testing.T, r *Reader, lost []bool) {
 	}
 }
 
-// trials is at how many places a file is damaged: all of them where there is time, or some.
-func trials(all, some int) int {
-	if testimages.Thorough() {
-		return all
-	}
-	return some
-}
-
 // Wherever a file is cut off, what precedes the cut is there, and the cut is listed.
 func TestCutAnywhere(t *testing.T) {
 	t.Parallel()
@@ -76,7 +68,7 @@ func TestCutAnywhere(t *testing.T) {
 			file, want := fixture(t, name), content()
 			rng := rand.New(rand.NewPCG(5, 6))
 			kept := int64(0)
-			for n := 15; n < len(file); n += 1 + rng.IntN(len(file)/trials(20, 8)) {
+			for n := 15; n < len(file); n += 1 + rng.IntN(len(file)/testimages.Trials(20, 6)) {
 				r := open(t, file[:n], nil)
 				for _, l := range survey(t, r, want) {
 					if l {
@@ -106,7 +98,7 @@ func TestOverwrittenAnywhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file, want := fixture(t, name), fixtures[name]()
 			rng := rand.New(rand.NewPCG(7, 8))
-			for range trials(40, 12) {
+			for range testimages.Trials(40, 6) {
 				bad := bytes.Clone(file)
 				at := 15 + rng.IntN(len(bad)-15)
 				copy(bad[at:], packtest.Noise(1+rng.IntN(512)))

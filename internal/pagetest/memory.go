@@ -25,6 +25,9 @@ type frame struct {
 	captured [vmem.PageSize]bool
 }
 
+// whole are the flags of a frame of which everything is captured.
+var whole = [vmem.PageSize]bool(slices.Repeat([]bool{true}, vmem.PageSize))
+
 var _ vmem.Memory = (*Memory)(nil)
 
 func (m *Memory) at(pa vmem.PhysAddr) (*frame, int) {
@@ -33,17 +36,18 @@ func (m *Memory) at(pa vmem.PhysAddr) (*frame, int) {
 
 // Write puts b at pa.
 func (m *Memory) Write(pa vmem.PhysAddr, b []byte) {
-	for i, c := range b {
-		a := pa + vmem.PhysAddr(i)
-		f, off := m.at(a)
+	for len(b) > 0 {
+		f, off := m.at(pa)
 		if f == nil {
 			if m.frames == nil {
 				m.frames = make(map[vmem.PhysAddr]*frame)
 			}
 			f = new(frame)
-			m.frames[a/vmem.PageSize] = f
+			m.frames[pa/vmem.PageSize] = f
 		}
-		f.data[off], f.captured[off] = c, true
+		n := copy(f.data[off:], b)
+		copy(f.captured[off:], whole[:n])
+		pa, b = pa+vmem.PhysAddr(n), b[n:]
 	}
 }
 
@@ -90,15 +94,22 @@ func (m *Memory) ReadAt(b []byte, off int64) (int, error) {
 // Ranges implements [vmem.Memory].
 func (m *Memory) Ranges() []vmem.Range[vmem.PhysAddr] {
 	var out []vmem.Range[vmem.PhysAddr]
+	add := func(a vmem.PhysAddr, size uint64) {
+		if last := len(out) - 1; last >= 0 && out[last].Start+vmem.PhysAddr(out[last].Size) == a {
+			out[last].Size += size
+		} else {
+			out = append(out, vmem.Range[vmem.PhysAddr]{Start: a, Size: size})
+		}
+	}
 	for _, n := range slices.Sorted(maps.Keys(m.frames)) {
-		for off, captured := range m.frames[n].captured {
-			a := n*vmem.PageSize + vmem.PhysAddr(off)
-			switch last := len(out) - 1; {
-			case !captured:
-			case last >= 0 && out[last].Start+vmem.PhysAddr(out[last].Size) == a:
-				out[last].Size++
-			default:
-				out = append(out, vmem.Range[vmem.PhysAddr]{Start: a, Size: 1})
+		f := m.frames[n]
+		if f.captured == whole {
+			add(n*vmem.PageSize, vmem.PageSize)
+			continue
+		}
+		for off, captured := range f.captured {
+			if captured {
+				add(n*vmem.PageSize+vmem.PhysAddr(off), 1)
 			}
 		}
 	}

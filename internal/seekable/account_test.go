@@ -15,10 +15,7 @@ import (
 // format has a checksum; one damaged byte changes it.
 func TestEveryByte(t *testing.T) {
 	t.Parallel()
-	step := 97
-	if testimages.Thorough() {
-		step = 7
-	}
+	step := testimages.Trials(7, 197)
 	content := packtest.Memory(24 << 10)
 	for name, p := range packedAll(t, content) {
 		told := 0

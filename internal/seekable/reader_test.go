@@ -101,11 +101,7 @@ func packedAll(t testing.TB, content []byte) map[string]packed {
 
 func TestReader(t *testing.T) {
 	t.Parallel()
-	size := 2<<20 + 12345
-	if !testimages.Thorough() {
-		size = 1<<20 + 12345
-	}
-	content := packtest.Memory(size)
+	content := packtest.Memory(testimages.Trials(2<<20, 1<<19) + 12345)
 	for name, p := range packedAll(t, content) {
 		for _, opts := range []*seekable.Options{nil, smallest, {CacheBytes: 2 << 20, PackedBytes: 1}, {CacheBytes: 1, PackedBytes: 500_000}, {CacheBytes: 1}} {
 			checkContent(t, open(t, p.format, p.file, opts), content)

@@ -81,6 +81,14 @@ func Network(t testing.TB) []Image {
 // Others try what takes long at some places that are always the same, not at all there are.
 func Thorough() bool { return os.Getenv("NODELENS_THOROUGH") != "" || Have() }
 
+// Trials is how often a test tries something: all times where [Thorough] is true, and else some.
+func Trials(all, some int) int {
+	if Thorough() {
+		return all
+	}
+	return some
+}
+
 // Have reports whether there are images beside the bundled one: NODELENS_IMAGES is set.
 func Have() bool { return os.Getenv("NODELENS_IMAGES") != "" }
 

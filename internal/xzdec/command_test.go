@@ -78,17 +78,14 @@ func TestCommand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
-	whole := 1 << 20
-	if !testimages.Thorough() {
-		whole = 800_000
-	}
+	whole := testimages.Trials(1<<20, 600_000)
 	for _, size := range []int{1, 5, whole} {
 		content := memory(size)
 		for _, o := range options {
 			t.Run(fmt.Sprint(size, o), func(t *testing.T) {
 				t.Parallel()
 				n := checkStates(t, command(t, bytes.NewReader(content), o...), content)
-				if size > 5 && n < 4 {
+				if n < size/250_000 {
 					t.Errorf("%d checkpoints", n)
 				}
 			})
@@ -102,11 +99,7 @@ func TestImage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole images take long")
 	}
-	size := int64(16 << 20)
-	if !testimages.Thorough() {
-		size = 8 << 20
-	}
-	want := image(t, size)
+	want := image(t, int64(testimages.Trials(16<<20, 8<<20)))
 	for _, o := range [][]string{{"-1"}, {"-0", "-T2", "--block-size=4000000"}} {
 		t.Run(fmt.Sprint(o), func(t *testing.T) {
 			t.Parallel()

@@ -141,7 +141,7 @@ func checkStates(t *testing.T, file, want []byte) int {
 			t.Fatal(err)
 		}
 	}
-	for i := 0; i < len(states); i += spread(4) { // after all is decoded: states must not have changed
+	for i := 0; i < len(states); i += spread(8) { // after all is decoded: states must not have changed
 		s := states[i]
 		checkPieces(t, open(t, file, s.state), want[s.off:])
 		if i%16 > 0 {
@@ -158,10 +158,7 @@ func checkStates(t *testing.T, file, want []byte) int {
 // spread is how far apart places are at which a file is damaged: where there is time, it is
 // damaged at all of them.
 func spread(step int) int {
-	if testimages.Thorough() {
-		return 1
-	}
-	return step
+	return testimages.Trials(1, step)
 }
 
 // TestCut cuts files at some 500 lengths, short ones at every length, or at fewer.

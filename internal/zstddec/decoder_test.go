@@ -58,10 +58,7 @@ func TestResume(t *testing.T) {
 
 // resumed is from how many stops of a file decoding goes on.
 func resumed() int {
-	if testimages.Thorough() {
-		return 100
-	}
-	return 30
+	return testimages.Trials(100, 20)
 }
 
 func checkResumed(t *testing.T, file, want []byte, at stop) {

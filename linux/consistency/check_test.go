@@ -28,13 +28,11 @@ var bundled = sync.OnceValues(func() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	symbols, err := isf.Open(img.ISF)
+	k, err := linux.Open(context.Background(), mem, nil)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{mem: mem, symbols: symbols}
-	n.k, err = linux.Open(context.Background(), mem, &linux.Options{Symbols: symbols})
-	return n, err
+	return &node{mem: mem, symbols: k.Symbols(), k: k}, nil
 })
 
 type node struct {

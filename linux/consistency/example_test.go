@@ -6,7 +6,6 @@ import (
 	"log"
 
 	"github.com/nodelens/nodelens/internal/testimages"
-	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/consistency"
@@ -21,11 +20,7 @@ func ExampleCheck() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	symbols, err := isf.Open(img.ISF)
-	if err != nil {
-		log.Fatal(err)
-	}
-	kernel, err := linux.Open(context.Background(), mem, &linux.Options{Symbols: symbols})
+	kernel, err := linux.Open(context.Background(), mem, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
-	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -53,12 +52,8 @@ var damaged = sync.OnceValues(func() (*damagedNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	symbols, err := isf.Open(n.img.ISF)
-	if err != nil {
-		return nil, err
-	}
 	d := &damagedNode{node: n, now: &swapped{Memory: n.mem, pages: map[vmem.PhysAddr]bool{}}}
-	d.k, err = linux.Open(context.Background(), d.now, &linux.Options{Symbols: symbols})
+	d.k, err = linux.Open(context.Background(), d.now, &linux.Options{Symbols: n.k.Symbols()})
 	if err != nil {
 		return nil, err
 	}

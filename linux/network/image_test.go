@@ -80,6 +80,7 @@ var bundled = sync.OnceValues(func() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	img.ISF = "" // those that it has itself serve for its modules, too, and need not be converted
 	return openNode(img)
 })
 

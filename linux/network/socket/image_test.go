@@ -22,13 +22,11 @@ var bundled = sync.OnceValues(func() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	symbols, err := isf.Open(img.ISF)
+	k, err := linux.Open(context.Background(), mem, nil)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{mem: mem, symbols: symbols, truth: img.Truth}
-	n.k, err = linux.Open(context.Background(), mem, &linux.Options{Symbols: symbols})
-	return n, err
+	return &node{mem: mem, symbols: k.Symbols(), k: k, truth: img.Truth}, nil
 })
 
 type node struct {
