@@ -28,17 +28,32 @@ func bundled(tb testing.TB) testimages.Image {
 	return img
 }
 
-// openBundled opens the bundled node, with the symbols of its file, once for all tests that only ask it.
+// openBundled opens the bundled node once for all tests that only ask it.
 var openBundled = sync.OnceValues(func() (*Node, error) {
 	img, err := testimages.Bundled()
 	if err != nil {
 		return nil, err
 	}
-	symbols, err := openISF(img.ISF)
+	symbols, err := bundledSymbols()
 	if err != nil {
 		return nil, err
 	}
 	return OpenNode(context.Background(), File(img.Path), &Options{Symbols: symbols})
+})
+
+// bundledSymbols are those that the bundled node has itself, read once for all tests.
+var bundledSymbols = sync.OnceValues(func() (*isf.File, error) {
+	img, err := testimages.Bundled()
+	if err != nil {
+		return nil, err
+	}
+	mem, err := image.Open(context.Background(), img.Path, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer mem.Close()
+	symbols, _, err := btfconv.FromMemory(context.Background(), mem, nil)
+	return symbols, err
 })
 
 // bundledNode returns the bundled node, open, which all tests share: none may close it.
@@ -134,10 +149,15 @@ func openISF(path string) (*isf.File, error) {
 	return isf.Open(path)
 }
 
-// symbolsOf returns the symbols of an image's kernel, decoded once for all tests.
+// symbolsOf returns the symbols of an image's kernel, read once for all tests: those of its file, but for the bundled
+// one, whose own serve for its modules as well and need not be converted.
 func symbolsOf(t testing.TB, img testimages.Image) *isf.File {
 	t.Helper()
-	symbols, err := openISF(img.ISF)
+	read := func() (*isf.File, error) { return openISF(img.ISF) }
+	if img.Path == bundled(t).Path {
+		read = bundledSymbols
+	}
+	symbols, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}

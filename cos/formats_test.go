@@ -81,7 +81,7 @@ func TestOneMemory(t *testing.T) {
 	t.Parallel()
 	t.Run("LiME", func(t *testing.T) {
 		t.Parallel()
-		testPackings(t, originalOf(t, bundled(t).Path, bundled(t).ISF), packingsOfLiME)
+		testPackings(t, originalOf(t, bundled(t)), packingsOfLiME)
 	})
 	t.Run("ELF", func(t *testing.T) {
 		t.Parallel()
@@ -89,7 +89,7 @@ func TestOneMemory(t *testing.T) {
 			if filepath.Ext(img.Path) != ".elf" {
 				continue
 			}
-			plain := originalOf(t, img.Path, img.ISF)
+			plain := originalOf(t, img)
 			plain.ranges = ramOf(t, img)
 			for _, d := range dumps {
 				t.Run(d.options, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestOneMemoryDumped(t *testing.T) {
 		}
 		for _, other := range others {
 			found = true
-			t.Run(filepath.Base(other), func(t *testing.T) { compareImages(t, originalOf(t, img.Path, img.ISF), other, "kdump") })
+			t.Run(filepath.Base(other), func(t *testing.T) { compareImages(t, originalOf(t, img), other, "kdump") })
 		}
 	}
 	if !found {
@@ -184,21 +184,17 @@ type original struct {
 
 // originalOf analyses an image with its symbols, where there are any: to make them of each image
 // that has the same memory takes long.
-func originalOf(t *testing.T, path, symbols string) original {
+func originalOf(t *testing.T, img testimages.Image) original {
 	t.Helper()
 	opts := new(Options)
-	if symbols != "" && !testimages.Thorough() {
-		f, err := openISF(symbols)
-		if err != nil {
-			t.Fatal(err)
-		}
-		opts.Symbols = f
+	if img.ISF != "" && !testimages.Thorough() {
+		opts.Symbols = symbolsOf(t, img)
 	}
-	r, err := AnalyzeNode(t.Context(), File(path), opts)
+	r, err := AnalyzeNode(t.Context(), File(img.Path), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return original{path: path, report: withoutNotes(t, r), opts: opts}
+	return original{path: img.Path, report: withoutNotes(t, r), opts: opts}
 }
 
 // compareImages compares the memory in two files, and the reports about it.

@@ -56,7 +56,7 @@ var theVictim = sync.OnceValue(func() *victim {
 		panic(err)
 	}
 	v := &victim{mem: withExtra{img.Memory}, tasks: map[int32]*linux.Task{}}
-	if v.types, err = openISF(bundled.ISF); err != nil {
+	if v.types, err = bundledSymbols(); err != nil {
 		panic(err)
 	}
 	if v.k, err = linux.Open(context.Background(), v.mem, &linux.Options{Symbols: v.types}); err != nil {

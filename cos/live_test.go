@@ -46,10 +46,7 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	symbols, err := openISF(img.ISF)
-	if err != nil {
-		t.Fatal(err)
-	}
+	symbols := symbolsOf(t, img)
 	read := func(runs, fails bool) ([]Process, int) {
 		touched := &touched{Memory: f.Memory}
 		k, err := linux.Open(t.Context(), touched, &linux.Options{Symbols: symbols})
@@ -101,7 +98,7 @@ func TestEnded(t *testing.T) {
 	}
 	defer f.Close()
 	m := &flickering{Memory: f.Memory, runs: true}
-	k, err := linux.Open(t.Context(), m, nil)
+	k, err := linux.Open(t.Context(), m, &linux.Options{Symbols: symbolsOf(t, img)})
 	if err != nil {
 		t.Fatal(err)
 	}

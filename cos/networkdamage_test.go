@@ -58,9 +58,7 @@ func newNetworkDamage(t *testing.T, img testimages.Image) *networkDamage {
 	}
 	opts := new(linux.Options)
 	if img.ISF != "" {
-		if opts.Symbols, err = openISF(img.ISF); err != nil {
-			t.Fatal(err)
-		}
+		opts.Symbols = symbolsOf(t, img)
 	}
 	d := &networkDamage{mem: f.Memory, now: &exchanged{f.Memory}, gaps: map[string]bool{}}
 	k, err := linux.Open(context.WithoutCancel(t.Context()), d.now, opts)

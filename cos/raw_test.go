@@ -126,11 +126,7 @@ func ownOrGiven(t *testing.T) *Options {
 	if testimages.Thorough() {
 		return nil
 	}
-	symbols, err := openISF(bundled(t).ISF)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Options{Symbols: symbols}
+	return &Options{Symbols: symbolsOf(t, bundled(t))}
 }
 
 // Whatever the form of an image, the report is the same.

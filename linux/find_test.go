@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -49,8 +50,11 @@ func (n *node) leads(t *testing.T) []lostPage {
 func TestLostPage(t *testing.T) {
 	n := openBundled(t)
 	whole, _ := walk(t, n.k)
-	for _, lost := range n.leads(t) {
-		for _, d := range damages {
+	for i, lost := range n.leads(t) {
+		for j, d := range damages {
+			if i%len(damages) != j && !testimages.Thorough() {
+				continue
+			}
 			t.Run(lost.name+" "+d.name, func(t *testing.T) {
 				k, err := n.open(d.do(n, lost.page))
 				if err != nil {
