@@ -43,7 +43,11 @@ func (l *Lock) String() string {
 	if l.End < 0 {
 		end = "EOF"
 	}
-	return fmt.Sprintf("%-6s %-9s %s %d %02x:%02x:%d %d %s", l.Kind, l.State, l.Access, l.PID, l.Device>>20, l.Device&(1<<20-1), l.Inode, l.Start, end)
+	file := fmt.Sprintf("%02x:%02x", l.Device>>20, l.Device&(1<<20-1))
+	if l.Device == 0 && l.Inode == 0 { // of no file: who waits for a lease to be broken
+		file = "<none>"
+	}
+	return fmt.Sprintf("%-6s %-9s %s %d %s:%d %d %s", l.Kind, l.State, l.Access, l.PID, file, l.Inode, l.Start, end)
 }
 
 // A lockStruct is struct file_lock, whose beginning is a struct file_lock_core of its own since 6.9 (a69ce85ec9af).
