@@ -77,10 +77,10 @@ type signalTimers struct {
 	Real     int64         `kernel:"real_timer.node.expires"`
 	Queued   uint8         `kernel:"real_timer.is_queued|real_timer.state"` // renamed in 7.0
 	RealIncr int64         `kernel:"it_real_incr"`
-	Virtual  uint64        `kernel:"it[0].expires"`
-	VirtIncr uint64        `kernel:"it[0].incr"`
-	Prof     uint64        `kernel:"it[1].expires"`
-	ProfIncr uint64        `kernel:"it[1].incr"`
+	Prof     uint64        `kernel:"it[0].expires"` // by CPUCLOCK_PROF and CPUCLOCK_VIRT (include/linux/posix-timers_types.h)
+	ProfIncr uint64        `kernel:"it[0].incr"`
+	Virtual  uint64        `kernel:"it[1].expires"`
+	VirtIncr uint64        `kernel:"it[1].incr"`
 }
 
 type timerViews struct {
