@@ -152,9 +152,11 @@ func (z *Symbolizer) kernelSymbols(ctx context.Context, k *linux.Kernel) (all []
 	if slices.ContainsFunc(all, func(e entry) bool { return e.name == "_end" }) {
 		return all
 	}
+	known := len(all)
 	for s := range k.Symbols().Symbols() { // exported data is in no kallsyms that is of code alone
 		all = append(all, entry{s.Address + k.Info().KASLRShift, s.Name})
 	}
+	slices.SortFunc(all[known:], likeliest)
 	return all
 }
 
@@ -178,14 +180,17 @@ func (z *Symbolizer) addKernel(all []entry) {
 	}
 }
 
-// distinct sorts symbols, and keeps one of those at one address: that with the fewest
-// underscores before it, then the shortest.
+// distinct sorts symbols by address, and keeps of those at one address that which was before the others: of the tables of
+// kallsyms and of modules that is the one by which the kernel itself names it (get_symbol_pos and find_kallsyms_symbol).
 func distinct(all []entry) []entry {
-	slices.SortFunc(all, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(underscores(a.name), underscores(b.name)),
-			cmp.Compare(len(a.name), len(b.name)), strings.Compare(a.name, b.name))
-	})
+	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Compare(a.addr, b.addr) })
 	return slices.CompactFunc(all, func(a, b entry) bool { return a.addr == b.addr })
+}
+
+// likeliest orders symbols that are of no table of the kernel's, so that distinct keeps the one with the fewest underscores
+// before it, as scripts/kallsyms.c does, then the shortest.
+func likeliest(a, b entry) int {
+	return cmp.Or(cmp.Compare(underscores(a.name), underscores(b.name)), cmp.Compare(len(a.name), len(b.name)), strings.Compare(a.name, b.name))
 }
 
 func underscores(name string) int { return len(name) - len(strings.TrimLeft(name, "_")) }
