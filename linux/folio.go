@@ -40,6 +40,16 @@ type Folio struct {
 	Dirty    bool          // it is newer than the disk, or being written to it
 }
 
+// Span returns which pages of its file an entry of the file's array stands for, from one to another, and which of them is the folio's first. The
+// entry has the indices first to last, and leads to the folio; hugetlb tells that the file is of huge pages: those had one entry for each, and
+// indices that count huge pages, until 6.7 (a08c7193e4f1).
+func (f *Folio) Span(first, last uint64, hugetlb bool) (from, to, start uint64) {
+	if hugetlb && first == last && f.Pages > 1 {
+		return first * f.Pages, first*f.Pages + f.Pages - 1, f.Index * f.Pages
+	}
+	return first, last, f.Index
+}
+
 // maxFolioOrder bounds the order of a folio: that of a page of 1 GiB.
 const maxFolioOrder = 18
 

@@ -98,10 +98,16 @@ func (r *Reader) readShm(at vmem.VirtAddr, p Perm) (Shm, error) {
 		return out, err
 	}
 	out.RSS = n * vmem.PageSize
-	if v.swapped.Ok() { // a segment of huge pages has no shmem_inode_info, and is never swapped
-		if hugetlb, err := r.hugetlb(s.File); err != nil || hugetlb {
-			return out, err
-		}
+	hugetlb, err := r.hugetlb(s.File)
+	if err != nil {
+		return out, err
+	}
+	if hugetlb { // it has no shmem_inode_info, and is never swapped
+		unit, err := r.unit(mapping)
+		out.RSS *= unit
+		return out, err
+	}
+	if v.swapped.Ok() {
 		n, err = v.swapped.Load(r.mem, v.vfsInode.Container(out.Inode))
 		out.Swap = n * vmem.PageSize
 	}
@@ -114,6 +120,32 @@ func (r *Reader) hugetlb(file vmem.VirtAddr) (bool, error) {
 	return magic == 0x958458f6, err // HUGETLBFS_MAGIC of include/uapi/linux/magic.h
 }
 
+// unit returns how many pages are counted as one in a segment of huge pages.
+func (r *Reader) unit(mapping vmem.VirtAddr) (uint64, error) {
+	pages, err := r.k.Pages()
+	if err != nil {
+		return 1, err
+	}
+	for e, err := range r.walk(context.Background(), "shared memory of huge pages").XArray(r.views.shm.pages.Of(mapping)) {
+		var f linux.Folio
+		if err == nil && e.Kind != kstruct.PointerEntry {
+			continue
+		}
+		if err == nil {
+			f, err = pages.Folio(e.Ptr)
+		}
+		if err != nil || e.First != e.Last {
+			return 1, err
+		}
+		from, to, _ := f.Span(e.First, e.Last, true)
+		return to - from + 1, nil
+	}
+	return 1, nil
+}
+
+// maxIndex is above the number of every page: the largest file has 2^63-1 bytes.
+const maxIndex = 1 << 51
+
 // An Extent is a piece of a segment's content.
 type Extent struct {
 	Offset uint64
@@ -125,6 +157,10 @@ func (r *Reader) Content(ctx context.Context, s *Shm) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
 		object := fmt.Sprintf("shared memory %d", s.ID)
 		pages, err := r.k.Pages()
+		hugetlb := false
+		if err == nil {
+			hugetlb, err = r.hugetlb(s.File)
+		}
 		var mapping vmem.VirtAddr
 		if err == nil {
 			mapping, err = r.views.shm.mapping.Load(r.mem, s.Inode)
@@ -138,7 +174,15 @@ func (r *Reader) Content(ctx context.Context, s *Shm) iter.Seq2[Extent, error] {
 			if err == nil && e.Kind != kstruct.PointerEntry {
 				continue // swapped out
 			}
-			if !r.extents(&e, err, pages, s, buf, object, yield) {
+			if err == nil && e.Last >= maxIndex {
+				err = corrupt("page %d", e.Last)
+			}
+			var f linux.Folio
+			if err == nil {
+				f, err = pages.Folio(e.Ptr)
+			}
+			e.First, e.Last, f.Index = f.Span(e.First, e.Last, hugetlb)
+			if !r.extents(&e, &f, err, s, buf, object, yield) {
 				return
 			}
 		}
@@ -146,11 +190,7 @@ func (r *Reader) Content(ctx context.Context, s *Shm) iter.Seq2[Extent, error] {
 }
 
 // extents yields the pages of one entry of a file's pages.
-func (r *Reader) extents(e *kstruct.Entry, err error, pages *linux.Pages, s *Shm, buf []byte, object string, yield func(Extent, error) bool) bool {
-	var f linux.Folio
-	if err == nil {
-		f, err = pages.Folio(e.Ptr)
-	}
+func (r *Reader) extents(e *kstruct.Entry, f *linux.Folio, err error, s *Shm, buf []byte, object string, yield func(Extent, error) bool) bool {
 	if err == nil && (e.First < f.Index || e.Last-f.Index >= f.Pages) {
 		err = corrupt("folio %v of the pages %d to %d is of %d", e.Ptr, e.First, e.Last, f.Index)
 	}

@@ -120,16 +120,12 @@ func (c *Content) find(n *Inode) {
 	slices.SortFunc(c.runs, func(a, b run) int { return cmp.Compare(a.first, b.first) })
 }
 
-// add takes the pages of an entry. Until 5.17 each page of a larger one has an entry of its own, with the first of them;
-// huge pages had one entry for each, and indices that count huge pages, until 6.7 (a08c7193e4f1).
+// add takes the pages of an entry. Until 5.17 each page of a larger one has an entry of its own, with the first of them.
 func (c *Content) add(e kstruct.Entry, f *linux.Folio, mapping vmem.VirtAddr, huge bool) error {
 	if f.Mapping != mapping {
 		return corrupt("folio %v of the mapping %v, not of %v", f.Addr, f.Mapping, mapping)
 	}
-	first, last, index := e.First, e.Last, f.Index
-	if huge && first == last && f.Pages > 1 {
-		first, last, index = first*f.Pages, (last+1)*f.Pages-1, index*f.Pages
-	}
+	first, last, index := f.Span(e.First, e.Last, huge)
 	if first < index || last-index >= f.Pages {
 		return corrupt("folio %v of the pages from %d on, for %d to %d", f.Addr, index, first, last)
 	}
