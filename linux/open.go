@@ -167,7 +167,7 @@ func open(ctx context.Context, mem vmem.Memory, symbols symbolSet, opts *Options
 		return nil, err
 	}
 	k.gaps = append(k.gaps, k.topTableGaps()...)
-	if err := k.verifyLayout(symbols.foreign, loc.holds); err != nil {
+	if err := k.verifyLayout(ctx, symbols.foreign, loc.holds); err != nil {
 		return nil, fmt.Errorf("linux: %w: the tasks are not as the types say, which are not the kernel's own: %w", ErrNoKernel, err)
 	}
 	return k, nil

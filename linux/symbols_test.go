@@ -253,6 +253,37 @@ func TestVerifyLayout(t *testing.T) {
 	}
 }
 
+// TestVerifyBrokenList: types that are of the same build are believed where the list is broken on both sides of
+// init_task, for other tasks bear them out; those that have the list elsewhere are not.
+func TestVerifyBrokenList(t *testing.T) {
+	t.Parallel()
+	n := openBundled(t)
+	head := n.k.views.core.list.Of(n.k.initTask)
+	m := smeartest.New(n.mem)
+	for _, side := range []vmem.VirtAddr{listNext, listPrev} {
+		next := vmem.VirtAddr(n.word(t, head+side))
+		n.put(t, m, next, 0)
+		n.put(t, m, next+8, 0)
+	}
+	for moved, want := range map[uint64]error{0: nil, 16: ErrNoKernel} {
+		f := changed(t, small(t, n.symbols), func(u *isf.UserType) {
+			for i := range u.Fields {
+				if u.Fields[i].Name == "tasks" {
+					u.Fields[i].Offset += moved
+				}
+			}
+		}, "task_struct")
+		empty, err := isf.New(isf.Contents{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		borrowed, _ := empty.Complete(f, &isf.CompleteOptions{From: "a test", Symbols: true})
+		if _, err := Open(t.Context(), m, &Options{Symbols: borrowed}); !errors.Is(err, want) {
+			t.Errorf("the list %d bytes on: %v", moved, err)
+		}
+	}
+}
+
 // small returns what of symbols is needed.
 func small(t *testing.T, f *isf.File) *isf.File {
 	t.Helper()

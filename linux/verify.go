@@ -2,6 +2,7 @@ package linux
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,9 +42,9 @@ func bindVerify(types *isf.File) (v verifyViews, err error) {
 // verifyLayout holds what the kernel is read with against the kernel where what tasks are read
 // with is not the kernel's own: init_task must be the idle task and its own parent, and the
 // tasks around it in the list must be tasks. Damage may end the list on both sides, but not make
-// tasks of what is none. Where init_task itself is lost, types of the same build are believed
+// tasks of what is none: where it does, all that any view has are asked. Where init_task itself is lost, types of the same build are believed
 // if other objects are where and as they say; holds are the witnesses of the kernel.
-func (k *Kernel) verifyLayout(foreign bool, holds []string) error {
+func (k *Kernel) verifyLayout(ctx context.Context, foreign bool, holds []string) error {
 	if !borrowsTasks(k.symbols) {
 		return nil
 	}
@@ -63,15 +64,35 @@ func (k *Kernel) verifyLayout(foreign bool, holds []string) error {
 	case init.PID != 0 || init.TGID != 0 || init.Parent != k.initTask:
 		return fmt.Errorf("%w: init_task has PID %d, TGID %d and the parent %v", kstruct.ErrCorrupt, init.PID, init.TGID, init.Parent)
 	}
-	good, bad := 0, 0
-	for _, next := range []bool{true, false} {
-		g, b := k.verifyTasks(&v, next)
-		good, bad = good+g, bad+b
+	n := k.verifyList(&v)
+	if n.hold(foreign) {
+		return nil
 	}
-	if foreign && (good < minVerified || bad > good/4) || bad > good {
-		return fmt.Errorf("%w: of the tasks next to init_task %d are as the types say, %d are not", kstruct.ErrCorrupt, good, bad)
+	all := k.verifyAll(ctx, &v)
+	if ctx.Err() != nil || all.hold(foreign) {
+		return ctx.Err()
 	}
-	return nil
+	return fmt.Errorf("%w: of the tasks next to init_task %d are as the types say, %d are not, and of all that are found %d and %d", kstruct.ErrCorrupt,
+		n.good, n.bad, all.good, all.bad)
+}
+
+// A verdictOfTasks counts tasks that are as a layout says, and those that are not.
+type verdictOfTasks struct{ good, bad int }
+
+func (n *verdictOfTasks) add(good bool) {
+	if good {
+		n.good++
+	} else {
+		n.bad++
+	}
+}
+
+// hold reports whether they bear a layout out.
+func (n *verdictOfTasks) hold(foreign bool) bool {
+	if foreign {
+		return n.good >= minVerified && n.bad <= n.good/4
+	}
+	return n.bad <= n.good
 }
 
 // minObjects is how many objects have to be as a layout says where init_task is lost.
@@ -97,32 +118,54 @@ func borrowsTasks(symbols *isf.File) bool {
 	})
 }
 
-// verifyTasks follows the list of tasks from init_task in one direction, and counts those that
-// are as they should be and those that are not. It ends at the first that is not linked as
-// it should be.
-func (k *Kernel) verifyTasks(v *verifyViews, forward bool) (good, bad int) {
-	there, back := vmem.VirtAddr(0), vmem.VirtAddr(8) // list_head.next, .prev
-	if !forward {
-		there, back = back, there
-	}
+// The members of struct list_head.
+const (
+	listNext = vmem.VirtAddr(0)
+	listPrev = vmem.VirtAddr(8)
+)
+
+// verifyList follows the list of tasks from init_task in both directions. It ends at the first that is not
+// linked as it should be.
+func (k *Kernel) verifyList(v *verifyViews) (n verdictOfTasks) {
 	head := v.tasks.Of(k.initTask)
-	for node := head; good+bad < maxVerified; {
-		next, err := k.space.Uint64(node + there)
-		if err != nil || vmem.VirtAddr(next) == head {
-			return good, bad
-		}
-		link, err := k.space.Uint64(vmem.VirtAddr(next) + back)
-		if err != nil || vmem.VirtAddr(link) != node {
-			return good, bad + 1
-		}
-		node = vmem.VirtAddr(next)
-		if k.isTask(v, v.tasks.Container(node)) {
-			good++
-		} else {
-			bad++
+	for _, there := range []vmem.VirtAddr{listNext, listPrev} {
+		for i, node := 0, head; i < maxVerified/2; i++ {
+			next, ok := k.link(node, there)
+			if next == head || next == 0 {
+				break
+			}
+			n.add(ok && k.isTask(v, v.tasks.Container(next)))
+			if !ok {
+				break
+			}
+			node = next
 		}
 	}
-	return good, bad
+	return n
+}
+
+// verifyAll looks at all tasks that any view has: where the list is broken on both sides of init_task it says little.
+func (k *Kernel) verifyAll(ctx context.Context, v *verifyViews) (n verdictOfTasks) {
+	for t, err := range k.Census(ctx) {
+		if err != nil {
+			continue
+		}
+		node := v.tasks.Of(t.Addr)
+		_, next := k.link(node, listNext)
+		_, prev := k.link(node, listPrev)
+		n.add((next || prev) && k.isTask(v, t.Addr))
+	}
+	return n
+}
+
+// link returns the node that one of a list leads to, 0 where it can't be read, and whether that leads back.
+func (k *Kernel) link(node, there vmem.VirtAddr) (next vmem.VirtAddr, ok bool) {
+	at, err := k.space.Uint64(node + there)
+	if err != nil {
+		return 0, false
+	}
+	back, err := k.space.Uint64(vmem.VirtAddr(at) + listPrev - there)
+	return vmem.VirtAddr(at), err == nil && vmem.VirtAddr(back) == node
 }
 
 // isTask reports whether a process is at addr, as far as its own members tell.
