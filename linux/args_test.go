@@ -235,14 +235,36 @@ func TestListedAreas(t *testing.T) {
 
 func TestMMOfNone(t *testing.T) {
 	k := newTestKernel(t)
-	if mm, err := k.task(taskAt).MM(); mm != nil || !errors.Is(err, ErrNone) {
+	exited := k.task(taskAt)
+	exited.Flags = pfExiting
+	if mm, err := exited.MM(); mm != nil || !errors.Is(err, ErrNone) {
 		t.Errorf("exited: %v, %v", mm, err)
+	}
+	if mm, err := k.task(taskAt).MM(); mm != nil || !errors.Is(err, kstruct.ErrCorrupt) {
+		t.Errorf("neither exited nor with memory: %v, %v", mm, err)
+	}
+	k.set(taskAt, "task_struct", "real_parent", at(0x8000))
+	k.set(0x8000, "task_struct", "flags", pfKthread)
+	k.reopen()
+	if mm, err := k.task(taskAt).MM(); mm != nil || !errors.Is(err, ErrNone) {
+		t.Errorf("before its first program: %v, %v", mm, err)
 	}
 	k.set(taskAt, "task_struct", "mm", at(mmAt))
 	k.set(mmAt, "mm_struct", "mm_users.counter", 1)
 	k.reopen()
 	if mm, err := k.task(taskAt).MM(); mm != nil || !errors.Is(err, vmem.ErrNotPresent) || !strings.Contains(err.Error(), "page table root") {
 		t.Errorf("without page tables: %v, %v", mm, err)
+	}
+	k.set(0x8000, "task_struct", "flags", 0)
+	k.reopen()
+	if exe, err := k.task(taskAt).Exe(); exe != "" || !errors.Is(err, kstruct.ErrCorrupt) {
+		t.Errorf("memory without a program: %q, %v", exe, err)
+	}
+	if cwd, err := k.task(taskAt).Cwd(); cwd != "" || !errors.Is(err, kstruct.ErrCorrupt) {
+		t.Errorf("no directories: %q, %v", cwd, err)
+	}
+	if cwd, err := exited.Cwd(); cwd != "" || !errors.Is(err, ErrNone) {
+		t.Errorf("exited: %q, %v", cwd, err)
 	}
 	thread := k.task(taskAt)
 	thread.KernelThread = true

@@ -1,9 +1,7 @@
 package linux
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 
 	"github.com/nodelens/nodelens/isf"
 	"github.com/nodelens/nodelens/kstruct"
@@ -49,6 +47,15 @@ func (k *Kernel) dirs(task vmem.VirtAddr) (fsStruct, error) {
 	return fs, cause(err, v.err)
 }
 
+// dirs returns the directories of the task. The error is ErrNone if it has exited.
+func (t *Task) dirs() (fsStruct, error) {
+	fs, err := t.k.dirs(t.Addr)
+	if err == ErrNone { //nolint:errorlint // it is never wrapped
+		err = t.without("fs_struct")
+	}
+	return fs, err
+}
+
 // Cwd returns the working directory, as the link /proc/PID/cwd. The error is [ErrNone] for
 // a task that has exited, and a [vmem.Gap] otherwise.
 func (t *Task) Cwd() (string, error) {
@@ -63,7 +70,7 @@ func (t *Task) Root() (string, error) {
 
 func (t *Task) directory(what string, which func(*fsStruct) path) (string, error) {
 	t.k.refresh()
-	fs, err := t.k.dirs(t.Addr)
+	fs, err := t.dirs()
 	if err != nil {
 		return "", t.lost(what, t.Addr, err)
 	}
@@ -73,17 +80,15 @@ func (t *Task) directory(what string, which func(*fsStruct) path) (string, error
 }
 
 type exeViews struct {
-	mm    *kstruct.Field[vmem.VirtAddr]
-	exe   *kstruct.Field[vmem.VirtAddr]
-	users *kstruct.Field[int32] // of mm_struct
-	err   error
+	mm  *kstruct.Field[vmem.VirtAddr]
+	exe *kstruct.Field[vmem.VirtAddr]
+	err error
 }
 
 func bindExe(types *isf.File) (v exeViews) {
 	b := kstruct.NewBinder(types)
 	v.mm = kstruct.BindField[vmem.VirtAddr](b, "task_struct", "mm")
 	v.exe = kstruct.BindField[vmem.VirtAddr](b, "mm_struct", "exe_file")
-	v.users = kstruct.BindField[int32](b, "mm_struct", "mm_users.counter")
 	v.err = b.Err()
 	return v
 }
@@ -108,16 +113,14 @@ func (t *Task) exeFile() (vmem.VirtAddr, error) {
 	switch {
 	case err != nil:
 		return 0, cause(err, v.err)
-	case mm == 0 || t.KernelThread:
+	case t.KernelThread || mm == 0 && t.helper():
 		return 0, ErrNone
+	case mm == 0:
+		return 0, t.without("mm_struct")
 	}
 	file, err := v.exe.Load(k.space, mm)
-	if err == nil && file == 0 {
-		var users int32
-		if users, err = v.users.Load(k.space, mm); err == nil && users <= 0 {
-			err = fmt.Errorf("%w: mm_struct %v in use %d times, without a program", kstruct.ErrCorrupt, mm, users)
-		}
-		err = cmp.Or(err, ErrNone)
+	if err == nil && file == 0 { // which is there until the last user has left (__mmput of kernel/fork.c)
+		err = t.without("mm_struct.exe_file")
 	}
 	return file, cause(err, v.err)
 }

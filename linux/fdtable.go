@@ -88,7 +88,7 @@ func (t *Task) fdTable() (f filesStruct, table fdTable, at vmem.VirtAddr, err er
 	case err != nil:
 		return f, table, t.Addr, cause(err, v.err)
 	case files == 0:
-		return f, table, t.Addr, ErrNone
+		return f, table, t.Addr, t.without("files_struct")
 	}
 	if f, err = v.files.Load(k.space, files); err != nil {
 		return f, table, files, cause(err, v.err)

@@ -88,6 +88,7 @@ func TestDynamicNames(t *testing.T) {
 			k.text(0x9800, "frame buffer")
 		}, "/dmabuf:frame buffer"},
 		{0x01021994, "memfd:update", nil, "/memfd:update (deleted)"},
+		{0, "", nil, ""}, // a pipe whose super_block is overwritten
 		{magicNS, "", func(k *testKernel) {
 			k.set(inodeAt, "inode", "i_private", at(0x9000))
 			k.set(0x9000, "ns_common", "inum", 4026531840)
@@ -110,6 +111,10 @@ func TestDynamicNames(t *testing.T) {
 		}
 		k.addFile(3, dirAt)
 		fds, errs := collect(k.task(taskAt).Files(t.Context()))
+		if tt.want == "" {
+			checkGaps(t, errs, kstruct.ErrCorrupt)
+			continue
+		}
 		checkGaps(t, errs)
 		if len(fds) != 1 || fds[0].FD != 3 || fds[0].Path != tt.want || fds[0].Addr != base+fileAt+0x300 {
 			t.Errorf("magic %#x: %+v, want %s", tt.magic, fds, tt.want)
@@ -196,7 +201,7 @@ func TestFilesLost(t *testing.T) {
 		found  int
 		gaps   []error
 	}{
-		{"exited", func(k *testKernel) { k.set(taskAt, "task_struct", "files", 0) }, 0, nil},
+		{"not exited, and without", func(k *testKernel) { k.set(taskAt, "task_struct", "files", 0) }, 0, []error{kstruct.ErrCorrupt}},
 		{"files_struct", func(k *testKernel) { k.set(taskAt, "task_struct", "files", at(1<<20)) }, 0, []error{vmem.ErrNotCaptured}},
 		{"fdtable", func(k *testKernel) { k.set(filesAt, "files_struct", "fdt", at(1<<20)) }, 0, []error{vmem.ErrNotCaptured}},
 		{"too many", func(k *testKernel) {
@@ -244,6 +249,13 @@ func TestFilesLost(t *testing.T) {
 			t.Errorf("%s: %d files, want %d", tt.name, len(fds), tt.found)
 		}
 		checkGaps(t, errs, tt.gaps...)
+	}
+	k := newFiles(t, openBundled(t).symbols)
+	k.set(taskAt, "task_struct", "files", 0)
+	exited := k.task(taskAt)
+	exited.State = Zombie
+	if fds, errs := collect(exited.Files(t.Context())); len(fds)+len(errs) > 0 {
+		t.Errorf("exited: %v, %v", fds, errs)
 	}
 }
 

@@ -308,6 +308,8 @@ func (k *Kernel) dynamicName(addr vmem.VirtAddr, d *lastDentry) (string, error) 
 	switch {
 	case err != nil:
 		return "", err
+	case name == "": // of the kinds above alone
+		return "", fmt.Errorf("%w: dentry %v without a name in a file system with the magic %#x", kstruct.ErrCorrupt, addr, magic)
 	case magic == magicAnonInode:
 		return "anon_inode:" + name, nil
 	case magic == magicDMABuf:

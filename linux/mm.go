@@ -70,8 +70,10 @@ func (t *Task) MM() (*MM, error) {
 	switch {
 	case err != nil:
 		return nil, t.lost("mm", t.Addr, cause(err, v.err))
-	case addr == 0 || t.KernelThread:
+	case t.KernelThread || addr == 0 && t.helper():
 		return nil, ErrNone
+	case addr == 0:
+		return nil, t.lost("mm", t.Addr, t.without("mm_struct"))
 	}
 	mm, err := t.k.newMM(addr, t)
 	if err != nil {

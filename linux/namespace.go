@@ -130,7 +130,29 @@ func (t *Task) Namespaces() (Namespaces, error) {
 }
 
 // exiting reports whether the task is on its way out, and may lack what others have.
-func (t *Task) exiting() bool { return t.Flags&pfExiting != 0 }
+func (t *Task) exiting() bool {
+	return t.Flags&pfExiting != 0 || t.State == Zombie || t.State == Dead
+}
+
+// without returns why a task has no structure of a kind that all have: ErrNone where it is on its way out, damage otherwise.
+func (t *Task) without(what string) error {
+	if t.exiting() {
+		return ErrNone
+	}
+	return errPointer(what, 0)
+}
+
+// helper reports whether the task may be one that the kernel has made to run a program, and that has none yet (user_mode_thread of
+// kernel/fork.c): its parent is the kernel's own.
+func (t *Task) helper() bool {
+	v := &t.k.views.task
+	s, err := v.id.Load(t.k.space, t.Addr)
+	if err != nil {
+		return false
+	}
+	parent, err := v.head.Load(t.k.space, s.Parent)
+	return err == nil && parent.Flags&pfKthread != 0
+}
 
 // everHas reports whether tasks of the kernel have namespaces of a type: the first task has,
 // unless the kernel was built without them.

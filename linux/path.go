@@ -41,7 +41,7 @@ func (t *Task) CwdRef() (PathRef, error) {
 
 func (t *Task) directoryRef(what string, which func(*fsStruct) path) (PathRef, error) {
 	t.k.refresh()
-	fs, err := t.k.dirs(t.Addr)
+	fs, err := t.dirs()
 	if err != nil {
 		return PathRef{}, t.lost(what, t.Addr, err)
 	}
