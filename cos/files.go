@@ -82,7 +82,7 @@ func readFiles(ctx context.Context, a *analysis) (*Files, []vmem.Gap, error) {
 			}
 		}
 		if n.IsRegular() {
-			c, err := set.Content(&n.Inode)
+			c, err := set.Content(ctx, &n.Inode)
 			if err != nil {
 				gaps = append(gaps, vmem.NewGap("contents of "+n.Path, vmem.KernelPlace(n.Addr), err))
 			} else {

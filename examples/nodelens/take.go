@@ -218,7 +218,7 @@ func (a *app) dumpExe() *cobra.Command {
 
 // content writes the content of a file as far as it is in memory. What is missing is an error: it is not written as zeros.
 func (v *view) content(set *pagecache.Set, n *pagecache.Inode, name string, w io.Writer) error {
-	c, err := set.Content(n)
+	c, err := set.Content(v.ctx, n)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (a *app) dumpFile() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.IsRegular() && filesink.FindSecrets(v.ctx, set, v.flags.Secrets).Hides(f) {
+			if f.IsRegular() && filesink.FindSecrets(v.ctx, set, v.flags.Secrets).Hides(v.ctx, f) {
 				return fmt.Errorf("%s holds a secret: --show-secrets writes it", args[0])
 			}
 			return v.content(set, f.Inode, args[0], w)

@@ -237,6 +237,23 @@ func BenchmarkWalk(b *testing.B) {
 	b.ReportMetric(float64(files)/b.Elapsed().Seconds(), "inodes/s")
 }
 
+// The pages of a file are looked for as long as the context lasts.
+func TestContentEnds(t *testing.T) {
+	n := nodes.Bundled(t)
+	f, err := n.fs(t, 1).Find("run/pods.json", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := f.Content(t.Context()); err != nil || !c.Whole() {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if c, err := f.Content(ctx); c != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("ended: %+v, %v", c, err)
+	}
+}
+
 func BenchmarkRead(b *testing.B) {
 	n := nodes.Bundled(b)
 	f, err := n.fs(b, 1).Find("run/pods.json", true)
@@ -246,7 +263,7 @@ func BenchmarkRead(b *testing.B) {
 	buf := make([]byte, f.Size)
 	b.SetBytes(f.Size)
 	for b.Loop() {
-		c, err := f.Content()
+		c, err := f.Content(b.Context())
 		if err != nil {
 			b.Fatal(err)
 		}

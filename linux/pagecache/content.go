@@ -44,8 +44,8 @@ type Content struct {
 var memoryTypes = map[string]bool{"tmpfs": true, "devtmpfs": true, "ramfs": true, "rootfs": true, "hugetlbfs": true}
 
 // Content finds the pages of a file. The error is that there can be none: of what is no regular file or link, or
-// where the kernel's types or its array of pages are lost.
-func (s *Set) Content(n *Inode) (*Content, error) {
+// where the kernel's types or its array of pages are lost, or that of ctx, which ends it: a huge file has millions of pages.
+func (s *Set) Content(ctx context.Context, n *Inode) (*Content, error) {
 	if n.Super.FSType == "overlay" {
 		if n.over == nil {
 			return nil, fmt.Errorf("%w: the layer that has the data", ErrNotCached)
@@ -54,16 +54,17 @@ func (s *Set) Content(n *Inode) (*Content, error) {
 		if n.IsLink() {
 			size = n.over.Size
 		}
-		c, err := s.Content(n.over) // which may be of another overlay
+		c, err := s.Content(ctx, n.over) // which may be of another overlay
 		if err == nil {
 			c.Size = size
 		}
 		return c, err
 	}
-	return s.content(n)
+	return s.content(ctx, n, maxRuns)
 }
 
-func (s *Set) content(n *Inode) (*Content, error) {
+// content finds pages in an array of no more nodes than most.
+func (s *Set) content(ctx context.Context, n *Inode, most int) (*Content, error) {
 	if !n.IsRegular() && !n.IsLink() {
 		return nil, fmt.Errorf("pagecache: a file of mode %#o has no contents", n.Mode)
 	}
@@ -78,7 +79,10 @@ func (s *Set) content(n *Inode) (*Content, error) {
 	if n.mapping != s.v.data.Of(n.Addr) || m.Host != n.Addr {
 		return nil, corrupt("inode %v with the mapping %v of %v", n.Addr, n.mapping, m.Host)
 	}
-	c.find(n)
+	c.find(ctx, n, most)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("pagecache: pages of inode %d: %w", n.Number, err)
+	}
 	return c, nil
 }
 
@@ -89,9 +93,9 @@ const maxIndex = 1 << 51
 const maxRuns = 4 << 20
 
 // find walks the array of the file's folios.
-func (c *Content) find(n *Inode) {
+func (c *Content) find(ctx context.Context, n *Inode, most int) {
 	object := fmt.Sprintf("pages of inode %d", n.Number)
-	w := c.s.k.Objects().Walk(context.Background(), &kstruct.WalkOptions{Object: object, Nodes: maxRuns, Gaps: maxGaps})
+	w := c.s.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: object, Nodes: most, Gaps: maxGaps})
 	huge := n.Super.FSType == "hugetlbfs"
 	for e, err := range w.XArray(c.s.v.pages.Of(n.mapping)) {
 		switch {

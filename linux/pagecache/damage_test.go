@@ -128,7 +128,7 @@ func readAll(ctx context.Context, f *FS) {
 		}
 		_, _ = file.Xattrs()
 		_, _ = file.Target()
-		if c, err := file.Content(); err == nil {
+		if c, err := file.Content(ctx); err == nil {
 			_, _ = c.ReadAt(buf, 0)
 			c.Missing()
 		}

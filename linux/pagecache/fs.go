@@ -174,7 +174,7 @@ func (f *FS) file(at place) (*File, error) {
 }
 
 // Content is [Set.Content] of the file.
-func (f *File) Content() (*Content, error) { return f.s.Content(f.Inode) }
+func (f *File) Content(ctx context.Context) (*Content, error) { return f.s.Content(ctx, f.Inode) }
 
 // Target is [Set.Target] of the file.
 func (f *File) Target() (string, error) { return f.s.Target(f.Inode) }
@@ -225,7 +225,7 @@ func (f *FS) Open(path string) (fs.File, error) {
 	}
 	o := &opened{f: f, file: file}
 	if file.IsRegular() {
-		c, err := file.Content()
+		c, err := file.Content(context.Background()) // the interface has none
 		if err != nil {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}

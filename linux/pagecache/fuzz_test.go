@@ -27,7 +27,7 @@ func walkAll(ctx context.Context, n *node) {
 			}
 			_, _ = file.Xattrs() // an error is a loss, here and below
 			_, _ = file.Target()
-			if c, err := file.Content(); err == nil {
+			if c, err := file.Content(ctx); err == nil {
 				_, _ = c.Missing(), c.Swapped()
 				_, _ = c.ReadAt(make([]byte, 100), 0)
 			}

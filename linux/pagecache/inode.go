@@ -1,6 +1,7 @@
 package pagecache
 
 import (
+	"context"
 	"io/fs"
 	"strings"
 	"time"
@@ -177,6 +178,9 @@ func (n *Inode) FileMode() fs.FileMode {
 // pathMax is the longest target of a link (PATH_MAX of include/uapi/linux/limits.h).
 const pathMax = 4096
 
+// linkNodes bounds the array of pages of a link, which has one.
+const linkNodes = 64
+
 // Target returns what a symbolic link points at. The error wraps [ErrNotCached] where that is on the disk only.
 func (s *Set) Target(n *Inode) (string, error) {
 	if !n.IsLink() {
@@ -195,7 +199,7 @@ func (s *Set) Target(n *Inode) (string, error) {
 		}
 		return t, err
 	}
-	c, err := s.Content(n)
+	c, err := s.content(context.Background(), n, linkNodes)
 	if err != nil {
 		return "", err
 	}

@@ -253,7 +253,7 @@ func attributesOf(c *comparison, f *File, w *fileTruth) (got, want map[string]st
 }
 
 func (c *comparison) content(f *File, w *fileTruth, got, want *shown) {
-	content, err := f.Content()
+	content, err := f.Content(c.t.Context())
 	if err != nil {
 		c.error("%q: %v", w.Path, err)
 		return
@@ -307,7 +307,7 @@ func TestNameless(t *testing.T) {
 					}
 					l := line(int(h.PID), how, f.Device, f.Number, f.Size, f.Path)
 					got = append(got, l)
-					if c, err := n.set.Content(&f.Inode); err == nil && c.Whole() && f.FSType != "hugetlbfs" {
+					if c, err := n.set.Content(t.Context(), &f.Inode); err == nil && c.Whole() && f.FSType != "hugetlbfs" {
 						b := make([]byte, c.Size)
 						k, _ := c.ReadAt(b, 0)
 						sum := sha256.Sum256(b[:k])

@@ -57,13 +57,13 @@ func FindSecrets(ctx context.Context, set *pagecache.Set, show bool) *Secrets {
 const mostText = 64 << 10
 
 // Hides reports whether a regular file is to be left out: by the volume or the name, or by what is in it.
-func (s *Secrets) Hides(f *pagecache.File) bool {
+func (s *Secrets) Hides(ctx context.Context, f *pagecache.File) bool {
 	if s == nil || s.show {
 		return false
 	}
 	secret := s.devices[f.Device] || secretPath.MatchString(clean(f.Path))
 	if !secret && f.Size <= mostText {
-		if c, err := f.Content(); err == nil {
+		if c, err := f.Content(ctx); err == nil {
 			b := make([]byte, c.Size)
 			n, _ := c.ReadAt(b, 0)
 			secret = redact.Looks(string(b[:n]))
@@ -77,7 +77,7 @@ func (s *Secrets) Hides(f *pagecache.File) bool {
 
 // digest is a keyed digest of what is in memory of a file: who has it can't try contents.
 func (s *Secrets) digest(w *Work, f *pagecache.File) string {
-	c, err := f.Content()
+	c, err := f.Content(w.Context)
 	if err != nil {
 		return "secret, lost"
 	}

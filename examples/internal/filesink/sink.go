@@ -69,11 +69,11 @@ type part struct {
 
 // parts returns what there is of a regular file: one part with its own name if it is whole. What is not, it tells.
 func parts(w *Work, f *pagecache.File) []part {
-	if w.Secrets.Hides(f) {
+	if w.Secrets.Hides(w.Context, f) {
 		w.Say(f.Path, fmt.Sprintf("a secret of %d bytes, left out", f.Size))
 		return nil
 	}
-	c, err := f.Content()
+	c, err := f.Content(w.Context)
 	if err != nil {
 		w.Say(f.Path, err.Error())
 		return nil
@@ -152,10 +152,10 @@ func (l *listing) Put(w *Work, f *pagecache.File) error {
 
 // digest is that of a file that is whole; of another how much of it there is.
 func digest(w *Work, f *pagecache.File) string {
-	if w.Secrets.Hides(f) {
+	if w.Secrets.Hides(w.Context, f) {
 		return w.Secrets.digest(w, f)
 	}
-	c, err := f.Content()
+	c, err := f.Content(w.Context)
 	if err != nil {
 		w.Say(f.Path, err.Error())
 		return "lost"
