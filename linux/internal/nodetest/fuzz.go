@@ -23,12 +23,18 @@ func FuzzWalk(f *testing.F, walk func(ctx context.Context, n *Node)) {
 		testimages.Long(f) // for the walk alone, and the first edits
 	}
 	n := plain.Bundled(f)
-	on := func(m vmem.Memory) (*Node, error) {
+	FuzzWalkOf(f, n.Mem, n.K, func(m vmem.Memory) (*Node, error) {
 		d := &Node{Image: n.Image}
 		return d, d.On(m, &linux.Options{Symbols: n.K.Symbols(), TaskScan: linux.ScanNever})
-	}
-	r := smeartest.NewRecorder(n.Mem)
-	whole, err := on(r)
+	}, walk)
+}
+
+// FuzzWalkOf is [FuzzWalk] over another node: its memory, its kernel as it was opened, and how it is opened where some of that memory is
+// overwritten. What is read to open it stays as it is.
+func FuzzWalkOf[T any](f *testing.F, mem vmem.Memory, k *linux.Kernel, open func(vmem.Memory) (T, error), walk func(ctx context.Context, n T)) {
+	f.Helper()
+	r := smeartest.NewRecorder(mem)
+	whole, err := open(r)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -41,19 +47,19 @@ func FuzzWalk(f *testing.F, walk func(ctx context.Context, n *Node)) {
 	if len(pages) == 0 {
 		f.Fatal("the walk reads no pages of its own")
 	}
-	at, err := n.K.Symbol("page_offset_base")
+	at, err := k.Symbol("page_offset_base")
 	if err != nil {
 		f.Fatal(err)
 	}
-	direct, err := n.K.Space().Uint64(at)
+	direct, err := k.Space().Uint64(at)
 	if err != nil {
 		f.Fatal(err)
 	}
 	smeartest.AddEdits(f)
 	f.Fuzz(func(t *testing.T, edits []byte) {
-		m := smeartest.New(n.Mem)
+		m := smeartest.New(mem)
 		m.Edit(edits, pages, direct)
-		damaged, err := on(m)
+		damaged, err := open(m)
 		if err != nil {
 			t.Skip(err)
 		}

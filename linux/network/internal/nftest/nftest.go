@@ -19,6 +19,7 @@ import (
 	"github.com/nodelens/nodelens/kcore"
 	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/linux"
+	"github.com/nodelens/nodelens/linux/internal/nodetest"
 	"github.com/nodelens/nodelens/linux/module"
 	"github.com/nodelens/nodelens/linux/network"
 	"github.com/nodelens/nodelens/vmem"
@@ -78,6 +79,18 @@ func openNode(t *testing.T, img testimages.Image, file string) *Node {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// FuzzWalk fuzzes a walk over the first node there is, as [nodetest.FuzzWalk] does over the bundled one, which has next to nothing of this.
+func FuzzWalk(f *testing.F, walk func(ctx context.Context, n *Node)) {
+	f.Helper()
+	img := testimages.Network(f)[0]
+	img.ISF = ""
+	n, err := open(img, func() (vmem.Memory, error) { return kcore.Open(img.Path) }, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	nodetest.FuzzWalkOf(f, n.Mem, n.K, n.On, walk)
 }
 
 // Bundled returns the node that is in the repository.
