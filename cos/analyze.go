@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nodelens/nodelens/cos/claim"
 	"github.com/nodelens/nodelens/image"
@@ -73,6 +74,9 @@ type Options struct {
 	// node, and keep them as the secrets themselves. Nil: the key is of random numbers in the image.
 	SecretKey []byte
 
+	// Keep says where AnalyzeNode keeps what it read, so that another report of the same image needs not be read anew. Nil: nowhere.
+	Keep *Keep
+
 	// Limits bound the report, whatever memory holds. The zero value has safe defaults.
 	Limits linux.Limits
 
@@ -132,12 +136,21 @@ func Memory(m vmem.Memory) Image { return Image{mem: m} }
 // image, or ctx is done. Whatever else is damaged or missing stands in the report's
 // Gaps.
 func AnalyzeNode(ctx context.Context, image Image, opts *Options) (*NodeReport, error) {
+	kept := keptOf(image, opts)
+	if r := kept.load(); r != nil {
+		return r, nil
+	}
 	n, err := OpenNode(ctx, image, opts)
 	if err != nil {
 		return nil, err
 	}
 	defer n.Close()
-	return n.Report(ctx)
+	p, err := n.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept.save(n, p)
+	return p.report(n.frame()), nil
 }
 
 // imageGaps returns what the image itself is known to have lost.
@@ -228,13 +241,34 @@ func symbolGaps(symbols *isf.File) []vmem.Gap {
 	return gaps
 }
 
-// complete adds to a report what is known of the node's image.
-func (n *Node) complete(r *NodeReport) {
-	r.Provenance = n.provenance
-	if at, err := n.kernel.Clock(); err == nil && r.Provenance.Captured.IsZero() {
-		r.Provenance.Captured, r.Provenance.CapturedFrom = at, CapturedByClock
+// A frame is what a report has of the image and of how it was opened.
+type frame struct {
+	provenance Provenance
+	clock      time.Time // of the kernel; zero where it can't be read
+	from       string    // where symbols are from
+	notes      []string
+	gaps       []vmem.Gap
+}
+
+// frame returns what is known of the node's image: only when all else was read, for that may have met damage.
+func (n *Node) frame() *frame {
+	f := &frame{
+		provenance: n.provenance, from: n.kernel.From, notes: slices.Concat(n.image.Info.Notes, n.notes, n.kernel.Notes),
+		gaps: slices.Concat(imageGaps(n.image), symbolGaps(n.kernel.Symbols())),
 	}
-	r.Kernel.Symbols = n.kernel.From
-	r.Notes = slices.Concat(n.image.Info.Notes, n.notes, n.kernel.Notes, r.Notes)
-	r.Gaps = slices.Concat(imageGaps(n.image), symbolGaps(n.kernel.Symbols()), r.Gaps) // only now: reading may have met damage
+	if at, err := n.kernel.Clock(); err == nil {
+		f.clock = at
+	}
+	return f
+}
+
+// complete adds to a report what is known of its image.
+func (f *frame) complete(r *NodeReport) {
+	r.Provenance = f.provenance
+	if !f.clock.IsZero() && r.Provenance.Captured.IsZero() {
+		r.Provenance.Captured, r.Provenance.CapturedFrom = f.clock, CapturedByClock
+	}
+	r.Kernel.Symbols = f.from
+	r.Notes = slices.Concat(f.notes, r.Notes)
+	r.Gaps = slices.Concat(f.gaps, r.Gaps)
 }

@@ -19,7 +19,7 @@ func BenchmarkSections(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				fresh := &analysis{kernel: a.kernel, tasks: a.tasks, report: new(NodeReport)}
-				if err := fresh.add(b.Context(), s); err != nil {
+				if _, err := fresh.read(b.Context(), s); err != nil {
 					b.Fatal(err)
 				}
 			}

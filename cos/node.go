@@ -89,15 +89,41 @@ func (i Image) open(ctx context.Context, opts *image.Options) (*image.File, erro
 // Report reads what ran on the node, with the sections of Options. Of an image that stays as it is, every report is the
 // same, but for damage that reading has met since.
 func (n *Node) Report(ctx context.Context) (*NodeReport, error) {
+	p, err := n.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.report(n.frame()), nil
+}
+
+// parts are what a report is made of.
+type parts struct {
+	base     NodeReport // without sections, and what is known of the image
+	sections [len(sectionNames)]*section
+	drawn    bool // the key of its digests is drawn at random
+}
+
+// read reads the parts of a report.
+func (n *Node) read(ctx context.Context) (*parts, error) {
 	a, err := n.analyze(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.add(ctx, n.sections); err != nil {
-		return nil, err
+	p := &parts{base: *a.report, drawn: a.seal.drawn}
+	p.sections, err = a.read(ctx, n.sections)
+	return p, err
+}
+
+// report makes a report of its parts.
+func (p *parts) report(f *frame) *NodeReport {
+	r := p.base
+	for i, s := range p.sections {
+		if s != nil {
+			r.add(i, s)
+		}
 	}
-	n.complete(a.report)
-	return a.report, nil
+	f.complete(&r)
+	return &r
 }
 
 func (n *Node) analyze(ctx context.Context) (*analysis, error) {

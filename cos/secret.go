@@ -46,9 +46,10 @@ type secrecy struct {
 
 // A sealer hides values. It is safe for concurrent use.
 type sealer struct {
-	key  []byte
-	show bool
-	macs sync.Pool // of *mac
+	key   []byte
+	drawn bool // the key is drawn at random
+	show  bool
+	macs  sync.Pool // of *mac
 }
 
 // A mac makes digests, without allocating but for what it returns.
@@ -64,11 +65,12 @@ func newSealer(k *linux.Kernel, tasks []*linux.Task, s secrecy) *sealer {
 	if len(key) == 0 {
 		key = imageKey(k, tasks)
 	}
-	if len(key) == 0 {
+	drawn := len(key) == 0
+	if drawn {
 		key = make([]byte, sha256.Size)
 		_, _ = rand.Read(key) // never fails
 	}
-	return &sealer{key: key, show: s.show}
+	return &sealer{key: key, drawn: drawn, show: s.show}
 }
 
 // Of so many tasks the canaries are taken; with fewer than the least there is no key.

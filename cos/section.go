@@ -54,7 +54,7 @@ const (
 var sectionNames = [...]string{"network", "hooks", "bpf", "modules", "log", "kernel", "containers", "files", "security", "memory", "maps"}
 
 // sectionReaders are how sections are read, likewise. Each sets a member of the report and
-// adds what was lost to its gaps. Only the end of ctx is an error.
+// notes what was lost, and depends on no other section. Only the end of ctx is an error.
 var sectionReaders = [len(sectionNames)]func(*analysis, context.Context) error{
 	(*analysis).addNetwork,
 	(*analysis).addHooks,
@@ -109,6 +109,7 @@ type analysis struct {
 	kernel *linux.Kernel
 	tasks  []*linux.Task // of the report's processes, in their order
 	report *NodeReport
+	lost   []losses // of the section that is being read
 
 	vmlinux, moduleFiles string // as Options says
 	seal                 *sealer
@@ -122,34 +123,69 @@ func (a *analysis) moduleSet(ctx context.Context) (*module.Set, error) {
 	return a.modules.get(ctx, false, func(ctx context.Context) (*module.Set, error) { return module.Open(ctx, a.kernel, nil) })
 }
 
-// lose adds what a section lost to the report, but for what another has told.
-func (a *analysis) lose(gaps []vmem.Gap) {
+// A section is one as it was read: a report that has nothing else, and what was lost of it, at a time each.
+type section struct {
+	Report NodeReport `json:"report"`
+	Lost   []losses   `json:"lost"`
+}
+
+// losses are what was lost at one time.
+type losses struct {
+	Gaps []vmem.Gap `json:"gaps"`
+}
+
+// lose notes what was lost of the section that is being read.
+func (a *analysis) lose(gaps []vmem.Gap) { a.lost = append(a.lost, losses{gaps}) }
+
+// sectionMembers copy what a section is in a report to another report, by the number of the section.
+var sectionMembers = [len(sectionNames)]func(to, from *NodeReport){
+	func(to, from *NodeReport) { to.Network = from.Network },
+	func(to, from *NodeReport) { to.Hooks, to.Text = from.Hooks, from.Text },
+	func(to, from *NodeReport) { to.BPF = from.BPF },
+	func(to, from *NodeReport) { to.Modules = from.Modules },
+	func(to, from *NodeReport) { to.Log = from.Log },
+	func(to, from *NodeReport) { to.Kernel.Settings = from.Kernel.Settings },
+	func(to, from *NodeReport) { to.Containers = from.Containers },
+	func(to, from *NodeReport) { to.Files = from.Files },
+	func(to, from *NodeReport) { to.Security = from.Security },
+	func(to, from *NodeReport) { to.Memory = from.Memory },
+	func(to, from *NodeReport) { to.Maps = from.Maps },
+}
+
+// add adds a section to a report, and what was lost of it but for what is told already.
+func (r *NodeReport) add(number int, s *section) {
 	type key struct {
 		object string
 		place  vmem.Place
 		reason string
 	}
-	told := map[key]bool{}
 	keyOf := func(g vmem.Gap) key { return key{g.Object, g.Place, g.Error()} }
-	for _, g := range a.report.Gaps {
-		told[keyOf(g)] = true
-	}
-	for _, g := range gaps {
-		if !told[keyOf(g)] {
-			a.report.Gaps = append(a.report.Gaps, g)
+	sectionMembers[number](r, &s.Report)
+	for _, lost := range s.Lost {
+		told := map[key]bool{}
+		for _, g := range r.Gaps {
+			told[keyOf(g)] = true
+		}
+		for _, g := range lost.Gaps {
+			if !told[keyOf(g)] {
+				r.Gaps = append(r.Gaps, g)
+			}
 		}
 	}
 }
 
-// add reads sections into the report.
-func (a *analysis) add(ctx context.Context, sections Sections) error {
+// read reads sections; of those that are not asked for it returns nil.
+func (a *analysis) read(ctx context.Context, sections Sections) (all [len(sectionNames)]*section, err error) {
 	for i, read := range sectionReaders {
 		if sections&(1<<i) == 0 {
 			continue
 		}
+		a.lost = nil
 		if err := read(a, ctx); err != nil {
-			return fmt.Errorf("cos: %s: %w", sectionNames[i], err)
+			return all, fmt.Errorf("cos: %s: %w", sectionNames[i], err)
 		}
+		all[i] = &section{Lost: a.lost}
+		sectionMembers[i](&all[i].Report, a.report)
 	}
-	return nil
+	return all, nil
 }

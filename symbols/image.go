@@ -4,12 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nodelens/nodelens/btfconv"
 )
 
 // imageName is how attempts name the image.
 const imageName = "the image"
+
+// FromImage reports whether [Found.String], which is what [Options.Symbols] says, means that the symbols are the image's own, and that nothing else was
+// taken or refused before.
+func FromImage(from string) bool {
+	return strings.HasPrefix(from, imageName+": ") && !strings.ContainsAny(from, ";(")
+}
 
 // errNotWhole says that the image's own symbols lack what the store has.
 var errNotWhole = errors.New("not whole")

@@ -10,7 +10,7 @@
 // vmlinux with DWARF. Where the image has none they are looked for where -symbols says and
 // where this machine may have them, and with -fetch on servers. With -json the whole report
 // is printed, in the form nodelens/node/v3. With -with the report has more sections, and with -all
-// all of them: network is who talks to whom, from which pod. Symbols that were converted, and what it takes to
+// all of them: network is who talks to whom, from which pod. What was read of an image, symbols that were converted, and what it takes to
 // open a compressed image faster the next time, are kept in the directory that
 // NODELENS_CACHE names, or else in nodelens of the user's cache directory, unless -no-cache
 // is given. Layouts of kernels that kernellayout made are read from the directory layouts there: what

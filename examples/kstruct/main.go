@@ -113,7 +113,7 @@ func (s *settings) take(rest []string) error {
 
 // print prints what is asked for. lost is the first error of what could not be read.
 func (s *settings) print(ctx context.Context, w io.Writer, meter *command.Meter) (lost, err error) {
-	file, err := image.Open(ctx, s.image, &image.Options{Progress: meter.Show, IndexDir: command.IndexDir()})
+	file, err := image.Open(ctx, s.image, &image.Options{Progress: meter.Show, IndexDir: command.CacheDir("index")})
 	if err != nil {
 		return nil, err
 	}

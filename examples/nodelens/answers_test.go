@@ -20,7 +20,7 @@ func TestNextUncut(t *testing.T) {
 	const width = 50
 	var out bytes.Buffer
 	next := map[string]bool{}
-	err := newApp(&out, &out, shared).ask(t.Context(), "node.lime", cos.AllSections, func(v *view) error {
+	err := newApp(&out, &out, shared{}).ask(t.Context(), "node.lime", cos.AllSections, func(v *view) error {
 		result, err := findings.Run(v.ctx, v.index, nil)
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ const exitNotWhole = 3
 
 // An app is one run of the command.
 type app struct {
-	open           opener
+	images         images
 	stdout, stderr io.Writer
 	args           []string
 
@@ -34,8 +34,8 @@ type app struct {
 	status int
 }
 
-func newApp(stdout, stderr io.Writer, open opener) *app {
-	return &app{open: open, stdout: stdout, stderr: stderr, flags: nodeimage.New("--")}
+func newApp(stdout, stderr io.Writer, from images) *app {
+	return &app{images: from, stdout: stdout, stderr: stderr, flags: nodeimage.New("--")}
 }
 
 // A usageError says that the command was called wrongly.

@@ -23,16 +23,28 @@ func main() { command.Main(run, os.Interrupt) }
 
 // run is main with its surroundings as arguments; it returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return newApp(stdout, stderr, openNode).run(ctx, args)
+	return newApp(stdout, stderr, stored{}).run(ctx, args)
 }
 
-// An opener opens the image of a node; close releases it.
-type opener func(ctx context.Context, name string, opts *cos.Options) (n *cos.Node, close func() error, err error)
+// Images are where the images of nodes are from.
+type images interface {
+	// open opens the image of a node; close releases it.
+	open(ctx context.Context, name string, opts *cos.Options) (n *cos.Node, close func() error, err error)
+	// report returns what ran on a node: what is kept of a report serves as well.
+	report(ctx context.Context, name string, opts *cos.Options) (*cos.NodeReport, error)
+}
 
-func openNode(ctx context.Context, name string, opts *cos.Options) (*cos.Node, func() error, error) {
+// stored are images in files and on servers.
+type stored struct{}
+
+func (stored) open(ctx context.Context, name string, opts *cos.Options) (*cos.Node, func() error, error) {
 	n, err := cos.OpenNode(ctx, cos.File(name), opts)
 	if err != nil {
 		return nil, nil, err
 	}
 	return n, n.Close, nil
+}
+
+func (stored) report(ctx context.Context, name string, opts *cos.Options) (*cos.NodeReport, error) {
+	return cos.AnalyzeNode(ctx, cos.File(name), opts)
 }

@@ -69,10 +69,12 @@ var nodes struct {
 	first *cos.Node
 }
 
-// shared opens the bundled image once for all tests.
-func shared(ctx context.Context, name string, opts *cos.Options) (*cos.Node, func() error, error) {
+// A shared image is the bundled one, which is opened once for all tests; others are opened each time.
+type shared struct{ stored }
+
+func (s shared) open(ctx context.Context, name string, opts *cos.Options) (*cos.Node, func() error, error) {
 	if name != "node.lime" {
-		return openNode(ctx, name, opts)
+		return s.stored.open(ctx, name, opts)
 	}
 	nodes.Lock()
 	defer nodes.Unlock()
@@ -91,11 +93,19 @@ func shared(ctx context.Context, name string, opts *cos.Options) (*cos.Node, fun
 	return n, func() error { return nil }, err
 }
 
+func (s shared) report(ctx context.Context, name string, opts *cos.Options) (*cos.NodeReport, error) {
+	n, _, err := s.open(ctx, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	return n.Report(ctx)
+}
+
 // call runs the command on the shared node.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = newApp(&out, &errs, shared).run(t.Context(), args)
+	status = newApp(&out, &errs, shared{}).run(t.Context(), args)
 	return status, out.String(), errs.String()
 }
 
@@ -268,7 +278,7 @@ func TestNextQuestions(t *testing.T) {
 			t.Errorf("%s: %s", rule.ID, rule.Next)
 			continue
 		}
-		c, args, err := newApp(io.Discard, io.Discard, shared).root().Find(words[1:])
+		c, args, err := newApp(io.Discard, io.Discard, shared{}).root().Find(words[1:])
 		if err == nil {
 			err = c.ParseFlags(args)
 		}

@@ -136,7 +136,7 @@ type mountRow struct {
 func (r mountRow) Group() string { return r.group }
 
 var mounts = question[mountRow]{
-	name: "mounts", short: "List mounts, of the node or as a container sees them", filtered: true,
+	name: "mounts", short: "List mounts, of the node or as a container sees them", opened: true, filtered: true,
 	long:     "As /proc/PID/mountinfo has them, by their IDs, and those that the root of the process hides, once for each mount namespace. Without a filter those of process 1, the node's.",
 	examples: []string{"nodelens mounts node.lime", "nodelens mounts node.lime --pod checkout --container metrics", "nodelens mounts node.lime --pid 748 -o json"},
 	rows:     mountRows,

@@ -38,8 +38,8 @@ func (a *app) object() *cobra.Command {
 					return usageError{err}
 				}
 			}
-			return a.openKernel(c.Context(), args[0], func(v *view, k *linux.Kernel) error {
-				value := q.Value(k.Objects(), cpu)
+			return a.openNode(c.Context(), args[0], func(v *view) error {
+				value := q.Value(v.node.Kernel().Objects(), cpu)
 				if value.Err() != nil {
 					return value.Err()
 				}
@@ -73,7 +73,7 @@ type hitRow struct {
 func (a *app) search() *cobra.Command {
 	var expression string
 	q := question[hitRow]{
-		name: "search", short: "Search the memory of processes for an expression", filtered: true,
+		name: "search", short: "Search the memory of processes for an expression", opened: true, filtered: true,
 		long:     "The syntax of expressions is that of Go's package regexp. Matches may be secrets; they are shown.",
 		examples: []string{"nodelens search node.lime --expr 'pool\\.[a-z.]+:[0-9]+' --pod image-resizer", "nodelens search node.lime --expr 'BEGIN [A-Z ]*PRIVATE KEY' -o jsonl"},
 		flags: func(c *cobra.Command) {

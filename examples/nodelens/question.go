@@ -17,6 +17,7 @@ type question[T any] struct {
 	name, short, long string
 	examples          []string
 	sections          cos.Sections
+	opened            bool // the node itself is asked, and no section of its report
 	filtered          bool // it takes the flags that choose pods and processes
 	flags             func(c *cobra.Command)
 	rows              func(v *view) ([]T, error)
@@ -56,7 +57,11 @@ func (q *question[T]) command(a *app) *cobra.Command {
 			if err := table.Check[T](opts); err != nil {
 				return usageError{err}
 			}
-			return a.ask(c.Context(), args[0], q.sections, func(v *view) error { return q.answer(v, opts) })
+			answer := func(v *view) error { return q.answer(v, opts) }
+			if q.opened {
+				return a.askNode(c.Context(), args[0], answer)
+			}
+			return a.ask(c.Context(), args[0], q.sections, answer)
 		},
 	}
 	f.register(c)

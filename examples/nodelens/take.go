@@ -85,7 +85,7 @@ func (a *app) dump() *cobra.Command {
 }
 
 // one is what of an image is dumped.
-func (a *app) one(use, short, example, what string, arguments int, sections cos.Sections, filtered bool, write func(v *view, args []string, w io.Writer) error) *cobra.Command {
+func (a *app) one(use, short, example, what string, arguments int, filtered bool, write func(v *view, args []string, w io.Writer) error) *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use: use + " -o FILE", Short: short, Example: examples(example),
@@ -96,7 +96,7 @@ func (a *app) one(use, short, example, what string, arguments int, sections cos.
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.ask(c.Context(), args[0], sections, func(v *view) error {
+			return a.askNode(c.Context(), args[0], func(v *view) error {
 				return errors.Join(a.create(out, func(w io.Writer) error { return write(v, args[1:], w) }), v.ctx.Err())
 			})
 		},
@@ -148,7 +148,7 @@ func (v *view) say(err error) {
 }
 
 func (a *app) dumpCore() *cobra.Command {
-	return a.one("core IMAGE --pid PID", "Write the memory of a process as an ELF core, which gdb and others open", "nodelens dump core node.lime --pid 748 -o core.748", "the core", 0, 0, true,
+	return a.one("core IMAGE --pid PID", "Write the memory of a process as an ELF core, which gdb and others open", "nodelens dump core node.lime --pid 748 -o core.748", "the core", 0, true,
 		func(v *view, _ []string, w io.Writer) error {
 			_, t, err := v.processTask()
 			if err != nil {
@@ -167,7 +167,7 @@ func (a *app) dumpCore() *cobra.Command {
 }
 
 func (a *app) dumpModule() *cobra.Command {
-	return a.one("module IMAGE NAME", "Write a module of the kernel as an ELF file", "nodelens dump module node.lime overlay -o overlay.elf", "the module", 1, 0, false,
+	return a.one("module IMAGE NAME", "Write a module of the kernel as an ELF file", "nodelens dump module node.lime overlay -o overlay.elf", "the module", 1, false,
 		func(v *view, args []string, w io.Writer) error {
 			set, err := module.Open(v.ctx, v.node.Kernel(), nil)
 			if err != nil {
@@ -186,7 +186,7 @@ func (a *app) dumpModule() *cobra.Command {
 }
 
 func (a *app) dumpExe() *cobra.Command {
-	return a.one("exe IMAGE --pid PID", "Write the program of a process, also one without a file", "nodelens dump exe node.lime --pid 748 -o update.elf", "the program", 0, 0, true,
+	return a.one("exe IMAGE --pid PID", "Write the program of a process, also one without a file", "nodelens dump exe node.lime --pid 748 -o update.elf", "the program", 0, true,
 		func(v *view, _ []string, w io.Writer) error {
 			p, t, err := v.processTask()
 			if err != nil {
@@ -253,7 +253,7 @@ func (v *view) fileSystem() (*pagecache.Set, *pagecache.FS, error) {
 }
 
 func (a *app) dumpFile() *cobra.Command {
-	return a.one("file IMAGE PATH", "Write a file of the node, or as a container or process sees it", "nodelens dump file node.lime /etc/hosts --pod checkout -o hosts", "the file", 1, 0, true,
+	return a.one("file IMAGE PATH", "Write a file of the node, or as a container or process sees it", "nodelens dump file node.lime /etc/hosts --pod checkout -o hosts", "the file", 1, true,
 		func(v *view, args []string, w io.Writer) error {
 			set, files, err := v.fileSystem()
 			if err != nil {
@@ -271,7 +271,7 @@ func (a *app) dumpFile() *cobra.Command {
 }
 
 func (a *app) dumpRoot() *cobra.Command {
-	return a.one("root IMAGE", "Write all files that a container or the node has in memory as a tar archive", "nodelens dump root node.lime --pod checkout --container metrics -o metrics.tar", "the archive", 0, 0, true,
+	return a.one("root IMAGE", "Write all files that a container or the node has in memory as a tar archive", "nodelens dump root node.lime --pod checkout --container metrics -o metrics.tar", "the archive", 0, true,
 		func(v *view, _ []string, w io.Writer) error { return v.walk(filesink.NewTar(w), []string{"."}) })
 }
 
@@ -316,7 +316,7 @@ func (a *app) ls() *cobra.Command {
 			if len(paths) == 0 {
 				paths = []string{"."}
 			}
-			return a.ask(c.Context(), args[0], 0, func(v *view) error { return v.walk(filesink.NewListing(v.stdout), paths) })
+			return a.askNode(c.Context(), args[0], func(v *view) error { return v.walk(filesink.NewListing(v.stdout), paths) })
 		},
 	}
 	a.filter.register(c)

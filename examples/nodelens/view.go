@@ -19,7 +19,7 @@ import (
 type view struct {
 	*app
 	ctx     context.Context //nolint:containedctx // it lives as long as one answer
-	node    *cos.Node
+	node    *cos.Node       // nil where the report is enough
 	report  *cos.NodeReport
 	index   *findings.Node
 	chosen  selection
@@ -27,43 +27,58 @@ type view struct {
 	lost    []error // beside the gaps of the report
 }
 
-// openKernel opens an image, and gives its kernel to answer.
-func (a *app) openKernel(ctx context.Context, name string, answer func(v *view, k *linux.Kernel) error) (err error) {
-	n, closeNode, err := a.openNode(ctx, name, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = cmp.Or(err, closeNode()) }()
-	return answer(&view{app: a, ctx: ctx, node: n}, n.Kernel())
-}
-
-// openNode opens an image.
-func (a *app) openNode(ctx context.Context, name string, sections cos.Sections) (*cos.Node, func() error, error) {
+// options returns how an image is opened for an answer, and begins to show progress.
+func (a *app) options(sections cos.Sections) *cos.Options {
 	a.meter = command.NewMeter(a.stderr, a.quiet)
 	opts := a.flags.Options(a.args, a.meter.Show)
 	opts.Sections = sections
-	n, closeNode, err := a.open(ctx, name, opts)
-	a.meter.Clear()
-	return n, closeNode, err
+	return opts
 }
 
-// ask opens an image, reads the report with some sections, and gives them to answer.
-func (a *app) ask(ctx context.Context, name string, sections cos.Sections, answer func(v *view) error) (err error) {
-	n, closeNode, err := a.openNode(ctx, name, sections)
+// openNode opens an image, and gives the node to answer.
+func (a *app) openNode(ctx context.Context, name string, answer func(v *view) error) (err error) {
+	n, closeNode, err := a.images.open(ctx, name, a.options(0))
+	a.meter.Clear()
 	if err != nil {
 		return err
 	}
 	defer func() { err = cmp.Or(err, closeNode()) }()
-	v := &view{app: a, ctx: ctx, node: n}
-	if v.report, err = n.Report(ctx); err != nil {
+	return answer(&view{app: a, ctx: ctx, node: n})
+}
+
+// ask gives the report of an image with some sections to answer.
+func (a *app) ask(ctx context.Context, name string, sections cos.Sections, answer func(v *view) error) error {
+	r, err := a.images.report(ctx, name, a.options(sections))
+	if err != nil {
 		return err
 	}
-	a.meter.Clear()
-	v.index = findings.NewNode(v.report, n)
-	if v.chosen, err = a.filter.choose(v.report); err != nil {
+	v := &view{app: a, ctx: ctx}
+	if err := v.look(r); err != nil {
 		return err
 	}
 	return answer(v)
+}
+
+// askNode opens an image, and gives the node and its report without sections to answer.
+func (a *app) askNode(ctx context.Context, name string, answer func(v *view) error) error {
+	return a.openNode(ctx, name, func(v *view) error {
+		r, err := v.node.Report(ctx)
+		if err != nil {
+			return err
+		}
+		if err := v.look(r); err != nil {
+			return err
+		}
+		return answer(v)
+	})
+}
+
+// look makes the view one of a report, as far as was asked for.
+func (v *view) look(r *cos.NodeReport) (err error) {
+	v.meter.Clear()
+	v.report, v.index = r, findings.NewNode(r, v.node)
+	v.chosen, err = v.filter.choose(r)
+	return err
 }
 
 // now returns when memory was captured, which ages are counted to.

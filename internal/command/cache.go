@@ -5,10 +5,9 @@ import (
 	"path/filepath"
 )
 
-// IndexDir returns where indexes of compressed images are kept: index in the directory that
-// NODELENS_CACHE names, or else in nodelens of [os.UserCacheDir]. It is empty where there is
-// none.
-func IndexDir() string {
+// CacheDir returns where something is kept that makes the next run faster, such as the index of a compressed image: the directory of that name in the one that
+// NODELENS_CACHE names, or else in nodelens of [os.UserCacheDir]. It is empty where there is none.
+func CacheDir(name string) string {
 	dir := os.Getenv("NODELENS_CACHE")
 	if dir == "" {
 		cache, err := os.UserCacheDir()
@@ -17,5 +16,5 @@ func IndexDir() string {
 		}
 		dir = filepath.Join(cache, "nodelens")
 	}
-	return filepath.Join(dir, "index")
+	return filepath.Join(dir, name)
 }

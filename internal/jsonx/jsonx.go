@@ -68,6 +68,7 @@ type field struct {
 // structure is how a type of structure is written.
 type structure struct {
 	all    []field        // in their order
+	whole  bool           // there are no fields but these
 	byName map[string]int // indexes in all
 	err    error          // why it can't be written
 }
@@ -81,6 +82,7 @@ func structureOf(t reflect.Type) (*structure, error) {
 	if !ok {
 		s := &structure{byName: map[string]int{}}
 		s.all, s.err = parseFields(t, nil)
+		s.whole = isWhole(t)
 		s.all = visible(s.all)
 		for i, f := range s.all {
 			s.byName[f.name] = i
@@ -89,6 +91,21 @@ func structureOf(t reflect.Type) (*structure, error) {
 	}
 	s := got.(*structure)
 	return s, s.err
+}
+
+// isWhole reports whether a structure has fields, and all of them are exported.
+func isWhole(t reflect.Type) bool {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		inner := f.Type
+		if f.Anonymous && inner.Kind() == reflect.Struct && isWhole(inner) {
+			continue
+		}
+		if !f.IsExported() {
+			return false
+		}
+	}
+	return t.NumField() > 0
 }
 
 func parseFields(t reflect.Type, index []int) ([]field, error) {

@@ -124,7 +124,7 @@ func TestIndex(t *testing.T) {
 // Many may read, and keep an index, at once.
 func TestIndexConcurrently(t *testing.T) {
 	content := packtest.Memory(5 << 20)
-	name, dir := zstdFile(t, content), t.TempDir()
+	name, dir := zstdFile(t, content), filepath.Join(t.TempDir(), "index")
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() { readAll(t, name, dir, content) })
@@ -138,32 +138,12 @@ func TestIndexConcurrently(t *testing.T) {
 	}
 }
 
-// Without a directory nothing is kept, and a directory is bounded.
-func TestIndexBounds(t *testing.T) {
+// Without a directory nothing is kept.
+func TestNoIndex(t *testing.T) {
 	content := packtest.Memory(1 << 20)
 	name, dir := zstdFile(t, content), t.TempDir()
 	readAll(t, name, "", content)
 	if kept := indexes(t, dir); len(kept) != 0 {
 		t.Errorf("kept %v", kept)
-	}
-	x := &index{dir: dir}
-	for i, n := range []string{"a.index", "b.index", "c.index", "d.other"} {
-		at := time.Unix(int64(1e9+i), 0)
-		if err := os.WriteFile(filepath.Join(dir, n), make([]byte, 1000), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(filepath.Join(dir, n), at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := x.bound(2500); err != nil {
-		t.Fatal(err)
-	}
-	var left []string
-	for _, n := range indexes(t, dir) {
-		left = append(left, filepath.Base(n))
-	}
-	if len(left) != 3 || left[0] != "b.index" || left[1] != "c.index" || left[2] != "d.other" {
-		t.Errorf("left %v", left)
 	}
 }

@@ -40,7 +40,7 @@ func (f *Flags) Register(set *flag.FlagSet) {
 	set.BoolVar(&f.Raw, "raw", false, "take the image for nothing but memory, without headers, whatever its content looks like")
 	set.BoolVar(&f.Hash, "sha256", false, "read all of the image for its SHA-256, which the report names")
 	set.BoolVar(&f.Scan, "scan", false, "search all of memory for processes that the kernel's lists lack, also where the lists agree")
-	set.BoolVar(&f.NoCache, "no-cache", false, "keep nothing that makes the next run faster: no index of a compressed image, no symbols that were converted")
+	set.BoolVar(&f.NoCache, "no-cache", false, "keep nothing that makes the next run faster: no report, no index of a compressed image, no symbols that were converted")
 	set.BoolVar(&f.Secrets, "show-secrets", false, "show what may be secrets, which is else hidden: values of environments, passwords and tokens in arguments, what keys hold")
 	set.StringVar(&f.KeyFile, "secret-key", "", "make the digests of what is hidden with the key in `FILE`, so that they compare with those of other nodes and captures")
 }
@@ -81,7 +81,8 @@ func (f *Flags) Options(args []string, progress func(stage string, done, total i
 	opts := &cos.Options{Hash: f.Hash, Arguments: args, Progress: progress, Vmlinux: f.Symbols.Vmlinux, Secrets: f.Secrets, SecretKey: f.key}
 	var store *symbols.Store // nil, too, where there is no directory for it
 	if !f.NoCache {
-		opts.IndexDir = command.IndexDir()
+		opts.IndexDir = command.CacheDir("index")
+		opts.Keep = &cos.Keep{Dir: command.CacheDir("reports"), Program: command.Build(), Own: symbols.FromImage}
 		store, _ = symbols.DefaultStore()
 	}
 	if store != nil {
