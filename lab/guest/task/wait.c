@@ -138,7 +138,8 @@ static void in_read_inotify(void) {
 static void in_read_terminal(void) {
 	int f = posix_openpt(O_RDWR | O_NOCTTY);
 	need(f >= 0 && grantpt(f) == 0 && unlockpt(f) == 0, "terminal");
-	int s = open(ptsname(f), O_RDWR | O_NOCTTY);
+	need(setsid() >= 0, "session"); /* so that the terminal becomes the one that controls it */
+	int s = open(ptsname(f), O_RDWR);
 	tell("terminals", "%d %s", getpid(), ptsname(f));
 	read_from(s);
 }
