@@ -31,11 +31,14 @@ type Eventfd struct {
 
 // Timerfd is the state of a timerfd (struct timerfd_ctx of fs/timerfd.c).
 type Timerfd struct {
-	Clock    int32         `json:"clock"`   // CLOCK_ number (include/uapi/linux/time.h)
-	Expires  time.Duration `json:"expires"` // on that clock, when it expires or expired; 0 if it was never set
-	Interval time.Duration `json:"interval"`
-	Ticks    uint64        `json:"ticks"`    // how often it has expired since it was read
-	SetFlags uint16        `json:"setFlags"` // TFD_ flags
+	Clock   int32         `json:"clock"`   // CLOCK_ number (include/uapi/linux/time.h)
+	Expires time.Duration `json:"expires"` // on ExpiresOn, when it expires or expired; 0 if it was never set
+	// ExpiresOn is the clock of Expires. It is another than Clock for CLOCK_REALTIME when it was set to a time from then on: setting the
+	// clock is not to move that, so it is of CLOCK_MONOTONIC.
+	ExpiresOn int32         `json:"expiresOn"`
+	Interval  time.Duration `json:"interval"`
+	Ticks     uint64        `json:"ticks"`    // how often it has expired since it was read
+	SetFlags  uint16        `json:"setFlags"` // TFD_ flags
 }
 
 // Pidfd is the process that a pidfd leads to.
@@ -86,12 +89,13 @@ type eventfdCtx struct {
 }
 
 type timerfdCtx struct {
-	Expires  int64  `kernel:"t.tmr.node.expires"`
-	Alarm    int64  `kernel:"t.alarm.node.expires"`
-	Interval int64  `kernel:"tintv"`
-	Ticks    uint64 `kernel:"ticks"`
-	Clock    int32  `kernel:"clockid"`
-	SetFlags uint16 `kernel:"settime_flags"`
+	Base     vmem.VirtAddr `kernel:"t.tmr.base"`
+	Expires  int64         `kernel:"t.tmr.node.expires"`
+	Alarm    int64         `kernel:"t.alarm.node.expires"`
+	Interval int64         `kernel:"tintv"`
+	Ticks    uint64        `kernel:"ticks"`
+	Clock    int32         `kernel:"clockid"`
+	SetFlags uint16        `kernel:"settime_flags"`
 }
 
 // A ringCtx is struct io_ring_ctx, a ringState struct io_rings.
@@ -119,6 +123,7 @@ type anonViews struct {
 
 	eventfd *kstruct.View[eventfdCtx]
 	timerfd *kstruct.View[timerfdCtx]
+	base    *kstruct.Field[int32]  // clockid of hrtimer_clock_base
 	sigmask *kstruct.Field[uint64] // of signalfd_ctx
 	ring    *kstruct.View[ringCtx]
 	rings   *kstruct.View[ringState]
@@ -138,6 +143,7 @@ func bindAnon(types *isf.File) (v anonViews) {
 	b = kstruct.NewBinder(types)
 	v.eventfd = kstruct.BindOptional[eventfdCtx](b, "eventfd_ctx")
 	v.timerfd = kstruct.BindOptional[timerfdCtx](b, "timerfd_ctx")
+	v.base = kstruct.BindOptionalField[int32](b, "hrtimer_clock_base", "clockid")
 	v.sigmask = kstruct.BindOptionalField[uint64](b, "signalfd_ctx", "sigmask.sig[0]")
 	v.ring = kstruct.BindOptional[ringCtx](b, "io_ring_ctx")
 	v.rings = kstruct.BindOptional[ringState](b, "io_rings")
@@ -210,11 +216,13 @@ func (r *Reader) timerfd(_ context.Context, info *Info, o *object) error {
 	if err != nil {
 		return err
 	}
-	info.Timerfd = &Timerfd{Clock: t.Clock, Expires: time.Duration(t.Expires), Interval: time.Duration(t.Interval), Ticks: t.Ticks, SetFlags: t.SetFlags}
+	info.Timerfd = &Timerfd{Clock: t.Clock, Expires: time.Duration(t.Expires), ExpiresOn: t.Clock, Interval: time.Duration(t.Interval), Ticks: t.Ticks, SetFlags: t.SetFlags}
 	if t.Clock >= alarmClocks {
 		info.Timerfd.Expires = time.Duration(t.Alarm)
+		return nil
 	}
-	return nil
+	info.Timerfd.ExpiresOn, err = r.views.anon.base.Load(r.mem, t.Base)
+	return err
 }
 
 // pidfsMagic is PID_FS_MAGIC of include/uapi/linux/magic.h.

@@ -20,16 +20,19 @@ type Timers struct {
 
 // A Timer is a POSIX timer (struct k_itimer; /proc/PID/timers).
 type Timer struct {
-	ID       int32         `json:"id"`
-	Clock    int32         `json:"clock"`    // CLOCK_ number; negative for the processor time of a process or a thread
-	Signal   int32         `json:"signal"`   // by which it tells
-	Value    uint64        `json:"value"`    // the program's own
-	Notify   string        `json:"notify"`   // signal, none or thread
-	Thread   bool          `json:"thread"`   // a thread is told, not the process
-	PID      int32         `json:"pid"`      // of which, in the initial namespace
-	Expires  time.Duration `json:"expires"`  // on its clock; of one that is not set, 0 or when it was last
-	Interval time.Duration `json:"interval"` // 0 for one that expires once
-	Overruns int64         `json:"overruns"` // expiries since its signal was taken, less one
+	ID      int32         `json:"id"`
+	Clock   int32         `json:"clock"`   // CLOCK_ number; negative for the processor time of a process or a thread
+	Signal  int32         `json:"signal"`  // by which it tells
+	Value   uint64        `json:"value"`   // the program's own
+	Notify  string        `json:"notify"`  // signal, none or thread
+	Thread  bool          `json:"thread"`  // a thread is told, not the process
+	PID     int32         `json:"pid"`     // of which, in the initial namespace
+	Expires time.Duration `json:"expires"` // on ExpiresOn; of one that is not set, 0 or when it was last
+	// ExpiresOn is the clock of Expires. It is another than Clock for CLOCK_REALTIME when it was set to a time from then on: setting the
+	// clock is not to move that, so it is of CLOCK_MONOTONIC.
+	ExpiresOn int32         `json:"expiresOn"`
+	Interval  time.Duration `json:"interval"` // 0 for one that expires once
+	Overruns  int64         `json:"overruns"` // expiries since its signal was taken, less one
 }
 
 // An ITimer is a timer of setitimer.
@@ -65,6 +68,7 @@ type timerStruct struct {
 	Signal   vmem.VirtAddr `kernel:"it_signal"` // the process; bit 0 is set in one that is being deleted since 6.14
 	PID      vmem.VirtAddr `kernel:"it_pid"`
 	Real     int64         `kernel:"it.real.timer.node.expires"`
+	Base     vmem.VirtAddr `kernel:"it.real.timer.base"`
 	CPU      int64         `kernel:"it.cpu.node.expires"`
 	Alarm    int64         `kernel:"it.alarm.alarmtimer.node.expires"`
 	Overruns int64         `kernel:"it_overrun_last"`
@@ -91,6 +95,7 @@ type timerViews struct {
 	sigq   kstruct.Member
 	signo  *kstruct.Field[int32] // of sigqueue
 	value  *kstruct.Field[vmem.VirtAddr]
+	base   *kstruct.Field[int32] // clockid of hrtimer_clock_base
 	err    error
 }
 
@@ -103,6 +108,7 @@ func bindTimers(types *isf.File) (v timerViews) {
 	v.sigq = kstruct.BindMember(b, "k_itimer", "sigq")
 	v.signo = kstruct.BindField[int32](b, "sigqueue", "info.si_signo")
 	v.value = kstruct.BindField[vmem.VirtAddr](b, "sigqueue", "info._sifields._timer._sigval.sival_ptr")
+	v.base = kstruct.BindField[int32](b, "hrtimer_clock_base", "clockid")
 	v.err = b.Err()
 	return v
 }
@@ -188,7 +194,7 @@ func (r *Reader) timer(at vmem.VirtAddr) (out Timer, deleted bool, err error) {
 	if err != nil {
 		return out, false, err
 	}
-	out.Value = uint64(value)
+	out.Value, out.ExpiresOn = uint64(value), k.Clock
 	switch {
 	case k.Clock < 0 || k.Clock == 2 || k.Clock == 3: // of processor time
 		out.Expires = time.Duration(k.CPU)
@@ -196,6 +202,9 @@ func (r *Reader) timer(at vmem.VirtAddr) (out Timer, deleted bool, err error) {
 		out.Expires = time.Duration(k.Alarm)
 	default:
 		out.Expires = time.Duration(k.Real)
+		if out.ExpiresOn, err = v.base.Load(r.mem, k.Base); err != nil {
+			return out, false, err
+		}
 	}
 	out.PID, err = r.pid(k.PID)
 	return out, k.Signal&1 != 0, err

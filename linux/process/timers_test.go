@@ -2,7 +2,9 @@ package process
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,9 @@ func toldTimers(t *testing.T, n *node, all map[string]Timers) {
 		if got, want := fmt.Sprintf("%d %d %x", o.Signal, o.Interval.Nanoseconds(), o.Value), w[4]+" "+w[7]+" "+w[5]; got != want {
 			t.Errorf("timer %s of %s: %s, set %s", w[1], w[0], got, want)
 		}
+		if w[8] == "0" {
+			relativeTimer(t, n, &o, w)
+		}
 		if w[8] == "1" && fmt.Sprint(o.Expires.Nanoseconds()) != w[6] { // TIMER_ABSTIME
 			t.Errorf("timer %s of %s expires at %v, set %s", w[1], w[0], o.Expires, w[6])
 		}
@@ -80,6 +85,29 @@ func toldTimers(t *testing.T, n *node, all map[string]Timers) {
 	}
 }
 
+// relativeTimer: a timer that was set to a time from then on has about that left at the end of the truth, on the clock that it expires on.
+func relativeTimer(t *testing.T, n *node, o *Timer, w []string) {
+	t.Helper()
+	text, _ := n.Read(t, "clock")
+	name := map[int32]string{0: "realtime", 1: "monotonic", 7: "boottime", 8: "realtime", 9: "boottime", 11: "realtime"}[o.ExpiresOn] // nobody set the offset of TAI
+	now := int64(0)                                                                                                                   // of processor time
+	if m := regexp.MustCompile(`(?m)^` + name + ` (\d+)$`).FindStringSubmatch(text); m != nil {
+		now, _ = strconv.ParseInt(m[1], 10, 64)
+	}
+	first, err := strconv.ParseInt(w[6], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const day, hour = 24 * time.Hour, time.Hour
+	left := o.Expires - time.Duration(now)
+	if first := time.Duration(first); first >= day && (left-first).Abs() > hour {
+		t.Errorf("timer %s of %s: expires in %v on clock %d, set to %v", w[1], w[0], left, o.ExpiresOn, first)
+	}
+}
+
+// noTerminal is /proc/PID/stat of a process without a controlling terminal: tty_nr is 0.
+var noTerminal = regexp.MustCompile(`^\d+ \(.*\) [A-Z] -?\d+ \d+ \d+ 0 `)
+
 // TestTerminals compares the names of controlling terminals with what the lab's cases told.
 func TestTerminals(t *testing.T) {
 	t.Parallel()
@@ -94,9 +122,13 @@ func TestTerminals(t *testing.T) {
 			if i < 0 {
 				continue
 			}
+			want := strings.TrimPrefix(w[1], "/dev/")
+			if stat, _ := n.Read(t, "pid", w[0], "stat"); noTerminal.MatchString(stat) { // it has that terminal open, and none that controls it
+				want = ""
+			}
 			got, err := n.r.Relations(t.Context(), n.Tasks[i])
-			if err != nil || "/dev/"+got.Terminal != w[1] {
-				t.Errorf("%v: terminal %s, %v, told %s", n.Tasks[i], got.Terminal, err, w[1])
+			if err != nil || got.Terminal != want {
+				t.Errorf("%v: terminal %q, %v, told %q", n.Tasks[i], got.Terminal, err, want)
 			}
 		}
 	})
