@@ -250,7 +250,7 @@ func procFacts(node *truth.Node) []facts {
 }
 
 // podsOfProc are the pods as far as /proc tells them: containers that run, and names
-// where a log file is open; which of several containers has which name it doesn't.
+// where a log file is open; which of several containers has which name, only where each has a termination log.
 func podsOfProc(node *truth.Node) []Pod {
 	pods := truePods(node, nil)
 	for i := range pods {
@@ -259,12 +259,21 @@ func podsOfProc(node *truth.Node) []Pod {
 		if len(p.Containers) == 0 {
 			p.Namespace, p.Name = "", ""
 		}
-		if len(p.Containers) > 1 {
+		if len(p.Containers) > 1 && !slices.ContainsFunc(p.Containers, func(c Container) bool { return mountsName(node, &c) }) {
 			p.Containers = apart(p.Containers)
 		}
 	}
 	slices.SortFunc(pods, func(a, b Pod) int { return strings.Compare(a.Namespace+" "+a.Name, b.Namespace+" "+b.Name) })
 	return pods
+}
+
+// mountsName reports whether a mount of a container says its name: the kubelet's directory for its termination log.
+func mountsName(node *truth.Node, c *Container) bool {
+	return slices.ContainsFunc(node.Processes, func(p truth.Process) bool {
+		return slices.Contains(c.PIDs, p.PID) && slices.ContainsFunc(p.Mounts, func(m truth.Mount) bool {
+			return strings.Contains(m.Root, "/containers/"+c.Name+"/")
+		})
+	})
 }
 
 // apart tears IDs and names apart.
