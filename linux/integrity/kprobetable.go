@@ -37,8 +37,17 @@ type insnPage struct {
 	Insns vmem.VirtAddr `kernel:"insns"`
 }
 
+// An optimizedProbe is what struct optimized_kprobe has beside its kprobe: where a jump in the place of the instruction leads
+// (arch_optimized_insn of arch/x86/include/asm/kprobes.h).
+type optimizedProbe struct {
+	Insn vmem.VirtAddr `kernel:"optinsn.insn"`
+	Size uint64        `kernel:"optinsn.size"`
+}
+
 type probeViews struct {
 	probe  *kstruct.View[probeStruct]
+	opt    *kstruct.View[optimizedProbe]
+	inOpt  kstruct.Member // optimized_kprobe.kp
 	node   kstruct.Member // kprobe.hlist
 	link   kstruct.Member // kprobe.list
 	ret    *kstruct.View[returnProbe]
@@ -56,6 +65,8 @@ func bindProbes(types *isf.File) (v probeViews) {
 	v.link = kstruct.BindMember(b, "kprobe", "list")
 	v.ret = kstruct.Bind[returnProbe](b, "kretprobe")
 	v.kp = kstruct.BindMember(b, "kretprobe", "kp")
+	v.opt = kstruct.BindOptional[optimizedProbe](b, "optimized_kprobe")
+	v.inOpt = kstruct.BindOptionalMember(b, "optimized_kprobe", "kp")
 	v.pages = kstruct.BindOptionalMember(b, "kprobe_insn_cache", "pages")
 	v.page = kstruct.BindOptional[insnPage](b, "kprobe_insn_page")
 	v.inPage = kstruct.BindOptionalMember(b, "kprobe_insn_page", "list")
@@ -132,6 +143,9 @@ func (c *Checker) readProbes(ctx context.Context) *probes {
 			}
 			at := p.views.node.Container(node)
 			first, err := p.views.probe.Load(c.k.Space(), at)
+			if err == nil && first.Flags&probeOptimized != 0 {
+				c.readOptimized(p, at)
+			}
 			if err != nil || first.Pre != aggregate || aggregate == 0 {
 				add(at, nil)
 				continue
@@ -174,6 +188,27 @@ func (c *Checker) symbolOf(name string) (vmem.VirtAddr, bool) {
 		return at, true
 	}
 	return c.symbols.Find(name)
+}
+
+// maxOptimized is more than what an optimised kprobe jumps to has: MAX_OPTINSN_SIZE of arch/x86/include/asm/kprobes.h.
+const maxOptimized = 1024
+
+// readOptimized adds what an optimised kprobe jumps to, where readSlots can't find all such places.
+func (c *Checker) readOptimized(p *probes, at vmem.VirtAddr) {
+	if _, err := c.k.Symbol("kprobe_optinsn_slots"); err == nil || !p.views.opt.Ok() {
+		return
+	}
+	opt, err := p.views.opt.Load(c.k.Space(), p.views.inOpt.Container(at))
+	if err == nil && opt.Size > maxOptimized {
+		err = fmt.Errorf("%w: code of %d bytes for an optimised kprobe", kstruct.ErrCorrupt, opt.Size)
+	}
+	if err != nil {
+		p.gaps = append(p.gaps, vmem.NewGap("optimized_kprobe", vmem.KernelPlace(at), err))
+		return
+	}
+	p.slots = append(p.slots, Code{
+		Range: vmem.Range[vmem.VirtAddr]{Start: opt.Insn, Size: opt.Size}, Symbol: "optimized_kprobe", Owner: "__builtin__kprobes", Verdict: Verdict{Kind: Trampoline},
+	})
 }
 
 // readSlots reads where the kernel has put instructions for kprobes: those that they stand in the place of, and those that

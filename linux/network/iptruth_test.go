@@ -304,6 +304,11 @@ func ipRule(r *Rule) jsonObject {
 			o[key] = v
 		}
 	}
+	for key, detached := range map[string]bool{"iif_detached": r.IIFDetached, "oif_detached": r.OIFDetached} {
+		if detached {
+			o[key] = nil
+		}
+	}
 	if r.UIDs != nil {
 		o["uid_start"], o["uid_end"] = r.UIDs.First, r.UIDs.Last
 	}

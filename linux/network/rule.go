@@ -21,6 +21,8 @@ type Rule struct {
 	FwMask            uint32        `json:"fwmask,omitempty"`
 	IIF               string        `json:"iif,omitempty"`
 	OIF               string        `json:"oif,omitempty"`
+	IIFDetached       bool          `json:"iifDetached,omitempty"` // there is no such device
+	OIFDetached       bool          `json:"oifDetached,omitempty"`
 	L3MDev            bool          `json:"l3mdev,omitempty"` // the table of the VRF
 	UIDs              *Span         `json:"uidRange,omitempty"`
 	IPProtocol        uint8         `json:"ipproto,omitempty"`
@@ -86,6 +88,8 @@ type fibRule struct {
 	SuppressGrp int32         `kernel:"suppress_ifgroup"`
 	SuppressLen int32         `kernel:"suppress_prefixlen"`
 	IIF         [16]byte      `kernel:"iifname"`
+	IIFIndex    int32         `kernel:"iifindex"`
+	OIFIndex    int32         `kernel:"oifindex"`
 	OIF         [16]byte      `kernel:"oifname"`
 	UIDFirst    uint32        `kernel:"uid_range.start.val"`
 	UIDLast     uint32        `kernel:"uid_range.end.val"`
@@ -215,6 +219,8 @@ func newRule(addr vmem.VirtAddr, family Family, s *fibRule) *Rule {
 		OIF: text(s.OIF[:]), L3MDev: s.L3MDev != 0, IPProtocol: s.IPProtocol, TunnelID: s.TunnelID, Table: Table(s.Table),
 		Action: RuleAction(s.Action), Protocol: RouteProtocol(s.Protocol), Addr: addr,
 	}
+	t.IIFDetached = t.IIF != "" && s.IIFIndex == -1
+	t.OIFDetached = t.OIF != "" && s.OIFIndex == -1
 	if t.Action == actionGoto {
 		t.Goto = s.Target
 	}

@@ -29,6 +29,7 @@ func sorted(text string) (out []string) {
 // The services of a namespace are those of ipvsadm -Sn.
 func TestTrueServices(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		n.Needs(t, "ip_vs", "ip_vs_bind_scheduler")
 		found := 0
 		for _, ns := range n.Namespaces {
 			got, part := "", false

@@ -245,6 +245,9 @@ func (r *ctReader) conn(at vmem.VirtAddr) (c *Connection, live bool, err error) 
 		Addr: at, Use: s.Use, Mark: s.Mark, Zone: s.Zone, Status: Status(s.Status), Master: s.Master, Timeout: -1, //nolint:gosec // bits of 32
 		Protocol: protocolName(s.Original.Proto), Original: s.Original.tuple(), Reply: s.Reply.tuple(), State: s.state(),
 	}
+	if !r.tracks(s.Original.Proto) {
+		c.State = ""
+	}
 	c.Family = familyName(s.Original.Family)
 	switch s.ZoneDir {
 	case 1:
@@ -309,6 +312,20 @@ func (s *ctConn) check() error {
 		return nfkit.Corrupt("nf_conn of the family %d", s.Original.Family)
 	}
 	return nil
+}
+
+// trackers are the functions that follow connections of protocols of which a kernel may have none, by the protocol
+// (nf_conntrack_l4proto_...): connections then have no state.
+var trackers = map[uint8]string{33: "nf_conntrack_dccp_packet", 132: "nf_conntrack_sctp_packet"}
+
+// tracks reports whether the kernel follows connections of a protocol.
+func (r *ctReader) tracks(proto uint8) bool {
+	name, optional := trackers[proto]
+	if !optional {
+		return true
+	}
+	_, err := r.src.Symbol(ctModule, name)
+	return err == nil
 }
 
 // state returns the name of the state that the protocol keeps.

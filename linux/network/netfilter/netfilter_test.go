@@ -60,7 +60,9 @@ func line(c *Connection) string {
 	case c.Status&Assured != 0:
 		b.WriteString(" [ASSURED]")
 	}
-	fmt.Fprintf(&b, " mark=%d", c.Mark)
+	if c.Mark != 0 {
+		fmt.Fprintf(&b, " mark=%d", c.Mark)
+	}
 	if c.Zone != 0 {
 		fmt.Fprintf(&b, " zone%s=%d", map[string]string{"original": "-orig", "reply": "-reply"}[c.ZoneDirection], c.Zone)
 	}
@@ -82,6 +84,9 @@ func tupleText(proto string, t *Tuple) string {
 	}
 	return s
 }
+
+// unset is what is printed of a connection though it has none.
+var unset = regexp.MustCompile(` (zone|mark)=0\b| sport=0 dport=0`)
 
 var moving = regexp.MustCompile(` \[st(art|op)=[^\]]*\]| (use|packets|bytes|secctx|delta-time|timeout|stream_timeout|labels)=\S*| id=\d+\s*$`)
 
@@ -105,7 +110,7 @@ func parse(text string) (all []entry) {
 			e.timeout, rest = n, rest[1:]
 		}
 		e.text = strings.Join(append(f[:3:3], rest...), " ")
-		e.text = regexp.MustCompile(` zone=0\b`).ReplaceAllString(e.text, "")
+		e.text = unset.ReplaceAllString(e.text, "")
 		all = append(all, e)
 	}
 	return all

@@ -93,6 +93,14 @@ func FuzzWalk(f *testing.F, walk func(ctx context.Context, n *Node)) {
 	nodetest.FuzzWalkOf(f, n.Mem, n.K, n.On, walk)
 }
 
+// Needs skips a test where the node's kernel has nothing of a subsystem: the function symbol, in a module or built in.
+func (n *Node) Needs(t testing.TB, mod, symbol string) {
+	t.Helper()
+	if _, err := n.Mods.Symbol(mod, symbol); err != nil {
+		t.Skipf("the kernel has no %s: %v", mod, err)
+	}
+}
+
 // Bundled returns the node that is in the repository.
 func Bundled(t testing.TB) *Node {
 	t.Helper()

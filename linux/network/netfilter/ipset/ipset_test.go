@@ -37,6 +37,7 @@ func lines(text string) (out []string) {
 // The sets of a namespace are those of ipset save.
 func TestTrueSets(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		n.Needs(t, "ip_set", "ip_set_type_register")
 		found := 0
 		for _, ns := range n.Namespaces {
 			var got strings.Builder

@@ -49,6 +49,7 @@ func firstElement(t *testing.T, n *nftest.Node) (of *network.Namespace, node vme
 func TestEndlessSet(t *testing.T) {
 	const elements = 300_000
 	nftest.EachOnce(t, func(t *testing.T, n *nftest.Node) {
+		n.Needs(t, "nf_tables", "nft_register_expr")
 		ns, node := firstElement(t, n)
 		at, err := n.K.Space().Translate(node)
 		if err != nil {

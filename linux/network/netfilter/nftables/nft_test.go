@@ -91,6 +91,7 @@ func TestTrueText(t *testing.T) {
 // The structured form is that of nft -j list ruleset.
 func TestTrueJSON(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		n.Needs(t, "nf_tables", "nft_register_expr")
 		compared := 0
 		for _, ns := range n.Namespaces {
 			truth, ok := n.Truth(t, ns.Inum, "nft.json")
@@ -170,6 +171,7 @@ func objects(t *testing.T, text string) map[string]any {
 // What is tested says something: there are rules of all kinds in the node's truth.
 func TestTruthIsRich(t *testing.T) {
 	nftest.EachOnce(t, func(t *testing.T, n *nftest.Node) {
+		n.Needs(t, "nf_tables", "nft_register_expr")
 		if strings.HasPrefix(n.Name, "m-") {
 			t.Skip("made for one kind of truth")
 		}
@@ -217,6 +219,7 @@ func iptablesLines(text string) map[string][]string {
 // The rules of tables that iptables made are those of iptables-save, with all matches and targets.
 func TestTrueIPTables(t *testing.T) {
 	nftest.Each(t, func(t *testing.T, n *nftest.Node) {
+		n.Needs(t, "nf_tables", "nft_register_expr")
 		rules := 0
 		for _, ns := range n.Namespaces {
 			tables := ruleset(t, n, ns)
