@@ -138,30 +138,15 @@ func (o *objectReader) buildID(v *linux.VMA) (string, bool) {
 
 // cached reads the first page of a mapping's file from the page cache.
 func (o *objectReader) cached(v *linux.VMA, page []byte) bool {
-	if v.File == 0 || v.Offset != 0 || !o.maps.pages.Ok() {
+	if v.Offset != 0 {
 		return false
 	}
-	mapping, err := o.maps.fileMapping.Load(o.mem, v.File)
-	if err != nil {
+	phys, ok := o.filePages(o.ctx, v, 0, 0)[0]
+	if !ok {
 		return false
 	}
-	pages, err := o.k.Pages()
-	if err != nil {
-		return false
-	}
-	w := o.k.Objects().Walk(o.ctx, &kstruct.WalkOptions{Object: "pages of " + v.Path, Nodes: maxSwapped})
-	for e, err := range w.XArray(o.maps.pages.Of(mapping)) {
-		if err != nil || e.Kind != kstruct.PointerEntry || e.First != 0 {
-			return false // the first one is not there
-		}
-		f, err := pages.Folio(e.Ptr)
-		if err != nil || f.Index != 0 || !f.UpToDate {
-			return false
-		}
-		_, err = o.k.Physical().ReadAt(page, int64(f.Phys))
-		return err == nil
-	}
-	return false
+	_, err := o.k.Physical().ReadAt(page, int64(phys))
+	return err == nil
 }
 
 // A header is an Elf64_Phdr as far as it counts.

@@ -27,7 +27,7 @@ const (
 	WritableCode  Kind = "writable-code"  // a mapping can be written and executed
 	AnonymousCode Kind = "anonymous-code" // a mapping without a file can be executed
 	GoneCode      Kind = "gone-code"      // what is executed is of a file that is in no directory: deleted, or a memfd
-	ChangedCode   Kind = "changed-code"   // pages of code differ from their file's: they were written in this process
+	ChangedCode   Kind = "changed-code"   // pages of code were written in this process, and differ from their file's as far as that is in memory
 	HiddenProgram Kind = "hidden-program" // an ELF header in memory that is of no file
 	StrayThread   Kind = "stray-thread"   // a thread executes what is of no file
 	GoneProgram   Kind = "gone-program"   // the process's program is in no directory
@@ -65,7 +65,7 @@ var compilers = []string{"libjvm.so", "node", "libnode.so", "libv8", "libmozjs",
 // dataBytes is how many bytes of a finding are told.
 const dataBytes = 64
 
-// maxFindings bounds the findings of one kind of one process, so that many of one hide no other, and maxPages the pages whose beginnings are
+// maxFindings bounds the findings of one kind of one process, so that many of one hide no other, and maxPages the pages that are
 // looked at.
 const (
 	maxFindings = 256
@@ -98,7 +98,7 @@ func (r *Reader) Suspicious(ctx context.Context, t *linux.Task) (findings []Find
 		}
 	}
 	if s.pages > maxPages {
-		s.gaps = append(s.gaps, vmem.NewGap("ELF headers in memory of "+t.String(), vmem.Place{}, fmt.Errorf("%w: more than %d pages", kstruct.ErrTooLong, maxPages)))
+		s.gaps = append(s.gaps, vmem.NewGap("suspicious pages of "+t.String(), vmem.Place{}, fmt.Errorf("%w: more than %d pages", kstruct.ErrTooLong, maxPages)))
 	}
 	return s.found, s.gaps, ctx.Err()
 }
@@ -114,7 +114,7 @@ type suspector struct {
 	gaps     []vmem.Gap
 	partial  bool         // mappings were lost
 	counts   map[Kind]int // of all findings, whether they are told or not
-	pages    int          // whose beginnings were looked at
+	pages    int          // that were looked at
 }
 
 // tell adds a finding, as far as those of its kind are told.
@@ -213,12 +213,22 @@ func (s *suspector) because(why string) string {
 	return why
 }
 
-// changed looks for pages of private code that were written: then they are the process's own (copy on write).
+// changed looks for pages of private code that were written, so that they are the process's own (copy on write), and do not hold what the file
+// does.
 func (s *suspector) changed(g *Segment) {
 	for _, run := range g.Runs {
-		if run.Err == nil && run.Dirty && !strings.HasPrefix(g.Path, "[") {
-			s.add(g, ChangedCode, High, "pages of code were written in this process, and are no longer the file's", run.Range, 0)
+		if run.Err != nil || !run.Dirty || strings.HasPrefix(g.Path, "[") {
+			continue
 		}
+		s.compare(g, run.Range, func(part vmem.Range[vmem.VirtAddr], v verdict) {
+			switch v {
+			case differs:
+				s.add(g, ChangedCode, High, "pages of code were written in this process, and are no longer the file's", part, 0)
+			case unknown:
+				s.add(g, ChangedCode, High, "pages of code were written in this process, and those of the file are not in memory to compare with", part, 0)
+			case equal:
+			}
+		})
 	}
 }
 
