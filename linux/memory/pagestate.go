@@ -238,7 +238,7 @@ func (t *pageTable) kind(i *pageInfo, of PageFlags, vma linux.VMAFlags) (f PageF
 		f |= Referenced
 	}
 	switch {
-	case of&(Zero|Hugetlb) != 0:
+	case of&Zero != 0 || of&Hugetlb != 0 && !i.anonymous():
 		return f
 	case of&Huge != 0 && i.head.Mapping == 0 && vma&vmShared == 0: // the huge page of zeros is marked since 6.16 only
 		return f | Zero
@@ -250,7 +250,7 @@ func (t *pageTable) kind(i *pageInfo, of PageFlags, vma linux.VMAFlags) (f PageF
 		if i.page.Flags&t.flags.exclusive != 0 {
 			f |= Exclusive
 		}
-		if i.head.Flags&t.flags.swapBacked == 0 && of&Written == 0 && f&Dirty == 0 {
+		if of&Hugetlb == 0 && i.head.Flags&t.flags.swapBacked == 0 && of&Written == 0 && f&Dirty == 0 {
 			f |= LazyFree
 		}
 	case i.head.Mapping == 0: // the kernel's own, as that of [vdso]
