@@ -26,7 +26,7 @@ func usage(elapsed time.Duration) Usage {
 
 // usageOf returns what a process took, by the account of the system. On Linux the peak is at least that of whoever started it, by then.
 func usageOf(elapsed time.Duration, u *syscall.Rusage) Usage {
-	peak := int64(u.Maxrss)
+	peak := int64(u.Maxrss)       //nolint:unconvert // of 32 bits on some systems
 	if runtime.GOOS != "darwin" { // which counts bytes, and others kibibytes
 		peak <<= 10
 	}

@@ -21,7 +21,7 @@ func TestBuildID(t *testing.T) {
 	if got, want := string(buildID()), strings.TrimSpace(string(out)); got != want || got == "" {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if Build() == "" || Build() != Build() {
-		t.Errorf("%q", Build())
+	if first, second := Build(), Build(); first == "" || first != second {
+		t.Errorf("%q, then %q", first, second)
 	}
 }

@@ -95,8 +95,7 @@ func structureOf(t reflect.Type) (*structure, error) {
 
 // isWhole reports whether a structure has fields, and all of them are exported.
 func isWhole(t reflect.Type) bool {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		inner := f.Type
 		if f.Anonymous && inner.Kind() == reflect.Struct && isWhole(inner) {
 			continue

@@ -30,7 +30,7 @@ type node struct {
 	Choice  *choice `json:"choice"`
 	Any     any     `json:"any" jsonx:"null"`
 	Inner   *inner  `json:"inner" jsonx:"inline"`
-	private odd
+	private odd     //nolint:unused // it is to be left out
 }
 
 // schemaOf returns the schema of T as JSON, without white space and but for its definitions.
