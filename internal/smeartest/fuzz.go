@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -101,6 +102,8 @@ func Bounded(t *testing.T, walk func(ctx context.Context)) {
 // unless walk ends soon, and has no more than so much memory at a time.
 func BoundedPeak(t *testing.T, walk func(ctx context.Context)) {
 	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as programs have it: tests may let garbage lie longer
+	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	soon(t, walk)
