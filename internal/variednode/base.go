@@ -86,13 +86,13 @@ func (b *Base) split() error {
 		if at+4 > len(f) {
 			return io.ErrUnexpectedEOF
 		}
-		size := int(binary.LittleEndian.Uint32(f[at:]))
+		size := binary.LittleEndian.Uint32(f[at:])
 		at += 4
 		if size == 0 {
 			return nil
 		}
-		n := size &^ isStored
-		if at+n+sum > len(f) {
+		n := int(size &^ isStored)
+		if n > len(f)-at-sum {
 			return io.ErrUnexpectedEOF
 		}
 		b.blocks = append(b.blocks, block{f[at : at+n], size&isStored != 0})
