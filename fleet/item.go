@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -14,6 +15,9 @@ import (
 type Item struct {
 	// URI is the name of a file, its file:// URL, or the http or https URL of an object, which may be signed.
 	URI string `json:"uri"`
+	// As is what results call the item, where the URI does not do: that of live memory is the same on every node. Empty: they call it by the URI, or by what
+	// a manifest has for it.
+	As string `json:"as,omitempty"`
 	// ISF names the file of the symbols of its kernel; empty: they are found as the program's settings say.
 	ISF string `json:"isf,omitempty"`
 	// Raw says that the image is nothing but memory, without headers.
@@ -22,12 +26,15 @@ type Item struct {
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
-// Name returns the URI without what may be secret in a URL: how results name the item.
-func (it Item) Name() string {
+// Name returns how results call the item: As, or the URI without what may be secret in a URL.
+func (it Item) Name() string { return cmp.Or(it.As, it.public().URI) }
+
+// public returns the item without what may be secret in a URL.
+func (it Item) public() Item {
 	if image.IsURL(it.URI) {
-		return image.PublicURL(it.URI)
+		it.URI = image.PublicURL(it.URI)
 	}
-	return it.URI
+	return it
 }
 
 // Path returns what opens the image: the URL, or the name of the file.
@@ -54,9 +61,12 @@ func (it Item) check() error {
 	return nil
 }
 
-// below returns the item with names of files that are relative taken to be below dir.
+// below returns the item with names of files that are relative taken to be below dir. It is called as before: wherever the manifest is mounted, its items are the same.
 func (it Item) below(dir string) Item {
-	it.URI, it.ISF = below(dir, it.URI), below(dir, it.ISF)
+	if uri := below(dir, it.URI); uri != it.URI {
+		it.As, it.URI = it.Name(), uri
+	}
+	it.ISF = below(dir, it.ISF)
 	return it
 }
 

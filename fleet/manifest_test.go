@@ -16,15 +16,18 @@ func TestReadManifest(t *testing.T) {
 	write(t, dir, "m", `{"uri":"a.lime","labels":{"cluster":"c"}}
 {"uri":"/abs/b.lime","isf":"b.json","raw":true}
 {"uri":"https://user:pw@h/b.lime?sig=x"}
-{"uri":"file:///x%ff"}`)
+{"uri":"file:///x%ff"}
+{"uri":"/proc/kcore","as":"node-a"}
+{"uri":"/proc/kcore","as":"node-b"}`)
 	got, err := ReadManifest(filepath.Join(dir, "m"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Manifest{
-		{URI: filepath.Join(dir, "a.lime"), Labels: map[string]string{"cluster": "c"}},
+		{URI: filepath.Join(dir, "a.lime"), As: "a.lime", Labels: map[string]string{"cluster": "c"}},
 		{URI: "/abs/b.lime", ISF: filepath.Join(dir, "b.json"), Raw: true},
 		{URI: "https://user:pw@h/b.lime?sig=x"}, {URI: "file:///x%ff"},
+		{URI: "/proc/kcore", As: "node-a"}, {URI: "/proc/kcore", As: "node-b"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

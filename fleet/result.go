@@ -23,7 +23,7 @@ const (
 // A Result is what became of one image.
 type Result struct {
 	Schema   string    `json:"schema"`
-	Item     Item      `json:"item"` // its URI is Item.Name
+	Item     Item      `json:"item"` // of a URL without what may be secret
 	Image    Identity  `json:"image"`
 	Digest   string    `json:"imageDigest,omitempty"` // of Image
 	Analyser Analysis  `json:"analyser"`
@@ -97,7 +97,7 @@ func (r *Result) Exit() int {
 
 // newResult returns a result without its status.
 func newResult(it Item, id Identity, by Analysis, attempts int) *Result {
-	it.URI = it.Name()
+	it = it.public()
 	r := &Result{Schema: Schema, Item: it, Image: id, Digest: id.Digest(), Analyser: by, Attempts: attempts, Ended: time.Now().UTC()}
 	r.Key = key(it, id, by)
 	return r
@@ -105,7 +105,8 @@ func newResult(it Item, id Identity, by Analysis, attempts int) *Result {
 
 // key returns the key of a result.
 func key(it Item, id Identity, by Analysis) string {
-	it.URI, it.Labels = it.Name(), nil // labels change nothing in the report
+	it.URI, it.As = it.Name(), ""
+	it.Labels = nil // they change nothing in the report
 	return digest([]any{it, id, by})
 }
 

@@ -66,7 +66,7 @@ func Summarize(m Manifest, results *Results) (*Summary, []Entry, []error) {
 			errs = append(errs, err)
 			continue
 		}
-		last[head.Item.URI] = Entry{Result: head, File: file}
+		last[head.Item.Name()] = Entry{Result: head, File: file}
 	}
 	sum, entries := &Summary{}, make([]Entry, 0, len(m))
 	for i, it := range m {

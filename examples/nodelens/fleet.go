@@ -48,7 +48,7 @@ func (a *app) fleet() *cobra.Command {
 		},
 	}
 	f := &fleetApp{app: a}
-	c.AddCommand(f.run(), f.work(), f.child(), f.scan(), f.summary())
+	c.AddCommand(f.run(), f.work(), f.child(), f.scan(), f.summary(), f.manifests())
 	return c
 }
 
@@ -203,7 +203,7 @@ func (f *fleetApp) run() *cobra.Command {
 
 // outcome says what became of an image, in a line.
 func outcome(r *fleet.Result, had bool) string {
-	line := fmt.Sprintf("%s %s", r.Status, text.Word(r.Item.URI))
+	line := fmt.Sprintf("%s %s", r.Status, text.Word(r.Item.Name()))
 	switch {
 	case r.Failure != nil:
 		line += fmt.Sprintf(" %s: %s", r.Failure.Cause, r.Failure.Reason)

@@ -18,7 +18,7 @@ const Schema = "nodelens/fleet/tables/v1"
 type Head struct {
 	Node        string `parquet:"node"`    // host name; empty where there is no report
 	Cluster     string `parquet:"cluster"` // the item's label
-	Item        string `parquet:"item"`    // its URI
+	Item        string `parquet:"item"`    // what results call it
 	ImageDigest string `parquet:"image_digest"`
 	CapturedAt  int64  `parquet:"captured_at,optional,timestamp(microsecond)"`
 	Whole       bool   `parquet:"whole"` // nothing was lost of the node's report
@@ -41,7 +41,7 @@ func newNode(file string) (*node, error) {
 	}
 	n := &node{result: r, report: report, found: found, names: map[string]string{}}
 	n.Head = Head{
-		Node: r.Node, Cluster: fleet.Text(r.Item.Labels["cluster"]), Item: fleet.Text(r.Item.URI), ImageDigest: r.Digest,
+		Node: r.Node, Cluster: fleet.Text(r.Item.Labels["cluster"]), Item: fleet.Text(r.Item.Name()), ImageDigest: r.Digest,
 		CapturedAt: micros(r.Captured), Whole: r.Status == fleet.Whole,
 	}
 	if report != nil {
