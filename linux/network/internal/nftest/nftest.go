@@ -82,6 +82,7 @@ func openNode(t *testing.T, img testimages.Image, file string) *Node {
 }
 
 // FuzzWalk fuzzes a walk over the first node there is, as [nodetest.FuzzWalk] does over the bundled one, which has next to nothing of this.
+// Modules, which have a target of their own, are those of the undamaged node.
 func FuzzWalk(f *testing.F, walk func(ctx context.Context, n *Node)) {
 	f.Helper()
 	img := testimages.Network(f)[0]
@@ -90,7 +91,10 @@ func FuzzWalk(f *testing.F, walk func(ctx context.Context, n *Node)) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	nodetest.FuzzWalkOf(f, n.Mem, n.K, n.On, walk)
+	nodetest.FuzzWalkOf(f, n.Mem, n.K, func(m vmem.Memory) (*Node, error) {
+		c := &Node{Name: n.Name, truth: n.truth, Mem: m, Mods: n.Mods}
+		return c, c.read(m, n.K.Symbols())
+	}, walk)
 }
 
 // Needs skips a test where the node's kernel has nothing of a subsystem: the function symbol, in a module or built in.
@@ -148,8 +152,10 @@ func (n *Node) read(mem vmem.Memory, symbols *isf.File) (err error) {
 	if n.K, err = linux.Open(ctx, mem, &linux.Options{Symbols: symbols}); err != nil {
 		return err
 	}
-	if n.Mods, err = module.Open(ctx, n.K, nil); err != nil {
-		return err
+	if n.Mods == nil {
+		if n.Mods, err = module.Open(ctx, n.K, nil); err != nil {
+			return err
+		}
 	}
 	for ns, err := range network.Namespaces(ctx, n.K, nil) {
 		if err != nil {
