@@ -68,10 +68,24 @@ func (b *builder) build(result *findings.Result, opts *Options) *page {
 		"security": b.node.Security != nil, "memory": b.node.Memory != nil, "modules": b.node.Modules != nil, "bpf": b.node.BPF != nil,
 		"hooks": b.node.Hooks != nil, "log": b.node.Log != nil}
 	p.About = b.about()
+	p.count()
 	if b.n > 0 {
 		p.Cut = append(p.Cut, fmt.Sprintf("%d values that may be secrets are hidden", b.n))
 	}
 	return p
+}
+
+// count sets how much there is in the parts.
+func (p *page) count() {
+	r, t := &p.rest, &p.Totals
+	t.Processes, t.Sockets, t.Flows, t.Files, t.Kernel, t.Gaps = len(r.Processes), len(r.Sockets), len(r.Flows), len(r.Files), len(r.Kernel), len(r.Gaps)
+	t.Events = len(r.Events)
+	for i := range r.Processes {
+		if start := r.Processes[i].Start; start != 0 {
+			t.Events++
+			p.Latest = max(p.Latest, start)
+		}
+	}
 }
 
 // millis returns a time in milliseconds since 1970, 0 for none.
@@ -87,9 +101,9 @@ func (b *builder) str(s string) int {
 	s = text.Printable(s)
 	n, ok := b.strings[s]
 	if !ok {
-		n = len(b.page.Strings)
+		n = len(b.page.rest.Strings)
 		b.strings[s] = n
-		b.page.Strings = append(b.page.Strings, s)
+		b.page.rest.Strings = append(b.page.rest.Strings, s)
 	}
 	return n
 }
@@ -114,33 +128,39 @@ func cut[T any](b *builder, what string, all []T, limit int) []T {
 func (b *builder) addPods() {
 	for i := range b.node.Pods {
 		p := &b.node.Pods[i]
-		pod := pagePod{UID: text.Printable(p.UID), Namespace: text.Printable(p.Namespace), Name: text.Printable(p.Name), Containers: []int{}}
+		b.page.Pods = append(b.page.Pods, podName{UID: text.Printable(p.UID), Namespace: text.Printable(p.Namespace), Name: text.Printable(p.Name)})
+		pod := pagePod{Containers: []int{}}
 		pod.Facts = append(pod.Facts, named("UID", p.UID), named("QoS class", string(p.QoS)))
 		for _, e := range p.Evidence {
 			pod.Facts = append(pod.Facts, evidenceOf(e))
 		}
 		b.pods[p.UID] = i
-		add := func(id string, c pageContainer) {
-			b.containers[id] = len(b.page.Containers)
-			pod.Containers = append(pod.Containers, len(b.page.Containers))
-			b.page.Containers = append(b.page.Containers, c)
+		add := func(id string, name containerName, c pageContainer) {
+			pod.Containers = append(pod.Containers, b.addContainer(id, name, c))
 		}
 		if p.SandboxID != "" {
-			add(p.SandboxID, pageContainer{ID: text.Printable(p.SandboxID), Name: "sandbox", Pod: i, Sandbox: true, Facts: []fact{named("ID", p.SandboxID)}})
+			add(p.SandboxID, containerName{ID: text.Printable(p.SandboxID), Name: "sandbox", Pod: i, Sandbox: true}, pageContainer{Facts: []fact{named("ID", p.SandboxID)}})
 		}
 		for _, c := range p.Containers {
-			one := pageContainer{ID: text.Printable(c.ID), Name: text.Printable(c.Name), Image: text.Printable(c.Image), Pod: i}
-			one.Facts = []fact{named("ID", c.ID), named("Image", c.Image)}
+			one := pageContainer{Image: text.Printable(c.Image), Facts: []fact{named("ID", c.ID), named("Image", c.Image)}}
 			for _, e := range c.Evidence {
 				one.Facts = append(one.Facts, evidenceOf(e))
 			}
 			if len(c.PIDs) == 0 {
 				one.Tags = append(one.Tags, "no processes")
 			}
-			add(c.ID, one)
+			add(c.ID, containerName{ID: text.Printable(c.ID), Name: text.Printable(c.Name), Pod: i}, one)
 		}
-		b.page.Pods = append(b.page.Pods, pod)
+		b.page.rest.Pods = append(b.page.rest.Pods, pod)
 	}
+}
+
+// addContainer adds a container, and returns its number.
+func (b *builder) addContainer(id string, name containerName, c pageContainer) int {
+	n := len(b.page.Containers)
+	b.containers[id] = n
+	b.page.Containers, b.page.rest.Containers = append(b.page.Containers, name), append(b.page.rest.Containers, c)
+	return n
 }
 
 // named is a fact whose value is not known where it is empty.
@@ -206,14 +226,17 @@ func (b *builder) addProcesses() {
 				continue
 			}
 			one.FDs, one.Paths = append(one.FDs, f.FD), append(one.Paths, b.str(f.Path))
+			if strings.HasPrefix(f.Path, "/") {
+				b.page.Totals.Open++
+			}
 		}
 		if one.Pod >= 0 {
-			pod := &b.page.Pods[one.Pod]
+			pod := &b.page.rest.Pods[one.Pod]
 			if one.Start != 0 && (pod.Start == 0 || one.Start < pod.Start) {
 				pod.Start = one.Start
 			}
 		}
-		b.page.Processes = append(b.page.Processes, one)
+		b.page.rest.Processes = append(b.page.rest.Processes, one)
 	}
 	if envLeft > 0 {
 		b.page.Cut = append(b.page.Cut, fmt.Sprintf("%d variables of environments are not in this page; the report's JSON has them", envLeft))
@@ -268,20 +291,20 @@ func (b *builder) addGaps() {
 			}
 		}
 		if n, ok := b.processes[one.PID]; ok && one.PID != 0 {
-			p := &b.page.Processes[n]
+			p := &b.page.rest.Processes[n]
 			p.Gaps = append(p.Gaps, i)
 			if p.Pod >= 0 {
-				b.page.Pods[p.Pod].Gaps = append(b.page.Pods[p.Pod].Gaps, i)
+				b.page.rest.Pods[p.Pod].Gaps = append(b.page.rest.Pods[p.Pod].Gaps, i)
 			}
 		}
-		b.page.Gaps = append(b.page.Gaps, one)
+		b.page.rest.Gaps = append(b.page.rest.Gaps, one)
 	}
 }
 
 func (b *builder) addEvents() {
-	events := slices.DeleteFunc(Timeline(b.node), func(e Event) bool { return e.Kind == ThreadStarted })
+	events := slices.DeleteFunc(Timeline(b.node), func(e Event) bool { return e.Kind == ThreadStarted || e.Kind == ProcessStarted })
 	for _, e := range cut(b, "events", events, maxRows) {
-		b.page.Events = append(b.page.Events, pageEvent{Time: millis(e.Time), Kind: text.Printable(string(e.Kind)), Text: text.Printable(b.shapes(e.Text)), PID: e.PID, Pod: index(b.pods, e.PodUID)})
+		b.page.rest.Events = append(b.page.rest.Events, pageEvent{Time: millis(e.Time), Kind: text.Printable(string(e.Kind)), Text: text.Printable(b.shapes(e.Text)), PID: e.PID, Pod: index(b.pods, e.PodUID)})
 	}
 }
 

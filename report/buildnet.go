@@ -33,7 +33,7 @@ func (b *builder) addNetwork() {
 		b.addPodNetwork(&n.Pods[i])
 	}
 	for i := range cut(b, "sockets", n.Sockets, maxRows) {
-		b.page.Sockets = append(b.page.Sockets, b.socket(&n.Sockets[i]))
+		b.page.rest.Sockets = append(b.page.rest.Sockets, b.socket(&n.Sockets[i]))
 	}
 	for i := range cut(b, "tracked connections", n.Conntrack, maxRows) {
 		c := &n.Conntrack[i]
@@ -44,7 +44,7 @@ func (b *builder) addNetwork() {
 		if there := endpoint(c.Reply.Source.String(), uint32(c.Reply.SourcePort)); there != f.To {
 			f.Real = there
 		}
-		b.page.Flows = append(b.page.Flows, f)
+		b.page.rest.Flows = append(b.page.rest.Flows, f)
 	}
 }
 
@@ -53,7 +53,7 @@ func (b *builder) addPodNetwork(n *cos.PodNetwork) {
 	if !ok {
 		return
 	}
-	pod := &b.page.Pods[i]
+	pod := &b.page.rest.Pods[i]
 	pod.Host = n.Host
 	for _, ip := range n.IPs {
 		pod.IPs = append(pod.IPs, text.Printable(ip))
@@ -121,7 +121,7 @@ func (b *builder) addFiles() {
 			}
 		}
 		one.How = text.Printable(strings.Join(how, ", "))
-		b.page.Files = append(b.page.Files, one)
+		b.page.rest.Files = append(b.page.rest.Files, one)
 	}
 }
 
@@ -170,7 +170,7 @@ func (b *builder) addKernel() {
 	}
 	for _, k := range cut(b, "modules, programs and hooks", all, maxRows) {
 		k.Name, k.Text = text.Printable(k.Name), text.Line(k.Text)
-		b.page.Kernel = append(b.page.Kernel, k)
+		b.page.rest.Kernel = append(b.page.rest.Kernel, k)
 	}
 }
 

@@ -15,16 +15,14 @@ func (b *builder) addContainerDetails() {
 		c := &b.node.Containers[i]
 		n, ok := b.containers[c.ID]
 		if !ok {
-			n = len(b.page.Containers)
-			b.containers[c.ID] = n
-			pod := index(b.pods, c.PodUID)
-			b.page.Containers = append(b.page.Containers, pageContainer{ID: text.Printable(c.ID), Name: text.Printable(c.Name), Pod: pod, Sandbox: c.Sandbox,
-				Facts: []fact{named("ID", c.ID)}})
-			if pod >= 0 {
-				b.page.Pods[pod].Containers = append(b.page.Pods[pod].Containers, n)
+			name := containerName{ID: text.Printable(c.ID), Name: text.Printable(c.Name), Pod: index(b.pods, c.PodUID), Sandbox: c.Sandbox}
+			n = b.addContainer(c.ID, name, pageContainer{Facts: []fact{named("ID", c.ID)}})
+			if name.Pod >= 0 {
+				pod := &b.page.rest.Pods[name.Pod]
+				pod.Containers = append(pod.Containers, n)
 			}
 		}
-		one := &b.page.Containers[n]
+		one := &b.page.rest.Containers[n]
 		if one.Image == "" {
 			one.Image = text.Printable(c.Image)
 		}

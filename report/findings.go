@@ -37,7 +37,7 @@ func (b *builder) finding(f *findings.Finding, version string) pageFinding {
 	one := pageFinding{
 		Rule: text.Printable(f.Rule), Title: text.Line(f.Title), Severity: min(int(f.Severity), len(severities)-1), Confidence: f.Confidence.String(),
 		Why: text.Line(b.shapes(f.Summary)), Next: text.Line(f.Next), Meaning: text.Line(b.rules[f.Rule].Meaning),
-		Pod: index(b.pods, f.Subject.PodUID), Container: index(b.containers, f.Subject.ContainerID), PID: f.Subject.PID,
+		Pod: index(b.pods, f.Subject.PodUID), Container: index(b.containers, f.Subject.ContainerID), PID: f.Subject.PID, Comm: text.Printable(f.Subject.Comm),
 	}
 	for _, c := range f.Benign {
 		one.Benign = append(one.Benign, text.Line(c.Cause)+map[findings.BenignState]string{

@@ -33,7 +33,7 @@ func HTML(w io.Writer, node *cos.NodeReport, result *findings.Result, opts *Opti
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	if err := parts.template.Execute(out, content{
-		Policy: parts.policy, Style: parts.style, Script: parts.script, Data: p, Page: staticPage{p, text.Printable(node.Kernel.Release)},
+		Policy: parts.policy, Style: parts.style, Script: parts.script, Data: p, Parts: p.rest.parts(), Page: staticPage{p, text.Printable(node.Kernel.Release)},
 	}); err != nil {
 		return err
 	}
@@ -46,6 +46,7 @@ type content struct {
 	Style  template.CSS
 	Script template.JS
 	Data   *page // html/template writes it as JSON, escaped for a script element
+	Parts  []part
 	Page   staticPage
 }
 
@@ -63,6 +64,9 @@ type staticFinding struct {
 	Severity, Title, Pod, Process string
 	Evidence                      []string
 }
+
+// Gaps are what was lost.
+func (p staticPage) Gaps() []pageGap { return p.rest.Gaps }
 
 // StaticFindings are the findings in words.
 func (p staticPage) StaticFindings() []staticFinding {

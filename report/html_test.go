@@ -94,7 +94,7 @@ var (
 	policyOf = regexp.MustCompile(`<meta http-equiv="Content-Security-Policy" content="([^"]*)">`)
 	scripts  = regexp.MustCompile(`(?s)<script([^>]*)>(.*?)</script>`)
 	styles   = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
-	dataOf   = regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`)
+	dataOf   = regexp.MustCompile(`(?s)<script type="application/json" id="data([-a-z]*)">(.*?)</script>`)
 )
 
 // TestPolicy holds the page's policy against the scripts and styles in it: a browser runs what it names, and nothing else.
@@ -120,7 +120,7 @@ func TestPolicy(t *testing.T) {
 		want.WriteString(hash(m[2]))
 	}
 	style := styles.FindAllStringSubmatch(page, -1)
-	if len(style) != 1 || data != 1 {
+	if len(style) != 1 || data != 1+len(new(pageRest).parts()) {
 		t.Fatalf("%d styles and %d elements of data", len(style), data)
 	}
 	want.WriteString("; style-src " + hash(style[0][1]) + "; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
@@ -155,16 +155,35 @@ func TestHostile(t *testing.T) {
 			t.Fatalf("the page has %U in it", r)
 		}
 	}
-	var data pageData
-	if err := json.Unmarshal([]byte(dataOf.FindStringSubmatch(page)[1]), &data); err != nil {
-		t.Fatal(err)
+	var processes []pageProcess
+	data := dataOf.FindAllStringSubmatch(page, -1)
+	for _, m := range data {
+		var members map[string]json.RawMessage
+		err := json.Unmarshal([]byte(m[2]), &members)
+		if err == nil && m[1] == "-processes" {
+			err = json.Unmarshal(members["processes"], &processes)
+		}
+		if err != nil {
+			t.Errorf("data%s: %v", m[1], err)
+		}
 	}
-	if len(data.Processes) != len(node.Processes) || !strings.Contains(data.Processes[0].Comm, "systemd") {
-		t.Errorf("%d processes, the first %q", len(data.Processes), data.Processes[0].Comm)
+	if len(processes) != len(node.Processes) || !strings.Contains(processes[0].Comm, "systemd") {
+		t.Errorf("%d processes, the first %q, in %d parts", len(processes), processes[0].Comm, len(data))
 	}
 }
 
-type pageData = page // "page" is a variable there
+// TestFirst: what stands before the script of a big page is a small part of it, and what the script makes of processes is in no part.
+func TestFirst(t *testing.T) {
+	node := nodetest.Big(500, 20_000)
+	page := written(t, node, judged(t, node), nil)
+	first := strings.Index(page, `id="data-pods"`)
+	if first < 0 || first > len(page)/5 {
+		t.Errorf("%d of %d bytes come first", first, len(page))
+	}
+	if strings.Contains(page, string(ProcessStarted)+`"`) && strings.Contains(page[first:], `"k":"process:start"`) {
+		t.Error("starts of processes are in the page twice")
+	}
+}
 
 // TestSecrets: what looks like a secret is in no page that was not asked for it.
 func TestSecrets(t *testing.T) {

@@ -1,6 +1,9 @@
 package report
 
 // A page is the data that stands in the page, for its script. All strings are printable: see internal/text.
+//
+// What the first view takes stands before the script; the rest comes behind it, in parts that are parsed when they are first needed. So the
+// page can be read before a browser has read all of it.
 type page struct {
 	Title    string   `json:"title"`
 	Hostname string   `json:"hostname"`
@@ -13,18 +16,58 @@ type page struct {
 
 	Findings   []pageFinding   `json:"findings"`
 	NotChecked []pageUnchecked `json:"notChecked"`
-	Pods       []pagePod       `json:"pods"`
-	Containers []pageContainer `json:"containers"`
-	Processes  []pageProcess   `json:"processes"`
-	Sockets    []pageSocket    `json:"sockets"`
-	Flows      []pageFlow      `json:"flows"`
-	Files      []pageFile      `json:"files"`
-	Kernel     []pageKernel    `json:"kernel"`
-	Events     []pageEvent     `json:"events"`
-	Gaps       []pageGap       `json:"gaps"`
+	Pods       []podName       `json:"pods"`
+	Containers []containerName `json:"containers"`
 	Sections   map[string]bool `json:"sections"` // those that the report has
 	Cut        []string        `json:"cut"`      // what was left out of the page
-	Strings    []string        `json:"strings"`  // those that recur, by number
+	Totals     totals          `json:"totals"`
+	Latest     int64           `json:"latest,omitempty"` // when the last process was started
+
+	rest pageRest
+}
+
+// Totals say how much there is in the parts.
+type totals struct {
+	Processes int `json:"processes"`
+	Sockets   int `json:"sockets"`
+	Flows     int `json:"flows"`
+	Files     int `json:"files"`
+	Open      int `json:"open"` // open files that have a path
+	Kernel    int `json:"kernel"`
+	Events    int `json:"events"`
+	Gaps      int `json:"gaps"`
+}
+
+// A pageRest is what is in the parts.
+type pageRest struct {
+	Strings    []string // those that recur, by number
+	Pods       []pagePod
+	Containers []pageContainer
+	Processes  []pageProcess
+	Sockets    []pageSocket
+	Flows      []pageFlow
+	Files      []pageFile
+	Kernel     []pageKernel
+	Events     []pageEvent // but for starts of processes, which the script makes of these
+	Gaps       []pageGap
+}
+
+// A part is one of the parts, in an element of that name.
+type part struct {
+	Name string
+	Data any
+}
+
+// parts returns the parts. A member may be null where there is nothing.
+func (r *pageRest) parts() []part {
+	return []part{
+		{"pods", map[string]any{"pods": r.Pods, "containers": r.Containers, "gaps": r.Gaps}},
+		{"processes", map[string]any{"strings": r.Strings, "processes": r.Processes}},
+		{"network", map[string]any{"sockets": r.Sockets, "flows": r.Flows}},
+		{"files", map[string]any{"files": r.Files}},
+		{"kernel", map[string]any{"kernel": r.Kernel}},
+		{"events", map[string]any{"events": r.Events}},
+	}
 }
 
 // A fact is a name, what it is, and if it is worse than it should be.
@@ -50,6 +93,7 @@ type pageFinding struct {
 	Pod        int            `json:"pod"`
 	Container  int            `json:"container"`
 	PID        int32          `json:"pid"`
+	Comm       string         `json:"comm,omitempty"` // of the process
 }
 
 type pageEvidence struct {
@@ -66,10 +110,14 @@ type pageUnchecked struct {
 	Why   string `json:"why"`
 }
 
+type podName struct {
+	UID       string `json:"uid"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+}
+
+// A pagePod is the rest of what a page has of a pod.
 type pagePod struct {
-	UID        string   `json:"uid"`
-	Namespace  string   `json:"namespace,omitempty"`
-	Name       string   `json:"name,omitempty"`
 	Facts      []fact   `json:"facts"`
 	IPs        []string `json:"ips,omitempty"`
 	Host       bool     `json:"host,omitempty"` // it is in the node's network
@@ -78,14 +126,18 @@ type pagePod struct {
 	Gaps       []int    `json:"gaps,omitempty"`
 }
 
+type containerName struct {
+	ID      string `json:"id"`
+	Name    string `json:"name,omitempty"`
+	Pod     int    `json:"pod"` // -1 if it is of none
+	Sandbox bool   `json:"sandbox,omitempty"`
+}
+
+// A pageContainer is the rest of what a page has of a container.
 type pageContainer struct {
-	ID      string   `json:"id"`
-	Name    string   `json:"name,omitempty"`
-	Image   string   `json:"image,omitempty"`
-	Pod     int      `json:"pod"` // -1 if it is of none
-	Sandbox bool     `json:"sandbox,omitempty"`
-	Facts   []fact   `json:"facts"`
-	Tags    []string `json:"tags,omitempty"`
+	Image string   `json:"image,omitempty"`
+	Facts []fact   `json:"facts"`
+	Tags  []string `json:"tags,omitempty"`
 }
 
 type pageProcess struct {

@@ -9,38 +9,91 @@ let findingsOfPod = [], findingsOfContainer = [], findingsOfNode = [];
 const findingsOfPID = new Map(), socketsOfPID = new Map();
 let socketsOfPod = [], processesOfContainer = [], loose = []; // loose: processes that are in no container
 
+// load takes what the first view needs, which stands before this script.
 function load() {
 	data = JSON.parse(byID("data").textContent);
-	for (const name of ["findings", "notChecked", "pods", "containers", "processes", "sockets", "flows", "files", "kernel", "events", "gaps", "strings", "notes", "cut"]) {
+	for (const name of ["findings", "notChecked", "pods", "containers", "notes", "cut", "processes", "sockets", "flows", "files", "kernel", "events", "gaps", "strings"]) {
 		data[name] ||= [];
 	}
-	data.latest = 0;
-	data.processes.forEach((p, i) => {
-		byPID.set(p.pid, i);
-		for (const name of ["exe", "cwd", "state"]) p[name] = data.strings[p[name]];
-		if (p.start > data.latest) data.latest = p.start;
-	});
-	children = data.processes.map(() => []);
-	data.processes.forEach((p, i) => {
-		const parent = byPID.get(p.ppid);
-		if (parent !== undefined && parent !== i) children[parent].push(i);
-	});
-	processesOfContainer = data.containers.map(() => []);
-	data.processes.forEach((p, i) => {
-		(p.container >= 0 ? processesOfContainer[p.container] : loose).push(i);
-	});
 	findingsOfPod = data.pods.map(() => []);
 	findingsOfContainer = data.containers.map(() => []);
+	socketsOfPod = data.pods.map(() => []);
 	data.findings.forEach((f, i) => {
 		if (f.pod >= 0) findingsOfPod[f.pod].push(i);
 		else findingsOfNode.push(i);
 		if (f.container >= 0) findingsOfContainer[f.container].push(i);
 		if (f.pid) put(findingsOfPID, f.pid, i);
 	});
-	socketsOfPod = data.pods.map(() => []);
-	data.sockets.forEach((s, i) => {
-		if (s.pod >= 0) socketsOfPod[s.pod].push(i);
-		for (const pid of s.pids || []) put(socketsOfPID, pid, i);
+}
+
+// take takes the members of a part of the data, which stands behind this script.
+function take(part) {
+	const element = byID(`data-${part}`);
+	for (const [name, list] of Object.entries(JSON.parse(element.textContent))) data[name] = list || [];
+	element.remove(); // it is not needed twice
+}
+
+// parts are the parts of the data, and what is made of each when it is first needed.
+const parts = {
+	pods() {
+		const {pods, containers} = data;
+		take("pods");
+		data.pods = pods.map((p, i) => Object.assign(p, data.pods[i]));
+		data.containers = containers.map((c, i) => Object.assign(c, data.containers[i]));
+	},
+	processes() {
+		take("processes");
+		data.processes.forEach((p, i) => {
+			byPID.set(p.pid, i);
+			for (const name of ["exe", "cwd", "state"]) p[name] = data.strings[p[name]];
+		});
+		children = data.processes.map(() => []);
+		processesOfContainer = data.containers.map(() => []);
+		data.processes.forEach((p, i) => {
+			const parent = byPID.get(p.ppid);
+			if (parent !== undefined && parent !== i) children[parent].push(i);
+			(p.container >= 0 ? processesOfContainer[p.container] : loose).push(i);
+		});
+	},
+	network() {
+		take("network");
+		data.sockets.forEach((s, i) => {
+			if (s.pod >= 0) socketsOfPod[s.pod].push(i);
+			for (const pid of s.pids || []) put(socketsOfPID, pid, i);
+		});
+	},
+	files() { take("files"); },
+	kernel() { take("kernel"); },
+	events() {
+		need(["processes"]);
+		take("events");
+		const started = data.processes.filter((p) => p.start).map((p) => ({t: p.start, k: "process:start", x: `${p.comm} started`, pid: p.pid, pod: p.pod}));
+		data.events = [...data.events, ...started].sort((a, b) => a.t - b.t || (a.k < b.k ? -1 : a.k > b.k ? 1 : 0));
+	},
+};
+
+const everything = Object.keys(parts), there = new Set();
+
+// need has parts of the data there, and says whether they are: while the page is still being read they are not.
+function need(names) {
+	const missing = names.filter((name) => !there.has(name));
+	if (missing.length && document.readyState === "loading") return false;
+	for (const name of missing) {
+		if (there.has(name)) continue; // by now
+		there.add(name);
+		parts[name]();
+	}
+	return true;
+}
+
+// prepare has all parts there, one after the other, when there is nothing else to do.
+function prepare() {
+	const next = everything.find((name) => !there.has(name));
+	if (!next) return;
+	const later = window.requestIdleCallback || ((f) => setTimeout(f, 50));
+	later(() => {
+		need([next]);
+		prepare();
 	});
 }
 

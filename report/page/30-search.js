@@ -114,17 +114,6 @@ function openFiles() {
 	return openList;
 }
 
-// openCount is how many there are, without making them.
-function openCount() {
-	if (openList) return openList.length;
-	const file = data.strings.map((s) => s.startsWith("/"));
-	let n = 0;
-	for (const p of data.processes) {
-		for (const path of p.paths || []) n += file[path];
-	}
-	return n;
-}
-
 function hay(kind, i) {
 	let list = hays.get(kind);
 	if (!list) hays.set(kind, (list = []));

@@ -58,7 +58,7 @@ function verdict() {
 // wholeness says what a reader must know of what is missing.
 function wholeness() {
 	if (data.whole) return el("p", {class: "whole", text: "The image is whole: nothing that was looked for was lost."});
-	return el("p", {class: "whole torn"}, el("strong", {text: "Not whole. "}), `${count(data.gaps.length, "thing was", "things were")} lost, so that something may be missing here: `,
+	return el("p", {class: "whole torn"}, el("strong", {text: "Not whole. "}), `${count(data.totals.gaps, "thing was", "things were")} lost, so that something may be missing here: `,
 		el("a", {href: "#losses", text: "what, and why"}), ".");
 }
 
@@ -72,7 +72,7 @@ function group(pod, items) {
 // card shows a finding: what it is, and on demand what it rests on.
 function card(f, open) {
 	const who = el("p", {class: "subject"});
-	if (f.pid) who.append("process ", link(processName(f.pid), "process", f.pid));
+	if (f.pid) who.append("process ", link(f.comm ? `${f.pid} ${f.comm}` : String(f.pid), "process", f.pid));
 	if (f.container >= 0) who.append(f.pid ? " in container " : "container ", link(containerName(f.container), "container", data.containers[f.container].id));
 	return el("details", {class: `finding edge${f.severity}`, open: open},
 		el("summary", {}, severityMark(f.severity, 1), el("span", {class: "what"}, el("strong", {text: f.title}), f.why && el("span", {class: "why"}, el("bdi", {text: f.why}))),

@@ -114,7 +114,7 @@ function openDetail(type, id) {
 let wantFocus = false;
 
 function showDetail(type, id) {
-	const panel = byID("detail"), made = Object.hasOwn(details, type) ? details[type](id) : null;
+	const panel = byID("detail"), made = Object.hasOwn(details, type) && need(everything.filter((name) => name !== "events")) ? details[type](id) : null;
 	if (!made) {
 		hideDetail();
 		return;

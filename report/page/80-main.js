@@ -1,16 +1,29 @@
 // The page as a whole: views, search, keys, looks.
 
+// Each view: its name, its title, what shows it, how much there is in it by what is found of which kinds, and the parts of the data that it takes.
 const views = [
-	["findings", "Findings", viewFindings, () => found("finding").length],
-	["pods", "Pods", viewPods, () => found("pod").length],
-	["processes", "Processes", viewProcesses, () => found("process").length],
-	["connections", "Connections", viewConnections, () => found("socket").length + found("flow").length],
-	["files", "Files", viewFiles, () => found("file").length + (terms.length ? found("open").length : openCount())],
-	["kernel", "Kernel", viewKernel, () => found("kernel").length],
-	["timeline", "Timeline", viewTimeline, () => found("event").length],
-	["losses", "Losses", viewLosses, () => found("gap").length],
-	["about", "About", viewAbout, () => ""],
+	["findings", "Findings", viewFindings, ["finding"], []],
+	["pods", "Pods", viewPods, ["pod"], ["pods", "processes", "network"]],
+	["processes", "Processes", viewProcesses, ["process"], ["processes"]],
+	["connections", "Connections", viewConnections, ["socket", "flow"], ["processes", "network"]],
+	["files", "Files", viewFiles, ["file", "open"], ["processes", "files"]],
+	["kernel", "Kernel", viewKernel, ["kernel"], ["kernel"]],
+	["timeline", "Timeline", viewTimeline, ["event"], ["events"]],
+	["losses", "Losses", viewLosses, ["gap"], ["pods", "processes"]],
+	["about", "About", viewAbout, [], []],
 ];
+
+// total is how many rows of a kind there are, also of a part that was not needed yet.
+const total = (kind) => ({finding: data.findings.length, pod: data.pods.length, container: data.containers.length, process: data.totals.processes, socket: data.totals.sockets,
+	flow: data.totals.flows, file: data.totals.files, open: data.totals.open, kernel: data.totals.kernel, event: data.totals.events, gap: data.totals.gaps})[kind];
+
+// amount is how much there is in a view, or how much is found there.
+const amount = (v) => v[3].reduce((n, kind) => n + (terms.length ? found(kind).length : total(kind)), 0);
+
+const named = (name) => views.find((v) => v[0] === name);
+
+// wants are the parts of the data that a view takes: a search goes through all.
+const wants = (name) => (terms.length ? everything : named(name)[4]);
 
 let view = "findings", drawn = "";
 
@@ -34,6 +47,11 @@ function start() {
 	});
 	document.addEventListener("keydown", keys);
 	window.addEventListener("hashchange", route);
+	document.addEventListener("DOMContentLoaded", () => {
+		if (byID("q").value) search(byID("q").value);
+		route();
+		prepare();
+	});
 	window.addEventListener("beforeprint", () => forPaper(true));
 	window.addEventListener("afterprint", () => forPaper(false));
 	route();
@@ -45,28 +63,28 @@ function headFacts() {
 	const list = [];
 	if (data.captured) list.push(`captured ${when(data.captured)} UTC`);
 	if (data.booted) list.push(`up ${span((data.captured || data.latest) - data.booted)}`);
-	list.push(count(data.pods.length, "pod"), count(data.processes.length, "process", "processes"));
+	list.push(count(data.pods.length, "pod"), count(data.totals.processes, "process", "processes"));
 	const kernel = data.about.find((f) => f.n === "Kernel");
 	if (kernel) list.unshift(`Linux ${kernel.v}`);
 	return list.map((text, i) => el("span", {text: i ? ` · ${text}` : text}));
 }
 
 function makeNav() {
-	byID("nav").replaceChildren(el("ul", {}, ...views.map(([name, title, , n], i) => el("li", {}, el("a", {href: `#${name}`, "aria-current": name === view ? "page" : null, "data-view": name, title: `Key ${i + 1}`},
+	byID("nav").replaceChildren(el("ul", {}, ...views.map(([name, title], i) => el("li", {}, el("a", {href: `#${name}`, "aria-current": name === view ? "page" : null, "data-view": name, title: `Key ${i + 1}`},
 		el("span", {text: title}), el("span", {class: "n", "data-count": name}))))));
 	counts();
 }
 
 // counts says in the navigation how much there is in each view, or how much is found.
 function counts() {
-	for (const [name, , , n] of views) {
-		document.querySelector(`[data-count=${name}]`).textContent = digits(n());
+	for (const v of views) {
+		document.querySelector(`[data-count=${v[0]}]`).textContent = v[3].length ? digits(amount(v)) : "";
 	}
 }
 
 function route() {
 	const [name, type, id] = location.hash.slice(1).split("/");
-	view = views.some((v) => v[0] === name) ? name : "findings";
+	view = named(name) ? name : "findings";
 	for (const a of byID("nav").querySelectorAll("a")) {
 		if (a.dataset.view === view) a.setAttribute("aria-current", "page");
 		else a.removeAttribute("aria-current");
@@ -91,19 +109,25 @@ function draw() {
 	main.className = `view ${view}`;
 	main.scrollTop = 0;
 	main.replaceChildren();
-	views.find((v) => v[0] === view)[2](main);
-	document.title = `${data.title}: ${views.find((v) => v[0] === view)[1]}`;
+	document.title = `${data.title}: ${named(view)[1]}`;
+	if (need(wants(view))) {
+		named(view)[2](main);
+		return;
+	}
+	main.append(el("p", {class: "note", text: "The rest of the page is still being read."}));
+	drawn = ""; // it is drawn when that is done
 }
 
 const refresh = () => draw();
 
 function search(query) {
+	if (query && !need(everything)) return; // it is done when the page was read
 	setQuery(query);
 	shownGroups = 20;
 	counts();
 	draw();
-	const v = views.find((x) => x[0] === view);
-	say(terms.length ? `${v[3]()} found in ${v[1]}` : "");
+	const v = named(view);
+	say(terms.length ? `${digits(amount(v))} found in ${v[1]}` : "");
 }
 
 function keys(e) {
@@ -147,6 +171,7 @@ function setTheme(name) {
 }
 
 function forPaper(on) {
+	need(everything);
 	for (const g of [tree, ...Object.values(grids)]) g?.print(on);
 	for (const d of document.querySelectorAll("details")) {
 		if (on && !d.open) d.dataset.closed = "yes";
