@@ -113,9 +113,11 @@ func TestHostileResources(t *testing.T) {
 		one := a.read(a.pointer("resource", "child", root), size)
 		all := bytes.Repeat(one, n)
 		le := binary.LittleEndian
-		set := func(i int, member string, v uint64) {
-			le.PutUint64(all[i*size+int(a.member("resource", member, 0)):], v)
+		offset := map[string]int{}
+		for _, member := range []string{"child", "sibling", "parent"} {
+			offset[member] = int(a.member("resource", member, 0))
 		}
+		set := func(i int, member string, v uint64) { le.PutUint64(all[i*size+offset[member]:], v) }
 		for i := range n {
 			set(i, "child", 0)
 			set(i, "sibling", 0)

@@ -50,6 +50,26 @@ func node(t *testing.T) *cos.NodeReport {
 	return report
 }
 
+// unchanged is a report of the bundled node that no test changes.
+var unchanged = sync.OnceValues(func() (*cos.NodeReport, error) {
+	text, err := bundled()
+	if err != nil {
+		return nil, err
+	}
+	report := new(cos.NodeReport)
+	return report, json.Unmarshal(text, report)
+})
+
+// whole returns the report of the bundled node.
+func whole(t *testing.T) *cos.NodeReport {
+	t.Helper()
+	report, err := unchanged()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
 const intruder = 748
 
 func process(r *cos.NodeReport, pid int32) *cos.Process {
@@ -77,7 +97,7 @@ func lines(r *diff.Result) (all []string) {
 
 // A node does not differ from itself, nor from one that is as it is under another name and with other numbers.
 func TestSame(t *testing.T) {
-	r := diff.Compare(node(t), node(t))
+	r := diff.Compare(whole(t), node(t))
 	if len(r.Changes) != 0 || len(r.Unknown) != 0 || !r.SameBoot {
 		t.Errorf("a report and itself: %v, %+v", lines(r), r)
 	}
@@ -87,7 +107,7 @@ func TestSame(t *testing.T) {
 		p := &other.Processes[i]
 		p.StartTime, p.Address = p.StartTime.Add(time.Hour), p.Address+0x100000
 	}
-	r = diff.Compare(node(t), other)
+	r = diff.Compare(whole(t), other)
 	if len(r.Changes) != 0 || r.SameBoot || r.SameNode {
 		t.Errorf("two nodes that are the same: %v", lines(r))
 	}
@@ -136,7 +156,7 @@ func TestCompare(t *testing.T) {
 
 // A pod that is gone takes its containers and processes along.
 func TestPodWent(t *testing.T) {
-	before, after := node(t), node(t)
+	before, after := whole(t), node(t)
 	uid := process(after, intruder).PodUID
 	after.Pods = slices.DeleteFunc(after.Pods, func(p cos.Pod) bool { return p.UID == uid })
 	after.Processes = slices.DeleteFunc(after.Processes, func(p cos.Process) bool { return p.PodUID == uid })
@@ -155,7 +175,7 @@ func TestPodWent(t *testing.T) {
 
 // What a report lacks or has lost is no change that is sure.
 func TestUnknown(t *testing.T) {
-	before, after := node(t), node(t)
+	before, after := whole(t), node(t)
 	after.BPF, after.Gaps = nil, []vmem.Gap{{Object: "task 789 (sleep)", Err: vmem.ErrNotCaptured}}
 	after.Processes = slices.DeleteFunc(after.Processes, func(p cos.Process) bool { return p.PID == 789 })
 	r := diff.Compare(before, after)
@@ -174,7 +194,7 @@ func TestUnknown(t *testing.T) {
 
 // A process that a view has lost since is notable.
 func TestViews(t *testing.T) {
-	before, after := node(t), node(t)
+	before, after := whole(t), node(t)
 	process(after, intruder).Sources = linux.InPIDIDR
 	r := diff.Compare(before, after)
 	if len(r.Changes) != 1 || !strings.Contains(r.Changes[0].Notable, "a view of the kernel") {

@@ -10,13 +10,22 @@ import (
 	"github.com/nodelens/nodelens/internal/testimages"
 )
 
-// bundled is the report of the node that comes with the repository, with all sections.
-var bundled = sync.OnceValues(func() (*cos.NodeReport, error) {
+// openBundled opens the node that comes with the repository.
+var openBundled = sync.OnceValues(func() (*cos.Node, error) {
 	img, err := testimages.Bundled()
 	if err != nil {
 		return nil, err
 	}
-	return cos.AnalyzeNode(context.Background(), cos.File(img.Path), &cos.Options{Sections: cos.AllSections})
+	return cos.OpenNode(context.Background(), cos.File(img.Path), &cos.Options{Sections: cos.AllSections})
+})
+
+// bundled is the report of that node, with all sections.
+var bundled = sync.OnceValues(func() (*cos.NodeReport, error) {
+	n, err := openBundled()
+	if err != nil {
+		return nil, err
+	}
+	return n.Report(context.Background())
 })
 
 // runBundled runs the catalogue over the bundled node.

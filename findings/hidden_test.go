@@ -21,11 +21,10 @@ func TestHiddenProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := cos.OpenNode(t.Context(), cos.File(img.Path), nil)
+	node, err := openBundled()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer node.Close()
 	whole, err := bundled()
 	if err != nil {
 		t.Fatal(err)

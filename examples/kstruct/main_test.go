@@ -2,30 +2,33 @@ package main
 
 import (
 	"bytes"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
-var (
-	node    = filepath.Join("..", "..", "lab", "node", "node.lime.lz4")
-	symbols = filepath.Join("..", "..", "lab", "node", "node.isf.json.xz")
-)
-
-// call runs the command on the bundled image.
-func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+// call runs the command on an image.
+func call(t *testing.T, image string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), append(args, node), &out, &errs)
+	status = run(t.Context(), append(args, image), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
 func TestKstruct(t *testing.T) {
 	t.Setenv("NODELENS_CACHE", t.TempDir())
+	plain, err := testimages.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := testimages.BundledPacked()
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name   string
 		args   []string
@@ -46,11 +49,11 @@ func TestKstruct(t *testing.T) {
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			args := tt.args
-			if i > 0 { // the first takes the symbols from the image, which the others need not do again
-				args = append([]string{"-isf", symbols}, args...)
+			args, image := tt.args, plain.Path // of which all but the second take the symbols
+			if i == 1 {
+				args, image = append([]string{"-isf", packed.ISF}, args...), packed.Path
 			}
-			status, stdout, stderr := call(t, args...)
+			status, stdout, stderr := call(t, image, args...)
 			if status != tt.status || !strings.Contains(stderr, tt.stderr) || status == 0 && stderr != "" {
 				t.Errorf("exit status %d, want %d; standard error: %s", status, tt.status, stderr)
 			}

@@ -62,14 +62,17 @@ func inDirectory(run func() int) int {
 	return run()
 }
 
-// nodes are the nodes that are open: of one image, its kernel is found once for all tests.
+// nodes are the nodes that are open: of one image, its kernel is found once for all tests, and for each set of options that
+// tests ask with there is one.
 var nodes struct {
 	sync.Mutex
 	file  *image.File
 	first *cos.Node
+	by    map[string]*cos.Node
 }
 
-// A shared image is the bundled one, which is opened once for all tests; others are opened each time.
+// A shared image is the bundled one, which is opened once for all tests; others are opened each time. What the program was
+// called with, which the node tells, is of whom it is opened for first.
 type shared struct{ stored }
 
 func (s shared) open(ctx context.Context, name string, opts *cos.Options) (*cos.Node, func() error, error) {
@@ -86,11 +89,18 @@ func (s shared) open(ctx context.Context, name string, opts *cos.Options) (*cos.
 		if nodes.first, err = cos.OpenNode(ctx, cos.Memory(nodes.file), nil); err != nil {
 			return nil, nil, err
 		}
+		nodes.by = map[string]*cos.Node{}
 	}
 	o := *opts
-	o.SymbolSource, o.Symbols, o.Progress = nil, nodes.first.Kernel().Symbols(), nil
-	n, err := cos.OpenNode(ctx, cos.Memory(nodes.file), &o)
-	return n, func() error { return nil }, err
+	o.SymbolSource, o.Symbols, o.Progress, o.Arguments = nil, nil, nil, nil
+	key := fmt.Sprintf("%+v", o)
+	if nodes.by[key] == nil {
+		o.Arguments, o.Symbols = opts.Arguments, nodes.first.Kernel().Symbols()
+		if nodes.by[key], err = cos.OpenNode(ctx, cos.Memory(nodes.file), &o); err != nil {
+			return nil, nil, err
+		}
+	}
+	return nodes.by[key], func() error { return nil }, err
 }
 
 func (s shared) report(ctx context.Context, name string, opts *cos.Options) (*cos.NodeReport, error) {
