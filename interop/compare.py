@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """compare.py VOL SYMBOLS IMAGE REPORT TRUTH: runs Volatility 3 and compares it with a report. TRUTH is the directory of what
 /proc said on the node."""
+import concurrent.futures
 import json
+import os
 import subprocess
 import sys
 
@@ -21,6 +23,14 @@ def run(plugin, *args):
     rows = json.loads(done.stdout)
     print(f"{plugin}: {len(rows)} rows")
     return rows
+
+
+workers = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+
+
+def start(plugin, *args):
+    """Runs a plugin beside others: each reads the symbols anew, which is most of what it takes. The result is asked for its rows."""
+    return workers.submit(run, plugin, *args).result
 
 
 def equal(what, theirs, ours):
@@ -47,21 +57,23 @@ short = {pid: (ours[pid][0], ours[pid][1] if not processes[pid]["kernelThread"] 
 equal("parent and name", {pid: theirs[pid] for pid in both}, short)
 
 user = [pid for pid in sorted(both) if processes[pid]["args"]]
-args = {p["PID"]: p["ARGS"] for p in run("linux.psaux.PsAux") if p["PID"] in user}
+psaux, lsof, maps = start("linux.psaux.PsAux"), start("linux.lsof.Lsof"), start("linux.proc.Maps", "--pid", *map(str, user))
+sockstat, addr, link = start("linux.sockstat.Sockstat"), start("linux.ip.Addr"), start("linux.ip.Link")
+args = {p["PID"]: p["ARGS"] for p in psaux() if p["PID"] in user}
 equal("arguments", args, {pid: " ".join(processes[pid]["args"]) for pid in user})
 
 files = {}
-for f in run("linux.lsof.Lsof"):
+for f in lsof():
     if f["PID"] in user and f["PID"] == f["TID"]:
         files.setdefault(f["PID"], set()).add(f["FD"])
 equal("descriptors", files, {pid: {f["fd"] for f in processes[pid]["fds"]} for pid in user if processes[pid]["fds"]})
 
-if not run("linux.proc.Maps", "--pid", *map(str, user)):
+if not maps():
     failures.append("linux.proc.Maps: no rows")
 node = json.load(open(report))
-faults, wrong = network.compare_sockets(run("linux.sockstat.Sockstat"), node, network.read_truth(truth))
+faults, wrong = network.compare_sockets(sockstat(), node, network.read_truth(truth))
 failures += faults
-faults, more = network.compare_devices(run("linux.ip.Addr"), run("linux.ip.Link"), node, truth)
+faults, more = network.compare_devices(addr(), link(), node, truth)
 failures += faults
 for w in wrong + more:
     print("Volatility is wrong:", w)
