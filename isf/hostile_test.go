@@ -78,7 +78,7 @@ func TestHostileCompression(t *testing.T) {
 		if name == "names" {
 			start = `{"`
 		}
-		if _, err := io.Copy(w, io.MultiReader(strings.NewReader(start), io.LimitReader(&repeat{text: text}, 24<<20))); err != nil {
+		if _, err := io.Copy(w, io.MultiReader(strings.NewReader(start), io.LimitReader(&repeat{text: strings.Repeat(text, 1<<12)}, 24<<20))); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Close(); err != nil {

@@ -119,6 +119,25 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
+// answers are what commands printed, by their line.
+var answers sync.Map
+
+// ask is call for what only asks, and is asked by several tests: it is asked once.
+func ask(t *testing.T, line string) (status int, stdout, stderr string) {
+	t.Helper()
+	type answer struct {
+		status         int
+		stdout, stderr string
+	}
+	a, ok := answers.Load(line)
+	if !ok {
+		status, stdout, stderr := call(t, strings.Fields(line)...)
+		a, _ = answers.LoadOrStore(line, answer{status, stdout, stderr})
+	}
+	is := a.(answer)
+	return is.status, is.stdout, is.stderr
+}
+
 // golden are command lines whose output is in testdata, by the name of the file.
 var golden = map[string]string{
 	"summary": "node.lime", "help": "--help", "help-ps": "ps --help", "help-dump": "dump core --help",
@@ -135,7 +154,7 @@ var golden = map[string]string{
 func TestGolden(t *testing.T) {
 	for name, line := range golden {
 		t.Run(name, func(t *testing.T) {
-			status, stdout, stderr := call(t, strings.Fields(line)...)
+			status, stdout, stderr := ask(t, line)
 			if strings.HasSuffix(name, "json") && name != "ps-jsonl" && !json.Valid([]byte(stdout)) {
 				t.Error("not valid JSON")
 			}
@@ -180,8 +199,7 @@ func TestResponder(t *testing.T) {
 			continue // which a machine is needed for
 		}
 		commands++
-		args := strings.Fields(strings.TrimPrefix(line, "nodelens "))
-		status, stdout, stderr := call(t, args...)
+		status, stdout, stderr := ask(t, strings.TrimPrefix(line, "nodelens "))
 		if status != command.OK {
 			t.Errorf("%s: exit status %d", line, status)
 		}
