@@ -40,7 +40,7 @@ var lossesOf = []struct {
 	{"sysctl", cos.SectionKernel, false}, {"security modules", cos.SectionKernel, false}, {"command line", cos.SectionKernel, false}, {"taint", cos.SectionKernel, false}, {"livepatches", cos.SectionKernel, false}, {"binfmt_misc", cos.SectionKernel, false},
 	{"file systems", cos.SectionFiles | cos.SectionContainers, false}, {"inodes", cos.SectionFiles | cos.SectionContainers, false}, {"contents of", cos.SectionFiles, false}, {"directory", cos.SectionFiles | cos.SectionContainers, false},
 	{"security", cos.SectionSecurity, false}, {"user namespace", cos.SectionSecurity, false}, {"signals of", cos.SectionSecurity, false}, {"timers of task", cos.SectionSecurity, false},
-	{"suspicious memory", cos.SectionMemory, false}, {"mappings", cos.SectionMemory, false}, {"registers of", cos.SectionMemory, false}, {"ELF headers", cos.SectionMemory, false},
+	{"suspicious memory", cos.SectionMemory, false}, {"mappings", cos.SectionMemory, false}, {"registers of", cos.SectionMemory, false}, {"suspicious pages", cos.SectionMemory, false},
 }
 
 // A loss is a gap of the report, and whom it concerns.
