@@ -225,11 +225,10 @@ func TestSectionTooLong(t *testing.T) {
 
 // TestToldOnce: what two sections lost alike is told once.
 func TestToldOnce(t *testing.T) {
-	a := &analysis{report: new(NodeReport)}
 	first, other := vmem.NewGap("modules", vmem.Place{}, fs.ErrInvalid), vmem.NewGap("modules", vmem.Place{}, fs.ErrClosed)
-	a.lose([]vmem.Gap{first})
-	a.lose([]vmem.Gap{first, other})
-	if diff := gocmp.Diff([]vmem.Gap{first, other}, a.report.Gaps, gapsByCode); diff != "" {
+	r := new(NodeReport)
+	r.add(0, &section{Lost: []losses{{[]vmem.Gap{first}}, {[]vmem.Gap{first, other}}}})
+	if diff := gocmp.Diff([]vmem.Gap{first, other}, r.Gaps, gapsByCode); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -106,5 +106,5 @@ func (b *Base) damage(i int) []patch {
 	case 1:
 		return nil
 	}
-	return []patch{{b.size / 2 / pageSize * pageSize, make([]byte, lostBytes)}}
+	return []patch{{b.size / 4 / pageSize * pageSize, make([]byte, lostBytes)}} // among the kernel's objects: losses further up can be of files alone
 }
