@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"testing"
 
 	"github.com/nodelens/nodelens/vmem"
@@ -13,15 +14,15 @@ import (
 // seen is all that a file shows: of each range the address, the size and the content.
 func seen(t *testing.T, f *File, seed maphash.Seed) string {
 	t.Helper()
-	var all string
+	var all strings.Builder
 	for _, r := range f.Ranges() {
 		b := make([]byte, r.Size)
 		if n, err := f.ReadAt(b, int64(r.Start)); n != len(b) || err != nil {
 			t.Fatalf("%v: %d bytes, %v", r, n, err)
 		}
-		all += fmt.Sprintf("%v %x ", r, maphash.Bytes(seed, b))
+		all.WriteString(fmt.Sprintf("%v %x ", r, maphash.Bytes(seed, b)))
 	}
-	return all
+	return all.String()
 }
 
 // told reports whether a gap tells of a byte of the file: that it has no address, or that other bytes have its memory.

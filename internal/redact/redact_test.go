@@ -149,11 +149,11 @@ func TestShapes(t *testing.T) {
 		strings.Repeat("c", 16), strings.Repeat("D", 34), "\n", "-----", "BEGIN ", "END ", "RSA ", "PRIVATE KEY", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "\xff"}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
-		var text string
+		var text strings.Builder
 		for range 1 + r.IntN(24) {
-			text += pieces[r.IntN(len(pieces))]
+			text.WriteString(pieces[r.IntN(len(pieces))])
 		}
-		sameShapes(t, text)
+		sameShapes(t, text.String())
 	}
 }
 
