@@ -20,7 +20,7 @@ func seen(t *testing.T, f *File, seed maphash.Seed) string {
 		if n, err := f.ReadAt(b, int64(r.Start)); n != len(b) || err != nil {
 			t.Fatalf("%v: %d bytes, %v", r, n, err)
 		}
-		all.WriteString(fmt.Sprintf("%v %x ", r, maphash.Bytes(seed, b)))
+		fmt.Fprintf(&all, "%v %x ", r, maphash.Bytes(seed, b))
 	}
 	return all.String()
 }

@@ -271,8 +271,8 @@ func eachString(v reflect.Value, use func(string)) {
 	case reflect.String:
 		use(v.String())
 	case reflect.Struct:
-		for i := range v.NumField() {
-			eachString(v.Field(i), use)
+		for _, field := range v.Fields() {
+			eachString(field, use)
 		}
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.String {
