@@ -33,6 +33,8 @@ type node struct {
 	private odd     //nolint:unused // it is to be left out
 }
 
+var _ = node{}.private // which is left out of JSON
+
 // schemaOf returns the schema of T as JSON, without white space and but for its definitions.
 func schemaOf[T any](t *testing.T) (schema string, defs map[string]string) {
 	t.Helper()
