@@ -30,7 +30,7 @@ type node struct {
 	Choice  *choice `json:"choice"`
 	Any     any     `json:"any" jsonx:"null"`
 	Inner   *inner  `json:"inner" jsonx:"inline"`
-	private odd     //nolint:unused // it is to be left out
+	private odd
 }
 
 var _ = node{}.private // which is left out of JSON
