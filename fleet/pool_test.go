@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/internal/variednode"
 )
@@ -31,7 +32,7 @@ func poolMain(dir string) int {
 	}
 	r := &Runner{
 		Command: []string{"/usr/bin/env", asChild + "=1", os.Args[0]}, Analyser: testAnalyser(), Results: results, Parallel: 2,
-		Limits:   Limits{Memory: 1 << 30, Deadline: 2 * time.Minute},
+		Limits:   Limits{Memory: testMemory(), Deadline: 2 * time.Minute},
 		Progress: func(p Progress) { fmt.Fprintln(os.Stdout, p.Done) },
 	}
 	if _, err := r.Run(context.Background(), m); err != nil {
@@ -92,6 +93,9 @@ func TestRun(t *testing.T) {
 		n = 46
 	}
 	f := makeFleet(t, t.TempDir(), n)
+	if alloctest.Race {
+		f.without(CauseMemory) // the race detector's own memory is what runs out first
+	}
 	if !testimages.Thorough() {
 		f.without(CauseDeadline) // which takes as long as an image may
 	}
@@ -119,7 +123,7 @@ func TestRun(t *testing.T) {
 	}
 	r.Progress = func(p Progress) {
 		if !p.Had {
-			t.Errorf("%s was analysed again", p.Result.Item.URI)
+			t.Errorf("%s was analysed again: %+v", p.Result.Item.URI, p.Result.Failure)
 		}
 	}
 	if second, err := r.Run(t.Context(), f.manifest); err != nil || cmp.Diff(sum, second) != "" {

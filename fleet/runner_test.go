@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/findings"
+	"github.com/nodelens/nodelens/internal/alloctest"
 )
 
 // One child, one image, one result: the same report as without.
@@ -105,6 +105,9 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
+			if what == "allocate" && alloctest.Race {
+				t.Skip("the race detector's own memory is what runs out first")
+			}
 			r := testRunner(t, t.TempDir())
 			switch what {
 			case "allocate":
@@ -177,7 +180,7 @@ func TestGroup(t *testing.T) {
 	}
 	for range 200 {
 		stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-		if errors.Is(err, fs.ErrNotExist) || err == nil && strings.Contains(string(stat), ") Z ") || syscall.Kill(pid, 0) != nil {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && strings.Contains(string(stat), ") Z ") {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)

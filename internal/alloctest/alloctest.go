@@ -27,7 +27,7 @@ func AtMost(t testing.TB, most uint64, what string, f func()) {
 		what += ": "
 	}
 	switch {
-	case used > most && !race:
+	case used > most && !Race:
 		t.Errorf("%s%d KiB allocated, at most %d expected", what, used>>10, most>>10)
 	case testing.Verbose():
 		t.Logf("%s%d KiB allocated of %d", what, used>>10, most>>10)

@@ -2,4 +2,6 @@
 
 package alloctest
 
-const race = false
+// Race says whether the test runs under the race detector, whose own memory is many times the program's and beyond what
+// [runtime.MemStats] tells of.
+const Race = false
