@@ -96,7 +96,7 @@ func TestKeep(t *testing.T) {
 		t.Errorf("the same report again: opened %t, equal %t", opened, warm == cold)
 	}
 	choices := []cos.Sections{0, cos.SectionNetwork, cos.SectionLog | cos.SectionMaps}
-	if !testing.Short() {
+	if testimages.Thorough() {
 		for s := cos.Sections(1); s < cos.AllSections; s <<= 1 {
 			choices = append(choices, s)
 		}

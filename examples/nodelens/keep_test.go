@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // An unopened image can't be opened but for a report.
@@ -47,6 +48,9 @@ func TestSecondQuestion(t *testing.T) {
 	for name, line := range golden {
 		args := strings.Fields(line)
 		if !strings.Contains(line, "node.lime") || strings.Contains(line, "--show-secrets") || opens[args[0]] {
+			continue
+		}
+		if !testimages.Thorough() && !strings.HasSuffix(name, "json") { // which shows the most
 			continue
 		}
 		if cold, warm := ask(append(args, "--no-cache")...), ask(args...); cold != warm {
