@@ -62,22 +62,33 @@ func pagemapEntry(s *PageState, at vmem.VirtAddr, dirty bool) (e uint64) {
 	return e
 }
 
-// movedPage reports whether a page of a file was moved from one frame to another meanwhile: the struct page of the latter says that it is
-// that page of the file, and that of the former does not.
+// movedPage reports whether a page was moved from one frame to another meanwhile, as compaction does: the struct page of the latter says that it is
+// that page of the file or of the anonymous memory, and that of the former does not.
 func movedPage(t *testing.T, n *node, v *linux.VMA, at vmem.VirtAddr, from, to uint64) bool {
 	t.Helper()
 	pages, err := n.K.Pages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapping, err := n.K.Struct("file", v.File).At("f_mapping").Uint()
+	area := n.K.Struct("vm_area_struct", v.Addr)
+	first, err := area.At("vm_pgoff").Uint()
 	if err != nil {
 		return false
 	}
-	index := (v.Offset + uint64(at-v.Range.Start)) / vmem.PageSize
+	var mapping uint64
+	if v.File != 0 {
+		if mapping, err = area.At("vm_file->f_mapping").Uint(); err != nil {
+			return false
+		}
+	}
+	index := first + uint64(at-v.Range.Start)/vmem.PageSize
 	holds := func(frame uint64) bool {
-		f, err := pages.Folio(pages.Struct(vmem.PhysAddr(frame * vmem.PageSize)))
-		return err == nil && f.Mapping == vmem.VirtAddr(mapping) && f.Index == index
+		phys := vmem.PhysAddr(frame * vmem.PageSize)
+		f, err := pages.Folio(pages.Struct(phys))
+		if err != nil || f.Mapping&3 != mappingAnon && f.Mapping != vmem.VirtAddr(mapping) {
+			return false
+		}
+		return f.Mapping != 0 && f.Index+uint64(phys-f.Phys)/vmem.PageSize == index
 	}
 	return holds(to) && !holds(from)
 }
@@ -139,15 +150,15 @@ func TestPagemap(t *testing.T) {
 					case want == have:
 					case have == 0 && want&pmFile != 0: // it was taken away
 						gone++
-					case want&^pmFrame == have&^pmFrame && have&(pmFile|pmPresent) == pmFile|pmPresent && movedPage(t, n, &v, at, want&pmFrame, have&pmFrame):
+					case (want|have&pmSoftDirty)&^pmFrame == have&^pmFrame && have&pmPresent != 0 && movedPage(t, n, &v, at, want&pmFrame, have&pmFrame):
 						moved++
-					default:
+					default: // a dirty page that was moved is softly dirty, too (pte_mkdirty)
 						n.Lost(t, fmt.Errorf("%v: page %v of %s: %#x, by pagemap %#x (%+v)", p, at, v.Path, have, want, s))
 					}
 				}
 			}
 		}
-		t.Logf("%d pages; %d of files taken away meanwhile, %d moved", pages, gone, moved)
+		t.Logf("%d pages; %d of files taken away meanwhile, %d moved to other frames", pages, gone, moved)
 		if pages == 0 {
 			t.Skip("the truth has none")
 		}
