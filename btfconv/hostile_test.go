@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/nodelens/nodelens/internal/alloctest"
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/isf"
 )
 
@@ -29,6 +30,7 @@ const oddName, aName = 21, 25
 // BTF that is made to cost much is converted in memory in proportion to it; what contradicts
 // itself is lost, and told, and the types before it are there.
 func TestHostileBTF(t *testing.T) {
+	testimages.Long(t)
 	for name, c := range map[string]struct {
 		record []uint32
 		told   bool // something is lost

@@ -74,6 +74,7 @@ func (a *attack) ring(head vmem.VirtAddr, n int) {
 // Argument and environment areas of many processes, 32 MiB each of one page of zeros: what
 // any pod can ask for (PR_SET_MM_MAP).
 func TestHostileZeros(t *testing.T) {
+	testimages.Long(t)
 	a := newAttack(t)
 	zeros := a.page(1)
 	touched := a.users()[:8]
@@ -92,6 +93,7 @@ func TestHostileZeros(t *testing.T) {
 
 // The same with text, in ten processes: more than a report may be.
 func TestHostileText(t *testing.T) {
+	testimages.Long(t)
 	a := newAttack(t)
 	text := a.page(1)
 	a.m.Write(text, []byte(strings.Repeat("aaaaaaa\x00", vmem.PageSize/8)))

@@ -123,6 +123,7 @@ func TestKeep(t *testing.T) {
 
 // TestKeepNothing: what shows or compares more than a report has by default is not kept, and what is kept does not answer it.
 func TestKeepNothing(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	k := newKeeper(t)
 	refused := map[string]func(o *cos.Options){
@@ -156,6 +157,7 @@ func TestKeepNothing(t *testing.T) {
 
 // TestKeepDistrusts: another image and what is damaged are read anew, with the same result.
 func TestKeepDistrusts(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	k := newKeeper(t)
 	cold, _ := k.report(nil)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // A node that stays open answers for single processes and pods what the report says.
@@ -141,6 +143,7 @@ func TestCached(t *testing.T) {
 
 // A file that shrinks while the node is open makes a report with gaps.
 func TestNodeShrinks(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "node.lime")
 	copyFile(t, bundled(t).Path, name)

@@ -183,6 +183,7 @@ const maxAllocated = 2 << 30
 // TestHostile converts units that try to take all time or memory there is, beside one
 // that must come out whole.
 func TestHostile(t *testing.T) {
+	testimages.Long(t)
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
 			sections := append(debugSections(h.unit(), soundUnit()), handmadeSection{name: ".debug_str", data: append(bytes.Repeat([]byte{'a'}, 1<<16), 0)})

@@ -90,6 +90,7 @@ func TestExplained(t *testing.T) {
 
 // An image that was cut off has no findings above low that the whole one has not: what is missing is no sign of hiding.
 func TestCutOff(t *testing.T) {
+	testimages.Long(t)
 	img, err := testimages.Bundled()
 	if err != nil {
 		t.Fatal(err)

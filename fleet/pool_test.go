@@ -93,7 +93,7 @@ func TestRun(t *testing.T) {
 		n = 46
 	}
 	f := makeFleet(t, t.TempDir(), n)
-	if alloctest.Race {
+	if alloctest.Race || !testimages.Thorough() {
 		f.without(CauseMemory) // the race detector's own memory is what runs out first
 	}
 	if !testimages.Thorough() {
@@ -166,6 +166,7 @@ func (f *made) check(t *testing.T, e Entry) {
 
 // A run that is killed leaves no children and no half results, and the next one goes on where it was.
 func TestKilled(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	dir := t.TempDir()
 	f := makeFleet(t, dir, 5)

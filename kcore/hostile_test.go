@@ -8,11 +8,13 @@ import (
 
 	"github.com/nodelens/nodelens/internal/alloctest"
 	"github.com/nodelens/nodelens/internal/coretest"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // Cores with as many headers as there can be: of segments in each other, of segments that are all of
 // memory, and a count of thousands of millions. What that takes is in proportion to the file.
 func TestHostileHeaders(t *testing.T) {
+	testimages.Long(t)
 	const n = 65_000
 	for name, segment := range map[string]func(i uint64) coretest.Segment{
 		"in each other": func(i uint64) coretest.Segment {

@@ -199,6 +199,7 @@ func TestHeadersInDamagedMemory(t *testing.T) {
 
 // An image of thousands of damaged records, and of chunks, is listed only so far.
 func TestManyGaps(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	var records [][]byte
 	page := contents(mem(0, 0x1000))

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/vmem"
 )
 
@@ -125,6 +126,7 @@ func TestPackedAVML(t *testing.T) {
 // The headers of an image are all over it. Walking over them is one pass over a
 // compressed file, also where its content is more than a cache holds.
 func TestOnePass(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	block := fixture(t, "v0.20.0.avml")[:block2]
 	var packed bytes.Buffer

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodelens/nodelens/fleet"
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // indexedJob is what the controller of Jobs reads of one.
@@ -34,6 +35,7 @@ type indexedJob struct {
 // The manifest that is printed, run as the controller of Jobs would: a process for each index, again as often as the Job says, but for an index that the policy fails.
 // The image that is no image fails at once; the one that is not there is tried again; the node has its report; and the summary has them all.
 func TestFleetJob(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	dir := t.TempDir()
 	node, err := filepath.EvalSymlinks("node.lime")

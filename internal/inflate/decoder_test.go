@@ -17,6 +17,7 @@ import (
 
 	"github.com/nodelens/nodelens/internal/checkpoint"
 	"github.com/nodelens/nodelens/internal/packtest"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // The inputs that testdata/README.md describes.
@@ -99,6 +100,7 @@ func TestFixtures(t *testing.T) {
 // Wherever a file is cut off there is a beginning of its content, which is no shorter
 // than compress/flate's, and an error that says so.
 func TestCutAnywhere(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	for name, content := range fixtures {
 		file, want := fixture(t, name), content()

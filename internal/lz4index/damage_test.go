@@ -62,6 +62,7 @@ func checkListed(t *testing.T, r *Reader, lost []bool) {
 
 // Wherever a file is cut off, what precedes the cut is there, and the cut is listed.
 func TestCutAnywhere(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	for name, content := range fixtures {
 		t.Run(name, func(t *testing.T) {

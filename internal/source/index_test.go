@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/nodelens/nodelens/internal/packtest"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // zstdFile writes content as a whole-file .zst, and returns its name.
@@ -76,6 +77,7 @@ func indexes(t *testing.T, dir string) []string {
 // A file that was read once is not decoded first when it is opened again, unless it changed,
 // or its index did.
 func TestIndex(t *testing.T) {
+	testimages.Long(t)
 	content := packtest.Memory(40 << 20) // more than there is between states that are kept
 	name, dir := zstdFile(t, content), filepath.Join(t.TempDir(), "cache", "index")
 	if readAll(t, name, dir, content) == 0 {

@@ -40,6 +40,7 @@ func TestDecode(t *testing.T) {
 // TestResume goes on from every stop, from last to first, while other decoders have
 // moved on; and from the stops of a decoder that went on from a stop.
 func TestResume(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	for _, name := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {

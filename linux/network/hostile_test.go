@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/smeartest"
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -189,6 +190,7 @@ func TestRoutesInCircles(t *testing.T) {
 
 // Wherever a page is lost, what is missing is told.
 func TestLostPages(t *testing.T) {
+	testimages.Long(t)
 	d := openDamaged(t)
 	whole := asJSON(t, d.whole(t))
 	lost := 0
