@@ -35,6 +35,8 @@ type Client struct {
 
 	// MaxSize is how large a file may be, in bytes. 0: 4 GiB.
 	MaxSize int64
+
+	pause time.Duration // before the first time that a transfer is taken up again
 }
 
 // The reasons for which a file can't be fetched.
@@ -90,6 +92,7 @@ func (c *Client) setAbsent(server, key string) {
 const (
 	defaultPatience = 90 * time.Second
 	defaultMaxSize  = 4 << 30
+	defaultPause    = 250 * time.Millisecond
 )
 
 // get is a Client with the defaults filled in.
@@ -106,6 +109,9 @@ func (c *Client) get() *Client {
 	}
 	if d.MaxSize == 0 {
 		d.MaxSize = defaultMaxSize
+	}
+	if d.pause == 0 {
+		d.pause = defaultPause
 	}
 	return &d
 }

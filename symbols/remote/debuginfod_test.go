@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nodelens/nodelens/internal/symboltest"
+	"github.com/nodelens/nodelens/internal/testimages"
 	"github.com/nodelens/nodelens/symbols"
 )
 
@@ -113,9 +114,7 @@ func TestDebuginfodSlow(t *testing.T) {
 
 // TestDebuginfodTrickle: one that is slow and does not stand still is waited for.
 func TestDebuginfodTrickle(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as it says")
-	}
+	testimages.Long(t)
 	t.Parallel()
 	b := symboltest.Running.Vmlinux()
 	s := newServer(t, nil)

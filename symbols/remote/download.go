@@ -34,9 +34,6 @@ type download struct {
 // maxTries is how often a transfer is taken up that gets nowhere.
 const maxTries = 3
 
-// pause is how long to wait before the first of these.
-const pause = 250 * time.Millisecond
-
 // fetch fetches a file into a temporary one, which the caller must discard.
 func (c *Client) fetch(ctx context.Context, url string, k *symbols.Kernel) (*download, error) {
 	f, err := os.CreateTemp(c.TempDir, "nodelens-fetch-")
@@ -74,7 +71,7 @@ func (d *download) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause << tries):
+		case <-time.After(d.client.pause << tries):
 		}
 	}
 }

@@ -97,7 +97,7 @@ func client(t testing.TB) *Client {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
 	})
-	return &Client{TempDir: dir, Patience: 10 * time.Second}
+	return &Client{TempDir: dir, Patience: 10 * time.Second, pause: 10 * time.Millisecond}
 }
 
 // nobody is a kernel that tells nobody of progress.
