@@ -54,3 +54,26 @@ func TestBootTimeDamaged(t *testing.T) {
 		t.Errorf("without any clock: %v, %v", got, err)
 	}
 }
+
+// TestHZ: a tick of a length that no kernel has is not believed.
+func TestHZ(t *testing.T) {
+	n := openBundled(t)
+	at, err := n.k.timekeeper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hz, err := n.k.HZ(); hz != 250 || err != nil { // CONFIG_HZ of Debian's kernels
+		t.Errorf("%d ticks a second, %v", hz, err)
+	}
+	for _, interval := range []uint64{0, 1, 1 << 63} {
+		m := smeartest.New(n.mem)
+		n.put(t, m, n.k.Struct("timekeeper", at).At("xtime_interval").Addr(), interval)
+		k, err := n.open(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hz, err := k.HZ(); !errors.Is(err, kstruct.ErrCorrupt) {
+			t.Errorf("with an interval of %d: %d ticks a second, %v", interval, hz, err)
+		}
+	}
+}
