@@ -21,9 +21,7 @@ import (
 // TestResponder runs the command of docs/responder.md that captures, on a machine whose memory is that of the bundled node: what it writes is the image
 // that the next commands there are run on.
 func TestResponder(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it copies the memory of a node twice")
-	}
+	testimages.Long(t)
 	img, err := testimages.BundledPacked()
 	if err != nil {
 		t.Fatal(err)
