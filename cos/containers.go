@@ -33,6 +33,8 @@ type ContainerDetail struct {
 	Sandbox   bool   `json:"sandbox"` // it is the pod's sandbox
 	Image     string `json:"image" jsonx:"null"`
 
+	Lifecycle *Lifecycle `json:"lifecycle"` // nil where the runtime's database does not have it, or is not in memory
+
 	Bundle  string `json:"bundle" jsonx:"null"`  // its directory, as the node sees it; empty: none is in memory
 	Shim    string `json:"shim" jsonx:"null"`    // the program that runs it for containerd
 	Runtime string `json:"runtime" jsonx:"null"` // the runtime's program, where the bundle names one
@@ -102,6 +104,7 @@ func readContainerDetails(ctx context.Context, a *analysis) ([]ContainerDetail, 
 		byID: map[string]*ContainerDetail{}, left: maxBundles, inits: map[string]*linux.Task{}, byPID: map[int32]*linux.Task{}, in: map[int32]string{}}
 	r.open()
 	r.known()
+	r.databases()
 	for _, dir := range r.bundleRoots() {
 		r.bundles(dir)
 	}

@@ -166,12 +166,20 @@ func wholeLog() []printk.Record {
 	}
 }
 
+func wholeLifecycle() *Lifecycle {
+	shown, code, attempt := "l", int32(137), uint32(3)
+	return &Lifecycle{
+		ImageRef: "sha256:1", Created: time.Unix(1, 0).UTC(), Started: time.Unix(2, 0).UTC(), Finished: time.Unix(3, 4).UTC(), ExitCode: &code, Reason: "OOMKilled", Attempt: &attempt,
+		LogPath: "/l", Labels: []Secret{{Name: "L", Length: 1, Value: &shown}}, Annotations: []Secret{{Name: "A", Length: 2, Digest: "e"}}, IPs: []string{"10.0.0.1"}, Handler: "gvisor",
+	}
+}
+
 func wholeContainers() []ContainerDetail {
 	shown := "v\xff"
 	sets := CapabilityNames{Bounding: []string{"CAP_CHOWN"}, Effective: []string{"CAP_KILL"}, Inheritable: []string{"CAP_BPF"}, Permitted: []string{"CAP_40"}, Ambient: []string{"CAP_MKNOD"}}
 	return []ContainerDetail{
 		{
-			ID: "1c", PodUID: "u", Namespace: "n", Pod: "p", Name: "c", Image: "i", Bundle: "/b", Shim: "/s", Runtime: "/r", InitPID: 7, Running: true,
+			ID: "1c", PodUID: "u", Namespace: "n", Pod: "p", Name: "c", Image: "i", Lifecycle: wholeLifecycle(), Bundle: "/b", Shim: "/s", Runtime: "/r", InitPID: 7, Running: true,
 			Spec: &ContainerSpec{
 				Args: []string{"a\xff"}, ArgSecrets: []ArgSecret{{}}, Env: []Secret{{Name: "N", Length: 2, Digest: "d", Value: &shown}, {Name: "M"}}, Cwd: "/", UID: 1, GID: 2, Groups: []uint32{3},
 				Capabilities: &sets, NoNewPrivileges: true, AppArmor: "x", SELinux: "y", Seccomp: "z", Terminal: true, ReadOnlyRoot: true, Hostname: "h",
@@ -415,7 +423,10 @@ const wholeJSON = `{
    "dictionary": {"DEVICE": "+pci:�", "SUBSYSTEM": "pci"}, "dictionaryBytes": [null, "K3BjaTr/", null, null], "continues": true},
   {"sequence": 0, "seconds": 0.000000000, "facility": "200", "level": "9", "caller": "T1", "text": "", "dictionary": {}}],
  "containers": [
-  {"id": "1c", "podUID": "u", "namespace": "n", "pod": "p", "name": "c", "sandbox": false, "image": "i", "bundle": "/b", "shim": "/s", "runtime": "/r", "initPID": 7, "running": true,
+  {"id": "1c", "podUID": "u", "namespace": "n", "pod": "p", "name": "c", "sandbox": false, "image": "i",
+   "lifecycle": {"imageRef": "sha256:1", "created": "1970-01-01T00:00:01.000000000Z", "started": "1970-01-01T00:00:02.000000000Z", "finished": "1970-01-01T00:00:03.000000004Z", "exitCode": 137, "reason": "OOMKilled", "attempt": 3, "logPath": "/l",
+    "labels": [{"name": "L", "length": 1, "digest": null, "value": "l"}], "annotations": [{"name": "A", "length": 2, "digest": "e", "value": null}], "ips": ["10.0.0.1"], "handler": "gvisor"},
+   "bundle": "/b", "shim": "/s", "runtime": "/r", "initPID": 7, "running": true,
    "spec": {"args": ["a�"], "argsBytes": ["Yf8="], "argSecrets": [{"arg": 0, "name": "", "length": 0, "digest": null, "value": null}], "env": [{"name": "N", "length": 2, "digest": "d", "value": "v�", "valueBytes": "dv8="}, {"name": "M", "length": 0, "digest": null, "value": null}],
     "cwd": "/", "uid": 1, "gid": 2, "groups": [3], "capabilities": {"bounding": ["CAP_CHOWN"], "effective": ["CAP_KILL"], "inheritable": ["CAP_BPF"], "permitted": ["CAP_40"], "ambient": ["CAP_MKNOD"]},
     "noNewPrivileges": true, "appArmor": "x", "selinux": "y", "seccomp": "z", "terminal": true, "readOnlyRoot": true, "hostname": "h", "namespaces": [{"type": "pid", "path": "/p"}],
@@ -425,7 +436,7 @@ const wholeJSON = `{
     "noNewPrivileges": true, "seccomp": "filter", "readOnlyRoot": true, "hostNamespaces": ["network"]},
    "differences": [{"what": "uid", "asked": "1", "actual": "0"}], "violations": [{"level": "baseline", "check": "hostNamespaces", "evidence": "e"}],
    "programs": [{"path": "/bin/x", "pids": [7], "mtime": "2026-11-30T08:00:00.000000005Z", "layer": "written", "replaces": true, "same": true}]},
-  {"id": "2d", "podUID": null, "namespace": null, "pod": null, "name": null, "sandbox": true, "image": null, "bundle": null, "shim": null, "runtime": null, "initPID": null, "running": false,
+  {"id": "2d", "podUID": null, "namespace": null, "pod": null, "name": null, "sandbox": true, "image": null, "lifecycle": null, "bundle": null, "shim": null, "runtime": null, "initPID": null, "running": false,
    "spec": null, "actual": null, "differences": [], "violations": [], "programs": []}],
  "files": {
   "fileSystems": [{"address": "0x50", "fsType": "ext4", "device": "3:1", "name": "d", "magic": 8, "inodes": 9}],

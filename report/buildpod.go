@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/text"
@@ -33,6 +34,7 @@ func (b *builder) addContainerDetails() {
 
 func (b *builder) containerFacts(c *cos.ContainerDetail) (facts []fact) {
 	facts = append(facts, named("Bundle", c.Bundle), named("Shim", c.Shim))
+	facts = append(facts, lifecycleFacts(c.Lifecycle)...)
 	if s := c.Spec; s != nil {
 		facts = append(facts, fact{Name: "Command asked for", Value: text.Words(b.arguments(s.Args), maxArgs)},
 			fact{Name: "User asked for", Value: fmt.Sprintf("%d:%d", s.UID, s.GID), Bad: s.UID == 0})
@@ -57,6 +59,33 @@ func (b *builder) containerFacts(c *cos.ContainerDetail) (facts []fact) {
 	}
 	for _, d := range c.Differences {
 		facts = append(facts, fact{Name: "Differs in " + text.Printable(d.What), Value: text.Printable("asked for " + d.Asked + ", is " + d.Actual), Bad: true})
+	}
+	return facts
+}
+
+// lifecycleFacts are what the runtime wrote down of a container.
+func lifecycleFacts(l *cos.Lifecycle) (facts []fact) {
+	if l == nil {
+		return nil
+	}
+	for _, at := range []struct {
+		what string
+		time time.Time
+	}{{"Made", l.Created}, {"Started", l.Started}, {"Ended", l.Finished}} {
+		if !at.time.IsZero() {
+			facts = append(facts, fact{Name: at.what, Value: at.time.UTC().Format(time.RFC3339)})
+		}
+	}
+	if l.ExitCode != nil {
+		facts = append(facts, fact{Name: "Exit code", Value: text.Printable(fmt.Sprintf("%d %s", *l.ExitCode, l.Reason))})
+	}
+	if l.Attempt != nil && *l.Attempt > 0 {
+		facts = append(facts, fact{Name: "Made before", Value: text.Count(int(*l.Attempt), "time", "times")})
+	}
+	for _, f := range []struct{ name, value string }{{"Addresses", strings.Join(l.IPs, ", ")}, {"Log", l.LogPath}, {"Digest of the image", l.ImageRef}} {
+		if f.value != "" {
+			facts = append(facts, named(f.name, f.value))
+		}
 	}
 	return facts
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,6 +41,9 @@ const (
 	FlowStarted    EventKind = "connection:start"
 	FlowStopped    EventKind = "connection:stop"
 	BPFLoaded      EventKind = "bpf:load"
+	ContainerMade  EventKind = "container:create"
+	ContainerBegun EventKind = "container:start"
+	ContainerEnded EventKind = "container:end"
 	KernelLogged   EventKind = "log:kernel"
 )
 
@@ -68,6 +72,7 @@ func Timeline(node *cos.NodeReport) []Event {
 	t.ofFiles()
 	t.ofNetwork()
 	t.ofBPF()
+	t.ofContainers()
 	t.ofLog()
 	slices.SortStableFunc(t.events, func(a, b Event) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Address, b.Address))
@@ -163,6 +168,37 @@ func (t *timeline) ofBPF() {
 			PodUID: p.PodUID, ContainerID: p.ContainerID, Address: p.Address}
 		if len(p.Owners) > 0 {
 			e.PID = p.Owners[0].PID
+		}
+		t.add(e)
+	}
+}
+
+// ofContainers are the times that the runtime wrote down of containers, also of those that are no more.
+func (t *timeline) ofContainers() {
+	for i := range t.node.Containers {
+		c := &t.node.Containers[i]
+		l := c.Lifecycle
+		if l == nil {
+			continue
+		}
+		what := "container " + c.Name
+		if c.Sandbox {
+			what = "sandbox"
+		}
+		if c.Pod != "" {
+			what += " of " + c.Namespace + "/" + c.Pod
+		}
+		e := Event{PID: c.InitPID, PodUID: c.PodUID, ContainerID: c.ID, Clock: WallClock}
+		e.Kind, e.Time, e.Text = ContainerMade, l.Created, what+" was made"
+		t.add(e)
+		e.Kind, e.Time, e.Text = ContainerBegun, l.Started, what+" was started"
+		t.add(e)
+		e.Kind, e.Time, e.Text = ContainerEnded, l.Finished, what+" ended"
+		if l.ExitCode != nil {
+			e.Text += fmt.Sprintf(" with %d", *l.ExitCode)
+		}
+		if l.Reason != "" {
+			e.Text += " (" + l.Reason + ")"
 		}
 		t.add(e)
 	}

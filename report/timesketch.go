@@ -39,7 +39,7 @@ var descriptions = map[EventKind]string{
 	NodeBooted: "System Boot Time", ImageCaptured: "Capture Time", ClockEarliest: "Clock", ClockLatest: "Clock",
 	ProcessStarted: "Process Start Time", ThreadStarted: "Thread Start Time", FileAccessed: "Last Access Time", FileModified: "Content Modification Time",
 	FileChanged: "Metadata Modification Time", FileCreated: "Creation Time", FlowStarted: "Connection Start Time", FlowStopped: "Connection End Time",
-	BPFLoaded: "Load Time", KernelLogged: "Log Time",
+	BPFLoaded: "Load Time", KernelLogged: "Log Time", ContainerMade: "Creation Time", ContainerBegun: "Start Time", ContainerEnded: "End Time",
 }
 
 // maxMessage is how long a text may be for Timesketch to search it, in bytes.

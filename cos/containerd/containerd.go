@@ -60,8 +60,11 @@ func isContainerd(p *claim.Process) bool {
 // isMetadataPath reports whether the file is containerd's database of containers,
 // which is below containerd's root directory, /var/lib/containerd by default.
 func isMetadataPath(name string) bool {
-	return strings.HasSuffix(claim.Undeleted(name), "/io.containerd.metadata.v1.bolt/meta.db")
+	return strings.HasSuffix(claim.Undeleted(name), databasePath)
 }
+
+// databasePath is where the database is below containerd's root directory.
+const databasePath = "/io.containerd.metadata.v1.bolt/meta.db"
 
 // shimID returns the sandbox that the arguments of a containerd-shim name: one shim
 // runs each pod (pkg/shim/util.go of containerd: -namespace k8s.io -id SANDBOX).

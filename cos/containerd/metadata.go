@@ -115,45 +115,57 @@ func metadataClaims(ctx context.Context, pid int32, mm *linux.MM) ([]claim.Claim
 	return claims, err
 }
 
-// readMetadata reads the containers of all namespaces out of containerd's database,
-// whose schema core/metadata/buckets.go of containerd describes. It returns what could
+// containerBuckets yields the containers of all namespaces in containerd's database, whose schema core/metadata/buckets.go
+// of containerd describes, by ID. What can't be read is appended to lost.
+func containerBuckets(r io.ReaderAt, size int64, lost *[]error) iter.Seq2[string, bolt.Bucket] {
+	return func(yield func(string, bolt.Bucket) bool) {
+		db, err := bolt.Open(r, size)
+		if err != nil {
+			*lost = append(*lost, err)
+			return
+		}
+		version, err := db.Root().Lookup("v1")
+		if err != nil {
+			*lost = append(*lost, err)
+			return
+		}
+		for _, namespace := range subBuckets(version, lost) {
+			containers, err := namespace.Lookup("containers")
+			if err != nil {
+				if !errors.Is(err, bolt.ErrNotFound) {
+					*lost = append(*lost, err)
+				}
+				continue
+			}
+			for id, bucket := range subBuckets(containers, lost) {
+				if !yield(id, bucket) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// readMetadata reads the containers out of containerd's database. It returns what could
 // be read together with an error that joins what could not.
 func readMetadata(r io.ReaderAt, size int64) ([]claim.Claim, error) {
-	db, err := bolt.Open(r, size)
-	if err != nil {
-		return nil, err
-	}
-	version, err := db.Root().Lookup("v1")
-	if err != nil {
-		return nil, err
-	}
 	var claims []claim.Claim
 	var lost []error
-	for _, namespace := range subBuckets(version, &lost) {
-		containers, err := namespace.Lookup("containers")
-		if errors.Is(err, bolt.ErrNotFound) {
-			continue
+	for id, bucket := range containerBuckets(r, size, &lost) {
+		c, err := metadataClaim(bucket)
+		c.ContainerID = id
+		if c.IsSandbox {
+			c.SandboxID = id
 		}
 		if err != nil {
-			lost = append(lost, err)
-			continue
+			lost = append(lost, fmt.Errorf("container %s: %w", id, err))
 		}
-		for id, bucket := range subBuckets(containers, &lost) {
-			c, err := metadataClaim(bucket)
-			c.ContainerID = id
-			if c.IsSandbox {
-				c.SandboxID = id
-			}
-			if err != nil {
-				lost = append(lost, fmt.Errorf("container %s: %w", id, err))
-			}
-			if len(claims) == maxClaims {
-				lost = append(lost, fmt.Errorf("%w: more than %d containers", bolt.ErrBudget, maxClaims))
-				return claims, joinLost(lost)
-			}
-			if c.PodUID != "" && claim.IsContainerID(id) {
-				claims = append(claims, c)
-			}
+		if len(claims) == maxClaims {
+			lost = append(lost, fmt.Errorf("%w: more than %d containers", bolt.ErrBudget, maxClaims))
+			break
+		}
+		if c.PodUID != "" && claim.IsContainerID(id) {
+			claims = append(claims, c)
 		}
 	}
 	return claims, joinLost(lost)
@@ -256,16 +268,25 @@ func setExtensions(c *claim.Claim, b bolt.Bucket) error {
 // of use here (internal/cri/store/container/metadata.go and sandbox/metadata.go of
 // containerd; Config is that of the request that the kubelet made).
 type record struct {
-	ID        string
-	SandboxID string // of containers
-	Config    struct {
+	ID     string
+	Config struct {
 		Metadata struct {
 			Name      string `json:"name"`
+			Attempt   uint32 `json:"attempt"`
 			UID       string `json:"uid"`       // of sandboxes, as is
 			Namespace string `json:"namespace"` // this
 		} `json:"metadata"`
-		Labels map[string]string `json:"labels"`
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
 	}
+
+	// Of containers.
+	SandboxID, ImageRef, LogPath string
+
+	// Of sandboxes.
+	IP             string
+	AdditionalIPs  []string
+	RuntimeHandler string
 }
 
 // parseRecord decodes the value of an extension: JSON in a google.protobuf.Any.

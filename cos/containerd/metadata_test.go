@@ -151,6 +151,12 @@ func FuzzReadMetadata(f *testing.F) {
 				t.Fatalf("claim without pod or Container: %+v", c)
 			}
 		}
+		all, _ := Containers(bytes.NewReader(data), int64(len(data)))
+		for _, c := range all {
+			if !claim.IsContainerID(c.ID) {
+				t.Fatalf("container without an ID: %+v", c)
+			}
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/text"
@@ -30,6 +31,7 @@ func printContainers(w *bufio.Writer, r *cos.NodeReport) {
 		if !c.Running {
 			fmt.Fprint(w, ", not running")
 		}
+		printLifecycle(w, c.Lifecycle)
 		printPosture(w, c)
 		var differs []string
 		for _, d := range c.Differences {
@@ -37,6 +39,22 @@ func printContainers(w *bufio.Writer, r *cos.NodeReport) {
 		}
 		printOdd(w, "DIFFERS", differs)
 		fmt.Fprintln(w)
+	}
+}
+
+// printLifecycle prints how a container ended, and how often it had been made before.
+func printLifecycle(w *bufio.Writer, l *cos.Lifecycle) {
+	if l == nil {
+		return
+	}
+	if l.ExitCode != nil {
+		fmt.Fprintf(w, ", ended %s with %d", l.Finished.UTC().Format(time.RFC3339), *l.ExitCode)
+		if l.Reason != "" {
+			fmt.Fprintf(w, " (%s)", text.Line(l.Reason))
+		}
+	}
+	if l.Attempt != nil && *l.Attempt > 0 {
+		fmt.Fprintf(w, ", made %s before", text.Count(int(*l.Attempt), "time", "times"))
 	}
 }
 

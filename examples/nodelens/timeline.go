@@ -22,4 +22,4 @@ var timeline = question[eventRow]{
 }
 
 // timed are the sections that have times.
-const timed = cos.SectionNetwork | cos.SectionBPF | cos.SectionLog | cos.SectionFiles
+const timed = cos.SectionNetwork | cos.SectionBPF | cos.SectionLog | cos.SectionFiles | cos.SectionContainers
