@@ -47,6 +47,7 @@ type ContainerDetail struct {
 	Violations  []Violation    `json:"violations"` // of the Pod Security Standards
 
 	Programs []ContainerProgram `json:"programs"` // that run in it, by path; but for those whose files are gone
+	Written  []WrittenFile      `json:"written"`  // what it has in the upper layer of its root, by path, as far as names are in memory
 }
 
 // Containers reads the containers of the node in depth; beside it is what was lost. Only the end of ctx is an error.
@@ -364,6 +365,7 @@ func (r *containerReader) actual(c *ContainerDetail) {
 		} else {
 			p.ReadOnlyRoot = files.ReadOnly(root)
 			r.programs(c, t, files)
+			r.written(c, files, root)
 		}
 	}
 	c.Actual = p

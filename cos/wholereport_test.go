@@ -190,6 +190,7 @@ func wholeContainers() []ContainerDetail {
 			Actual:      &Posture{PID: 7, Cred: linux.Cred{UID: 1}, Capabilities: sets, NoNewPrivileges: true, Seccomp: "filter", ReadOnlyRoot: true, HostNamespaces: []string{"network"}},
 			Differences: []Difference{{"uid", "1", "0"}}, Violations: []Violation{{"baseline", "hostNamespaces", "e"}},
 			Programs: []ContainerProgram{{Path: "/bin/x", PIDs: []int32{7}, Mtime: time.Date(2026, 11, 30, 8, 0, 0, 5, time.UTC), Layer: LayerWritten, Replaces: true, Same: true}},
+			Written:  []WrittenFile{{Path: "etc/x\xff", Kind: WrittenReplaced, Mode: 0o100644, UID: 8, Size: 9, Mtime: time.Unix(4, 5).UTC(), Whole: true}, {Path: "gone", Kind: WrittenDeleted}},
 		},
 		{ID: "2d", Sandbox: true},
 	}
@@ -435,9 +436,10 @@ const wholeJSON = `{
    "actual": {"pid": 7, "cred": {"uid": 1, "euid": 0, "suid": 0, "fsuid": 0, "gid": 0, "egid": 0, "sgid": 0, "fsgid": 0}, "capabilities": {"bounding": ["CAP_CHOWN"], "effective": ["CAP_KILL"], "inheritable": ["CAP_BPF"], "permitted": ["CAP_40"], "ambient": ["CAP_MKNOD"]},
     "noNewPrivileges": true, "seccomp": "filter", "readOnlyRoot": true, "hostNamespaces": ["network"]},
    "differences": [{"what": "uid", "asked": "1", "actual": "0"}], "violations": [{"level": "baseline", "check": "hostNamespaces", "evidence": "e"}],
-   "programs": [{"path": "/bin/x", "pids": [7], "mtime": "2026-11-30T08:00:00.000000005Z", "layer": "written", "replaces": true, "same": true}]},
+   "programs": [{"path": "/bin/x", "pids": [7], "mtime": "2026-11-30T08:00:00.000000005Z", "layer": "written", "replaces": true, "same": true}],
+   "written": [{"path": "etc/x�", "pathBytes": "ZXRjL3j/", "kind": "replaced", "mode": 33188, "uid": 8, "size": 9, "mtime": "1970-01-01T00:00:04.000000005Z", "whole": true}, {"path": "gone", "kind": "deleted", "mode": 0, "uid": 0, "size": 0, "mtime": null, "whole": false}]},
   {"id": "2d", "podUID": null, "namespace": null, "pod": null, "name": null, "sandbox": true, "image": null, "lifecycle": null, "bundle": null, "shim": null, "runtime": null, "initPID": null, "running": false,
-   "spec": null, "actual": null, "differences": [], "violations": [], "programs": []}],
+   "spec": null, "actual": null, "differences": [], "violations": [], "programs": [], "written": []}],
  "files": {
   "fileSystems": [{"address": "0x50", "fsType": "ext4", "device": "3:1", "name": "d", "magic": 8, "inodes": 9}],
   "nameless": [{"address": "0x40", "inode": 5, "device": "3:1", "mode": 33188, "links": 1, "uid": 2, "gid": 3, "rdev": "0:4", "size": 6, "blocks": 7,

@@ -54,6 +54,9 @@ func (b *builder) containerFacts(c *cos.ContainerDetail) (facts []fact) {
 			facts = append(facts, fact{Name: "Namespaces of the node", Value: text.Printable(strings.Join(a.HostNamespaces, ", "))})
 		}
 	}
+	if len(c.Written) > 0 {
+		facts = append(facts, fact{Name: "Written to its root", Value: text.Printable(writtenText(c.Written))})
+	}
 	for _, v := range c.Violations {
 		facts = append(facts, fact{Name: "Violates " + text.Printable(v.Level), Value: text.Printable(v.Check + ": " + v.Evidence), Bad: true})
 	}
@@ -61,6 +64,20 @@ func (b *builder) containerFacts(c *cos.ContainerDetail) (facts []fact) {
 		facts = append(facts, fact{Name: "Differs in " + text.Printable(d.What), Value: text.Printable("asked for " + d.Asked + ", is " + d.Actual), Bad: true})
 	}
 	return facts
+}
+
+// maxWritten is how many of the files that a container has written are named.
+const maxWritten = 20
+
+func writtenText(all []cos.WrittenFile) string {
+	var out []string
+	for i := range all[:min(len(all), maxWritten)] {
+		out = append(out, "/"+all[i].Path+" ("+string(all[i].Kind)+")")
+	}
+	if more := len(all) - maxWritten; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(out, ", ")
 }
 
 // lifecycleFacts are what the runtime wrote down of a container.

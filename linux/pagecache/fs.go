@@ -47,13 +47,19 @@ func (s *Set) FS(ctx context.Context, t *linux.Task) (*FS, error) {
 	}
 	f := &FS{s: s, tree: m, root: place{s.v.vfs.Container(root.Mount), root.Dentry}}
 	if m.mounts[f.root.mount] == nil {
-		// Its root is in a mount of no namespace, such as one that was unmounted.
-		f.tree = &tree{mounts: map[vmem.VirtAddr]*mounted{}, on: map[place]vmem.VirtAddr{}}
-		if s.addMount(f.tree, f.root.mount) == nil {
-			return nil, f.tree.gaps[0]
-		}
+		return f.WithoutMounts() // its root is in a mount of no namespace, such as one that was unmounted
 	}
 	return f, nil
+}
+
+// WithoutMounts returns the files of the file system that the root of f is on, as they are below what is mounted over them. The error
+// says what was lost of its mount.
+func (f *FS) WithoutMounts() (*FS, error) {
+	one := &FS{s: f.s, tree: &tree{mounts: map[vmem.VirtAddr]*mounted{}, on: map[place]vmem.VirtAddr{}}, root: f.root}
+	if f.s.addMount(one.tree, f.root.mount) == nil {
+		return nil, one.tree.gaps[0]
+	}
+	return one, nil
 }
 
 // Gaps returns what was lost of the mounts.

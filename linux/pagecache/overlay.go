@@ -224,6 +224,15 @@ type Layer struct {
 	Upper bool   `json:"upper"` // what is written goes there
 	Path  string `json:"path"`  // in the file system that has it
 	Super *Super `json:"-"`
+
+	root place
+}
+
+// LayerFS returns the files of a layer by themselves: what was written into an overlay, where the layer is its upper one, with whiteouts
+// as what they are there, devices with the number 0. The error says what was lost of the mount.
+func (s *Set) LayerFS(l *Layer) (*FS, error) {
+	f := &FS{s: s, root: l.root}
+	return f.WithoutMounts()
 }
 
 // Layers returns the layers of an overlay, the upper one first where there is one, then from the topmost down. The error is
@@ -261,7 +270,7 @@ func (s *Set) Layers(f *Super) ([]Layer, error) {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, Layer{Upper: i == 0, Path: path, Super: s.superOf(m.Super)})
+		all = append(all, Layer{Upper: i == 0, Path: path, Super: s.superOf(m.Super), root: place{s.v.vfs.Container(mnt), m.Root}})
 	}
 	return all, nil
 }
