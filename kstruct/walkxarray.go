@@ -47,14 +47,19 @@ func resolveXArray(r *resolver) xarrayLayout {
 // it, and name that and its slot. A node that is not, or can't be read, is a Gap; the rest
 // is still walked. So is a node that does not hold as many entries as it says.
 func (w *Walk) XArray(xa vmem.VirtAddr) iter.Seq2[Entry, error] {
-	return w.xarray("xarray", xa)
+	return w.xarray("xarray", xa, 0, ^uint64(0))
+}
+
+// XArrayRange is [Walk.XArray] for the entries that have an index from first to last. Only the nodes that lead to these are read.
+func (w *Walk) XArrayRange(xa vmem.VirtAddr, first, last uint64) iter.Seq2[Entry, error] {
+	return w.xarray("xarray", xa, first, last)
 }
 
 // RadixTree yields the entries of the struct radix_tree_root at root. Since 4.20 that is
 // another name for an xarray, so this is [Walk.XArray]. The radix trees of kernels before
 // have other nodes and are not supported.
 func (w *Walk) RadixTree(root vmem.VirtAddr) iter.Seq2[Entry, error] {
-	return w.xarray("radix tree", root)
+	return w.xarray("radix tree", root, 0, ^uint64(0))
 }
 
 // IDR yields the pointers that the struct idr at idr gives to IDs, by ascending ID, which
@@ -72,18 +77,18 @@ func (w *Walk) IDR(idr vmem.VirtAddr) iter.Seq2[Entry, error] {
 			v.lose(idr, err)
 			return
 		}
-		(&xaWalk{visit: v, layout: l, array: idr + l.idr, idr: true, base: uint64(base)}).run()
+		(&xaWalk{visit: v, layout: l, array: idr + l.idr, idr: true, base: uint64(base), last: ^uint64(0)}).run()
 	})
 }
 
-func (w *Walk) xarray(kind string, xa vmem.VirtAddr) iter.Seq2[Entry, error] {
+func (w *Walk) xarray(kind string, xa vmem.VirtAddr, first, last uint64) iter.Seq2[Entry, error] {
 	return visiting(w, kind, func(v *visit[Entry]) {
 		l, err := w.space.layouts.xarray.get(w.space.types, resolveXArray)
 		if err != nil {
 			v.lose(xa, err)
 			return
 		}
-		(&xaWalk{visit: v, layout: l, array: xa}).run()
+		(&xaWalk{visit: v, layout: l, array: xa, first: first, last: last}).run()
 	})
 }
 
@@ -95,6 +100,8 @@ type xaWalk struct {
 	array  vmem.VirtAddr
 	idr    bool
 	base   uint64 // what is added to the indices of an IDR
+
+	first, last uint64 // indices that are asked for
 }
 
 func (x *xaWalk) run() {
@@ -107,7 +114,7 @@ func (x *xaWalk) run() {
 	case head == 0:
 	case head&3 == xaInternal && head != xaZero:
 		x.lose(x.array, fmt.Errorf("%w: reserved entry %v alone in an array", ErrCorrupt, head))
-	default:
+	case x.first == 0:
 		x.entry(head, 0, 0)
 	}
 }
@@ -236,11 +243,12 @@ func (x *xaWalk) entries(n *xaNode) bool {
 	freed := false
 	for i := 0; i < x.layout.width; i++ {
 		e, last, ok := n.slots[i], n.siblings(i, x.layout.width), true
-		first := n.index | uint64(i)<<n.shift
+		first, to := n.index|uint64(i)<<n.shift, n.index|uint64(last)<<n.shift|(1<<n.shift-1)
 		switch {
 		case e == 0:
 		case uint64(i)<<n.shift>>n.shift != uint64(i):
 			return x.lose(n.addr, fmt.Errorf("%w: slot %d of an xa_node with shift %d", ErrCorrupt, i, n.shift))
+		case first > x.last || to < x.first:
 		case isNode(e) && n.shift > 0:
 			ok = x.node(e, n, i)
 		case e == xaRetry:
@@ -249,7 +257,7 @@ func (x *xaWalk) entries(n *xaNode) bool {
 		case e&3 == xaInternal && e != xaZero && (e < xaInternalMax || !x.idr):
 			ok = x.lose(n.addr, fmt.Errorf("%w: entry %v in slot %d of an xa_node", ErrCorrupt, e, i))
 		default:
-			ok = x.entry(e, first, n.index|uint64(last)<<n.shift|(1<<n.shift-1))
+			ok = x.entry(e, first, to)
 		}
 		if !ok {
 			return false

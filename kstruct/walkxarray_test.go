@@ -88,6 +88,35 @@ func TestXArray(t *testing.T) {
 	}
 }
 
+// A range is read without the nodes that do not lead to it, whole or not.
+func TestXArrayRange(t *testing.T) {
+	for _, tt := range []struct {
+		first, last uint64
+		want        []kstruct.Entry
+	}{
+		{0, 4, []kstruct.Entry{pointer(1, 0x8)}},
+		{5, 5, []kstruct.Entry{pointer(5, 0x10)}},
+		{64, 127, nil},
+		{300, 300, []kstruct.Entry{{First: 256, Last: 511, Ptr: base + 0x8}}},
+		{200, 256, []kstruct.Entry{{First: 256, Last: 511, Ptr: base + 0x8}}},
+	} {
+		m := newMachine(t)
+		m.put(0, 0, at(0x1000)|node)
+		m.xaNode(0x1000, 6, 0, 0, map[int]uint64{0: at(0x2000) | node, 2: at(0x3000) | node, 4: at(0x8), 5: sibling(4), 6: sibling(4), 7: sibling(4)})
+		m.xaNode(0x2000, 0, 0x1000, 0, map[int]uint64{1: at(0x8), 5: at(0x10)})
+		m.forget(0x3000, 600)
+		got, lost := collect(t, m.walk().XArrayRange(base, tt.first, tt.last))
+		if d := cmp.Diff(tt.want, got); d != "" || lost != nil {
+			t.Errorf("%d to %d: %v (-want +got):\n%s", tt.first, tt.last, lost, d)
+		}
+	}
+	m := newMachine(t)
+	m.put(8, at(0x8))
+	if got, lost := collect(t, m.walk().XArrayRange(base, 1, 5)); got != nil || lost != nil {
+		t.Errorf("of one entry of index 0: %v, %v", got, lost)
+	}
+}
+
 // xarrayTestSiblings is an xarray at base with entries of several indices: siblings of an
 // entry follow it.
 func xarrayTestSiblings(m *machine) {

@@ -25,10 +25,11 @@ func (r *Reader) filePages(ctx context.Context, v *linux.VMA, first, last uint64
 	}
 	found := map[uint64]vmem.PhysAddr{}
 	w := r.k.Objects().Walk(ctx, &kstruct.WalkOptions{Object: "pages of " + v.Path, Nodes: maxSwapped})
-	for e, err := range w.XArray(r.maps.pages.Of(mapping)) {
-		if err == nil && e.First > last {
-			break // indices only grow, and those that count huge pages are less than those of pages
-		}
+	from := first
+	if v.Flags&vmHugetlb != 0 {
+		from = 0 // indices that count huge pages are less than those of pages
+	}
+	for e, err := range w.XArrayRange(r.maps.pages.Of(mapping), from, last) {
 		if err != nil || e.Kind != kstruct.PointerEntry {
 			continue
 		}
