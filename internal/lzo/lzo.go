@@ -1,8 +1,8 @@
-// Package lzo decodes LZO1X blocks, as makedumpfile and QEMU write them for the pages of a dump.
+// Package lzo decodes LZO1X blocks, as makedumpfile and QEMU write them for the pages of a dump, and LZO-RLE, as zram writes it.
 //
 // It follows the description of the stream in the kernel's documentation ("LZO stream
-// format as understood by Linux's LZO decompressor", Documentation/staging/lzo.rst),
-// version 0: LZO-RLE, which only zram writes, is refused as damage.
+// format as understood by Linux's LZO decompressor", Documentation/staging/lzo.rst): LZO1X is
+// its version 0, LZO-RLE its version 1.
 package lzo
 
 import "errors"
@@ -12,19 +12,37 @@ var ErrCorrupt = errors.New("malformed LZO block")
 
 // Decode decodes src, which must be one whole block, into dst and returns how many
 // bytes it wrote. The error is ErrCorrupt where src is malformed, ends early or goes on
-// behind its end, or where its content is longer than dst. Nothing is allocated.
+// behind its end, or where its content is longer than dst. Nothing is allocated. A block of LZO-RLE is malformed.
 func Decode(dst, src []byte) (int, error) {
 	d := decoder{dst: dst, src: src}
-	if len(src) > 0 && src[0] > 17 {
-		d.in = 1
-		if d.literals(int(src[0]) - 17); d.state > 3 {
+	return d.decode()
+}
+
+// versionMark begins a block that says its version in the second byte.
+const versionMark = 17
+
+// DecodeRLE is Decode for what the kernel's compressor lzo-rle writes: a block that says that it is of version 1, and has runs of zeros. Others are decoded as
+// Decode does.
+func DecodeRLE(dst, src []byte) (int, error) {
+	d := decoder{dst: dst, src: src}
+	if len(src) >= 5 && src[0] == versionMark {
+		d.in, d.runs = 2, src[1] > 0
+	}
+	return d.decode()
+}
+
+func (d *decoder) decode() (int, error) {
+	if d.in < len(d.src) && d.src[d.in] > 17 {
+		n := int(d.src[d.in]) - 17
+		d.in++
+		if d.literals(n); d.state > 3 {
 			d.state = afterLong
 		}
 	}
 	for !d.end && !d.bad {
 		d.instruction()
 	}
-	if d.bad || d.in != len(src) {
+	if d.bad || d.in != len(d.src) {
 		return d.out, ErrCorrupt
 	}
 	return d.out, nil
@@ -37,7 +55,8 @@ const afterLong = 4
 type decoder struct {
 	dst, src []byte
 	in, out  int
-	state    int // how many literals the last instruction copied; 4 for 4 or more
+	state    int  // how many literals the last instruction copied; 4 for 4 or more
+	runs     bool // runs of zeros have an instruction
 	end      bool
 	bad      bool
 }
@@ -54,6 +73,9 @@ func (d *decoder) instruction() {
 		length := d.length(op&31, 31) + 2
 		v := d.word()
 		d.match(v>>2+1, length, v&3)
+	case op&0xf8 == 0x18 && d.isRun(): // 00011LLL, D of all ones, XXXXXXXX
+		v := d.word()
+		d.zeros((d.byte()<<3|op&7)+4, v&3)
 	case op >= 16: // 0001HLLL
 		length := d.length(op&7, 7) + 2
 		v := d.word()
@@ -71,6 +93,25 @@ func (d *decoder) instruction() {
 	default: // 0000DDSS, H
 		distance := d.byte()<<2 + op>>2 + 1
 		d.match(distance, 2, op&3)
+	}
+}
+
+// isRun reports whether an instruction is a run of zeros, by the bytes behind the first.
+func (d *decoder) isRun() bool {
+	return d.runs && d.in+2 < len(d.src) && d.src[d.in]&0xfc == 0xfc && d.src[d.in+1] == 0xff
+}
+
+// zeros writes n zeros, and copies then so many literals.
+func (d *decoder) zeros(n, literals int) {
+	if d.bad || n > len(d.dst)-d.out {
+		d.bad = true
+		return
+	}
+	clear(d.dst[d.out : d.out+n])
+	d.out += n
+	d.state = 0
+	if literals > 0 {
+		d.literals(literals)
 	}
 }
 

@@ -90,6 +90,41 @@ func TestDecodeHostile(t *testing.T) {
 	}
 }
 
+// The instructions are those of the kernel's documentation (Documentation/staging/lzo.rst), written by hand: a literal, runs of zeros with literals behind them, a
+// match whose bits are near those of a run, and the end. What the kernel itself wrote is read in package swap.
+func TestDecodeRLE(t *testing.T) {
+	end := "\x11\x00\x00"
+	zeros := func(n int) string { return strings.Repeat("\x00", n) }
+	for _, test := range []struct{ name, block, want string }{
+		{"shortest run", "\x11\x01\x12a\x18\xfc\xff\x00" + end, "a" + zeros(4)},
+		{"longest run", "\x11\x01\x12a\x1f\xfc\xff\xff" + end, "a" + zeros((0xff<<3|7)+4)},
+		{"literals behind it", "\x11\x01\x12a\x19\xfe\xff\x01bc" + end, "a" + zeros((8|1)+4) + "bc"},
+		{"two runs", "\x11\x01\x12a\x18\xfd\xff\x01b\x1a\xfc\xff\x00" + end, "a" + zeros(12) + "b" + zeros(6)},
+		{"no run", "\x11\x01\x14abc" + end, "abc"},
+		{"version 0", "\x14abc" + end, "abc"},
+	} {
+		dst := make([]byte, 4096)
+		n, err := DecodeRLE(dst, []byte(test.block))
+		if err != nil || string(dst[:n]) != test.want {
+			t.Errorf("%s: %d bytes, %v, want %d", test.name, n, err, len(test.want))
+		}
+		if _, err := DecodeRLE(dst[:len(test.want)-1], []byte(test.block)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s, one byte too little room: %v", test.name, err)
+		}
+		for cut := range len(test.block) {
+			if _, err := DecodeRLE(dst, []byte(test.block[:cut])); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s cut to %d bytes: %v", test.name, cut, err)
+			}
+		}
+	}
+	for _, v := range vectors(t) { // none of them begins as a block that says its version does
+		got := make([]byte, v.size)
+		if n, err := DecodeRLE(got, v.block); err != nil || fmt.Sprintf("%x", sha256.Sum256(got[:n])) != v.sum {
+			t.Errorf("%s: %v", v.name, err)
+		}
+	}
+}
+
 func TestDecodeAllocs(t *testing.T) {
 	all := vectors(t)
 	dst := make([]byte, 1<<17)
