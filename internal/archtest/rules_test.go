@@ -47,7 +47,7 @@ var house = map[string]room{
 	"btfconv":    {rooms: []string{"isf", "vmcoreinfo", "vmem"}},
 	"kstruct":    {rooms: []string{"isf", "vmem"}},
 	"layouts":    {rooms: []string{"isf"}},
-	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "layouts", "memmap", "vmcoreinfo", "vmem"}, foreign: []string{x86asm}},
+	"linux":      {rooms: []string{"btfconv", "isf", "kstruct", "layouts", "memmap", "vmcoreinfo", "vmem"}, foreign: []string{compress, lz4, x86asm}},
 	"symbols":    {rooms: []string{"btfconv", "dwarfconv", "isf", "layouts", "vmcoreinfo", "vmem"}, foreign: []string{compress}},
 	"image":      {rooms: []string{"btfconv", "isf", "kcore", "kdump", "layouts", "lime", "linux", "memmap", "raw", "vmem"}, foreign: []string{compress, lz4, mmap}},
 	"cos":        {rooms: []string{"image", "isf", "kstruct", "layouts", "linux", "vmem"}, foreign: []string{compress}},
