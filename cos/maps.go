@@ -54,7 +54,7 @@ func (a *analysis) addMaps(ctx context.Context) error {
 }
 
 func readMaps(ctx context.Context, a *analysis) ([]ProcessMaps, []vmem.Gap, error) {
-	r, pods := memory.New(a.kernel), indexPods(a.report)
+	r, pods := memory.New(a.kernel, nil), indexPods(a.report)
 	all, gaps := []ProcessMaps{}, []vmem.Gap{}
 	for _, t := range a.tasks {
 		mm, err := t.MM()

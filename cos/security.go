@@ -191,7 +191,7 @@ func gapsOf(err error) (gaps []vmem.Gap) {
 }
 
 func readMemory(ctx context.Context, a *analysis) ([]SuspiciousMemory, []vmem.Gap, error) {
-	r, pods := memory.New(a.kernel), indexPods(a.report)
+	r, pods := memory.New(a.kernel, nil), indexPods(a.report)
 	all, gaps := []SuspiciousMemory{}, []vmem.Gap{}
 	for _, t := range a.tasks {
 		found, lost, err := r.Suspicious(ctx, t)

@@ -139,7 +139,7 @@ func (s *settings) work(w *work, name string, stdout io.Writer) error {
 // search prints a line for each hit: the process, the address, the mapping, and what was found.
 func (w *work) search(tasks []*linux.Task, expr *regexp.Regexp, stdout io.Writer) error {
 	out := bufio.NewWriter(stdout)
-	for hit, err := range memory.New(w.kernel).Search(w.ctx, tasks, []memory.Pattern{{Expr: expr}}) {
+	for hit, err := range memory.New(w.kernel, nil).Search(w.ctx, tasks, []memory.Pattern{{Expr: expr}}) {
 		if err != nil {
 			w.lose(err)
 			continue
@@ -154,7 +154,7 @@ func (w *work) search(tasks []*linux.Task, expr *regexp.Regexp, stdout io.Writer
 // write writes the core of a process to a file that was not there before.
 func (w *work) write(t *linux.Task, name string) error {
 	return command.Create(name, func(out io.Writer) error {
-		core, err := memory.New(w.kernel).WriteCore(w.ctx, out, t)
+		core, err := memory.New(w.kernel, nil).WriteCore(w.ctx, out, t)
 		if err != nil {
 			return err
 		}

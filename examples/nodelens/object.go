@@ -93,7 +93,7 @@ func (a *app) search() *cobra.Command {
 			}
 		}
 		var rows []hitRow
-		for hit, err := range memory.New(v.node.Kernel()).Search(v.ctx, tasks, []memory.Pattern{{Expr: expr}}) {
+		for hit, err := range memory.New(v.node.Kernel(), nil).Search(v.ctx, tasks, []memory.Pattern{{Expr: expr}}) {
 			if err != nil {
 				v.lose(err)
 				continue

@@ -154,7 +154,7 @@ func (a *app) dumpCore() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			core, err := memory.New(v.node.Kernel()).WriteCore(v.ctx, w, t)
+			core, err := memory.New(v.node.Kernel(), nil).WriteCore(v.ctx, w, t)
 			if err != nil {
 				return err
 			}

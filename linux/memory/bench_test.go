@@ -22,6 +22,7 @@ func biggest(b *testing.B, n *node) *linux.Task {
 func BenchmarkCore(b *testing.B) {
 	n := nodes.Bundled(b)
 	t := biggest(b, n)
+	b.ReportAllocs()
 	for b.Loop() {
 		core, err := n.r.WriteCore(b.Context(), io.Discard, t)
 		if err != nil {
@@ -40,6 +41,7 @@ func BenchmarkSearch(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.SetBytes(int64(core.Bytes))
+	b.ReportAllocs()
 	for b.Loop() {
 		for hit, err := range n.r.Search(b.Context(), []*linux.Task{t}, []Pattern{{Bytes: []byte("bytes that are nowhere")}}) {
 			b.Fatal(hit.Address, err)

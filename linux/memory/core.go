@@ -87,7 +87,7 @@ func (r *Reader) copyLoad(ctx context.Context, w io.Writer, mm *linux.MM, t *lin
 		}
 		b := buf[:min(uint64(len(buf)), l.area.Size-done)]
 		at := l.area.Start + vmem.VirtAddr(done)
-		n, err := mm.ReadVirt(b, at)
+		n, err := r.ReadVirt(mm, b, at)
 		if err != nil && n < len(b) {
 			lost := min(len(b)-n, vmem.PageSize-int(uint64(at)+uint64(n))%vmem.PageSize)
 			clear(b[n : n+lost])

@@ -27,7 +27,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r := memory.New(k)
+	r := memory.New(k, nil)
 	for t, err := range k.Processes(ctx) {
 		if err != nil {
 			log.Fatal(err)

@@ -98,7 +98,7 @@ func (s *suspector) comparePage(at vmem.VirtAddr, phys vmem.PhysAddr, ours, its 
 	if _, err := s.k.Physical().ReadAt(its, int64(phys)); err != nil {
 		return unknown
 	}
-	if _, err := s.mm.ReadVirt(ours, at); err != nil {
+	if _, err := s.ReadVirt(s.mm, ours, at); err != nil {
 		return unknown
 	}
 	if bytes.Equal(ours, its) {

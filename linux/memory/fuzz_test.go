@@ -47,7 +47,7 @@ func walkAll(ctx context.Context, r *Reader, tasks []*linux.Task) {
 
 // FuzzWalkMemory walks over the memory of a damaged node's processes.
 func FuzzWalkMemory(f *testing.F) {
-	nodetest.FuzzWalk(f, func(ctx context.Context, n *nodetest.Node) { walkAll(ctx, New(n.K), n.Tasks) })
+	nodetest.FuzzWalk(f, func(ctx context.Context, n *nodetest.Node) { walkAll(ctx, New(n.K, nil), n.Tasks) })
 }
 
 // FuzzHead parses the first page of any file: what it says of itself is within it, or is not told.

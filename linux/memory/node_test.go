@@ -8,4 +8,4 @@ type node struct {
 	r *Reader
 }
 
-var nodes = nodetest.Set[*node]{Make: func(n *nodetest.Node) (*node, error) { return &node{n, New(n.K)}, nil }}
+var nodes = nodetest.Set[*node]{Make: func(n *nodetest.Node) (*node, error) { return &node{n, New(n.K, nil)}, nil }}

@@ -112,7 +112,7 @@ func (o *objectReader) mapped() (all []Object) {
 // buildID returns the build ID of the file whose beginning is mapped, and whether it can be an ELF file.
 func (o *objectReader) buildID(v *linux.VMA) (string, bool) {
 	head := make([]byte, vmem.PageSize)
-	if _, err := o.mm.ReadVirt(head, v.Range.Start); err != nil && !o.cached(v, head) {
+	if _, err := o.ReadVirt(o.mm, head, v.Range.Start); err != nil && !o.cached(v, head) {
 		return "", v.Offset == 0 // the page is not in memory
 	}
 	if !bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
@@ -125,7 +125,7 @@ func (o *objectReader) buildID(v *linux.VMA) (string, bool) {
 		notes, ok := p.within(head)
 		if !ok {
 			notes = make([]byte, p.size)
-			if _, err := o.mm.ReadVirt(notes, v.Range.Start+vmem.VirtAddr(p.offset)); err != nil {
+			if _, err := o.ReadVirt(o.mm, notes, v.Range.Start+vmem.VirtAddr(p.offset)); err != nil {
 				continue
 			}
 		}
@@ -295,7 +295,7 @@ func (o *objectReader) searchDebug(v *linux.VMA) (vmem.VirtAddr, bool) {
 		if err != nil || s.Flags&(Present|Anonymous) != Present|Anonymous {
 			continue
 		}
-		if _, err := o.mm.ReadVirt(page, s.Range.Start); err != nil {
+		if _, err := o.ReadVirt(o.mm, page, s.Range.Start); err != nil {
 			continue
 		}
 		for i := 0; i+16 <= len(page); i += 8 {
@@ -339,7 +339,7 @@ func (o *objectReader) dynamic(aux map[uint64]uint64) (vmem.VirtAddr, error) {
 		return 0, corrupt("%d program headers", n)
 	}
 	b := make([]byte, n*headerSize)
-	if _, err := o.mm.ReadVirt(b, at); err != nil && !o.headersOf(at, b) {
+	if _, err := o.ReadVirt(o.mm, b, at); err != nil && !o.headersOf(at, b) {
 		return 0, err
 	}
 	var load, dynamic vmem.VirtAddr

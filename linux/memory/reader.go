@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 	"github.com/nodelens/nodelens/linux/process"
+	"github.com/nodelens/nodelens/linux/swap"
 	"github.com/nodelens/nodelens/vmem"
 	"github.com/nodelens/nodelens/vmem/x86"
 )
@@ -20,17 +22,28 @@ type Reader struct {
 	views   views
 	process *process.Reader
 	maps    mapViews
-	swap    swapViews
+	swap    func() (*swap.Reader, error) // once
 
 	flagNames [64]string                 // of mappings
 	pageTable func() (*pageTable, error) // once
 }
 
+// Options are the settings of New. A nil pointer means the zero value.
+type Options struct {
+	// Swap reads pages that were swapped out, which are then as good as pages in memory. Nil: those that the image itself has are, in zram and in the
+	// swap cache.
+	Swap *swap.Reader
+}
+
 // New returns a Reader. What the kernel's types lack is an error of the methods that need it.
-func New(k *linux.Kernel) *Reader {
+func New(k *linux.Kernel, opts *Options) *Reader {
+	areas := func() (*swap.Reader, error) { return swap.Open(context.Background(), k, nil) }
+	if opts != nil && opts.Swap != nil {
+		areas = func() (*swap.Reader, error) { return opts.Swap, nil }
+	}
 	return &Reader{
 		k: k, mem: k.Space(), views: bindViews(k.Symbols()), process: process.New(k), flagNames: vmFlagNames(k.Symbols()),
-		maps: bindMaps(k.Symbols()), swap: bindSwap(k.Symbols()),
+		maps: bindMaps(k.Symbols()), swap: sync.OnceValues(areas),
 		pageTable: sync.OnceValues(func() (*pageTable, error) { return newPageTable(k) }),
 	}
 }

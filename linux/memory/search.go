@@ -118,7 +118,7 @@ func (s *searcher) process(t *linux.Task, mm *linux.MM) {
 // merged joins runs that differ by nothing that matters to who reads them.
 func merged(runs []Run) (all []Run) {
 	for _, run := range runs {
-		run.Dirty = false
+		run.Dirty, run.Swapped = false, false
 		if n := len(all); n > 0 && all[n-1].joins(&run) {
 			all[n-1].Range.Size += run.Range.Size
 		} else {
@@ -140,7 +140,7 @@ func (s *searcher) run(t *linux.Task, mm *linux.MM, v *linux.VMA, area vmem.Rang
 		}
 		want := int(min(uint64(len(s.buf)-have), area.Size-done))
 		at := area.Start + vmem.VirtAddr(done)
-		n, err := mm.ReadVirt(s.buf[have:have+want], at)
+		n, err := s.ReadVirt(mm, s.buf[have:have+want], at)
 		if err != nil {
 			s.tell(vmem.NewGap("search of "+t.String(), vmem.UserPlace(at+vmem.VirtAddr(n), t.PID), err))
 		}

@@ -18,9 +18,10 @@ type Segment struct {
 
 // A Run is a part of a mapping that is in memory, or that should be and can't be read.
 type Run struct {
-	Range vmem.Range[vmem.VirtAddr]
-	Dirty bool  // of a run that is there: all of its pages were written since they were mapped
-	Err   error // why it can't be read: vmem.ErrSwapped and its like, vmem.ErrNotCaptured; nil for what is there
+	Range   vmem.Range[vmem.VirtAddr]
+	Dirty   bool  // of a run that is there: all of its pages were written since they were mapped
+	Swapped bool  // of a run that is there: it was swapped out, and [Reader.ReadVirt] reads it from where it is now
+	Err     error // why it can't be read: vmem.ErrSwapped and its like, vmem.ErrNotCaptured; nil for what is there
 }
 
 // Flags of mappings that are not memory of the process (include/linux/mm.h).
@@ -32,7 +33,7 @@ const (
 // device reports whether a mapping is of what must not be read.
 func device(v *linux.VMA) bool { return v.Flags&(vmPFNMap|vmIO) != 0 }
 
-// Present returns how many bytes of the segment are in memory.
+// Present returns how many bytes of the segment can be read, of memory and of where it was swapped out to.
 func (s *Segment) Present() (n uint64) {
 	for _, r := range s.Runs {
 		if r.Err == nil {
@@ -86,6 +87,9 @@ func (r *Reader) runs(ctx context.Context, mm *linux.MM, v *linux.VMA, most int)
 			break
 		}
 		one := Run{Range: clip(m.Range, v.Range), Dirty: m.Dirty, Err: reason(err)}
+		if err != nil && r.swappedIn(err) {
+			one.Dirty, one.Swapped, one.Err = true, true, nil // only what was written is swapped
+		}
 		if one.Range.Size == 0 {
 			continue
 		}
@@ -146,7 +150,7 @@ func split(captured []vmem.Range[vmem.PhysAddr], phys vmem.PhysAddr, run Run) []
 
 // joins reports whether another run goes on where this one ends.
 func (a *Run) joins(b *Run) bool {
-	return a.Range.Start+vmem.VirtAddr(a.Range.Size) == b.Range.Start && a.Dirty == b.Dirty && errors.Is(a.Err, b.Err) && errors.Is(b.Err, a.Err)
+	return a.Range.Start+vmem.VirtAddr(a.Range.Size) == b.Range.Start && a.Dirty == b.Dirty && a.Swapped == b.Swapped && errors.Is(a.Err, b.Err) && errors.Is(b.Err, a.Err)
 }
 
 // reason returns why a page can't be read, without its place.

@@ -234,6 +234,7 @@ func (s *suspector) changed(g *Segment) {
 
 // headers looks for ELF headers at the beginnings of pages.
 func (s *suspector) headers(g *Segment) {
+	var swapped [20]byte
 	for _, run := range merged(g.Runs) {
 		if run.Err != nil {
 			continue
@@ -243,6 +244,10 @@ func (s *suspector) headers(g *Segment) {
 				return
 			}
 			b, err := s.mm.Space().View(run.Range.Start+vmem.VirtAddr(at), 20)
+			if err != nil && errors.Is(err, vmem.ErrSwapped) {
+				b = swapped[:]
+				_, err = s.ReadVirt(s.mm, b, run.Range.Start+vmem.VirtAddr(at))
+			}
 			if err != nil || len(b) < 20 || string(b[:4]) != "\x7fELF" || b[4] != 2 || b[5] != 1 || b[6] != 1 || b[16] < 1 || b[16] > 4 {
 				continue
 			}
@@ -326,7 +331,7 @@ func (s *suspector) content(g *Segment, area vmem.Range[vmem.VirtAddr], exact bo
 		}
 		for done := uint64(0); done < min(part.Size, 1<<20); done += vmem.PageSize {
 			at := part.Start + vmem.VirtAddr(done)
-			n, _ := s.mm.ReadVirt(b[:min(part.Size-done, vmem.PageSize)], at)
+			n, _ := s.ReadVirt(s.mm, b[:min(part.Size-done, vmem.PageSize)], at)
 			first := slices.IndexFunc(b[:n], func(c byte) bool { return c != 0 })
 			if exact {
 				first = 0

@@ -230,7 +230,10 @@ func TestToldPages(t *testing.T) {
 				}
 			}
 			data := make([]byte, size)
-			if _, err := mm.ReadVirt(data, within.Start); err != nil || w[4] == "-" {
+			if _, err := n.r.ReadVirt(mm, data, within.Start); err != nil || w[4] == "-" {
+				if swapped && !strings.HasSuffix(w[3], "-file") {
+					t.Errorf("%v: %s at %s: %v", n.Tasks[i], w[3], w[1], err)
+				}
 				continue
 			}
 			contents++
