@@ -83,6 +83,7 @@ type notifyViews struct {
 	wd        *kstruct.Field[int32]
 	inodeHead kstruct.Member // i_fsnotify_marks of inode: leads to the connector
 	mountHead kstruct.Member
+	mountVFS  kstruct.Member // the struct vfsmount of a mount
 	superHead kstruct.Member
 	nsHead    kstruct.Member         // of mnt_namespace, since 6.15
 	nsNumber  *kstruct.Field[uint32] // likewise
@@ -104,6 +105,7 @@ func bindNotify(types *isf.File) (v notifyViews) {
 	v.watched = kstruct.BindOptionalMember(b, "inotify_inode_mark", "fsn_mark")
 	v.wd = kstruct.BindOptionalField[int32](b, "inotify_inode_mark", "wd")
 	v.mountHead = kstruct.BindOptionalMember(b, "mount", "mnt_fsnotify_marks")
+	v.mountVFS = kstruct.BindOptionalMember(b, "mount", "mnt")
 	v.superHead = kstruct.BindOptionalMember(b, "super_block", "s_fsnotify_info", "s_fsnotify_marks")
 	v.nsHead = kstruct.BindOptionalMember(b, "mnt_namespace", "n_fsnotify_marks")
 	v.nsNumber = kstruct.BindOptionalField[uint32](b, "mnt_namespace", "ns.inum")
@@ -273,7 +275,7 @@ func (r *Reader) fanotifyMark(m *markStruct, c *connectorStruct) (one FanotifyMa
 	case onMount:
 		one.On = "mount"
 		var at vmem.VirtAddr
-		if at, err = r.holder(m.Connector, c, v.mountHead); err == nil {
+		if at, err = r.markedMount(m.Connector, c); err == nil {
 			one.MountID, err = r.views.mntID.Load(r.mem, at)
 		}
 	case onSuper:
@@ -287,6 +289,20 @@ func (r *Reader) fanotifyMark(m *markStruct, c *connectorStruct) (one FanotifyMa
 		}
 	}
 	return one, err
+}
+
+// markedMount returns the mount that is looked at. Since 6.10 (230d97d39e96) the connector has the address of its struct vfsmount.
+func (r *Reader) markedMount(connector vmem.VirtAddr, c *connectorStruct) (vmem.VirtAddr, error) {
+	v := &r.views.notify
+	at, err := r.holder(connector, c, v.mountHead)
+	if err != nil && v.mountVFS.Ok() {
+		of := *c
+		of.Object = v.mountVFS.Container(c.Object)
+		if inside, err := r.holder(connector, &of, v.mountHead); err == nil {
+			return inside, nil
+		}
+	}
+	return at, err
 }
 
 // markedSuper returns the device of a file system that is looked at. Since 6.10 (07a3b8d0bf72) what leads to the connector is in a structure of its own, whose
