@@ -119,10 +119,7 @@ func truePods(node *truth.Node, came []truth.Process) []Pod {
 		for name, id := range p.Containers {
 			pod.Containers = append(pod.Containers, Container{ID: id, Name: name, PIDs: pidsIn(processes, id)})
 		}
-		for id, name := range p.Earlier {
-			pod.Containers = append(pod.Containers, Container{ID: id, Name: name})
-		}
-		slices.SortFunc(pod.Containers, func(a, b Container) int { return strings.Compare(a.Name+" "+a.ID, b.Name+" "+b.ID) })
+		slices.SortFunc(pod.Containers, func(a, b Container) int { return strings.Compare(a.Name, b.Name) })
 		pods = append(pods, pod)
 	}
 	slices.SortFunc(pods, func(a, b Pod) int { return strings.Compare(a.Namespace+" "+a.Name, b.Namespace+" "+b.Name) })

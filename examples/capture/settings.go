@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"runtime/debug"
 
 	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/text"
-	"github.com/nodelens/nodelens/internal/version"
 )
 
 // settings are what the command line says.
@@ -84,7 +83,11 @@ func (s *settings) options(ctx context.Context) (o *capture.Options, done func()
 
 // tool returns the name and version of this program.
 func tool() string {
-	return strings.TrimSpace("nodelens capture " + version.Program())
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "nodelens capture"
+	}
+	return "nodelens capture " + info.Main.Version
 }
 
 // writeManifest writes the manifest, if there is one, to where the command line says.

@@ -161,6 +161,9 @@ func TestTimers(t *testing.T) {
 					continue
 				}
 				later := 30 * time.Second // services set theirs anew, and meanwhile
+				if p.PID == 1 {
+					continue // it looks after all of them, and sets its own anew all the time
+				}
 				if strings.HasPrefix(p.Comm, "task-") {
 					later = time.Second
 				}

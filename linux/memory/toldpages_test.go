@@ -70,6 +70,10 @@ func movedPage(t *testing.T, n *node, v *linux.VMA, at vmem.VirtAddr, from, to u
 	if err != nil {
 		t.Fatal(err)
 	}
+	table, err := n.r.pageTable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	area := n.K.Struct("vm_area_struct", v.Addr)
 	first, err := area.At("vm_pgoff").Uint()
 	if err != nil {
@@ -84,7 +88,11 @@ func movedPage(t *testing.T, n *node, v *linux.VMA, at vmem.VirtAddr, from, to u
 	index := first + uint64(at-v.Range.Start)/vmem.PageSize
 	holds := func(frame uint64) bool {
 		phys := vmem.PhysAddr(frame * vmem.PageSize)
-		f, err := pages.Folio(pages.Struct(phys))
+		var info pageInfo
+		if err := table.read(phys, &info); err != nil {
+			return false
+		}
+		f, err := pages.Folio(info.at)
 		if err != nil || f.Mapping&3 != mappingAnon && f.Mapping != vmem.VirtAddr(mapping) {
 			return false
 		}

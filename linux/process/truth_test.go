@@ -18,7 +18,7 @@ import (
 // moving are the lines of status that change while a process runs, or when the kernel takes its pages away, as
 // labnode has it do.
 var moving = []string{"VmHWM", "VmRSS", "RssFile", "RssAnon", "VmPTE", "State", "Cpus_allowed", "SigQ", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches",
-	"SigBlk", "SigPnd", "ShdPnd", "FDSize"}
+	"SigBlk", "SigPnd", "ShdPnd", "FDSize", "VmSize", "VmPeak", "VmData"}
 
 // made of the processor's own, see the package's comment.
 var left = []string{"Speculation_Store_Bypass", "SpeculationIndirectBranch", "x86_Thread_features", "x86_Thread_features_locked"}
@@ -63,11 +63,16 @@ func TestStatus(t *testing.T) {
 // ran reports whether a thread of a process ran between the truth and the image.
 func (n *node) ran(t *testing.T, p *linux.Task) bool {
 	t.Helper()
+	first, _ := n.Read(t, "pid", fmt.Sprint(p.PID), "status")
+	size := fields(first)["VmSize"]
 	for thread, err := range p.Threads(t.Context()) {
 		times, tErr := n.r.ThreadTimes(thread)
 		text, ok := n.Read(t, "pid", fmt.Sprint(p.PID), "task", fmt.Sprint(thread.PID), "status")
 		want := fields(text)
 		if err != nil || tErr != nil || !ok || want["voluntary_ctxt_switches"] != fmt.Sprint(times.Voluntary) || want["nonvoluntary_ctxt_switches"] != fmt.Sprint(times.Involuntary) {
+			return true
+		}
+		if want["VmSize"] != size { // it ran while the truth of one thread after the other was taken
 			return true
 		}
 	}
@@ -135,7 +140,7 @@ func collector(n *node, p *linux.Task) bool {
 }
 
 // statFields are those of stat that move while a process runs, by number from 1.
-var statMoving = []int{3, 10, 11, 12, 13, 14, 15, 16, 17, 24, 31, 32, 35, 39, 42}
+var statMoving = []int{3, 10, 11, 12, 13, 14, 15, 16, 17, 23, 24, 31, 32, 35, 39, 42}
 
 // TestStat compares /proc/PID/stat.
 func TestStat(t *testing.T) {
