@@ -3,6 +3,7 @@ package cos
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,9 +82,7 @@ func TestLifecycleOfBundledNode(t *testing.T) {
 	}
 	for _, p := range createdPods(t, bundled(t).Truth) {
 		ids := map[string]string{"": p.SandboxID}
-		for name, id := range p.Containers {
-			ids[name] = id
-		}
+		maps.Copy(ids, p.Containers)
 		for name, id := range ids {
 			c := by[id]
 			if c == nil || c.Lifecycle == nil {

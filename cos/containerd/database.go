@@ -133,7 +133,7 @@ type Status struct {
 	Reason   string    // such as Completed, Error, OOMKilled
 }
 
-// ErrStatus: the file is no status of a container.
+// ErrStatus says that a file is no status of a container.
 var ErrStatus = errors.New("no status of a container")
 
 // MaxStatus bounds the file of a status, in bytes.
