@@ -70,8 +70,9 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Reader, error) 
 		opts = &Options{}
 	}
 	r := &Reader{k: k, mem: k.Space(), views: bindViews(k.Symbols())}
-	if _, err := k.Symbols().UserType("swap_info_struct"); err != nil {
-		return r, nil // CONFIG_SWAP is off
+	_, noType := k.Symbols().UserType("swap_info_struct")
+	if _, noTable := k.Symbol("swap_info"); noType != nil && noTable != nil {
+		return r, nil //nolint:nilerr // a kernel without CONFIG_SWAP has neither
 	}
 	array, typ, err := k.Objects().Symbol("swap_info")
 	if err == nil {
