@@ -84,6 +84,8 @@ type containerReader struct {
 	in    map[int32]string // the container of each process that is in one
 	gaps  []vmem.Gap
 	left  int64 // of maxBundles
+
+	layerless bool // the loss of all layers was told
 }
 
 // maxBundles bounds what is read of all bundles together, in bytes.

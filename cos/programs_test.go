@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nodelens/nodelens/internal/testimages"
+	"github.com/nodelens/nodelens/vmem"
 )
 
 // The programs of all containers are their images', but for what is mounted: nothing on the lab's nodes writes a program in a container. Those
@@ -31,6 +32,10 @@ func TestContainerPrograms(t *testing.T) {
 			if p := &r.Processes[i]; p.ContainerID != "" && p.Exe != "" && !strings.HasSuffix(p.Exe, " (deleted)") {
 				want[p.ContainerID+p.Exe] = append(want[p.ContainerID+p.Exe], p.PID)
 			}
+		}
+		// Of 5.10, whose modules have no types of their own, overlayfs is not known, and the report says so.
+		if slices.ContainsFunc(r.Gaps, func(g vmem.Gap) bool { return g.Object == "layers of containers" }) && strings.HasPrefix(r.Kernel.Release, "5.10.") {
+			continue
 		}
 		for _, c := range r.Containers {
 			for _, p := range c.Programs {

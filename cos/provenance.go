@@ -9,12 +9,11 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nodelens/nodelens/image"
+	"github.com/nodelens/nodelens/internal/version"
 )
 
 // A Provenance says what a report was made of, and by what. Fields that are not known are
@@ -30,7 +29,7 @@ type Provenance struct {
 	Captured     time.Time     `json:"captured"`                  // when the image was captured
 	CapturedFrom CaptureSource `json:"capturedFrom" jsonx:"null"` // who says so
 	Tool         string        `json:"tool" jsonx:"null"`         // path of the main package of the program
-	Version      string        `json:"version" jsonx:"null"`      // of this module in it, as go version -m shows it
+	Version      string        `json:"version" jsonx:"null"`      // of this module in it: what it was released as, or as go version -m shows it
 	Arguments    []string      `json:"arguments"`                 // of the program: Options.Arguments, without secrets of URLs
 }
 
@@ -57,27 +56,6 @@ const (
 	CapturedByClock CaptureSource = "kernel-clock"
 )
 
-// ownPath is the path of this module.
-const ownPath = "github.com/nodelens/nodelens"
-
-// program returns the path of the program's main package, and the version of this module
-// in it.
-var program = sync.OnceValues(func() (tool, version string) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "", ""
-	}
-	if info.Main.Path == ownPath {
-		return info.Path, info.Main.Version
-	}
-	for _, m := range info.Deps {
-		if m.Path == ownPath {
-			return info.Path, m.Version
-		}
-	}
-	return info.Path, ""
-})
-
 // provenance returns what is known of the image without reading it, and what is wrong
 // about that.
 func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) {
@@ -85,7 +63,7 @@ func provenance(info *image.Info, opts *Options) (p Provenance, notes []string) 
 		Image: info.Name, Size: info.Size, Format: info.Format, Compression: info.Compression, ETag: info.ETag,
 		Arguments: redacted(opts.Arguments),
 	}
-	p.Tool, p.Version = program()
+	p.Tool, p.Version = version.Module()
 	m, err := readManifest(info.Name + ".json")
 	switch {
 	case info.Name == "" || info.Size == 0 || err != nil || m.Schema != manifestSchema:

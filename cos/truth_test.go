@@ -119,7 +119,10 @@ func truePods(node *truth.Node, came []truth.Process) []Pod {
 		for name, id := range p.Containers {
 			pod.Containers = append(pod.Containers, Container{ID: id, Name: name, PIDs: pidsIn(processes, id)})
 		}
-		slices.SortFunc(pod.Containers, func(a, b Container) int { return strings.Compare(a.Name, b.Name) })
+		for id, name := range p.Earlier {
+			pod.Containers = append(pod.Containers, Container{ID: id, Name: name})
+		}
+		slices.SortFunc(pod.Containers, func(a, b Container) int { return strings.Compare(a.Name+" "+a.ID, b.Name+" "+b.ID) })
 		pods = append(pods, pod)
 	}
 	slices.SortFunc(pods, func(a, b Pod) int { return strings.Compare(a.Namespace+" "+a.Name, b.Namespace+" "+b.Name) })

@@ -43,6 +43,13 @@ func (r *containerReader) written(c *ContainerDetail, files *pagecache.FS, root 
 	}
 	object := "what container " + c.ID + " has written"
 	layers, err := r.set.Layers(root.Super)
+	if errors.Is(err, kstruct.ErrUnsupported) { // as of all containers: the types of overlayfs are not known
+		if !r.layerless {
+			r.layerless = true
+			r.lose("layers of containers", err)
+		}
+		return
+	}
 	if err != nil {
 		r.lose(object, err)
 		return

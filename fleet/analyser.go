@@ -11,13 +11,13 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/nodelens/nodelens/btfconv"
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/findings"
 	"github.com/nodelens/nodelens/image"
 	"github.com/nodelens/nodelens/internal/httprange"
+	"github.com/nodelens/nodelens/internal/version"
 	"github.com/nodelens/nodelens/kstruct"
 	"github.com/nodelens/nodelens/linux"
 )
@@ -44,8 +44,8 @@ func (a *Analyser) analysis() Analysis {
 
 // ProgramVersion returns the version of this program: that of its main module, and where that is no released one, a digest of the program's file.
 func ProgramVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version + " " + runtime.Version()
+	if v := version.Program(); v != "" && v != "(devel)" {
+		return v + " " + runtime.Version()
 	}
 	return "devel " + executableDigest()
 }

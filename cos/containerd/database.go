@@ -130,7 +130,7 @@ type Status struct {
 	Started  time.Time // zero: it was not
 	Finished time.Time // zero: it was not
 	ExitCode int32     // of its first process, where Finished is set
-	Reason   string    // such as Completed, Error, OOMKilled
+	Reason   string    // such as OOMKilled; where none was written down, what containerd says then: Completed or Error
 }
 
 // ErrStatus says that a file is no status of a container.
@@ -162,6 +162,12 @@ func ParseStatus(text []byte) (*Status, error) {
 			t = time.Unix(0, ns).UTC()
 		}
 		return t
+	}
+	if s.Reason == "" && s.FinishedAt > 0 { // as toCRIContainerStatus of internal/cri/server/container_status.go has it
+		s.Reason = "Completed"
+		if s.ExitCode != 0 {
+			s.Reason = "Error"
+		}
 	}
 	return &Status{PID: s.Pid, Created: at(s.CreatedAt), Started: at(s.StartedAt), Finished: at(s.FinishedAt), ExitCode: s.ExitCode, Reason: s.Reason}, nil
 }

@@ -59,6 +59,15 @@ func TestParseStatus(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
+	for text, reason := range map[string]string{
+		`{"Version":"v1","CreatedAt":1,"StartedAt":2}`:                             "",
+		`{"Version":"v1","CreatedAt":1,"StartedAt":2,"FinishedAt":3}`:              "Completed",
+		`{"Version":"v1","CreatedAt":1,"StartedAt":2,"FinishedAt":3,"ExitCode":7}`: "Error",
+	} {
+		if s, err := ParseStatus([]byte(text)); err != nil || s.Reason != reason {
+			t.Errorf("%s: %+v, %v; want %q", text, s, err, reason)
+		}
+	}
 	for _, text := range []string{"", "{", "[]", `{"Version":"v2"}`, `{"Version":"v1","ExitCode":4294967296}`, `{"Version":"v1","Pid":-1}`, strings.Repeat(" ", MaxStatus) + `{"Version":"v1"}`} {
 		if s, err := ParseStatus([]byte(text)); !errors.Is(err, ErrStatus) {
 			t.Errorf("%.20q is %+v, %v", text, s, err)

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
+	"strings"
 
 	"github.com/nodelens/nodelens/capture"
 	"github.com/nodelens/nodelens/internal/command"
 	"github.com/nodelens/nodelens/internal/text"
+	"github.com/nodelens/nodelens/internal/version"
 )
 
 // settings are what the command line says.
@@ -83,11 +84,7 @@ func (s *settings) options(ctx context.Context) (o *capture.Options, done func()
 
 // tool returns the name and version of this program.
 func tool() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "nodelens capture"
-	}
-	return "nodelens capture " + info.Main.Version
+	return strings.TrimSpace("nodelens capture " + version.Program())
 }
 
 // writeManifest writes the manifest, if there is one, to where the command line says.

@@ -55,6 +55,7 @@ var house = map[string]room{
 	"findings":   {rooms: []string{"cos", "linux", "vmem"}, foreign: []string{yaml}},
 	"report":     {rooms: []string{"cos", "findings", "linux", "vmem"}},
 	"fleet":      {rooms: []string{"btfconv", "cos", "findings", "image", "kcore", "kstruct", "linux", "vmem"}, foreign: []string{compress}},
+	"release":    {foreign: []string{term}},
 	"examples":   {rooms: library, foreign: []string{xz, cobra, term}},
 	"internal":   {rooms: []string{"vmem"}, foreign: []string{compress, lz4, mmap, term}},
 }

@@ -3,6 +3,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -11,12 +12,12 @@ import (
 	"os"
 	"path"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/nodelens/nodelens/internal/interrupt"
 	"github.com/nodelens/nodelens/internal/text"
+	"github.com/nodelens/nodelens/internal/version"
 )
 
 // Exit statuses of all commands. One that was interrupted ends with [interrupt.Status].
@@ -141,11 +142,7 @@ func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer)
 
 // Version returns the version of the program, and of Go.
 func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel) " + runtime.Version()
-	}
-	return info.Main.Version + " " + runtime.Version()
+	return cmp.Or(version.Program(), "(devel)") + " " + runtime.Version()
 }
 
 // IsWord reports whether s is a word such as a command would be called: not the name of a

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,7 @@ type Pod struct {
 	Namespace, Name, UID, QoS string
 	SandboxID                 string
 	Containers                map[string]string // ID by name
+	Earlier                   map[string]string // name by ID of those that ended and were made again
 }
 
 // Read reads the truth in dir.
@@ -53,6 +55,9 @@ func Read(dir string) (*Node, error) {
 		n.Processes = append(n.Processes, p)
 	}
 	if n.Pods, err = readPods(filepath.Join(dir, "pods.json")); err != nil {
+		return nil, err
+	}
+	if err := n.readEarlier(filepath.Join(dir, "cri.json")); err != nil {
 		return nil, err
 	}
 	if err := n.readKernel(dir); err != nil {
@@ -83,6 +88,43 @@ func readPods(name string) ([]Pod, error) {
 		})
 	}
 	return pods, nil
+}
+
+// readEarlier adds the containers that the runtime has beside those that the client made last, where it was asked.
+func (n *Node) readEarlier(name string) error {
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var said struct {
+		Containers []struct {
+			Status struct {
+				ID     string
+				Labels map[string]string
+			}
+		}
+	}
+	if err := json.Unmarshal(data, &said); err != nil {
+		return fmt.Errorf("truth: %s: %w", name, err)
+	}
+	for _, c := range said.Containers {
+		of, called := c.Status.Labels["io.kubernetes.pod.uid"], c.Status.Labels["io.kubernetes.container.name"]
+		i := slices.IndexFunc(n.Pods, func(p Pod) bool { return p.UID == of })
+		if i < 0 {
+			return fmt.Errorf("truth: container %s is of no pod", c.Status.ID)
+		}
+		if n.Pods[i].Containers[called] == c.Status.ID {
+			continue
+		}
+		if n.Pods[i].Earlier == nil {
+			n.Pods[i].Earlier = map[string]string{}
+		}
+		n.Pods[i].Earlier[c.Status.ID] = called
+	}
+	return nil
 }
 
 func (n *Node) findCollector(dir string) error {

@@ -73,7 +73,7 @@ func TestRead(t *testing.T) {
 				{368, 25, "/a b", `/etc/host\name`, "tmpfs", "a b", "rw,size=1"},
 			},
 		}},
-		Pods:      []Pod{{"n", "p", "u", "burstable", "s", map[string]string{"c": "i"}}},
+		Pods:      []Pod{{"n", "p", "u", "burstable", "s", map[string]string{"c": "i"}, nil}},
 		Collector: 857, Until: 4257,
 		Kernel: shellKernel,
 	}

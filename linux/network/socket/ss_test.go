@@ -103,30 +103,43 @@ func ownSS(line *truth.SSLine) bool {
 	return line.File == "ss_netlink" && strings.HasPrefix(line.Local, "4:")
 }
 
-// passed reports whether a connection in TIME-WAIT was about to be forgotten when ss looked, half a
-// minute or less before memory was captured, or was when the tables were read once more at the end.
+// passed reports whether a connection that no process holds ended after ss looked: one in TIME-WAIT that was about to be forgotten,
+// half a minute or less before memory was captured; and one that the tables did not have when they were read once more at the end.
 func (c *ssCheck) passed(line *truth.SSLine) bool {
 	timer := strings.Split(strings.Trim(line.Words["timer"], "()"), ",")
-	if len(timer) != 3 || timer[0] != "timewait" {
+	if len(timer) != 3 || len(line.Users) > 0 {
 		return false
 	}
-	return ssTime(timer[1]) < 30_000 || c.waitsAtEnd() == 0
+	switch {
+	case timer[0] == "timewait":
+		return ssTime(timer[1]) < 30_000 || !c.atEnd(line)
+	case line.State == "LAST-ACK" && timer[0] == "on": // it sends its FIN again, and gives up
+		return !c.atEnd(line)
+	}
+	return false
 }
 
-// waitsAtEnd returns how many connections were in TIME-WAIT at the end.
-func (c *ssCheck) waitsAtEnd() (n int) {
+// atEnd reports whether the tables had a connection of these ports at the end.
+func (c *ssCheck) atEnd(line *truth.SSLine) bool {
 	for _, name := range []string{"tcp", "tcp6"} {
 		text, err := os.ReadFile(filepath.Join(c.dir, "last", name))
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 3 && f[3] == "06" {
-				n++
+		for entry := range strings.Lines(string(text)) {
+			if f := strings.Fields(entry); len(f) > 3 && samePort(f[1], line.Local) && samePort(f[2], line.Peer) {
+				return true
 			}
 		}
 	}
-	return n
+	return false
+}
+
+// samePort reports whether an address as /proc/net/tcp shows it has the port of one of ss.
+func samePort(proc, ss string) bool {
+	a, errA := strconv.ParseUint(proc[strings.LastIndexByte(proc, ':')+1:], 16, 16)
+	b, errB := strconv.ParseUint(ss[strings.LastIndexByte(ss, ':')+1:], 10, 16)
+	return errA == nil && errB == nil && a == b
 }
 
 // lineKey names the socket of a line by what no other has: the cookie, or the inode of a unix

@@ -209,7 +209,9 @@ type expectObj struct {
 	Port    uint16 `kernel:"dport,be"`
 	Proto   uint8  `kernel:"l4proto"`
 	Size    uint8  `kernel:"size"`
-	Timeout uint32 `kernel:"timeout"`
+	Timeout uint32 `kernel:"timeout"` // in milliseconds; in ticks since it has a helper of its own
+
+	Helper vmem.VirtAddr `kernel:"helper,optional"` // since 7.2
 }
 
 func (r *reader) addExpectation(o *Object, private vmem.VirtAddr) error {
@@ -218,10 +220,13 @@ func (r *reader) addExpectation(o *Object, private vmem.VirtAddr) error {
 		return err
 	}
 	proto, _ := typeProto.format([]byte{e.Proto}, true)
-	l3 := families[e.L3]
-	o.Values = object{"protocol": proto, "dport": e.Port, "timeout": e.Timeout, "size": e.Size, "l3proto": l3}
+	l3, ms := families[e.L3], int64(e.Timeout)
+	if e.Helper != 0 {
+		ms = r.jiffies.Ticks(uint64(e.Timeout)).Milliseconds()
+	}
+	o.Values = object{"protocol": proto, "dport": e.Port, "timeout": ms, "size": e.Size, "l3proto": l3}
 	o.lines = []string{
-		"protocol " + proto, fmt.Sprint("dport ", e.Port), "timeout " + durationText(int64(e.Timeout)), fmt.Sprint("size ", e.Size), "l3proto " + l3,
+		"protocol " + proto, fmt.Sprint("dport ", e.Port), "timeout " + durationText(ms), fmt.Sprint("size ", e.Size), "l3proto " + l3,
 	}
 	return nil
 }
