@@ -258,6 +258,9 @@ func compareMemory(t *testing.T, n *node, p *linux.Task, c *parsedCore, info *Co
 		}
 	}
 	zram := strings.HasPrefix(p.Comm, "swap-") && p.Comm != "swap-file"
+	if areas, err := n.r.swap(); err == nil {
+		zram = zram && len(areas.Gaps()) == 0 // else the types of zram are not known
+	}
 	if bytesIn != info.Bytes || info.Lost > swapped || zram && info.Lost > 0 {
 		t.Errorf("%v: %d bytes of memory, %d written, %d lost", p, bytesIn, info.Bytes, info.Lost)
 	}

@@ -13,6 +13,6 @@
 //
 // # Not supported
 //
-// Pages in zswap, and those that zram wrote back to a disk, are not read; nor are those that zram compressed by 842. Swap files on a
+// Modules carry no types before 5.11: zram is read there only where a layout of the kernel's modules has its types (see package layouts). Pages in zswap, and those that zram wrote back to a disk, are not read; nor are those that zram compressed by 842. Swap files on a
 // file system that is on zram are none of zram's pages here.
 package swap
