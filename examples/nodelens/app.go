@@ -13,6 +13,7 @@ import (
 
 	"github.com/nodelens/nodelens/examples/internal/nodeimage"
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/internal/table"
 	"github.com/nodelens/nodelens/internal/text"
 )
@@ -32,10 +33,11 @@ type app struct {
 	color  string
 	meter  *command.Meter
 	status int
+	tables map[string]func() (*jsonx.Schema, error) // of the answers to questions, by their names
 }
 
 func newApp(stdout, stderr io.Writer, from images) *app {
-	return &app{images: from, stdout: stdout, stderr: stderr, flags: nodeimage.New("--")}
+	return &app{images: from, stdout: stdout, stderr: stderr, flags: nodeimage.New("--"), tables: map[string]func() (*jsonx.Schema, error){}}
 }
 
 // A usageError says that the command was called wrongly.

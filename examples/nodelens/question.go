@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/internal/jsonx"
 	"github.com/nodelens/nodelens/internal/table"
 )
 
@@ -44,8 +45,40 @@ type head struct {
 // [findings.Result], and no table.
 func headSchema(question string) string { return "nodelens/table/" + question + "/v1" }
 
+// An answer is what a question prints as JSON: the head, and the rows in a member that is called as the question is.
+type answer[T any] struct {
+	head
+	Rows []T `json:"rows"` // rowsMember
+}
+
+// rowsMember is what the rows are called in an answer before they are called as the question is.
+const rowsMember = "rows"
+
+// schema returns the JSON Schema of an answer.
+func (q *question[T]) schema() (*jsonx.Schema, error) {
+	s, err := jsonx.SchemaOf[answer[T]]()
+	if err != nil {
+		return nil, err
+	}
+	name := headSchema(q.name)
+	s.Title = q.short + ": what nodelens " + q.name + " -o json prints. With jsonl each line is one of " + q.name
+	s.Property("schema").Type, s.Property("schema").Const = nil, name
+	for i := range s.Properties {
+		if s.Properties[i].Name == rowsMember {
+			s.Properties[i].Name = q.name
+		}
+	}
+	for i := range s.Required {
+		if s.Required[i] == rowsMember {
+			s.Required[i] = q.name
+		}
+	}
+	return s, nil
+}
+
 // command returns the command of a question.
 func (q *question[T]) command(a *app) *cobra.Command {
+	a.tables[headSchema(q.name)] = q.schema
 	var f format
 	c := &cobra.Command{
 		Use: q.name + " IMAGE", Short: q.short, Long: strings.TrimSpace(q.short + ".\n\n" + q.long), Example: examples(q.examples...), Args: oneImage,
