@@ -71,6 +71,9 @@ func (d *decoder) begin() error {
 	head := d.in.peek(8)
 	switch magic := binary.LittleEndian.Uint32(head); {
 	case skippable(magic):
+		if d.listed > 0 {
+			return d.wrong(errListed)
+		}
 		n := 8 + int64(binary.LittleEndian.Uint32(head[4:]))
 		if n > d.in.size-d.in.off {
 			return d.wrong(fmt.Errorf("skippable frame: %w", io.ErrUnexpectedEOF))
@@ -89,7 +92,10 @@ func (d *decoder) begin() error {
 		return d.wrong(err)
 	}
 	d.in.skip(int64(size))
-	if d.listed > 0 && f.content < 0 {
+	if d.listed > 0 {
+		if f.content >= 0 && f.content != d.listed {
+			return d.wrong(errListed)
+		}
 		f.content = d.listed
 	}
 	d.place = place{frame: f, inside: true, sum: newDigest()}
