@@ -210,9 +210,13 @@ func (c *capture) write(ctx context.Context, out *meter) error {
 	if c.opts.Planned != nil {
 		c.opts.Planned(c.plannedSize())
 	}
-	image, end, err := newWriter(c.opts.Format, out)
+	image, err := c.newWriter(out)
 	if err != nil {
 		return err
+	}
+	end := image.end
+	if end == nil {
+		end = func() error { return nil }
 	}
 	if out.err = c.copy(ctx, image); out.err != nil {
 		_ = end() // for what it holds: it can write no more
@@ -225,14 +229,14 @@ func (c *capture) write(ctx context.Context, out *meter) error {
 	if c.manifest.Image.Memory == 0 {
 		return fmt.Errorf("capture: %w: %s", ErrNothingRead, c.firstReason())
 	}
-	if c.opts.Format != FormatLiMELZ4 {
+	if !image.inside {
 		return nil
 	}
 	c.manifest.Ended = time.Now()
 	c.manifest.seal(out)
 	frame, err := c.manifest.encodeFrame()
 	if err == nil {
-		_, err = out.Write(frame)
+		err = image.close(frame)
 	}
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nodelens/nodelens/lime"
 	"github.com/nodelens/nodelens/memmap"
 	"github.com/nodelens/nodelens/vmem"
 )
@@ -44,7 +43,7 @@ type batch struct {
 
 // copy reads chunks in one goroutine and writes them in this one, so that reading goes on
 // while the writer works.
-func (c *capture) copy(ctx context.Context, image *lime.Writer) error {
+func (c *capture) copy(ctx context.Context, image *writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches, free := make(chan batch), make(chan []byte, 2)
@@ -78,9 +77,9 @@ func (c *capture) copy(ctx context.Context, image *lime.Writer) error {
 	return readErr
 }
 
-func write(image *lime.Writer, records []record, memory *uint64) error {
+func write(image *writer, records []record, memory *uint64) error {
 	for _, r := range records {
-		if err := image.WriteBytes(r.memory.Start, r.data); err != nil {
+		if err := image.memory.WriteBytes(r.memory.Start, r.data); err != nil {
 			return err
 		}
 		*memory += r.memory.Size

@@ -46,16 +46,16 @@ func TestLZ4Writer(t *testing.T) {
 	for range 10 {
 		records, want := recordsOf(r)
 		var frame bytes.Buffer
-		w, end, err := newWriter(FormatLiMELZ4, &frame)
+		w, err := newLiMELZ4Writer(&frame)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, rec := range records {
-			if err := w.WriteBytes(rec.memory.Start, rec.data); err != nil {
+			if err := w.memory.WriteBytes(rec.memory.Start, rec.data); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := end(); err != nil {
+		if err := w.end(); err != nil {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(lz4.NewReader(&frame))

@@ -34,6 +34,7 @@ func (s *settings) command() *command.Command {
 	c.Examples = []string{
 		"capture -o node.lime",
 		"capture -o node.lime.lz4 -format lime.lz4 -leave-out free,clean-files",
+		"capture -o node.elf.zst -format elf.zst",
 		"capture -o - | ssh analyst 'cat > node.lime'",
 		"capture -url \"$SIGNED_URL\" -manifest node.json",
 		"capture -url \"$SESSION\" -resumable",
@@ -52,7 +53,7 @@ func (s *settings) command() *command.Command {
 	flags.StringVar(&s.manifest, "manifest", "", "write the manifest to `FILE`; default: FILE.json beside the image, or standard error")
 	flags.StringVar(&s.root, "root", "/", "the node's root `DIRECTORY`, which has proc")
 	flags.StringVar(&s.node, "node", os.Getenv("NODE_NAME"), "`NAME` of the node in the manifest; default: $NODE_NAME")
-	flags.TextVar(&s.format, "format", capture.FormatLiME, "`FORMAT` of the image: lime, avml or lime.lz4")
+	flags.TextVar(&s.format, "format", capture.FormatLiME, "`FORMAT` of the image: lime, avml, lime.lz4 or elf.zst")
 	flags.TextVar(&s.order, "order", capture.OrderAscending, "`ORDER` of reading: ascending, or kernel-first, which not every tool reads")
 	flags.BoolVar(&s.quiet, "q", false, "show no progress")
 	s.filter.define(flags)

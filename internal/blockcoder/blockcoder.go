@@ -20,6 +20,7 @@ type Coder struct {
 	zero  []byte   // how that is coded
 	out   []byte   // coded blocks, bound bytes for each
 	coded [][]byte // in out
+	sizes []int    // of those of the last call
 }
 
 // A Func appends the coded form of a block to dst, which has room for it.
@@ -52,12 +53,17 @@ func (c *Coder) Encode(data []byte) []byte {
 		})
 	}
 	wg.Wait()
+	c.sizes = c.sizes[:0]
 	end := 0 // at most where the next coded block begins
 	for _, b := range c.coded[:n] {
 		end += copy(c.out[end:], b)
+		c.sizes = append(c.sizes, len(b))
 	}
 	return c.out[:end]
 }
+
+// Sizes returns the sizes of the blocks that Encode returned last.
+func (c *Coder) Sizes() []int { return c.sizes }
 
 // block codes block i. Much of a machine's memory is zeros.
 func (c *Coder) block(i int, block []byte, code Func) []byte {
