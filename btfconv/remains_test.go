@@ -353,6 +353,7 @@ func FuzzRemains(f *testing.F) {
 // Where all tokens are lost, the names of exported symbols tell most of them: most symbols are
 // there, and each is right.
 func TestTokensInferred(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	image, err := testimages.Bundled()
 	if err != nil {

@@ -88,7 +88,7 @@ func (f *made) without(cause Cause) {
 // them, and a second run has nothing to do.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	n := 4
+	n := 3
 	if testimages.Thorough() {
 		n = 46
 	}

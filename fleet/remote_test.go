@@ -16,6 +16,7 @@ import (
 // An image behind a signed URL: the result does not tell the signature, knows the image by its ETag, and is not made anew with another signature. What a server
 // refuses is poison.
 func TestURL(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	img, err := testimages.BundledPacked()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/findings"
 	"github.com/nodelens/nodelens/internal/alloctest"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // One child, one image, one result: the same report as without.
@@ -211,6 +212,7 @@ func TestNoChild(t *testing.T) {
 
 // An image that was replaced, or is not there any more, is another one; failures are tried again where that is asked for.
 func TestReplaced(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	r, dir := testRunner(t, t.TempDir()), t.TempDir()
 	it := write(t, dir, "image", "do: panic")

@@ -43,6 +43,7 @@ func packWith(t testing.TB, open func(w io.Writer) (io.WriteCloser, error), cont
 // A compressed image has the memory of the plain one, and one that ends early the
 // beginning of it; what it lacks is listed.
 func TestPacked(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	ranges := []physRange{mem(0x1000, 0x9e000), mem(0x100000, 0x180000)}
 	plain := image(record(ranges[0]), record(ranges[1]))

@@ -170,6 +170,7 @@ func TestForeignLayout(t *testing.T) {
 // TestInferredLayout: a node that has lost its types, and of which no layout is known, has all its
 // processes all the same; and says what they were read with.
 func TestInferredLayout(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	none, err := layouts.Dir(t.TempDir())
 	if err != nil {

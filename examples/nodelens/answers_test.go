@@ -13,10 +13,12 @@ import (
 	"github.com/nodelens/nodelens/cos"
 	"github.com/nodelens/nodelens/diff"
 	"github.com/nodelens/nodelens/findings"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // TestNextUncut: a command to copy is whole on a narrow terminal, which other lines are cut to.
 func TestNextUncut(t *testing.T) {
+	testimages.Long(t)
 	const width = 50
 	var out bytes.Buffer
 	next := map[string]bool{}

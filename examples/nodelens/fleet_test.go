@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodelens/nodelens/fleet"
 	"github.com/nodelens/nodelens/internal/command"
+	"github.com/nodelens/nodelens/internal/testimages"
 )
 
 // asChild has the test program be the command: as such it starts itself.
@@ -27,6 +28,7 @@ func start(t *testing.T, dir string, env []string, args ...string) (status int, 
 }
 
 func TestFleet(t *testing.T) {
+	testimages.Long(t)
 	t.Parallel()
 	dir := t.TempDir()
 	node, err := filepath.EvalSymlinks("node.lime")

@@ -24,6 +24,7 @@ func (unopened) open(context.Context, string, *cos.Options) (*cos.Node, func() e
 // TestSecondQuestion: what is kept of an image answers with the same bytes as the image itself, without it being read. It does so to
 // another question than the first, which was the summary.
 func TestSecondQuestion(t *testing.T) {
+	testimages.Long(t)
 	ask := func(args ...string) string {
 		t.Helper()
 		var out, errs bytes.Buffer

@@ -125,6 +125,7 @@ func TestIndex(t *testing.T) {
 
 // Many may read, and keep an index, at once.
 func TestIndexConcurrently(t *testing.T) {
+	testimages.Long(t)
 	content := packtest.Memory(5 << 20)
 	name, dir := zstdFile(t, content), filepath.Join(t.TempDir(), "index")
 	var wg sync.WaitGroup
