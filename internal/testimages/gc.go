@@ -9,6 +9,6 @@ import (
 // the collection of it. Where GOGC says how often that is to be, it is so.
 func init() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(400)
 	}
 }
