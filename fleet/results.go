@@ -70,6 +70,9 @@ func itemID(it Item) string {
 // fileName returns the name of a result's file.
 func fileName(it Item, key string) string { return itemID(it) + "-" + key[:keyChars] + resultEnd }
 
+// File returns the name of the file that a result is in, or would be.
+func (s *Results) File(r *Result) string { return filepath.Join(s.dir, fileName(r.Item, r.Key)) }
+
 // have returns the result of an item with a key. Where there is none, or a file that is none, which is made anew, it returns nil.
 func (s *Results) have(it Item, key string) (*Result, error) {
 	r, err := ReadHead(filepath.Join(s.dir, fileName(it, key)))
@@ -93,7 +96,7 @@ func (s *Results) write(r *Result, report *cos.NodeReport, found *findings.Resul
 	if err = errors.Join(encode(f, r, report, found), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), filepath.Join(s.dir, fileName(r.Item, r.Key)))
+	return os.Rename(f.Name(), s.File(r))
 }
 
 // encode writes the lines of a result.
