@@ -468,7 +468,12 @@ func checkConnections(t *testing.T, dir string, own uint32, addresses map[netip.
 		}
 	}
 	t.Logf("%d connections between pods, %d of them at sockets", between, named)
-	if len(found) > 0 && (between < 5 || named < 5) {
+	// Where the kernel has no nf_tables, and so no Services by it or by IPVS, few are left.
+	want := 5
+	if text, err := os.ReadFile(filepath.Join(dir, "net", fmt.Sprint(own), "nft.err")); err == nil && len(text) > 0 {
+		want = 2
+	}
+	if len(found) > 0 && (between < want || named < want) {
 		t.Errorf("%d connections between pods, %d of them at sockets", between, named)
 	}
 }
