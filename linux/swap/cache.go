@@ -25,16 +25,20 @@ const (
 	typeShift  = 58 // of a swp_entry_t
 )
 
-// findCache finds the address spaces that are the swap cache of an area, where the kernel has these.
-func (r *Reader) findCache(a *area) {
+// findCache returns where the address spaces are that are the swap cache of an area, where the kernel has these.
+func (r *Reader) findCache(a *area) (vmem.VirtAddr, error) {
+	if r.tables() {
+		return 0, nil
+	}
 	array, err := r.k.Symbol("swapper_spaces")
 	if err != nil {
-		return
+		return 0, err
 	}
 	at, err := r.mem.Uint64(array + vmem.VirtAddr(8*uint64(a.Number)))
-	if err == nil && x86.IsObject(vmem.VirtAddr(at)) {
-		a.spaces = vmem.VirtAddr(at)
+	if err == nil && !x86.IsObject(vmem.VirtAddr(at)) {
+		err = corrupt("address spaces of a swap cache at %#x", at)
 	}
+	return vmem.VirtAddr(at), err
 }
 
 // findInMemory finds a page that is in memory as it is, or known to be zeros.
@@ -42,11 +46,11 @@ func (r *Reader) findInMemory(a *area, offset uint64, p *place) (bool, error) {
 	if r.tables() {
 		return r.findInTable(a, offset, p)
 	}
-	if a.spaces != 0 {
-		ok, err := r.findInSpaces(a, offset, p)
-		if ok || err != nil {
-			return ok, err
-		}
+	if a.cacheErr != nil { // the area may have an older page than the cache
+		return false, a.cacheErr
+	}
+	if ok, err := r.findInSpaces(a, offset, p); ok || err != nil {
+		return ok, err
 	}
 	return r.zero(a.info.Zeros, offset, p)
 }
@@ -122,14 +126,15 @@ func (r *Reader) findInSpaces(a *area, offset uint64, p *place) (bool, error) {
 	}
 	within := offset & (1<<cacheShift - 1)
 	xa := r.views.space.Of(a.spaces + vmem.VirtAddr(offset>>cacheShift*r.views.spaceLen))
-	for _, index := range []uint64{within, offset} { // since 6.11 the index is that in the address space (7aad25b4b400)
+	// Since 6.11 the index is that in the address space (7aad25b4b400). Where the two differ, no space has both kinds.
+	for _, index := range []uint64{within, offset} {
 		w := r.k.Objects().Walk(context.Background(), &kstruct.WalkOptions{Object: "swap cache", Nodes: 16})
 		for e, err := range w.XArrayRange(xa, index, index) {
 			if err != nil {
 				return false, err
 			}
 			if e.Kind == kstruct.PointerEntry {
-				if ok, err := r.isCached(e.Ptr, a, offset, p); ok || err != nil && index == offset {
+				if ok, err := r.isCached(e.Ptr, a, offset, p); ok || err != nil {
 					return ok, err
 				}
 			}

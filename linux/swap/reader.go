@@ -49,12 +49,14 @@ type Reader struct {
 // An area is a swap area, and what its pages are read from.
 type area struct {
 	Area
-	info   infoStruct
-	zram   *zram
-	file   io.ReaderAt
-	err    error // why its content can't be read, if it is neither
-	start  uint64
-	spaces vmem.VirtAddr // address spaces of its swap cache
+	info  infoStruct
+	zram  *zram
+	file  io.ReaderAt
+	err   error // why its content can't be read, if it is neither
+	start uint64
+
+	spaces   vmem.VirtAddr // address spaces of its swap cache
+	cacheErr error         // why these are not known, where the kernel has them
 }
 
 // Bits of swap_info_struct.flags (include/linux/swap.h).
@@ -66,8 +68,9 @@ const (
 // Open reads which swap areas a kernel has. What was lost of them is among [Reader.Gaps]. The error is the context's own, or a [vmem.Gap] where
 // the kernel's types or its table of swap areas are lost; a kernel without swap has no areas.
 func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Reader, error) {
-	if opts == nil {
-		opts = &Options{}
+	var o Options // the caller's own stays as it is
+	if opts != nil {
+		o = *opts
 	}
 	r := &Reader{k: k, mem: k.Space(), views: bindViews(k.Symbols())}
 	_, noType := k.Symbols().UserType("swap_info_struct")
@@ -101,7 +104,7 @@ func Open(ctx context.Context, k *linux.Kernel, opts *Options) (*Reader, error) 
 			err = corrupt("swap_info_struct pointer %#x", at)
 		}
 		if err == nil {
-			err = r.open(ctx, uint8(i), vmem.VirtAddr(at), opts)
+			err = r.open(ctx, uint8(i), vmem.VirtAddr(at), &o)
 		}
 		if err != nil {
 			r.lose(fmt.Sprintf("swap area %d", i), array+vmem.VirtAddr(8*i), err)
@@ -128,7 +131,9 @@ func (r *Reader) open(ctx context.Context, number uint8, at vmem.VirtAddr, opts 
 	if a.Name, err = r.name(a.info.File); err != nil {
 		r.lose(fmt.Sprintf("name of swap area %d", number), at, err)
 	}
-	r.findCache(a)
+	if a.spaces, a.cacheErr = r.findCache(a); a.cacheErr != nil {
+		r.lose("cache of swap area "+a.label(), at, a.cacheErr)
+	}
 	a.err = fmt.Errorf("%w: to %s, which is not in the image", vmem.ErrSwapped, a.label())
 	if !a.File {
 		if err := r.openDevice(ctx, a, opts); err != nil {
