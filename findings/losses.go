@@ -23,6 +23,7 @@ var lossesOf = []struct {
 	{"pods", 0, true}, {"pod ", 0, true}, {"database", 0, true}, {"host name", 0, true}, {"boot time", 0, true},
 	{"image", cos.AllSections, true},
 	{"mounts", cos.SectionContainers, true}, {"container", cos.SectionContainers, true}, {"/", cos.SectionContainers, false}, {"/proc/net of", cos.SectionHooks, false}, {"bundles", cos.SectionContainers, false},
+	{"layers of containers", cos.SectionContainers, false}, {"what container", cos.SectionContainers, false},
 	{"namespaces of process 1", cos.SectionContainers, false},
 	{"socket", cos.SectionNetwork, false}, {"network", cos.SectionNetwork, false}, {"network namespaces", cos.SectionNetwork | cos.SectionHooks, false}, {"network namespaces with BPF", cos.SectionBPF, false},
 	{"descriptor", cos.SectionNetwork | cos.SectionBPF, true}, {"cgroup of a socket", cos.SectionNetwork, false}, {"queue of a listening socket", cos.SectionNetwork, false},

@@ -30,6 +30,8 @@ func TestLossConcerns(t *testing.T) {
 		"pod 11111111-2222":                   {processes: true},
 		"something of a version to come":      {sections: cos.AllSections, processes: true},
 		"/run/containerd/x/config.json":       {sections: cos.SectionContainers},
+		"layers of containers":                {sections: cos.SectionContainers},
+		"what container 1c has written":       {sections: cos.SectionContainers},
 		"network devices of net:[4026531840]": {sections: cos.SectionNetwork},
 	} {
 		got := newLoss(&vmem.Gap{Object: object})
