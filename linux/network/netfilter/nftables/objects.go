@@ -222,6 +222,9 @@ func (r *reader) addExpectation(o *Object, private vmem.VirtAddr) error {
 	proto, _ := typeProto.format([]byte{e.Proto}, true)
 	l3, ms := families[e.L3], int64(e.Timeout)
 	if e.Helper != 0 {
+		if r.timeErr != nil {
+			return r.timeErr
+		}
 		ms = r.jiffies.Ticks(uint64(e.Timeout)).Milliseconds()
 	}
 	o.Values = object{"protocol": proto, "dport": e.Port, "timeout": ms, "size": e.Size, "l3proto": l3}
