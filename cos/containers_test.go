@@ -237,8 +237,9 @@ func TestVolumeOf(t *testing.T) {
 	}
 }
 
-// TestContainersOfNodes compares containers with volumes and settings of every kind with what was asked for and what /proc said.
-func TestContainersOfNodes(t *testing.T) {
+// eachInspected tests the containers of the nodes of which the runtime said what it knows of each, which are those with the lab's cases of files.
+func eachInspected(t *testing.T, test func(t *testing.T, img testimages.Image, all []ContainerDetail)) {
+	t.Helper()
 	if !testimages.Have() {
 		t.Skip("whole nodes are read where NODELENS_IMAGES is set")
 	}
@@ -252,57 +253,63 @@ func TestContainersOfNodes(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer n.Close()
-			all := containersOf(t, n)
-			by := map[string]*ContainerDetail{}
-			for i := range all {
-				by[all[i].ID] = &all[i]
-			}
-			for _, p := range createdPods(t, img.Truth) {
-				kinds := map[string]string{}
-				for _, v := range p.Pod.Volumes {
-					kinds[v.Name] = v.Kind
-				}
-				for i := range p.Pod.Containers {
-					asked := &p.Pod.Containers[i]
-					c := by[p.Containers[asked.Name]]
-					if asked.Ends {
-						if c != nil && c.Running {
-							t.Errorf("%s runs, and has ended", asked.Name)
-						}
-						continue
-					}
-					if c == nil || c.Spec == nil || c.Actual == nil || !c.Running {
-						t.Errorf("%s: %+v", asked.Name, c)
-						continue
-					}
-					s := c.Spec
-					if s.ReadOnlyRoot != asked.ReadOnlyRoot || s.NoNewPrivileges != asked.NoNewPrivs || s.Seccomp != "" != (asked.Seccomp != "") || s.MemoryLimit != asked.Memory ||
-						s.CPUQuota != asked.CPU*100 || s.UID != asked.User || !slices.Equal(s.Args, asked.Command) {
-						t.Errorf("%s is asked to be %+v, want %+v", asked.Name, s, asked)
-					}
-					for _, g := range asked.Groups {
-						if !slices.Contains(s.Groups, g) {
-							t.Errorf("%s has the groups %d, want %d", asked.Name, s.Groups, asked.Groups)
-						}
-					}
-					for _, m := range asked.Mounts {
-						i := slices.IndexFunc(s.Mounts, func(have SpecMount) bool { return have.Destination == m.Path })
-						if i < 0 || s.Mounts[i].Kind != kinds[m.Volume] || kinds[m.Volume] != "host-path" && s.Mounts[i].Volume != m.Volume {
-							t.Errorf("%s at %s: %+v", m.Volume, m.Path, s.Mounts)
-						}
-					}
-					checkStatus(t, img.Truth, c)
-					for _, d := range c.Differences {
-						t.Errorf("%s: %+v", asked.Name, d)
-					}
-					unmasked := slices.ContainsFunc(c.Violations, func(v Violation) bool { return v.Check == "procMount" })
-					if unmasked != (asked.Unmasked || asked.Privileged) {
-						t.Errorf("%s: /proc unmasked: %v", asked.Name, unmasked)
-					}
-				}
-			}
+			test(t, img, containersOf(t, n))
 		})
 	}
+}
+
+// TestContainersOfNodes compares containers with volumes and settings of every kind with what was asked for and what /proc said.
+func TestContainersOfNodes(t *testing.T) {
+	eachInspected(t, func(t *testing.T, img testimages.Image, all []ContainerDetail) {
+		by := map[string]*ContainerDetail{}
+		for i := range all {
+			by[all[i].ID] = &all[i]
+		}
+		for _, p := range createdPods(t, img.Truth) {
+			kinds := map[string]string{}
+			for _, v := range p.Pod.Volumes {
+				kinds[v.Name] = v.Kind
+			}
+			for i := range p.Pod.Containers {
+				asked := &p.Pod.Containers[i]
+				c := by[p.Containers[asked.Name]]
+				if asked.Ends {
+					if c != nil && c.Running {
+						t.Errorf("%s runs, and has ended", asked.Name)
+					}
+					continue
+				}
+				if c == nil || c.Spec == nil || c.Actual == nil || !c.Running {
+					t.Errorf("%s: %+v", asked.Name, c)
+					continue
+				}
+				s := c.Spec
+				if s.ReadOnlyRoot != asked.ReadOnlyRoot || s.NoNewPrivileges != asked.NoNewPrivs || s.Seccomp != "" != (asked.Seccomp != "") || s.MemoryLimit != asked.Memory ||
+					s.CPUQuota != asked.CPU*100 || s.UID != asked.User || !slices.Equal(s.Args, asked.Command) {
+					t.Errorf("%s is asked to be %+v, want %+v", asked.Name, s, asked)
+				}
+				for _, g := range asked.Groups {
+					if !slices.Contains(s.Groups, g) {
+						t.Errorf("%s has the groups %d, want %d", asked.Name, s.Groups, asked.Groups)
+					}
+				}
+				for _, m := range asked.Mounts {
+					i := slices.IndexFunc(s.Mounts, func(have SpecMount) bool { return have.Destination == m.Path })
+					if i < 0 || s.Mounts[i].Kind != kinds[m.Volume] || kinds[m.Volume] != "host-path" && s.Mounts[i].Volume != m.Volume {
+						t.Errorf("%s at %s: %+v", m.Volume, m.Path, s.Mounts)
+					}
+				}
+				checkStatus(t, img.Truth, c)
+				for _, d := range c.Differences {
+					t.Errorf("%s: %+v", asked.Name, d)
+				}
+				unmasked := slices.ContainsFunc(c.Violations, func(v Violation) bool { return v.Check == "procMount" })
+				if unmasked != (asked.Unmasked || asked.Privileged) {
+					t.Errorf("%s: /proc unmasked: %v", asked.Name, unmasked)
+				}
+			}
+		}
+	})
 }
 
 // TestSecretsOfProcesses: of the environment of each process the names are there, and no value; in arguments there is none either, and the

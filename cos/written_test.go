@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/nodelens/nodelens/internal/testimages"
 )
 
@@ -18,10 +20,7 @@ func TestWrittenOfBundledNode(t *testing.T) {
 			continue
 		}
 		for _, w := range c.Written {
-			at := slices.IndexFunc(c.Spec.Mounts, func(m SpecMount) bool {
-				return m.Destination == "/"+w.Path || strings.HasPrefix(m.Destination, "/"+w.Path+"/")
-			})
-			if at < 0 || w.Kind != WrittenNew || w.Mode == 0 || w.Mtime.IsZero() {
+			if !madeForMount(c.Spec, w.Path) || w.Kind != WrittenNew || w.Mode == 0 || w.Mtime.IsZero() {
 				t.Errorf("container %s of %s: %+v", c.Name, c.Pod, w)
 			}
 		}
@@ -30,51 +29,34 @@ func TestWrittenOfBundledNode(t *testing.T) {
 
 // TestWrittenOfNodes: a container of the lab's cases of files writes, replaces and deletes.
 func TestWrittenOfNodes(t *testing.T) {
-	if !testimages.Have() {
-		t.Skip("whole nodes are read where NODELENS_IMAGES is set")
-	}
-	want := map[string]WrittenKind{
-		"new": WrittenNew, "etc/lower.conf": WrittenReplaced, "lib/lower.large": WrittenReplaced, "etc/doomed.conf": WrittenDeleted, "srv/tree": WrittenNew, "srv/tree/fresh": WrittenNew,
-	}
-	for _, img := range testimages.All(t) {
-		if img.Truth == "" {
-			continue
+	eachInspected(t, func(t *testing.T, img testimages.Image, all []ContainerDetail) {
+		want := map[string]WrittenKind{
+			"new": WrittenNew, "etc/lower.conf": WrittenReplaced, "lib/lower.large": WrittenReplaced, "etc/doomed.conf": WrittenDeleted, "srv/tree": WrittenNew, "srv/tree/fresh": WrittenNew,
 		}
-		for _, p := range createdPods(t, img.Truth) {
-			id := p.Containers["main"]
-			if p.Pod.Name != "volumes-0" || id == "" {
-				continue
+		pods := createdPods(t, img.Truth)
+		p := slices.IndexFunc(pods, func(p createdPod) bool { return p.Pod.Name == "volumes-0" })
+		if p < 0 {
+			t.Fatal("the pod that writes is not there")
+		}
+		c := slices.IndexFunc(all, func(c ContainerDetail) bool { return c.ID == pods[p].Containers["main"] })
+		if c < 0 {
+			t.Fatal("the container that writes is not there")
+		}
+		got := map[string]WrittenKind{}
+		for _, w := range all[c].Written {
+			if !madeForMount(all[c].Spec, w.Path) {
+				got[w.Path] = w.Kind
 			}
-			t.Run(img.Name, func(t *testing.T) {
-				n, err := OpenNode(t.Context(), File(img.Path), &Options{Symbols: symbolsOf(t, img)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer n.Close()
-				all := containersOf(t, n)
-				i := slices.IndexFunc(all, func(c ContainerDetail) bool { return c.ID == id })
-				if i < 0 {
-					t.Fatal("there is no such container")
-				}
-				got := map[string]WrittenKind{}
-				for _, w := range all[i].Written {
-					mount := slices.ContainsFunc(all[i].Spec.Mounts, func(m SpecMount) bool {
-						return m.Destination == "/"+w.Path || strings.HasPrefix(m.Destination, "/"+w.Path+"/")
-					})
-					if !mount {
-						got[w.Path] = w.Kind
-					}
-				}
-				for path, kind := range want {
-					if got[path] != kind {
-						t.Errorf("%s is %q, want %q", path, got[path], kind)
-					}
-					delete(got, path)
-				}
-				for path, kind := range got {
-					t.Errorf("%s is %q, and was not written", path, kind)
-				}
-			})
 		}
-	}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-container +found):\n%s", diff)
+		}
+	})
+}
+
+// madeForMount reports whether a path is a place that a container has mounts at or below.
+func madeForMount(s *ContainerSpec, path string) bool {
+	return slices.ContainsFunc(s.Mounts, func(m SpecMount) bool {
+		return m.Destination == "/"+path || strings.HasPrefix(m.Destination, "/"+path+"/")
+	})
 }
