@@ -154,7 +154,7 @@ func fill(o Options) (*values, error) {
 	case !nodeName.MatchString(o.Claim):
 		return nil, fmt.Errorf("%w: %q is no PersistentVolumeClaim", ErrOptions, o.Claim)
 	case o.Memory < 0 || o.Deadline < time.Second || o.Attempts < 1 || o.Parallel < 0:
-		return nil, fmt.Errorf("%w: a limit is negative", ErrOptions)
+		return nil, fmt.Errorf("%w: a limit is negative, or the deadline less than a second", ErrOptions)
 	}
 	seconds := int64(o.Deadline/time.Second) + 60 // the child's deadline is to come first, for the result
 	return &values{Options: o, Retries: o.Attempts - 1, MemoryLimit: o.Memory * 3 / 2, Seconds: seconds, PoisonExit: fleet.ExitPoison}, nil
