@@ -97,7 +97,6 @@ func lines(r *diff.Result) (all []string) {
 
 // A node does not differ from itself, nor from one that is as it is under another name and with other numbers.
 func TestSame(t *testing.T) {
-	testimages.Long(t)
 	r := diff.Compare(whole(t), node(t))
 	if len(r.Changes) != 0 || len(r.Unknown) != 0 || !r.SameBoot {
 		t.Errorf("a report and itself: %v, %+v", lines(r), r)
